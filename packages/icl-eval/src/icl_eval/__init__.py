@@ -1,0 +1,1 @@
+"""In-context and in-weights measures with intervals, figures and self-contained reports."""

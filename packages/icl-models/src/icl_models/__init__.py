@@ -1,0 +1,1 @@
+"""Encoders, token layouts and sequence models for in-context-learning research, in Haiku."""

@@ -1,0 +1,1 @@
+"""A sharded JAX training loop for any pytree of parameters, which can be stopped and resumed exactly."""
