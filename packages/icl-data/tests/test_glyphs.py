@@ -1,0 +1,104 @@
+import hashlib
+import logging
+import sys
+
+import numpy as np
+import PIL
+import pytest
+
+from icl_data import glyphs, omniglot
+from icl_data.glyphs import _cache_path
+
+
+def nearest_neighbour(bank, *, ways, shots, problems=3_000):
+    """Give the accuracy of the nearest raw-pixel neighbour on few-shot problems."""
+    rng = np.random.default_rng(0)
+    items = bank.items.reshape(bank.num_classes, bank.counts[0], -1).astype(np.float32)
+    right = 0
+    for _ in range(problems):
+        classes = rng.choice(bank.num_classes, ways, replace=False)
+        exemplars = [rng.choice(bank.counts[0], shots + 1, replace=False) for _ in classes]
+        context = np.concatenate([items[c, e[:shots]] for c, e in zip(classes, exemplars, strict=True)])
+        distances = ((context - items[classes[0], exemplars[0][shots]]) ** 2).sum(1)
+        right += distances.argmin() < shots
+    return right / problems
+
+
+def test_glyphs_are_as_hard_as_omniglot(small1):
+    for bank in (glyphs(400, cache=False), omniglot([small1], size=28)):
+        assert 0.05 < bank.items.mean() / 255 < 0.09
+        assert 0.72 < nearest_neighbour(bank, ways=2, shots=4) < 0.86
+        assert 0.15 < nearest_neighbour(bank, ways=20, shots=1) < 0.30
+
+
+def test_a_glyph_does_not_depend_on_how_many_are_made():
+    many = glyphs(260, num_exemplars=7, cache=False).items.reshape(260, 7, 28, 28)
+    few = glyphs(258, num_exemplars=3, cache=False).items.reshape(258, 3, 28, 28)
+    assert np.array_equal(many[:258, :3], few)
+    assert not np.array_equal(few, glyphs(258, num_exemplars=3, seed=1, cache=False).items.reshape(few.shape))
+
+
+def test_no_two_images_and_no_two_classes_are_alike():
+    images = glyphs(300, num_exemplars=4, cache=False).items.reshape(300, 4, -1).astype(float)
+    assert len(np.unique(images.reshape(1200, -1), axis=0)) == 1200
+    assert images.reshape(1200, -1).sum(1).min() > 0.01 * 255 * 784  # none is blank
+
+
+def test_ink_stays_on_the_page():
+    images = glyphs(300, num_exemplars=4, cache=False).items
+    border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
+    assert (border > 127).any(axis=1).mean() < 0.06  # Omniglot small1: 0.04
+
+
+def test_any_size():
+    assert glyphs(2, num_exemplars=3, size=105, cache=False).items.shape == (6, 105, 105)
+
+
+def test_golden_glyphs():
+    # Changes with this generator, or if Pillow draws lines in another way; both also change the cache's key.
+    items = glyphs(5, num_exemplars=2, cache=False).items
+    assert hashlib.sha256(items.tobytes()).hexdigest()[:16] == "952030a7023f283b"
+
+
+def test_the_cache_is_used_and_survives_damage(cache, monkeypatch):
+    first = glyphs(3, num_exemplars=2)
+    (file,) = cache.iterdir()
+    np.save(file, first.items + 1)
+    assert np.array_equal(glyphs(3, num_exemplars=2).items, first.items + 1)  # it was read, not drawn again
+    for damage in (file.read_bytes()[:50], b"", b"\x93NUMPY garbage"):
+        file.write_bytes(damage)
+        assert np.array_equal(glyphs(3, num_exemplars=2).items, first.items)
+    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert np.array_equal(glyphs(3, num_exemplars=2).items, first.items)
+    assert list(cache.iterdir()) == [file]  # nothing half-written stays behind
+
+
+def test_the_cache_key_changes_with_everything_that_changes_the_images(monkeypatch, tmp_path):
+    paths = {
+        _cache_path(*arguments)
+        for arguments in [(3, 2, 28, 0), (4, 2, 28, 0), (3, 3, 28, 0), (3, 2, 29, 0), (3, 2, 28, 1)]
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(PIL, "__version__", "0")
+        paths.add(_cache_path(3, 2, 28, 0))
+    for name in ("glyphs.py", "draws.py"):
+        (tmp_path / name).write_text("x = 1")
+    monkeypatch.setattr(sys.modules["icl_data.glyphs"], "__file__", str(tmp_path / "glyphs.py"))
+    paths.add(_cache_path(3, 2, 28, 0))
+    assert len(paths) == 7
+
+
+def test_without_a_writable_cache_the_bank_still_comes(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ICL_DATA_CACHE", str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING):
+        assert glyphs(2, num_exemplars=1).num_classes == 2
+    assert "not cached" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"num_classes": 0}, {"num_classes": 1, "num_exemplars": 0}, {"num_classes": 1, "size": 7}]
+)
+def test_impossible_numbers_are_refused(arguments):
+    with pytest.raises(ValueError, match="got"):
+        glyphs(**arguments)

@@ -1,0 +1,117 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from icl_data import omniglot
+
+GOOD = "images_background/Greek/character01/0394_01.png"
+
+
+def png(side=105, ink=0):
+    pixels = np.full((side, side), 255, np.uint8)
+    pixels[3:9, ink : ink + 40] = 0
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert("1").save(file, "PNG")
+    return file.getvalue()
+
+
+def write_zip(path, entries):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_the_real_file_gives_136_characters_by_20_drawers(small1):
+    bank = omniglot([small1])
+    assert bank.num_classes == 136
+    assert set(bank.counts) == {20}
+    assert (bank.items.shape, bank.items.dtype) == ((2720, 105, 105), np.uint8)
+    assert set(np.unique(bank.items)) == {0, 255}
+    assert 0.06 < bank.items.mean() / 255 < 0.09  # ink is the rare colour
+
+
+def test_classes_are_in_the_order_of_omniglots_numbers(small1):
+    with zipfile.ZipFile(small1) as archive:
+        names = sorted((name for name in archive.namelist() if name.endswith(".png")), key=lambda name: name[-11:])
+        expected = np.asarray(Image.open(io.BytesIO(archive.read(names[20 * 57 + 4]))).convert("L"))
+    assert np.array_equal(omniglot([small1]).gather(np.array([57]), np.array([4]))[0], 255 - expected)
+
+
+def test_polarity_and_size(small1):
+    ink, paper = (omniglot([small1], size=28, polarity=name) for name in ("ink_is_one", "paper_is_one"))
+    assert ink.items.shape == (2720, 28, 28)
+    assert np.array_equal(ink.items, 255 - paper.items)
+    assert abs(ink.items.mean() - omniglot([small1]).items.mean()) < 0.5  # a box filter keeps the amount of ink
+
+
+def test_overlapping_zips_merge(small1, tmp_path):
+    with zipfile.ZipFile(small1) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist() if name.endswith(".png")}
+    other_root = {name.replace("_small1", ""): content for name, content in entries.items()}
+    latin = write_zip(tmp_path / "latin.zip", {n: c for n, c in other_root.items() if "/Latin/" in n})
+    rest = write_zip(tmp_path / "rest.zip", {n: c for n, c in other_root.items() if "/Korean/" not in n})
+    merged = omniglot([latin, small1, rest])
+    assert np.array_equal(merged.items, omniglot([small1]).items)
+    assert omniglot([latin]).num_classes == 26
+    assert omniglot([rest]).num_classes < 136
+
+
+def test_what_macos_adds_is_passed_over(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {GOOD: png(), "__MACOSX/._x": b"", "images_background/.DS_Store": b""})
+    assert omniglot([path]).num_classes == 1
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({GOOD: png()[:-40]}, "not a sound PNG"),
+        ({GOOD: png()[:20]}, "not a sound PNG"),
+        ({GOOD: b"GIF89a"}, "not a sound PNG"),
+        ({GOOD: png(side=28)}, "28 x 28 pixels; expected 105 x 105"),
+        ({GOOD: bytes(100_000)}, "100000 bytes"),
+        ({"../" + GOOD: png()}, "unexpected entry '../"),
+        ({"../Greek/character01/0394_01.png": png()}, "unexpected entry"),
+        ({"a/../character01/0394_01.png": png()}, "unexpected entry"),
+        ({"/" + GOOD: png()}, "unexpected entry"),
+        (
+            {GOOD: png(), "images_background/readme.txt": b"hi"},
+            "unexpected entry 'images_background/readme.txt'",
+        ),
+        ({GOOD.replace("0394", "394"): png()}, "unexpected entry"),
+        ({}, "no Omniglot image"),
+        (
+            {GOOD: png(), GOOD.replace("Greek", "Latin"): png(ink=9)},
+            "differs from the image of character 394, drawer 1",
+        ),
+    ],
+)
+def test_a_bad_zip_gets_one_clear_line(tmp_path, entries, message):
+    path = write_zip(tmp_path / "bad.zip", entries)
+    with pytest.raises(ValueError, match=message) as caught:
+        omniglot([path])
+    assert "bad.zip" in str(caught.value) and "\n" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.zip"]
+
+
+def test_missing_damaged_or_no_zip(tmp_path, small1):
+    with pytest.raises(FileNotFoundError, match=r"No Omniglot zip at .*nowhere\.zip; give the path"):
+        omniglot([tmp_path / "nowhere.zip"])
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(ValueError, match="not a sound zip file"):
+        omniglot([tmp_path / "text.zip"])
+    whole = small1.read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not a sound zip file"):
+        omniglot([tmp_path / "cut.zip"])
+    middle = len(whole) // 2
+    (tmp_path / "flipped.zip").write_bytes(whole[:middle] + bytes(400) + whole[middle + 400 :])
+    with pytest.raises(ValueError, match="not a sound"):
+        omniglot([tmp_path / "flipped.zip"])
+    with pytest.raises(ValueError, match="at least one zip"):
+        omniglot([])
+    with pytest.raises(ValueError, match=r"1\.\.105"):
+        omniglot([small1], size=106)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from icl_data import ClassSplit
+from icl_data.draws import uniform_rows
+
+
+def test_the_sets_share_no_class():
+    split = ClassSplit(num_classes=100, rare=60, common=10, holdout=20)
+    assert len(set(split.classes)) == split.num_positions == 90
+    assert set(split.classes) <= set(range(100))
+    assert ClassSplit(num_classes=100, rare=100, seed=1).classes.tolist() != sorted(range(100))
+
+
+def test_holdout_does_not_move_when_the_others_change():
+    one = ClassSplit(num_classes=100, rare=60, common=10, holdout=20).classes[-20:]
+    assert np.array_equal(one, ClassSplit(num_classes=100, rare=5, common=3, holdout=20).classes[-20:])
+    assert np.array_equal(one[-8:], ClassSplit(num_classes=100, rare=5, holdout=8).classes[-8:])
+
+
+def test_groups_stay_together_and_in_order():
+    split = ClassSplit(num_classes=80, rare=64, holdout=16, group=8)
+    groups = split.classes.reshape(-1, 8)
+    assert np.array_equal(groups % 8, np.tile(np.arange(8), (10, 1)))
+    assert len(set(groups[:, 0] // 8)) == 10
+
+
+def test_the_original_augmented_setting_is_a_valid_split():
+    split = ClassSplit(num_classes=12984, rare=12700, common=100, holdout=80, group=8)
+    assert not set(split.classes[:12800] // 8) & set(split.classes[12800:] // 8)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"rare": 90, "common": 5, "holdout": 6}, "= 101 classes are wanted, but the bank has 100"),
+        ({"rare": 0}, "at least 1"),
+        ({"rare": -1, "common": 5}, "at least 0"),
+        ({"rare": 5, "zipf_exponent": -1.0}, "zipf_exponent"),
+        ({"rare": 5, "zipf_exponent": np.inf}, "zipf_exponent"),
+        ({"rare": 5, "group": 7}, "divide the 100"),
+        ({"rare": 51, "holdout": 45, "group": 10}, "split between training and holdout"),
+        ({"rare": 87, "holdout": 12, "group": 4, "common": 1}, None),
+        ({"rare": 88, "holdout": 11, "group": 4, "common": 1}, "split between training and holdout"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused(numbers, message):
+    if message is None:
+        split = ClassSplit(num_classes=100, **numbers)
+        assert not set(split.classes[:88] // 4) & set(split.classes[88:] // 4)
+        return
+    with pytest.raises(ValueError, match=message):
+        ClassSplit(num_classes=100, **numbers)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 2.5])
+def test_zipf_weights_follow_the_formula(exponent):
+    split = ClassSplit(num_classes=200, rare=150, common=30, holdout=20, zipf_exponent=exponent)
+    masses = np.diff(split.distribution("zipfian").cumulative)
+    n = 180
+    expected = np.array([1 / (n - j + 1) ** exponent for j in range(1, n + 1)])
+    assert np.allclose(masses / masses.sum(), expected / expected.sum(), rtol=1e-9)
+
+
+def test_weights_beyond_any_precision_still_leave_every_class_possible():
+    masses = np.diff(ClassSplit(num_classes=5000, rare=5000, zipf_exponent=9.0).distribution("zipfian").cumulative)
+    assert masses.min() == 1 and 0 < masses.sum() < 2**53
+
+
+@pytest.mark.parametrize(("class_set", "first", "size"), [("rare", 0, 6), ("common", 6, 3), ("holdout", 9, 4)])
+def test_the_other_sets_are_uniform_over_their_own(class_set, first, size):
+    split = ClassSplit(num_classes=20, rare=6, common=3, holdout=4, zipf_exponent=2.0)
+    uniforms = (np.arange(size * 100) + 0.5) / (size * 100)
+    drawn = split.distribution(class_set).draw(uniforms, np.empty((size * 100, 0), np.int64))
+    assert np.array_equal(drawn, first + np.arange(size * 100) // 100)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.5])
+def test_drawing_from_what_is_left_is_exactly_the_renormalised_distribution(exponent):
+    distribution = ClassSplit(num_classes=7, rare=7, zipf_exponent=exponent).distribution("zipfian")
+    weights = np.diff(distribution.cumulative) / distribution.cumulative[-1]
+    taken = np.array([5, 1, 40])  # 40 lies outside
+    uniforms = uniform_rows(0, "left", np.arange(50_000), width=1)[:, 0]
+    drawn = distribution.draw(uniforms, np.tile(taken, (50_000, 1)))
+    left = weights.copy()
+    left[taken[:2]] = 0
+    expected = 50_000 * left / left.sum()
+    counts = np.bincount(drawn, minlength=7)
+    assert not counts[[5, 1]].any()
+    kept = expected > 0
+    assert ((counts - expected)[kept] ** 2 / expected[kept]).sum() < 18.5  # 4 degrees of freedom, p = 0.001
+
+
+def test_an_empty_set_is_refused_by_name():
+    with pytest.raises(ValueError, match="holdout=0"):
+        ClassSplit(num_classes=5, rare=5).distribution("holdout")
