@@ -46,7 +46,7 @@ class BatchSource:
         """Give the number of batches whose indices fit in an int64."""
         return sys.maxsize // self.batch_size
 
-    def __getitem__(self, number: int) -> Batch:  # type: ignore[override]
+    def __getitem__(self, number: int) -> Batch:
         """Make this shard's rows of batch ``number``."""
         rows = self.batch_size // self.shard_count
         first = int(number) * self.batch_size + self.shard * rows

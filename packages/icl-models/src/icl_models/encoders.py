@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from icl_models.convolution import Convolution
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearEncoder:
@@ -27,18 +29,26 @@ class LinearEncoder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvEncoder:
-    """A stack of 3 x 3 convolutions, each halving the image, then a matrix. Small and fast.
+    """A few strided convolutions with relu, then a matrix. Small and fast.
 
     Attributes:
       channels: of each convolution, at least one.
+      kernels: sides of their kernels in pixels, one for each.
+      strides: how far their kernels move, one for each.
     """
 
-    channels: tuple[int, ...] = (16, 32, 64)
+    channels: tuple[int, ...] = (32, 64, 64)
+    kernels: tuple[int, ...] = (6, 3, 3)
+    strides: tuple[int, ...] = (4, 2, 2)
 
     def __post_init__(self) -> None:
-        """Check the channels."""
-        if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"channels wants at least one number of at least 1, got {self.channels}.")
+        """Check that the three belong together."""
+        layers = {len(self.channels), len(self.kernels), len(self.strides)}
+        if layers == {0} or len(layers) > 1 or min(self.channels + self.kernels + self.strides) < 1:
+            raise ValueError(
+                "channels, kernels and strides want one number of at least 1 for each convolution, "
+                f"got {self.channels}, {self.kernels} and {self.strides}."
+            )
 
     def encode(self, images: UInt8[Array, "N H W"], *, width: int) -> Float[Array, "N D"]:
         """Encode images; call inside ``hk.transform``.
@@ -51,8 +61,8 @@ class ConvEncoder:
           float32 [N, D].
         """
         maps = to_unit_range(images)[..., None]
-        for number, channels in enumerate(self.channels):
-            maps = jax.nn.relu(hk.Conv2D(channels, 3, stride=2, name=f"conv_{number}")(maps))
+        for number, layer in enumerate(zip(self.channels, self.kernels, self.strides, strict=True)):
+            maps = jax.nn.relu(Convolution(*layer, name=f"conv_{number}")(maps))
         return hk.Linear(width, name="linear")(hk.Flatten()(maps))
 
 

@@ -48,16 +48,18 @@ class Transformer:
         for layer in range(self.layers):
             with hk.experimental.name_scope(f"block_{layer}"):
                 stream = stream + self._attend(_norm(stream, "attention_norm"), init)
-                hidden = hk.Linear(self.widening * width, init, name="mlp_in")(_norm(stream, "mlp_norm"))
-                stream = stream + hk.Linear(width, init, name="mlp_out")(jax.nn.gelu(hidden))
+                hidden = hk.Linear(self.widening * width, w_init=init, name="mlp_in")(_norm(stream, "mlp_norm"))
+                stream = stream + hk.Linear(width, w_init=init, name="mlp_out")(jax.nn.gelu(hidden))
         return _norm(stream, "final_norm")
 
     def _attend(self, stream: Float[Array, "B T D"], init: hk.initializers.Initializer) -> Float[Array, "B T D"]:
         B, T, D = stream.shape
         heads = (B, T, self.heads, D // self.heads)
-        query, key, value = (hk.Linear(D, init, name=name)(stream).reshape(heads) for name in ("query", "key", "value"))
+        query, key, value = (
+            hk.Linear(D, w_init=init, name=name)(stream).reshape(heads) for name in ("query", "key", "value")
+        )
         attended = jax.nn.dot_product_attention(query, key, value, is_causal=True)
-        return hk.Linear(D, init, name="attention_out")(attended.reshape(B, T, D))
+        return hk.Linear(D, w_init=init, name="attention_out")(attended.reshape(B, T, D))
 
 
 def sinusoidal_positions(length: int, width: int) -> Float[np.ndarray, "1 T D"]:

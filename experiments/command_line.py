@@ -1,0 +1,121 @@
+"""The command line of an experiment: presets and run folders, every option typed, absl's debugging flags.
+
+``python experiments/omniglot.py laptop --train.steps 500`` starts from a preset;
+``python experiments/omniglot.py runs/a --resume`` from the configuration of a run.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cattrs
+import tyro
+from absl import app, flags
+
+NEW_WORKDIR = Path("runs/<experiment>-<preset>-<time>")  # is filled in when the run begins
+_HELP = ("-h", "--help")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Session:
+    """What an experiment is asked to do this time; its configuration adds what makes the run."""
+
+    mode: Literal["train", "eval", "both"] = "both"
+    """Train, evaluate the latest checkpoint of a run, or train and evaluate on the way."""
+
+    workdir: Path = NEW_WORKDIR
+    """Folder of the run."""
+
+    resume: bool = False
+    """Go on with the run in this workdir from its latest checkpoint."""
+
+
+Config = TypeVar("Config", bound=Session)
+
+
+def run(main: Callable[[Config], None], presets: Mapping[str, Config], *, default: str) -> None:
+    """Run ``main`` with the configuration that the command line asks for.
+
+    Args:
+      main: the experiment.
+      presets: configurations by name.
+      default: the preset when the command line begins with an option.
+    """
+    description = inspect.getmodule(main).__doc__
+    app.run(main, flags_parser=lambda argv: parse(argv, presets, default=default, description=description))
+
+
+def parse(
+    argv: Sequence[str], presets: Mapping[str, Config], *, default: str, description: str | None = None
+) -> Config:
+    """Turn a command line into a configuration.
+
+    Args:
+      argv: the script, then a preset's name or a run folder, then options. Absl's flags may stand among them.
+      presets: configurations by name.
+      default: the preset if no first word is given.
+      description: heads the help.
+
+    Returns:
+      The configuration; a run that is new and has no workdir is given one under ``runs/``.
+    """
+    flags.FLAGS.set_default("verbosity", -1)  # warnings; --verbosity 0 shows what the libraries have to say
+    # Absl would answer --help itself, and knows nothing of our options.
+    wants_help = [word for word in argv if word in _HELP]
+    script, *words = flags.FLAGS([word for word in argv if word not in _HELP], known_only=True)
+    if not wants_help and (not words or words[0].startswith("-")):
+        words.insert(0, default)
+    words += wants_help
+    with one_line_errors():
+        if words and (Path(words[0]) / "config.json").is_file():
+            folder, *words = words
+            config = dataclasses.replace(read_config(Path(folder), type(presets[default])), workdir=Path(folder))
+            return tyro.cli(type(config), default=config, args=words, prog=f"{script} {folder}")
+        chosen = tyro.extras.subcommand_type_from_defaults(presets)
+        config = tyro.cli(
+            chosen, args=words, prog=script, description=description, config=(tyro.conf.CascadeSubcommandArgs,)
+        )
+        if config.workdir == NEW_WORKDIR:
+            name = f"{Path(script).stem}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
+            config = dataclasses.replace(config, workdir=Path("runs") / name)
+        return config
+
+
+def to_json(config: Session) -> dict[str, Any]:
+    """Give the configuration of the run as JSON values, without what concerns only this session."""
+    session = {field.name for field in dataclasses.fields(Session)}
+    return {name: value for name, value in cattrs.unstructure(config).items() if name not in session}
+
+
+def read_config(folder: Path, config_type: type[Config]) -> Config:
+    """Read back the configuration of a run folder.
+
+    Raises:
+      ValueError: a config.json that is damaged, or of another experiment or version.
+    """
+    path = folder / "config.json"
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    try:
+        return converter.structure(json.loads(path.read_text(encoding="utf-8"))["config"], config_type)
+    except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [repr(error)]
+        raise ValueError(
+            f"{path} is not a configuration of this experiment ({'; '.join(reasons)}); "
+            "use the script and version that made the run."
+        ) from error
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line, not a traceback, when the user asked for what cannot be."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,100 @@
+"""Watch in-context learning emerge on sequences of character images and labels (Chan et al. 2022).
+
+    python experiments/omniglot.py                        glyphs: about 2 minutes on two cores, ICL about 0.95
+    python experiments/omniglot.py laptop_omniglot --data.zips images_background.zip
+    python experiments/omniglot.py laptop_iwl             no bursts: IWL about 0.8, ICL stays at chance, 0.5
+    python experiments/omniglot.py runs/x --resume        go on with a run
+    python experiments/omniglot.py runs/x --mode eval     evaluate its latest checkpoint again
+
+ICL is the closed accuracy on few-shot problems of held-out characters, chance 1 / ways. IWL is the accuracy on
+trained characters that the context does not show.
+"""
+
+import jax
+import tqdm
+from jaxtyping import Array, PyTree
+
+import command_line
+import icl_data as data
+import icl_eval as evaluation
+import icl_models as models
+import icl_train as training
+from omniglot_parts import make_classes, make_model, make_streams
+from omniglot_presets import PRESETS, OmniglotConfig
+
+MAY_CHANGE = ("train.steps", "train.log_every", "train.checkpoint_every", "train.keep_checkpoints", "eval")
+
+
+def main(config: OmniglotConfig) -> None:
+    """Train, evaluate on the way, and report."""
+    with command_line.one_line_errors():
+        bank, split = make_classes(config.data)
+        streams = make_streams(config, bank, split)
+        model = make_model(config.model, split)
+        evaluations = [
+            evaluation.Evaluation("fewshot_holdout", range(config.data.ways)),
+            evaluation.Evaluation("no_support_zipfian", range(split.rare + split.common)),
+        ]
+        workdir = training.open_run(
+            config.workdir,
+            command_line.to_json(config),
+            resume=config.resume or config.mode == "eval",
+            may_change=MAY_CHANGE,
+        )
+
+    def init(rng: Array) -> tuple[PyTree, PyTree]:
+        batch = streams["train"][0]
+        return model.init(rng, batch["images"], batch["labels"])
+
+    def loss_fn(params: PyTree, state: PyTree, rng: Array, batch: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
+        logits, state = model.apply(params, state, rng, batch["images"], batch["labels"])
+        loss, metrics = models.query_cross_entropy(logits, batch["labels"][:, -1])
+        return loss, (metrics, state)
+
+    @jax.jit
+    def logits(params: PyTree, state: PyTree, images: Array, labels: Array) -> Array:
+        return model.apply(params, state, None, images, labels)[0]
+
+    def evaluate(params: PyTree, state: PyTree, *, step: int, count: int) -> str:
+        def predict(batch: dict) -> Array:
+            return logits(params, state, batch["images"], batch["labels"])
+
+        results = [
+            evaluation.evaluate(predict, data.batches(streams[kind.name]), kind, count=count, examples=4)
+            for kind in evaluations
+        ]
+        evaluation.append_evaluations(workdir, step=step, results=results)
+        evaluation.save_examples(workdir, results)
+        few_shot, no_support = (result.metrics for result in results)
+        return f"ICL {few_shot['accuracy_closed']}  IWL {no_support['accuracy_open']}"
+
+    def evaluate_on_the_way(step: int, state: training.TrainState) -> None:
+        tqdm.tqdm.write(f"step {step}: {evaluate(state.params, state.model_state, step=step, count=config.eval.count)}")
+
+    if config.mode == "eval":
+        train_numbers = evaluation.read_run(workdir).summary.get("train", {})
+    else:
+        evaluation.drop_evaluations_after(workdir, step=training.latest_step(workdir) or 0)
+        result = training.train(
+            config.train,
+            init=init,
+            loss_fn=loss_fn,
+            optimizer=config.optimizer.build(config.train.steps),
+            batches=iter(data.batches(streams["train"])),
+            workdir=workdir,
+            actions=[training.EverySteps(config.eval.every, evaluate_on_the_way)] if config.mode == "both" else [],
+            resume=config.resume,
+            resume_hint=f"python experiments/omniglot.py {workdir} --resume",
+        )
+        train_numbers = {name: getattr(result, name) for name in ("steps", "seconds", "steps_per_second", "final_loss")}
+    if config.mode != "train":
+        with command_line.one_line_errors():
+            saved = training.restore_model(workdir, init=init)
+        final = evaluate(saved.params, saved.model_state, step=saved.step, count=config.eval.final_count)
+        print(f"{final}  (chance of ICL: {1 / config.data.ways:g})")
+    evaluation.write_summary(workdir, train=train_numbers, seed=config.train.seed)
+    print(f"report: {evaluation.write_report(workdir)}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, PRESETS, default="laptop")

@@ -1,0 +1,81 @@
+"""A page: HTML put together from elements whose text is escaped unless it is HTML already."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.image import imsave
+
+
+class Html(str):
+    """Text that is HTML already; `tag` escapes every other string."""
+
+
+def tag(name: str, /, *children: str, **attributes: str) -> Html:
+    """Return an element.
+
+    A trailing underscore frees an attribute's name (`class_`); other underscores become dashes.
+
+    >>> tag("p", "5 < 7 ", tag("b", "always"), class_="note")
+    '<p class="note">5 &lt; 7 <b>always</b></p>'
+    >>> tag("img", src="a.png", alt="A plot")
+    '<img src="a.png" alt="A plot">'
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
+    )
+    if name in ("img", "source", "meta"):
+        return Html(f"<{name}{written}>")
+    return Html(f"<{name}{written}>{join(children)}</{name}>")
+
+
+def join(children: Iterable[str]) -> Html:
+    """Return the children one after another, escaped where they are plain text."""
+    return Html("".join(child if isinstance(child, Html) else html.escape(child) for child in children))
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], *, label: str, class_: str) -> Html:
+    """Return a table whose rows start with a header cell, in a box that scrolls where it is too wide."""
+    head = tag("tr", *(tag("th", cell, scope="col") for cell in header))
+    body = (tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest)) for first, *rest in rows)
+    whole = tag("table", tag("thead", head), tag("tbody", *body))
+    return tag("div", whole, class_=f"scroll {class_}", role="region", tabindex="0", aria_label=label)
+
+
+def breakable(name: str) -> Html:
+    """Return a dotted name that may wrap after its dots.
+
+    >>> breakable("train.steps")
+    'train.<wbr>steps'
+    """
+    return Html(html.escape(name).replace(".", ".<wbr>"))
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """Return the content as an address that needs no request."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def picture(pixels: UInt8[np.ndarray, "H W"]) -> str:
+    """Return a grey image as a PNG data address: one pixel per pixel, 0 black and 255 white."""
+    buffer = io.BytesIO()
+    imsave(buffer, pixels, cmap="gray", vmin=0, vmax=255, format="png")
+    return data_uri(buffer.getvalue(), "image/png")
+
+
+def document(title: str, *, style: str, body: Html) -> str:
+    """Return a whole document that may load nothing from anywhere: its policy forbids it."""
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+    return f"<!doctype html>\n{tag('html', head, tag('body', body), lang='en')}\n"

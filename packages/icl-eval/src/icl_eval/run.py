@@ -1,0 +1,184 @@
+"""A run: everything a run folder says, read with tolerance for what is missing or damaged."""
+
+import dataclasses
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from icl_eval.curve import Curve
+from icl_eval.evaluation import Result
+from icl_eval.examples import Examples
+
+CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
+
+HEADLINES = {"icl": ("fewshot_holdout", "accuracy_closed"), "iwl": ("no_support_zipfian", "accuracy_open")}
+"""Which metric of which evaluation is a run's in-context and in-weights number (Chan et al. 2022)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run folder says.
+
+    Attributes:
+      name: the folder's name.
+      config: config.json; empty if that is missing.
+      metrics: the logged training steps, by step.
+      evaluations: by evaluation and step, both in order.
+      summary: summary.json; empty if that is missing.
+      examples: by evaluation.
+      missing: what is not there or could not be read, one sentence each.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    metrics: Mapping[int, Mapping[str, Any]]
+    evaluations: Mapping[str, Mapping[int, Result]]
+    summary: Mapping[str, Any]
+    examples: Mapping[str, Examples]
+    missing: tuple[str, ...]
+
+    def latest(self) -> dict[str, tuple[int, Result]]:
+        """Return the last step and result of each evaluation."""
+        return {name: (max(results), results[max(results)]) for name, results in self.evaluations.items()}
+
+    def evaluation_curve(self, evaluation: str, metric: str) -> Curve | None:
+        """Return a metric over the steps that were evaluated, or None if it never was."""
+        found = {s: r for s, r in self.evaluations.get(evaluation, {}).items() if metric in r.metrics}
+        if not found:
+            return None
+        estimates = [result.metrics[metric] for result in found.values()]
+        steps = np.array(list(found), np.float64)
+        values, low, high = (
+            np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
+        )
+        return Curve(steps, values, low, high, chance=found[max(found)].chance.get(metric))
+
+    def training_curve(self, metric: str) -> Curve | None:
+        """Return a logged number over training, or None if it never was logged."""
+        logged = {step: line[metric] for step, line in self.metrics.items() if _is_finite(line.get(metric))}
+        if not logged:
+            return None
+        values = np.array(list(logged.values()), np.float64)
+        return Curve(steps=np.array(list(logged), np.float64), values=values, low=values, high=values)
+
+
+def examples_path(folder: Path, evaluation: str) -> Path:
+    """Return where the examples of an evaluation live in a run folder."""
+    return folder / "arrays" / f"examples_{evaluation}.npz"
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder; whatever is missing or damaged is noted in `missing` and left out.
+
+    Raises:
+      FileNotFoundError: if there is no such folder.
+      ValueError: if nothing in it belongs to a run.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}; pass the folder of a run, such as runs/<name>.")
+    if not any((folder / name).is_file() for name in (CONFIG, METRICS, EVALUATIONS, SUMMARY)):
+        raise ValueError(
+            f"{folder} is not a run: it has none of {CONFIG}, {METRICS}, {EVALUATIONS}, {SUMMARY}; "
+            "pass the folder of a run, such as runs/<name>."
+        )
+    missing: list[str] = []
+    metrics = dict(_steps(folder / METRICS, missing))
+    summary = _read_object(folder / SUMMARY, missing)
+    evaluations = _read_evaluations(folder / EVALUATIONS, missing) or _summarised(summary)
+    return Run(
+        name=folder.resolve().name,
+        config=_read_object(folder / CONFIG, missing),
+        metrics=dict(sorted(metrics.items())),
+        evaluations=evaluations,
+        summary=summary,
+        examples=_read_examples(folder, missing),
+        missing=tuple(missing),
+    )
+
+
+def _read_evaluations(path: Path, missing: list[str]) -> dict[str, dict[int, Result]]:
+    evaluations: dict[str, dict[int, Result]] = {}
+    for step, line in _steps(path, missing):
+        try:
+            result = Result.from_json(line)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+            missing.append(f"{path.name}: an evaluation of step {step} is damaged and was left out.")
+            continue
+        evaluations.setdefault(result.evaluation, {})[step] = result
+    return {name: dict(sorted(results.items())) for name, results in sorted(evaluations.items())}
+
+
+def _summarised(summary: Mapping[str, Any]) -> dict[str, dict[int, Result]]:
+    """Return the last evaluations from summary.json, for a folder that has lost its eval.jsonl."""
+    try:
+        step = int(summary["train"]["steps"])
+        return {
+            str(name): {step: Result.from_json({"evaluation": name, "metrics": metrics})}
+            for name, metrics in summary["evaluations"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return {}
+
+
+def _read_examples(folder: Path, missing: list[str]) -> dict[str, Examples]:
+    examples: dict[str, Examples] = {}
+    for path in sorted(examples_path(folder, "*").parent.glob("examples_*.npz")):
+        try:
+            examples[path.stem.removeprefix("examples_")] = Examples.load(path)
+        except (AttributeError, KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            missing.append(f"arrays/{path.name}: damaged, so its examples are not shown.")
+    return examples
+
+
+def _read_text(path: Path, missing: list[str]) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        missing.append(f"{path.name}: not there.")
+    except OSError as error:
+        missing.append(f"{path.name}: cannot be read ({error.strerror}).")
+    return None
+
+
+def _read_object(path: Path, missing: list[str]) -> dict[str, Any]:
+    text = _read_text(path, missing)
+    if text is None:
+        return {}
+    content = _parse(text)
+    if content is None:
+        missing.append(f"{path.name}: damaged, so it was left out.")
+    return content or {}
+
+
+def _steps(path: Path, missing: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the lines of a .jsonl file that carry a step."""
+    text = _read_text(path, missing) or ""
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        content = _parse(line)
+        if content is not None and _is_finite(content.get("step")):
+            yield int(content["step"]), content
+        elif number == len(lines):
+            missing.append(f"{path.name}: the last line is half-written and was left out.")
+        else:
+            missing.append(f"{path.name}: line {number} is damaged and was left out.")
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

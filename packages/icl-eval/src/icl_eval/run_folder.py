@@ -1,0 +1,136 @@
+"""The evaluation's part of a run folder, written: eval.jsonl, arrays/examples_*.npz and summary.json.
+
+Every file is either replaced whole or appended to in one write, so a reader never meets half of a number.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from icl_eval.evaluation import Result
+from icl_eval.run import EVALUATIONS, HEADLINES, SUMMARY, examples_path, read_run
+
+
+def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) -> None:
+    """Add one line per result to eval.jsonl.
+
+    A line of the same step and evaluation is replaced, so that evaluating again after a resume leaves no
+    duplicates.
+
+    Args:
+      folder: the run folder; made if it is not there.
+      step: the training step that was evaluated, at least 0.
+      results: one per evaluation.
+    """
+    results = list(results)
+    if step < 0:
+        raise ValueError(f"Wanted a step of 0 or more, got {step}.")
+    path = folder / EVALUATIONS
+    folder.mkdir(parents=True, exist_ok=True)
+    new = {(step, result.evaluation): _line({"step": step} | result.to_json()) for result in results}
+    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+    kept = [line for line in _whole_lines(before) if _key(line) not in new]
+    if "".join(kept) == before:  # the usual case: nothing to replace
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(new.values()))
+    else:
+        write_atomically(path, "".join([*kept, *new.values()]).encode(errors="surrogateescape"))
+
+
+def drop_evaluations_after(folder: Path, *, step: int) -> None:
+    """Remove the lines of later steps from eval.jsonl: a run that resumes at `step` evaluates those anew."""
+    path = folder / EVALUATIONS
+    if path.exists():
+        kept = [
+            line
+            for line in _whole_lines(path.read_text(encoding="utf-8", errors="surrogateescape"))
+            if (key := _key(line)) is None or key[0] <= step
+        ]
+        write_atomically(path, "".join(kept).encode(errors="surrogateescape"))
+
+
+def save_examples(folder: Path, results: Iterable[Result]) -> None:
+    """Write the examples that results kept to arrays/examples_<evaluation>.npz, over older ones."""
+    for result in results:
+        if result.examples is not None:
+            path = examples_path(folder, result.evaluation)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            result.examples.save(path)
+
+
+def write_summary(folder: Path, *, train: Mapping[str, float | int | None], seed: int) -> dict[str, Any]:
+    """Write summary.json: what a script or a sweep reads of a run.
+
+    The evaluations are the last of each name in eval.jsonl, so the two files cannot disagree. `icl` is the
+    closed accuracy of `fewshot_holdout`, `iwl` the open accuracy of `no_support_zipfian`; a run that did
+    not evaluate one leaves it out.
+
+    Args:
+      folder: the run folder.
+      train: plain numbers: `steps`, `seconds`, `steps_per_second`, `final_loss`.
+      seed: the seed of the run.
+
+    Returns:
+      What was written.
+    """
+    latest = (
+        {name: result for name, (_, result) in read_run(folder).latest().items()} if _has_evaluations(folder) else {}
+    )
+    summary: dict[str, Any] = {
+        headline: latest[evaluation].metrics[metric].to_json()
+        for headline, (evaluation, metric) in HEADLINES.items()
+        if evaluation in latest and metric in latest[evaluation].metrics
+    }
+    summary["evaluations"] = {
+        name: {metric: estimate.to_json() for metric, estimate in result.metrics.items()}
+        for name, result in latest.items()
+    }
+    summary["train"] = {name: _finite(value) for name, value in train.items()}
+    summary["seed"] = seed
+    write_atomically(folder / SUMMARY, (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
+    return summary
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is always either the old one or the new one; make its folder if needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")  # the same folder: a rename must not cross file systems
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, allow_nan=False) + "\n"
+
+
+def _finite(value: float | int | None) -> float | int | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _has_evaluations(folder: Path) -> bool:
+    return (folder / EVALUATIONS).exists()
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Split into lines; the last one goes if it was cut off in the middle of a write."""
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+        if _key(lines[-1]) is None:
+            del lines[-1]
+    return lines
+
+
+def _key(line: str) -> tuple[int, str] | None:
+    """Return the step and the evaluation of a line, or None for one that is not ours to judge."""
+    try:
+        fields = json.loads(line)
+        return int(fields["step"]), str(fields["evaluation"])
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,81 @@
+"""A strip: an example sequence as a row of images with labels beneath, the query marked off, and a verdict.
+
+It is HTML and not a figure, so that it stays crisp, wraps on a phone and reads aloud.
+"""
+
+import numpy as np
+from jaxtyping import UInt8
+
+from icl_eval.examples import Examples
+from icl_eval.measures import NO_LABEL
+from icl_eval.page import Html, picture, tag
+from icl_eval.run import Run
+
+
+def strips(run: Run) -> Html:
+    """Return a section with the examples of every evaluation that has some."""
+    if not run.examples:
+        return Html("")
+    parts = [part for name, examples in run.examples.items() for part in _evaluation(name, examples)]
+    note = (
+        "Items come in the order shown, each with its label; the framed one at the end is the query, whose "
+        "label the model must give."
+    )
+    return tag("section", tag("h2", "Example sequences"), tag("p", note, class_="soft"), *parts)
+
+
+def _evaluation(name: str, examples: Examples) -> list[Html]:
+    truth, closed = examples.labels[:, -1], examples.predicted_closed
+    right = int((truth == closed).sum())
+    said = f"The first {len(truth)} sequences, {right} right. Predictions choose among the possible labels."
+    drawn = displayable(examples.images)
+    rows = (
+        _sequence(drawn[k], examples.labels[k], int(closed[k]), int(examples.predicted_open[k]))
+        for k in range(len(truth))
+    )
+    return [tag("h3", name), tag("p", said, class_="soft"), tag("ol", *rows, class_="sequences")]
+
+
+def _sequence(images: UInt8[np.ndarray, "S H W"], labels: np.ndarray, closed: int, predicted_open: int) -> Html:
+    cells = [
+        tag(
+            "div",
+            tag("img", src=picture(image), alt="query" if query else f"item labelled {label}", class_="item"),
+            tag("span", "?" if query else str(label)),
+            class_="query" if query else "",
+        )
+        for image, label, query in zip(images, labels, np.arange(len(labels)) == len(labels) - 1, strict=True)
+    ]
+    columns = f"grid-template-columns: repeat({len(labels) - 1}, 1fr) .4rem 1fr"
+    return tag(
+        "li",
+        tag("div", *cells, class_="items", style=columns),
+        _verdict(int(labels[-1]), closed, predicted_open),
+    )
+
+
+def _verdict(truth: int, closed: int, predicted_open: int) -> Html:
+    right = truth == closed
+    mark = tag(
+        "b",
+        "\N{CHECK MARK} right" if right else "\N{MULTIPLICATION X} wrong",
+        class_="right" if right else "wrong",
+    )
+    said = f" · predicted {_label(closed)}, truth {truth}"
+    if predicted_open != closed:
+        said += f" · over all labels {_label(predicted_open)}"
+    return tag("p", mark, said, class_="verdict")
+
+
+def _label(predicted: int) -> str:
+    return "nothing" if predicted == NO_LABEL else str(predicted)
+
+
+def displayable(images: UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Return images for the eye: full contrast, and dark ink on light paper whichever way they are stored.
+
+    >>> displayable(np.array([[0, 0, 1]], np.uint8))
+    array([[255, 255,   0]], dtype=uint8)
+    """
+    stretched = np.round(images * (255 / max(int(images.max()), 1))).astype(np.uint8)
+    return stretched if np.median(stretched) > 127 else 255 - stretched

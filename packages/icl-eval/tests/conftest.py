@@ -1,0 +1,86 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from icl_eval import Examples, Result, append_evaluations, proportion, save_examples, write_summary
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def stream() -> Callable[..., Iterator[dict[str, np.ndarray]]]:
+    """Give batches of few-shot sequences; sequence i is the same whatever the batch size."""
+
+    def batches(*, batch_size: int, total: int, ways: int = 2, items: int = 5) -> Iterator[dict[str, np.ndarray]]:
+        generator = np.random.default_rng(0)
+        labels = generator.integers(ways, size=(total, items), dtype=np.int32)
+        images = generator.integers(256, size=(total, items, 6, 4), dtype=np.uint8)
+        for start in range(0, total, batch_size):
+            rows = slice(start, start + batch_size)
+            index = np.arange(total, dtype=np.int64)[rows]
+            same = {
+                "labels": labels[rows],
+                "classes": labels[rows] + 10,
+                "exemplars": np.zeros_like(labels[rows]),
+            }
+            yield {
+                "images": images[rows],
+                "is_rare": np.zeros_like(labels[rows], bool),
+                "index": index,
+            } | same
+
+    return batches
+
+
+@pytest.fixture
+def make_examples() -> Callable[[], Examples]:
+    """Make two sequences of three images, the first predicted right, the second wrong."""
+
+    def make() -> Examples:
+        images = np.random.default_rng(0).integers(256, size=(2, 3, 5, 5), dtype=np.uint8)
+        labels = np.array([[0, 1, 1], [1, 0, 0]], np.int32)
+        return Examples(
+            images=images,
+            labels=labels,
+            predicted_closed=np.array([1, 1], np.int32),
+            predicted_open=np.array([77, 1], np.int32),
+        )
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, make_examples: Callable[[], Examples]) -> Path:
+    """Make a complete run folder, with hostile text in its configuration."""
+    folder = tmp_path / "a <run> & more"
+    for step, right in ((0, 100), (50, 150), (100, 190)):
+        results = [
+            Result(
+                evaluation=name,
+                metrics={
+                    "accuracy_closed": proportion(right, 200),
+                    "accuracy_open": proportion(right // 9, 200),
+                },
+                chance={"accuracy_closed": 0.5, "accuracy_open": 0.01},
+                examples=make_examples(),
+            )
+            for name in ("fewshot_holdout", "no_support_zipfian")
+        ]
+        append_evaluations(folder, step=step, results=results)
+    save_examples(folder, results)
+    logged = [{"step": step, "time": 1.0 + step, "loss": 5 / (step + 1)} for step in range(10, 101, 10)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged))
+    config = {
+        "config": {"data": {"note": "<script>alert('x')</script>", "zips": ["a.zip", "b.zip"]}, "steps": 100},
+        "versions": {"jax": "0.10.2"},
+        "git": {"revision": "abc123", "dirty": False},
+        "devices": ["CPU_0"],
+        'a"key<': "javascript:alert(1)",
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    write_summary(folder, train={"steps": 100, "seconds": 4.0, "steps_per_second": 25.0, "final_loss": 0.05}, seed=7)
+    return folder

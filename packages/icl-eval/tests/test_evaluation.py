@@ -1,0 +1,200 @@
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icl_eval import Evaluation, Result, evaluate, evaluation
+
+FEWSHOT = Evaluation("fewshot_holdout", range(2))
+Stream = Callable[..., Iterator[dict[str, np.ndarray]]]
+
+
+def noisy(batch: dict[str, Any]) -> np.ndarray:
+    """Return logits over 7 labels, most of them impossible, that depend on a sequence's index alone."""
+    return np.stack([np.random.default_rng(int(index)).normal(size=7) for index in batch["index"]])
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 64, 100])
+def test_numbers_are_those_of_the_first_count_sequences_whatever_the_batch_size(
+    stream: Stream, batch_size: int
+) -> None:
+    count, closed, opened, losses = 50, 0, 0, []
+    for batch in itertools.islice(stream(batch_size=1, total=100), count):
+        (logits,), target = noisy(batch), batch["labels"][0, -1]
+        closed += int(np.argmax(logits[:2]) == target)
+        opened += int(np.argmax(logits) == target)
+        losses.append(np.log(np.exp(logits).sum()) - logits[target])
+    result = evaluate(noisy, stream(batch_size=batch_size, total=100), FEWSHOT, count=count)
+    assert 0 < opened < closed < count
+    assert result.count == count
+    assert result.metrics["accuracy_closed"].value == closed / count
+    assert result.metrics["accuracy_open"].value == opened / count
+    assert result.metrics["loss"].value == pytest.approx(np.mean(losses), rel=1e-5)
+    assert {estimate.count for estimate in result.metrics.values()} == {count}
+    assert result.chance == {"accuracy_closed": 1 / 2, "accuracy_open": 1 / 7}
+
+
+def test_no_batch_is_drawn_beyond_those_needed(stream: Stream) -> None:
+    batches = stream(batch_size=10, total=100)
+    evaluate(noisy, batches, FEWSHOT, count=30)
+    assert next(batches)["index"][0] == 30
+
+
+def test_a_jitted_predictor_compiles_once_although_the_last_batch_is_cut(stream: Stream) -> None:
+    compiled = 0
+
+    @jax.jit
+    def forward(images: jax.Array) -> jax.Array:
+        nonlocal compiled
+        compiled += 1
+        return images.astype(jnp.float32).mean(axis=(2, 3))
+
+    for count in (15, 21):
+        evaluate(lambda batch: forward(batch["images"]), stream(batch_size=8, total=40), FEWSHOT, count=count)
+    assert compiled == 1
+
+
+def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    dispatched: list[Any] = []
+    score, fetch = evaluation._score, jax.device_get
+
+    def dispatch(*arguments: Any) -> Any:
+        events.append(f"dispatch {len(dispatched)}")
+        dispatched.append(score(*arguments))
+        return dispatched[-1]
+
+    def logged_fetch(tree: Any) -> Any:
+        events.extend(f"fetch {number}" for number, scores in enumerate(dispatched) if scores is tree)
+        return fetch(tree)
+
+    monkeypatch.setattr(evaluation, "_score", dispatch)
+    monkeypatch.setattr(evaluation.jax, "device_get", logged_fetch)
+    evaluate(noisy, stream(batch_size=10, total=40), FEWSHOT, count=40)
+    assert events == [
+        "dispatch 0", "dispatch 1", "fetch 0", "dispatch 2", "fetch 1", "dispatch 3", "fetch 2",
+    ]  # fmt: skip
+
+
+def test_a_predictor_that_reads_the_answer_gains_nothing(stream: Stream) -> None:
+    result = evaluate(
+        lambda batch: np.eye(2)[batch["labels"][:, -1]],
+        stream(batch_size=50, total=1000),
+        FEWSHOT,
+        count=1000,
+    )
+    assert result.metrics["accuracy_closed"].low < 0.5 < result.metrics["accuracy_closed"].high
+
+
+def test_the_callers_batches_stay_as_they_were(stream: Stream) -> None:
+    (batch,) = stream(batch_size=20, total=20)
+    before = batch["labels"].copy()
+    evaluate(noisy, [batch], FEWSHOT, count=20)
+    np.testing.assert_array_equal(batch["labels"], before)
+
+
+def test_batches_may_live_on_a_device(stream: Stream) -> None:
+    on_device = (
+        {key: jnp.asarray(batch[key]) for key in ("images", "labels")} for batch in stream(batch_size=8, total=16)
+    )
+    result = evaluate(lambda batch: jnp.zeros((8, 2)), on_device, FEWSHOT, count=16, examples=3)
+    assert result.examples is not None
+    assert isinstance(result.examples.images, np.ndarray)
+
+
+@pytest.mark.parametrize("batch_size", [2, 30])
+def test_examples_are_the_first_sequences_with_their_true_labels_and_predictions(
+    stream: Stream, batch_size: int
+) -> None:
+    examples = evaluate(noisy, stream(batch_size=batch_size, total=30), FEWSHOT, count=20, examples=5).examples
+    (batch,) = stream(batch_size=30, total=30)
+    assert examples is not None
+    np.testing.assert_array_equal(examples.images, batch["images"][:5])
+    np.testing.assert_array_equal(examples.labels, batch["labels"][:5])
+    np.testing.assert_array_equal(examples.predicted_open, noisy(batch)[:5].argmax(1))
+    np.testing.assert_array_equal(examples.predicted_closed, noisy(batch)[:5, :2].argmax(1))
+
+
+def test_logits_that_are_not_finite_are_wrong_and_make_the_loss_not_finite(stream: Stream) -> None:
+    result = evaluate(lambda batch: np.full((10, 2), np.nan), stream(batch_size=10, total=20), FEWSHOT, count=20)
+    assert result.metrics["accuracy_closed"].value == 0
+    assert np.isnan(result.metrics["loss"].value)
+    assert result.to_json()["metrics"]["loss"]["value"] is None
+
+
+def test_a_result_survives_json(stream: Stream) -> None:
+    result = evaluate(noisy, stream(batch_size=10, total=20), FEWSHOT, count=20)
+    assert Result.from_json(result.to_json()) == result
+
+
+def test_possible_labels_need_not_start_at_zero_or_be_in_order(stream: Stream) -> None:
+    shifted = ({**batch, "labels": batch["labels"] + 3} for batch in stream(batch_size=10, total=20))
+    result = evaluate(
+        lambda batch: np.eye(10)[[9] * 10] + 0.5 * np.eye(10)[[4] * 10],
+        shifted,
+        Evaluation("x", (4, 3)),
+        count=20,
+    )
+    (batch,) = stream(batch_size=20, total=20)
+    assert result.metrics["accuracy_closed"].value == (batch["labels"][:, -1] == 1).mean()
+    assert result.metrics["accuracy_open"].value == 0
+
+
+def test_too_few_sequences_are_an_error_that_counts_them(stream: Stream) -> None:
+    with pytest.raises(ValueError, match=r"wanted 50 sequences, but the batches ended after 30.*count=30"):
+        evaluate(noisy, stream(batch_size=10, total=30), FEWSHOT, count=50)
+    with pytest.raises(ValueError, match="ended after 0"):
+        evaluate(noisy, [], FEWSHOT, count=1)
+
+
+def test_a_query_with_an_impossible_label_is_an_error(stream: Stream) -> None:
+    with pytest.raises(ValueError, match="label 2, which is not among the possible labels 0, 1"):
+        evaluate(noisy, stream(batch_size=10, total=30, ways=3), FEWSHOT, count=30)
+
+
+@pytest.mark.parametrize(
+    ("predict", "message"),
+    [
+        (lambda batch: np.zeros((10, 1)), r"\[10, V\] with V above 1; predict gave the shape \[10, 1\]"),
+        (lambda batch: np.zeros((10, 5, 2)), r"shape \[10, 5, 2\]"),
+        (lambda batch: np.zeros((9, 2)), r"shape \[9, 2\]"),
+        (lambda batch: np.zeros(10), r"shape \[10\]"),
+    ],
+)
+def test_logits_of_a_wrong_shape_are_an_error(stream: Stream, predict: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate(predict, stream(batch_size=10, total=10), FEWSHOT, count=10)
+
+
+@pytest.mark.parametrize(("count", "examples"), [(0, 0), (-1, 0), (5, 6), (5, -1)])
+def test_counts_out_of_range_are_errors(stream: Stream, count: int, examples: int) -> None:
+    with pytest.raises(ValueError, match="wanted count >= 1"):
+        evaluate(noisy, stream(batch_size=10, total=10), FEWSHOT, count=count, examples=examples)
+
+
+@pytest.mark.parametrize(
+    "batch", [{"inputs": np.zeros(3)}, {"labels": np.zeros(3, np.int32)}, {"labels": np.zeros((2, 3))}]
+)
+def test_a_batch_without_integer_labels_is_an_error(batch: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"fewshot_holdout: wanted .*labels"):
+        evaluate(noisy, [batch], FEWSHOT, count=1)
+
+
+def test_examples_without_images_are_an_error(stream: Stream) -> None:
+    batches = ({key: batch[key] for key in ("labels", "index")} for batch in stream(batch_size=10, total=10))
+    with pytest.raises(ValueError, match="'images'"):
+        evaluate(noisy, batches, FEWSHOT, count=10, examples=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"), [("a/b", (0,)), ("", (0,)), ("..", (0,)), ("x", ()), ("x", (1, 1)), ("x", (-1, 0))]
+)
+def test_an_evaluation_checks_its_name_and_labels(name: str, labels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="anted"):
+        Evaluation(name, labels)

@@ -1,0 +1,140 @@
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from icl_eval import read_run, write_report
+
+
+def test_a_complete_run_is_read_completely(run: Path) -> None:
+    read = read_run(run)
+    assert read.missing == ()
+    assert read.config["git"]["revision"] == "abc123"
+    assert list(read.evaluations["fewshot_holdout"]) == [0, 50, 100]
+    assert [step for step, _ in read.latest().values()] == [100, 100]
+    curve = read.evaluation_curve("fewshot_holdout", "accuracy_closed")
+    assert curve is not None
+    np.testing.assert_array_equal(curve.steps, [0, 50, 100])
+    np.testing.assert_array_equal(curve.values, [0.5, 0.75, 0.95])
+    assert (curve.low < curve.values).all()
+    assert curve.chance == 0.5
+    loss = read.training_curve("loss")
+    assert loss is not None
+    np.testing.assert_array_equal(loss.values, [5 / (step + 1) for step in range(10, 101, 10)])
+    assert read.evaluation_curve("nothing", "accuracy_open") is None
+    assert read.evaluation_curve("fewshot_holdout", "nothing") is None
+    assert read.training_curve("nothing") is None
+
+
+def test_lines_logged_twice_or_out_of_order_count_once_and_in_order(run: Path) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 30, "loss": 99}\n{"step": 40, "loss": NaN}\n')
+    loss = read_run(run).training_curve("loss")
+    assert loss is not None
+    assert list(loss.steps) == [10, 20, 30, 50, 60, 70, 80, 90, 100]
+    assert loss.values[2] == 99
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "eval.jsonl", "summary.json"])
+def test_a_missing_file_is_noted_and_the_report_is_still_made(run: Path, name: str) -> None:
+    (run / name).unlink()
+    assert read_run(run).missing == (f"{name}: not there.",)
+    assert f"{name}: not there." in write_report(run).read_text()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "eval.jsonl"])
+def test_a_half_written_last_line_is_noted_and_the_rest_is_read(run: Path, name: str) -> None:
+    before = read_run(run)
+    with (run / name).open("a") as file:
+        file.write('{"step": 110, "los')
+    after = read_run(run)
+    assert after.missing == (f"{name}: the last line is half-written and was left out.",)
+    assert (after.metrics, after.evaluations) == (before.metrics, before.evaluations)
+
+
+def test_without_eval_jsonl_the_summary_still_gives_the_last_numbers(run: Path) -> None:
+    before = read_run(run).latest()["fewshot_holdout"]
+    (run / "eval.jsonl").unlink()
+    step, result = read_run(run).latest()["fewshot_holdout"]
+    assert (step, result.metrics) == (before[0], before[1].metrics)
+
+
+class Exploit:
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return pytest.fail, ("a run folder made us unpickle",)
+
+
+def evaluation_line(metric: str) -> bytes:
+    return f'{{"step": 1, "evaluation": "a", "metrics": {{"m": {metric}}}}}\n'.encode()
+
+
+DAMAGE: dict[str, list[bytes]] = {
+    "config.json": [b"", b"{", b"[1, 2]", b"null", b"\xff\xfe", b"[" * 100_000],
+    "summary.json": [b"", b"3", b'{"evaluations": '],
+    "metrics.jsonl": [b"\x00\x00\n", b'{"loss": 1}\n', b'{"step": "x", "loss": 1}\n', b'{"step": 1e999}\n'],
+    "eval.jsonl": [
+        b"{}\n",
+        b'{"step": 1}\n',
+        b'{"step": 1, "evaluation": "a", "metrics": {}}\n',
+        b'{"step": 1, "evaluation": "a", "metrics": 3}\n',
+        evaluation_line("3"),
+        evaluation_line('{"value": 2, "low": 3, "high": 4, "count": 5}'),
+        evaluation_line('{"value": "x", "low": 0, "high": 1, "count": 5}'),
+        evaluation_line('{"value": 0, "low": 0, "high": 1, "count": 1e999}'),
+    ],
+    "arrays/examples_fewshot_holdout.npz": [b"", b"PK\x03\x04", b"text", pickle.dumps(Exploit())],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, content) for name, several in DAMAGE.items() for content in several]
+)
+def test_damage_is_noted_and_leaves_a_report_of_the_rest(
+    run: Path, name: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("icl_eval.figures.encode", lambda figure, *, form: b"")  # slow, and the same in all cases
+    (run / name).write_bytes(content)
+    (noted,) = read_run(run).missing
+    assert noted.startswith(name)
+    page = write_report(run).read_text()
+    assert noted in page
+    assert ("Configuration" in page) == (name != "config.json")
+    assert (run / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [{"train": 3, "evaluations": [], "seed": {}}, {"evaluations": {"a": 1}}, {}])
+def test_a_summary_of_another_shape_is_no_obstacle(run: Path, content: dict[str, object]) -> None:
+    (run / "eval.jsonl").unlink()
+    (run / "summary.json").write_text(json.dumps(content))
+    assert read_run(run).evaluations == {}
+    assert "Training loss" not in write_report(run).read_text()
+
+
+def test_evaluations_that_know_nothing_are_drawn_as_nothing(run: Path) -> None:
+    unknown = '{"value": null, "low": null, "high": null, "count": 5}'
+    line = evaluation_line(unknown).replace(b'"a"', b'"fewshot_holdout"').replace(b'"m"', b'"accuracy_closed"')
+    (run / "eval.jsonl").write_bytes(line)
+    assert "not finite" in write_report(run).read_text()
+
+
+def test_pickled_arrays_are_never_loaded(run: Path) -> None:
+    path = run / "arrays" / "examples_fewshot_holdout.npz"
+    np.savez(path, images=np.array([Exploit()], object), labels=np.zeros((1, 1), int))
+    assert "fewshot_holdout" not in read_run(run).examples
+
+
+def test_a_folder_that_is_missing_or_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        read_run(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="is not a run"):
+        read_run(tmp_path)
+
+
+def test_reading_changes_nothing(run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    read_run(run)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    json.loads((run / "summary.json").read_text())

@@ -1,0 +1,71 @@
+"""What happens now and then during training: evaluation, a printed sample, a snapshot."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from icl_train.state import TrainState
+
+
+class Moment(NamedTuple):
+    """When, in the course of a run, an action is asked whether it is due.
+
+    Attributes:
+        step: Steps made so far, at least 1.
+        seconds: Seconds of training so far, over all sessions of the run, time in actions left out.
+        is_last: Whether this was the last step of the run.
+    """
+
+    step: int
+    seconds: float
+    is_last: bool
+
+
+@runtime_checkable
+class Action(Protocol):
+    """Something the loop does between two steps, when it is due.
+
+    Actions run before the checkpoint of their step is saved, so a run that is killed in between does them
+    again and none is ever missed. Their time counts neither as training time nor in steps per second. The
+    state is donated to the next step: copy (``jax.device_get``) what should outlive the call.
+    """
+
+    def is_due(self, moment: Moment) -> bool:
+        """Return whether to run now."""
+
+    def __call__(self, step: int, state: TrainState) -> Any:
+        """Do it, given the number of steps made and the state after them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EverySteps:
+    """Calls a function each time the number of steps made is a multiple of ``steps``.
+
+    Attributes:
+        steps: Steps from call to call, at least 1.
+        function: Called as ``function(step, state)``; what it returns is dropped.
+        at_end: Also call it after the last step of the run, multiple or not (but once).
+
+    Raises:
+        ValueError: If ``steps`` is below 1.
+
+    >>> report = EverySteps(100, lambda step, state: print('after', step))
+    >>> [step for step in (1, 100, 250) if report.is_due(Moment(step, 0.0, is_last=step == 250))]
+    [100, 250]
+    """
+
+    steps: int
+    function: Callable[[int, TrainState], Any]
+    at_end: bool = True
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"wanted an action every 1 or more steps, got {self.steps}; leave the action out instead")
+
+    def is_due(self, moment: Moment) -> bool:
+        """Return whether the step is a multiple, or the last."""
+        return moment.step % self.steps == 0 or (self.at_end and moment.is_last)
+
+    def __call__(self, step: int, state: TrainState) -> Any:
+        """Call the function."""
+        return self.function(step, state)

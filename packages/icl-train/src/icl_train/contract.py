@@ -1,0 +1,37 @@
+"""What the caller supplies: how a model begins, what it is trained on, and where its batches come from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Array, PyTree
+
+Batch: TypeAlias = Mapping[str, np.ndarray]
+"""Named NumPy arrays that share a leading dimension B: {'inputs': [B, ...], 'targets': [B, ...]}."""
+
+Init: TypeAlias = Callable[[Array], tuple[PyTree, PyTree]]
+"""``init(rng) -> (params, model_state)``; pure. A model without state (no batch statistics) gives ``{}``."""
+
+LossFunction: TypeAlias = Callable[[PyTree, PyTree, Array, Any], tuple[Array, tuple[Mapping[str, Array], PyTree]]]
+"""``loss_fn(params, model_state, rng, batch) -> (loss, (metrics, model_state))``; pure.
+
+The loss is a float scalar, the mean over the batch. Metrics are scalars by name; they are logged as they are.
+"""
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """An endless iterator of batches that can say where it is and go back there.
+
+    A Grain ``DatasetIterator`` is one. Equal states must be followed by equal batches: exact resuming rests
+    on it.
+    """
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the position, after the last batch that was returned, as a dict that JSON can hold."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go to a position that `get_state` gave, perhaps in another process."""

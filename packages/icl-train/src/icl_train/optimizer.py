@@ -1,0 +1,145 @@
+"""Adam with the schedules that in-context-learning papers train with."""
+
+import dataclasses
+from typing import Literal, TypeAlias
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+Schedule: TypeAlias = Literal["constant", "inverse_sqrt", "cosine"]
+
+
+def learning_rate_schedule(
+    schedule: Schedule, *, peak: float, warmup_steps: int, total_steps: int | None = None
+) -> optax.Schedule:
+    """Return a learning rate that rises linearly to a peak and then follows a schedule.
+
+    With n = count + 1, the number of the step that is being made, and w = ``warmup_steps``, the rate is
+    ``peak * n / w`` up to step w, and from there on
+
+    - ``constant``: peak;
+    - ``inverse_sqrt``: peak * sqrt(w / n), the schedule of Chan et al. 2022 (arXiv 2205.05055, appendix on
+      training);
+    - ``cosine``: peak * (1 + cos(pi * (n - 1 - w) / (total_steps - w))) / 2, Loshchilov & Hutter 2017
+      (arXiv 1608.03983, equation 5), which would reach 0 one step after the last.
+
+    Args:
+        schedule: What follows the warm-up.
+        peak: Learning rate at the end of the warm-up.
+        warmup_steps: w; 0 or more, and at least 1 for ``inverse_sqrt``.
+        total_steps: Steps of the whole run, more than w. Read by ``cosine`` alone: with the other two, a run
+            that is made longer is the same run.
+
+    Returns:
+        A function from the count of updates made so far (int32 []) to the learning rate (float32 []).
+
+    Raises:
+        ValueError: If a number is out of its range, or ``cosine`` lacks ``total_steps``.
+
+    >>> rate = learning_rate_schedule('inverse_sqrt', peak=1e-3, warmup_steps=100)
+    >>> [f'{rate(step - 1):.1e}' for step in (1, 50, 100, 400)]
+    ['1.0e-05', '5.0e-04', '1.0e-03', '5.0e-04']
+    """
+    if warmup_steps < 0 or (schedule == "inverse_sqrt" and warmup_steps == 0):
+        least = 1 if schedule == "inverse_sqrt" else 0
+        raise ValueError(f"wanted at least {least} warm-up steps with the schedule {schedule!r}, got {warmup_steps}")
+    if schedule == "cosine" and (total_steps is None or total_steps <= warmup_steps):
+        raise ValueError(
+            f"wanted more total_steps than the {warmup_steps} warm-up steps, got {total_steps}; "
+            "the cosine schedule ends with the run, so train longer or warm up for less"
+        )
+
+    def rate(count: Array | int) -> Array:
+        step = jnp.asarray(count, jnp.float32) + 1
+        match schedule:
+            case "constant":
+                decay = jnp.ones_like(step)
+            case "inverse_sqrt":
+                decay = jnp.sqrt(warmup_steps / step)
+            case "cosine":
+                assert total_steps is not None
+                progress = (step - 1 - warmup_steps) / (total_steps - warmup_steps)
+                decay = (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
+        return peak * jnp.where(step < warmup_steps, step / max(warmup_steps, 1), decay)
+
+    return rate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam, its learning rate over time, clipping and weight decay.
+
+    Raises:
+        ValueError: If a value is out of the range stated with it.
+
+    >>> optimizer = OptimizerConfig(schedule='cosine').build(total_steps=2_000)
+    >>> float(optax.tree.norm(optimizer.init({'w': jnp.ones(3)})[1].mu))
+    0.0
+    """
+
+    learning_rate: float = 1e-3
+    """Peak learning rate, above 0."""
+
+    warmup_steps: int = 200
+    """Steps of linear warm-up to the peak, 0 or more; at least 1 with inverse_sqrt."""
+
+    schedule: Schedule = "constant"
+    """What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine ends with the run."""
+
+    b1: float = 0.9
+    """Adam's decay of the mean of gradients, at least 0 and below 1."""
+
+    b2: float = 0.999
+    """Adam's decay of the mean of squared gradients, at least 0 and below 1."""
+
+    eps: float = 1e-8
+    """Adam's term in the denominator, above 0."""
+
+    weight_decay: float = 0.0
+    """Decoupled weight decay of every parameter (AdamW), times the learning rate; 0 or more."""
+
+    clip_norm: float | None = 1.0
+    """Global norm to which gradients are clipped, above 0; None does not clip."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "eps"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("b1", "b2"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("weight_decay", self.weight_decay >= 0, "at least 0")
+        self._check("clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0, or None")
+        learning_rate_schedule(  # for its checks; the length of the run is known only to build
+            self.schedule,
+            peak=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+            total_steps=self.warmup_steps + 1,
+        )
+
+    def _check(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise ValueError(f"wanted {name} to be {wanted}, got {getattr(self, name)!r}")
+
+    def build(self, total_steps: int) -> optax.GradientTransformation:
+        """Return the optimiser for a run of a given length.
+
+        Args:
+            total_steps: Steps of the whole run; read by the cosine schedule alone.
+
+        Returns:
+            An optax transformation whose state holds ``learning_rate``, the one that the last update used.
+
+        Raises:
+            ValueError: If the cosine schedule has no steps left after its warm-up.
+        """
+        rate = learning_rate_schedule(
+            self.schedule, peak=self.learning_rate, warmup_steps=self.warmup_steps, total_steps=total_steps
+        )
+        # Only the last link is injected, so that the state gains the learning rate and nothing else.
+        scale = optax.inject_hyperparams(optax.scale_by_learning_rate, static_args="flip_sign")
+        return optax.chain(
+            optax.identity() if self.clip_norm is None else optax.clip_by_global_norm(self.clip_norm),
+            optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps),
+            optax.add_decayed_weights(self.weight_decay) if self.weight_decay else optax.identity(),
+            scale(learning_rate=rate),
+        )

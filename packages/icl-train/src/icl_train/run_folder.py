@@ -1,0 +1,160 @@
+"""The folder of a run: made once, described by config.json, and never written over by another run."""
+
+import json
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+CONFIG_FILE = "config.json"
+_PARTIAL = CONFIG_FILE + ".partial"
+_LISTED = 3  # differing settings that an error names
+
+
+def open_run(
+    workdir: str | Path,
+    config: Mapping[str, Any],
+    *,
+    resume: bool = False,
+    may_change: Sequence[str] = (),
+    source: str | Path = ".",
+) -> Path:
+    """Make the folder of a run and describe the run in it, or check that it is the folder of this run.
+
+    ``config.json`` holds ``config``; and, of the session that began the run: ``python``, ``platform``,
+    ``devices``, ``git`` (``revision`` and ``dirty``, or null) and ``versions`` of all installed
+    distributions.
+
+    Args:
+        workdir: The folder; parents are made too.
+        config: The full resolved configuration, as JSON values.
+        resume: Whether the folder may hold this run already. One that is missing or empty is made all the
+            same, so that a job can always be started with ``resume``, also for the first time.
+        may_change: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
+            Where they do, config.json takes the new values.
+        source: A folder in the git repository whose revision is recorded.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If the folder has a run and ``resume`` is False; if its configuration is another; or if it
+            has files but no run. Nothing in the folder has been changed then.
+        OSError: If the folder cannot be made or written to.
+        TypeError: If the configuration has values that JSON does not.
+
+    >>> folder = open_run(Path(tempfile.mkdtemp()) / 'run', {'train': {'steps': 100}})
+    >>> open_run(folder, {'train': {'steps': 200}}, resume=True)
+    Traceback (most recent call last):
+    ...
+    ValueError: wanted to resume ... as it was begun, but train.steps was 100 and came as 200; ...
+    """
+    workdir = Path(workdir)
+    config = json.loads(json.dumps(config))  # tuples become lists, as they will be when read back
+    _check_writable(workdir)
+    record = _read_record(workdir)
+    if record is None:
+        _write_record(workdir, _describe(config, source=Path(source)))
+        return workdir
+    if not resume:
+        raise ValueError(
+            f"wanted a new workdir, got {workdir}, which has a run; resume it (--resume) or give another one"
+        )
+    _check_same(record["config"], config, workdir=workdir, may_change=may_change)
+    if record["config"] != config:
+        _write_record(workdir, record | {"config": config})
+    return workdir
+
+
+def _check_writable(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
+        raise OSError(
+            f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir"
+        ) from error
+
+
+def _read_record(workdir: Path) -> dict[str, Any] | None:
+    path = workdir / CONFIG_FILE
+    if not path.exists():
+        found = sorted(entry.name for entry in workdir.iterdir() if entry.name != _PARTIAL)
+        if found:
+            raise ValueError(
+                f"wanted a workdir that is new, empty or a run, got {workdir}, which has {found[0]!r} "
+                f"but no {CONFIG_FILE}; give another workdir"
+            )
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["config"].items()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"wanted {path} to describe a run, but it cannot be read ({error}); mend it, or give another workdir"
+        ) from error
+    return record
+
+
+def _check_same(was: Mapping[str, Any], now: Mapping[str, Any], *, workdir: Path, may_change: Sequence[str]) -> None:
+    old, new = _flatten(was), _flatten(now)
+
+    def is_free(key: str) -> bool:
+        return any(key == free or key.startswith(free + ".") for free in may_change)
+
+    differing = [key for key in old | new if old.get(key) != new.get(key) and not is_free(key)]
+    if differing:
+        listed = ", ".join(
+            f"{key} was {old.get(key, 'absent'):.60} and came as {new.get(key, 'absent'):.60}"
+            for key in differing[:_LISTED]
+        )
+        more = f", and {len(differing) - _LISTED} more differ" if len(differing) > _LISTED else ""
+        raise ValueError(
+            f"wanted to resume {workdir} as it was begun, but {listed}{more}; "
+            "resume with the old values, or give another workdir"
+        )
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the JSON text of each value by its dotted key."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= _flatten(value, f"{prefix}{key}.") if nested else {prefix + key: json.dumps(value)}
+    return flat
+
+
+def _describe(config: Mapping[str, Any], *, source: Path) -> dict[str, Any]:
+    versions = {found.metadata["Name"]: found.version for found in metadata.distributions()}
+    return {
+        "config": config,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "devices": [f"{device} ({device.device_kind})" for device in jax.devices()],
+        "git": _git(source),
+        "versions": dict(sorted(versions.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def _git(source: Path) -> dict[str, Any] | None:
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(source), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"revision": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):  # no git, or no repository: not an error for a run
+        return None
+
+
+def _write_record(workdir: Path, record: Mapping[str, Any]) -> None:
+    partial = workdir / _PARTIAL
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    partial.replace(workdir / CONFIG_FILE)

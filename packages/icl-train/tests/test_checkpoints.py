@@ -1,0 +1,90 @@
+"""What is saved is what the state was, whatever becomes of its buffers; and only so much is kept."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from icl_train import EverySteps, data_mesh, latest_step, restore_model
+from icl_train.checkpoints import Checkpoints, restore
+from icl_train.state import TrainState
+
+
+def test_an_asynchronous_save_does_not_see_the_steps_that_follow_it(problem):
+    """The donated buffers of 8 MB are overwritten in place while Orbax is still writing the older values."""
+    copies = {}
+
+    def init(rng):
+        return {"w": jnp.zeros((2, 1 << 20))}, {}
+
+    def loss_fn(params, model_state, rng, batch):
+        return jnp.sum(params["w"]), ({}, model_state)
+
+    def copy(step, state):
+        copies[step] = jax.tree.map(np.array, state.params)
+
+    result = problem.run(
+        "run",
+        init=init,
+        loss_fn=loss_fn,
+        optimizer=optax.sgd(1.0),
+        checkpoint_every=2,
+        keep_checkpoints=9,
+        actions=[EverySteps(2, copy)],
+    )
+    assert float(result.state.params["w"][0, 0]) == -10
+    for step in (2, 4, 6, 8, 10):
+        restored = restore_model(problem.folder / "run", init=init, step=step)
+        assert restored.step == step
+        assert problem.same(jax.tree.map(np.array, restored.params), copies[step])
+        assert float(restored.params["w"].min()) == float(restored.params["w"].max()) == -step
+
+
+def test_everything_comes_back(problem, tmp_path):
+    params = {
+        "a/~/b": jnp.arange(6.0).reshape(2, 3),
+        "t": (jnp.ones(1, jnp.bfloat16), [jnp.zeros((), jnp.int8), {}]),
+    }
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+    state = TrainState(jnp.asarray(7, jnp.int32), params, {}, optimizer.init(params))
+    data, progress = {"next": 2**40, "nested": [1, "two"]}, {"third": 1 / 3, "nan": float("nan")}
+    with Checkpoints(tmp_path, every=1, keep=1) as checkpoints:
+        checkpoints.save(state, step=7, data=data, progress=progress)
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+    saved = restore(tmp_path, abstract, mesh=data_mesh())
+    assert problem.same(jax.tree.map(np.array, saved.state), jax.tree.map(np.array, state))
+    assert saved.data == data
+    assert saved.progress["third"] == 1 / 3 and np.isnan(saved.progress["nan"])
+    assert saved.state.params["a/~/b"].sharding.is_fully_replicated
+    assert len(saved.state.params["a/~/b"].sharding.device_set) == 4
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(1, {10}), (2, {8, 10}), (9, {2, 4, 6, 8, 10})])
+def test_the_latest_checkpoints_are_kept(problem, keep, kept):
+    problem.run("run", checkpoint_every=2, keep_checkpoints=keep)
+    assert {int(path.name) for path in (problem.folder / "run" / "checkpoints").iterdir()} == kept
+    assert latest_step(problem.folder / "run") == 10
+
+
+def test_the_end_is_always_saved(problem):
+    problem.run("run", steps=5, checkpoint_every=100)
+    assert latest_step(problem.folder / "run") == 5
+
+
+def test_half_written_checkpoints_do_not_count(problem):
+    problem.run("run", steps=4)
+    (problem.folder / "run" / "checkpoints" / "9.orbax-checkpoint-tmp").mkdir()
+    assert latest_step(problem.folder / "run") == 4
+
+
+def test_restore_model_needs_no_optimizer_and_says_what_is_missing(problem, whole):
+    with pytest.raises(FileNotFoundError, match=r"wanted a checkpoint in .*checkpoints, found steps \[\]"):
+        restore_model(problem.folder / "none", init=problem.init)
+    restored = restore_model(whole.folder, init=problem.init)
+    assert problem.same(restored.params, whole.state.params)
+    assert problem.same(restored.model_state, whole.state.model_state)
+    with pytest.raises(FileNotFoundError, match=r"the checkpoint of step 5 in .*, found steps \[8, 10\]"):
+        restore_model(whole.folder, init=problem.init, step=5)
+    with pytest.raises(ValueError, match=r"model_state\.mean: saved float32\[3\], wanted nothing"):
+        restore_model(whole.folder, init=lambda rng: (problem.init(rng)[0], {}))

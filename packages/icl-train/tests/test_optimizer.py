@@ -1,0 +1,120 @@
+"""Schedules against their formulas, step by step, and an optimiser whose every setting does something."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from icl_train import OptimizerConfig, learning_rate_schedule
+
+
+def formula(schedule, step, *, peak, warmup, total):
+    """The learning rate of step number ``step``, from 1, as the docstring states it."""
+    if step < warmup:
+        return peak * step / warmup
+    if schedule == "constant":
+        return peak
+    if schedule == "inverse_sqrt":
+        return peak * math.sqrt(warmup) / math.sqrt(step)
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / (total - warmup))) if step > warmup else peak
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup"),
+    [("constant", 0), ("constant", 7), ("inverse_sqrt", 1), ("inverse_sqrt", 7), ("cosine", 0), ("cosine", 7)],
+)
+def test_every_step_of_a_schedule_follows_the_formula(schedule, warmup):
+    rate = jax.jit(learning_rate_schedule(schedule, peak=0.3, warmup_steps=warmup, total_steps=40))
+    for step in range(1, 41):
+        wanted = formula(schedule, step, peak=0.3, warmup=warmup, total=40)
+        assert float(rate(jnp.asarray(step - 1))) == pytest.approx(wanted, rel=1e-5, abs=1e-8), step
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt"])
+def test_a_longer_run_has_the_same_learning_rates(schedule):
+    short, long = (OptimizerConfig(schedule=schedule, warmup_steps=3).build(steps) for steps in (10, 1000))
+    params = {"w": jnp.ones(3)}
+    states = [optimizer.init(params) for optimizer in (short, long)]
+    for _ in range(12):
+        states = [each.update(params, state, params)[1] for each, state in zip((short, long), states, strict=True)]
+        jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+def test_the_default_is_adam_after_clipping():
+    config = OptimizerConfig(learning_rate=0.1, warmup_steps=0)
+    ours, theirs = config.build(10), optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1))
+    params = {"w": jnp.arange(3.0)}
+    gradients = [{"w": jnp.asarray(row)} for row in np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)]
+    assert_same_updates(ours, theirs, params, gradients)
+
+
+def test_weight_decay_is_adamw():
+    config = OptimizerConfig(learning_rate=0.1, warmup_steps=0, weight_decay=0.3, clip_norm=None, b1=0.5, eps=1e-3)
+    theirs = optax.adamw(0.1, b1=0.5, eps=1e-3, weight_decay=0.3)
+    params = {"w": jnp.arange(3.0)}
+    assert_same_updates(config.build(10), theirs, params, [{"w": 10 * jnp.ones(3)}] * 3)
+
+
+def assert_same_updates(ours, theirs, params, gradients):
+    our_state, their_state = ours.init(params), theirs.init(params)
+    for gradient in gradients:
+        our_updates, our_state = ours.update(gradient, our_state, params)
+        their_updates, their_state = theirs.update(gradient, their_state, params)
+        np.testing.assert_allclose(our_updates["w"], their_updates["w"], rtol=1e-6)
+
+
+CHANGES = {
+    "learning_rate": 0.5,
+    "warmup_steps": 9,
+    "schedule": "cosine",
+    "b1": 0.1,
+    "b2": 0.5,
+    "eps": 0.1,
+    "weight_decay": 0.5,
+    "clip_norm": None,
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(OptimizerConfig)])
+def test_every_setting_changes_the_training(field):
+    def train(config):
+        optimizer, params = config.build(10), {"w": jnp.ones(3)}
+        state = optimizer.init(params)
+        for step in range(6):
+            gradients = {"w": jnp.asarray([1.0, -2.0, step])}
+            updates, state = optimizer.update(gradients, state, params)
+            params = optax.apply_updates(params, updates)
+        return np.asarray(params["w"])
+
+    default = OptimizerConfig(warmup_steps=2)
+    assert not np.array_equal(train(default), train(dataclasses.replace(default, **{field: CHANGES[field]})))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"learning_rate": 0.0}, "wanted learning_rate to be above 0, got 0.0"),
+        ({"b1": 1.0}, "wanted b1 to be at least 0 and below 1, got 1.0"),
+        ({"b2": -0.1}, "wanted b2"),
+        ({"eps": 0.0}, "wanted eps"),
+        ({"weight_decay": -1.0}, "wanted weight_decay"),
+        ({"clip_norm": 0.0}, "wanted clip_norm to be above 0, or None"),
+        ({"warmup_steps": -1}, "wanted at least 0 warm-up steps"),
+        ({"schedule": "inverse_sqrt", "warmup_steps": 0}, "wanted at least 1 warm-up steps"),
+        ({"learning_rate": float("nan")}, "wanted learning_rate"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        OptimizerConfig(**settings)
+
+
+def test_cosine_needs_steps_after_its_warm_up():
+    with pytest.raises(ValueError, match="wanted more total_steps than the 200 warm-up steps, got 200"):
+        OptimizerConfig(schedule="cosine").build(200)
+    with pytest.raises(ValueError, match="got None"):
+        learning_rate_schedule("cosine", peak=1.0, warmup_steps=2)

@@ -1,0 +1,139 @@
+"""A folder is made once, described once, and never written over; each mistake gets one line."""
+
+import json
+import platform
+import re
+import subprocess
+
+import pytest
+
+from icl_train import open_run
+
+CONFIG = {
+    "train": {"steps": 100, "seed": 0},
+    "data": {"ways": 2, "shape": (28, 28), "zips": []},
+    "nan": float("nan"),
+}
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_config_json_describes_the_run(tmp_path):
+    folder = open_run(tmp_path / "deep" / "run", CONFIG)
+    record = json.loads((folder / "config.json").read_text())
+    assert json.dumps(record["config"]) == json.dumps(CONFIG)
+    assert record["python"] == platform.python_version()
+    assert len(record["devices"]) == 4
+    assert {"jax", "optax", "orbax-checkpoint", "numpy"} <= set(record["versions"])
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+
+
+def test_the_git_revision_is_recorded_with_whether_files_differ_from_it(tmp_path):
+    assert json.loads((open_run(tmp_path / "a", {}, source=tmp_path) / "config.json").read_text())["git"] is None
+    repository = tmp_path / "repository"
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "init", "-q", str(repository)], check=True)
+    subprocess.run(["git", "-C", repository, *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    git = json.loads((open_run(tmp_path / "b", {}, source=repository) / "config.json").read_text())["git"]
+    assert re.fullmatch("[0-9a-f]{40}", git["revision"]) and git["dirty"] is False
+    (repository / "new").touch()
+    assert json.loads((open_run(tmp_path / "c", {}, source=repository) / "config.json").read_text())["git"]["dirty"]
+
+
+def test_the_same_configuration_may_be_resumed_and_nothing_is_rewritten(tmp_path):
+    folder = open_run(tmp_path / "run", CONFIG)
+    before = contents(folder)
+    assert open_run(folder, CONFIG, resume=True) == folder
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_resuming_what_never_began_begins(tmp_path, exists):
+    if exists:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "config.json.partial").write_text('{"conf')  # killed while it was being written
+    assert contents(open_run(tmp_path / "run", CONFIG, resume=True))
+
+
+def test_what_may_change_is_taken_over_and_the_rest_of_the_record_stays(tmp_path):
+    folder = open_run(tmp_path / "run", CONFIG)
+    before = json.loads((folder / "config.json").read_text())
+    longer = CONFIG | {"train": {"steps": 200, "seed": 0}}
+    open_run(folder, longer, resume=True, may_change=["train.steps"])
+    after = json.loads((folder / "config.json").read_text())
+    assert after["config"]["train"]["steps"] == 200
+    assert {name: after[name] for name in after if name != "config"} == {
+        name: before[name] for name in before if name != "config"
+    }
+
+
+def refused(tmp_path, config, kind=ValueError, **options):
+    before = contents(tmp_path)
+    with pytest.raises(kind) as error:
+        open_run(tmp_path / "run", config, **options)
+    assert contents(tmp_path) == before
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "run") in str(error.value) and "give another" in str(error.value)
+    return str(error.value)
+
+
+def test_a_run_is_not_written_over(tmp_path):
+    open_run(tmp_path / "run", CONFIG)
+    assert "which has a run; resume it (--resume)" in refused(tmp_path, CONFIG)
+
+
+def test_another_configuration_is_refused_with_both_values(tmp_path):
+    open_run(tmp_path / "run", CONFIG)
+    other = {
+        "train": {"steps": 200, "seed": 0},
+        "data": {"ways": 4, "shape": (28, 29), "new": "x"},
+        "nan": None,
+    }
+    message = refused(tmp_path, other, resume=True, may_change=["train.steps"])
+    assert "data.ways was 2 and came as 4, data.shape was [28, 28] and came as [28, 29]" in message
+    assert "data.zips was [] and came as absent, and 2 more differ" in message
+    assert "train.steps" not in message
+    same_prefix = CONFIG | {"train": {"steps": 100, "seed": 0, "steps_extra": 1}}
+    assert "train.steps_extra was absent and came as 1" in refused(
+        tmp_path, same_prefix, resume=True, may_change=["train.steps"]
+    )
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_of_something_else_is_refused(tmp_path, resume):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("years of work")
+    assert "which has 'thesis.tex' but no config.json" in refused(tmp_path, CONFIG, resume=resume)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}'])
+def test_a_damaged_record_is_refused(tmp_path, text):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(text)
+    assert "cannot be read" in refused(tmp_path, CONFIG, resume=True)
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "run").write_text("not a folder")
+    assert "it is a file" in refused(tmp_path, CONFIG, kind=OSError)
+
+
+def test_a_file_in_place_of_a_parent_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"wanted a workdir that can be written to, got .*run: not a directory; give"):
+        open_run(tmp_path / "file" / "run", CONFIG)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="needs /proc, which nobody can write to")
+@pytest.mark.parametrize("path", ["/proc/run", "/proc/self"])
+def test_a_folder_that_cannot_be_written_to_is_refused(path):
+    with pytest.raises(OSError, match=f"wanted a workdir that can be written to, got {path}: "):
+        open_run(path, CONFIG)
+
+
+def test_a_configuration_that_json_cannot_hold_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(TypeError):
+        open_run(tmp_path / "run", {"when": object()})
+    assert not (tmp_path / "run").exists()
