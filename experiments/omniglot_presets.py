@@ -75,10 +75,10 @@ class ModelConfig:
     layers: int = 2
     """Number of Transformer blocks."""
 
-    heads: int = 8
+    heads: int = 4
     """Number of attention heads."""
 
-    label_scale: float = 0.02
+    label_scale: float = 0.3
     """Standard deviation of the label embeddings at initialisation (0.02 in the paper)."""
 
 
@@ -102,8 +102,8 @@ class OmniglotConfig(Session):
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    train: TrainConfig = TrainConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine")
+    train: TrainConfig = TrainConfig(steps=3_500)
     eval: EvalConfig = EvalConfig()
 
 

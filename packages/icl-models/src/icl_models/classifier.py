@@ -4,6 +4,7 @@ import dataclasses
 
 import haiku as hk
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from icl_models.encoders import ConvEncoder, Encoder
@@ -53,10 +54,12 @@ class SequenceClassifier:
         """
         return hk.transform_with_state(self._logits)
 
-    def _logits(self, images: UInt8[Array, "B S H W"], labels: Int[Array, "B S"]) -> Float[Array, "B V"]:
+    def _logits(
+        self, images: UInt8[Array | np.ndarray, "B S H W"], labels: Int[Array | np.ndarray, "B S"]
+    ) -> Float[Array, "B V"]:
         B, S = images.shape[:2]
         with hk.experimental.name_scope("encoder"):
-            vectors = self.encoder.encode(images.reshape(B * S, *images.shape[2:]), width=self.width)
+            vectors = self.encoder.encode(jnp.asarray(images).reshape(B * S, *images.shape[2:]), width=self.width)
         items = vectors.reshape(B, S, self.width)
         # No query label is looked up: what is not there cannot leak.
         embedding = hk.Embed(
@@ -65,7 +68,7 @@ class SequenceClassifier:
             w_init=hk.initializers.TruncatedNormal(self.label_scale),
             name="labels",
         )
-        tokens = interleave(items, embedding(labels[:, :-1]))
+        tokens = interleave(items, embedding(jnp.asarray(labels[:, :-1])))
         with hk.experimental.name_scope("trunk"):
             outputs = self.trunk.apply(tokens)
         return hk.Linear(self.num_labels, name="classifier")(outputs[:, -1])

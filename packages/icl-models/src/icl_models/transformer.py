@@ -67,7 +67,7 @@ def sinusoidal_positions(length: int, width: int) -> Float[np.ndarray, "1 T D"]:
 
     Angle i of position t is ``t / 30 ** (2 i / width)`` (code of Chan et al. 2022).
 
-    >>> sinusoidal_positions(3, 4).round(2)[0, 1].tolist()
+    >>> sinusoidal_positions(3, 4)[0, 1].astype(float).round(2).tolist()
     [0.84, 0.18, 0.54, 0.98]
     """
     frequencies = _LONGEST_WAVE ** (-np.arange(0, width, 2) / width)

@@ -1,0 +1,138 @@
+"""Everything a contributor or a user runs: ``nox -l`` lists it, ``nox`` alone runs what a change must pass."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+PACKAGES = ("icl-data", "icl-models", "icl-train", "icl-eval")
+SHARED_DATA = Path("..", "shared", "data").resolve()  # real data for tests; they skip with a reason without it
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the four packages and groups of tools: from uv.lock where uv is present, else the newest allowed."""
+    if session.venv_backend == "uv":
+        session.run_install(
+            "uv",
+            "sync",
+            "--quiet",
+            "--frozen",
+            "--all-packages",
+            "--no-default-groups",
+            *(f"--group={group}" for group in groups),
+            env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
+        )
+    else:
+        editable = [word for package in PACKAGES for word in ("-e", f"packages/{package}")]
+        session.install(*editable, *requirements(*groups))
+
+
+def requirements(*groups: str) -> tuple[str, ...]:
+    """List the requirements of dependency groups of the root pyproject.toml."""
+    return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+
+
+def run_experiment(session: nox.Session, *options: str) -> None:
+    """Run the script that the first word names, or else omniglot, with all other words."""
+    install(session, "experiments")
+    words = list(session.posargs)
+    names_a_script = bool(words) and Path("experiments", f"{words[0]}.py").is_file()
+    script = words.pop(0) if names_a_script else "omniglot"
+    # Time to finish the step and save after Ctrl+C; nox would kill the run after 0.3 seconds.
+    session.run("python", f"experiments/{script}.py", *words, *options, interrupt_timeout=120, terminate_timeout=120)
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Train, evaluate and report: nox -s train -- [experiment] [preset or run folder] [options]."""
+    run_experiment(session)
+
+
+@nox.session(name="eval")
+def evaluate(session: nox.Session) -> None:
+    """Evaluate the latest checkpoint of a run again: nox -s eval -- [experiment] runs/x [options]."""
+    run_experiment(session, "--mode", "eval")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests of all packages and those that cross packages, but for the slow ones."""
+    install(session, "experiments", "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the slow tests: whole laptop runs, to the accuracies that the README promises."""
+    install(session, "experiments", "test")
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*requirements("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types."""
+    install(session, "experiments", "types")
+    session.run("mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed, each figure as a ratio against something run beside it."""
+    install(session, "experiments")
+    for script in sorted(Path("tools").glob("bench_*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+@nox.session
+def alone(session: nox.Session) -> None:
+    """Build the wheels; try each by itself, and two together, in fresh environments outside the tree."""
+    session.install("build")
+    outside = Path(session.create_tmp()).resolve()
+    shutil.rmtree(outside / "alone", ignore_errors=True)
+    folder = outside / "alone"
+    for package in PACKAGES:
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "wheels"), f"packages/{package}")
+    for package in PACKAGES:
+        python = fresh_environment(session, folder / package, packages=[package], extra=requirements("test"))
+        module = package.replace("-", "_")
+        shutil.copytree(Path("packages", package, "tests"), folder / package / "tests")
+        with session.chdir(folder / package):
+            session.run(python, "-c", CHECK_ALONE.format(module=module), external=True)
+            command = (python, "-m", "pytest", "-q", "--import-mode=importlib", "--doctest-modules", "tests")
+            session.run(*command, "--pyargs", module, env={"ICL_SHARED_DATA": str(SHARED_DATA)}, external=True)
+    python = fresh_environment(session, folder / "outside_project", packages=["icl-data", "icl-train"])
+    shutil.copy(Path("tools", "outside_project.py"), folder / "outside_project")
+    with session.chdir(folder / "outside_project"):
+        session.run(python, "outside_project.py", external=True)
+
+
+CHECK_ALONE = """
+import importlib.util, sys, {module}
+assert "site-packages" in {module}.__file__, {module}.__file__
+others = {{"icl_data", "icl_models", "icl_train", "icl_eval"}} - {{"{module}"}}
+found = [name for name in (*others, "tensorflow", "torch") if importlib.util.find_spec(name)]
+assert not found, found
+"""
+
+
+def fresh_environment(session: nox.Session, folder: Path, *, packages: list[str], extra: tuple[str, ...] = ()) -> str:
+    """Make an environment with the built wheels of these packages; return its python."""
+    session.run("python", "-m", "venv", str(folder / "venv"))
+    python = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    wheels = [str(next((folder.parent / "wheels").glob(f"{name.replace('-', '_')}-*.whl"))) for name in packages]
+    session.run(python, "-m", "pip", "install", "-q", *wheels, *extra, external=True)
+    return python

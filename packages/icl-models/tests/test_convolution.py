@@ -1,0 +1,39 @@
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icl_models.convolution import Convolution, convolve_by_library, convolve_by_products
+
+SHAPES = [(28, 6, 4), (28, 3, 2), (27, 3, 1), (9, 1, 1), (10, 2, 3), (7, 3, 2)]
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride"), SHAPES)
+def test_products_and_library_agree_in_value_and_gradient(side, kernel, stride):
+    keys = jax.random.split(jax.random.key(0), 2)
+    maps = jax.random.normal(keys[0], (3, side, side + 2, 4))
+    weights = jax.random.normal(keys[1], (kernel, kernel, 4, 5))
+
+    def loss(convolve, maps, weights):
+        outputs = convolve(maps, weights, stride)
+        return (outputs * jnp.cos(jnp.arange(outputs.size, dtype=jnp.float32)).reshape(outputs.shape)).sum(), outputs
+
+    results = [
+        jax.grad(loss, argnums=(1, 2), has_aux=True)(convolve, maps, weights)
+        for convolve in (convolve_by_library, convolve_by_products)
+    ]
+    for one, two in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=2e-5 * float(jnp.abs(one).max()))
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride"), SHAPES)
+def test_it_is_haikus_convolution(side, kernel, stride):
+    maps = jax.random.normal(jax.random.key(0), (2, side, side, 3))
+    ours = hk.transform(lambda maps: Convolution(5, kernel, stride, name="conv")(maps))
+    theirs = hk.transform(lambda maps: hk.Conv2D(5, kernel, stride=stride, name="conv")(maps))
+    params = ours.init(jax.random.key(1), maps)
+    theirs_params = theirs.init(jax.random.key(1), maps)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, theirs_params)
+    np.testing.assert_array_equal(params["conv"]["w"], theirs_params["conv"]["w"])  # the same initialisation, too
+    np.testing.assert_allclose(ours.apply(params, None, maps), theirs.apply(params, None, maps), rtol=1e-5, atol=1e-5)

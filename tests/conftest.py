@@ -1,0 +1,27 @@
+"""Where experiments are imported from, and what the tests must not touch."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "experiments"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keep glyphs out of the user's cache, but draw them once for all tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICL_DATA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def small1():
+    """Give the path of Omniglot's images_background_small1.zip, or skip where it is absent."""
+    path = Path(os.environ.get("ICL_SHARED_DATA", ROOT.parent / "shared" / "data")) / "images_background_small1.zip"
+    if not path.is_file():
+        pytest.skip(f"no real Omniglot at {path}; set ICL_SHARED_DATA to the folder that holds it")
+    return path

@@ -1,0 +1,247 @@
+"""experiments/omniglot.py from end to end, at toy size, and everything a user can get wrong."""
+
+import dataclasses
+import io
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import command_line
+import omniglot
+from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
+
+SCRIPT = Path(omniglot.__file__)
+TINY = shlex.split(
+    "--data.characters 12 --data.holdout 32 --data.batch-size 8 --model.encoder linear --model.layers 1 "
+    "--model.width 16 --train.steps 6 --train.log-every 2 --train.checkpoint-every 3 --eval.every 3 --eval.count 60 "
+    "--eval.final-count 90"
+)
+
+
+def parse(*words):
+    return command_line.parse([str(SCRIPT), *map(str, words)], PRESETS, default="laptop")
+
+
+def run(*words):
+    omniglot.main(parse(*words))
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def untimed(path):
+    timed = {"time", "steps_per_second", "items_per_second"}
+    return [{name: value for name, value in line.items() if name not in timed} for line in read_lines(path)]
+
+
+def contents(folder):
+    """Give every file's bytes, to see that nothing was touched."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, cache):
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    run("laptop", *TINY, "--workdir", folder)
+    return folder
+
+
+def test_a_run_folder_has_all_that_the_design_lists(finished):
+    assert {path.name for path in finished.iterdir()} == {
+        "config.json", "metrics.jsonl", "checkpoints", "eval.jsonl", "summary.json", "arrays", "figures", "report.html",
+    }  # fmt: skip
+    config = json.loads((finished / "config.json").read_text())
+    assert config["config"]["train"]["steps"] == 6 and config["config"]["data"]["characters"] == 12
+    assert {"versions", "git", "devices"} <= config.keys()
+    assert [line["step"] for line in read_lines(finished / "metrics.jsonl")] == [2, 4, 6]
+    wanted = {"step", "time", "steps_per_second", "items_per_second", "learning_rate", "gradient_norm", "loss"}
+    assert all(wanted | {"accuracy"} <= line.keys() for line in read_lines(finished / "metrics.jsonl"))
+    evaluations = [(line["step"], line["evaluation"], line["count"]) for line in read_lines(finished / "eval.jsonl")]
+    assert evaluations == [
+        (3, "fewshot_holdout", 60), (3, "no_support_zipfian", 60),
+        (6, "fewshot_holdout", 90), (6, "no_support_zipfian", 90),
+    ]  # fmt: skip
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["icl"].keys() == {"value", "low", "high", "count"} == summary["iwl"].keys()
+    assert summary["icl"] == summary["evaluations"]["fewshot_holdout"]["accuracy_closed"]
+    assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_open"]
+    assert summary["train"].keys() == {"steps", "seconds", "steps_per_second", "final_loss"}
+    assert summary["train"]["steps"] == 6 and summary["seed"] == 0
+    assert "<html" in (finished / "report.html").read_text()
+
+
+def test_the_last_line_gives_both_numbers_with_intervals(finished, capsys):
+    run(finished, "--mode", "eval", "--eval.final-count", 120)
+    line, report = capsys.readouterr().out.strip().splitlines()
+    interval = r"[01]\.\d+ \([\d.]+-[\d.]+, n=120\)"
+    assert re.fullmatch(rf"ICL {interval}  IWL {interval}  \(chance of ICL: 0\.5\)", line)
+    assert report == f"report: {finished / 'report.html'}"
+    assert json.loads((finished / "summary.json").read_text())["icl"]["count"] == 120
+    assert json.loads((finished / "summary.json").read_text())["train"]["steps"] == 6  # what training said is kept
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, tmp_path):
+    run("laptop", *TINY, "--workdir", tmp_path / "again")
+    run("laptop", *TINY, "--workdir", tmp_path / "other", "--train.seed", 1)
+    assert untimed(tmp_path / "again" / "metrics.jsonl") == untimed(finished / "metrics.jsonl")
+    assert untimed(tmp_path / "other" / "metrics.jsonl") != untimed(finished / "metrics.jsonl")
+
+
+def test_a_run_that_is_stopped_and_resumed_is_the_run_that_was_not(tmp_path):
+    longer = [*TINY, "--train.steps", "400", "--eval.every", "100", "--train.checkpoint-every", "150"]
+    run("laptop", *longer, "--workdir", tmp_path / "whole")
+    command = [sys.executable, str(SCRIPT), "laptop", *longer, "--workdir", str(tmp_path / "stopped")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and "step 100" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    sentence = errors.strip().splitlines()[-1]
+    assert "SIGTERM" in sentence and f"python experiments/omniglot.py {tmp_path / 'stopped'} --resume" in sentence
+    assert int(re.search(r"after step (\d+) of 400", sentence)[1]) < 400
+    run(tmp_path / "stopped", "--resume")
+    for name in ("metrics.jsonl", "eval.jsonl"):
+        assert untimed(tmp_path / "stopped" / name) == untimed(tmp_path / "whole" / name)
+    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("stopped", "whole")]
+    assert summaries[0]["evaluations"] == summaries[1]["evaluations"]
+
+
+def png(side=105):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((side, side), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["laptop_omniglot"], "at least one zip"),
+        (["laptop_omniglot", "--data.zips", "missing.zip"], "No Omniglot zip at missing.zip; give the path"),
+        (["laptop_omniglot", "--data.zips", "truncated.zip"], "not a sound PNG"),
+        (["laptop_omniglot", "--data.zips", "small.zip"], "28 x 28 pixels; expected 105 x 105"),
+        (["laptop_omniglot", "--data.zips", "climbing.zip"], "unexpected entry '../"),
+        (["laptop", "--data.characters", "40"], "336 holdout = "),
+        (["laptop", "--data.rare", "5000"], "are wanted, but the bank has 96; lower one of them"),
+        (["laptop", "--data.holdout", "8", "--data.ways", "9", "--data.length", "10", "--data.shots", "1"],
+         "9 different holdout classes are wanted in a sequence, but the split has 8"),
+        (["laptop", "--data.shots", "5"], "needs at least 11 items, got length=9; raise it or lower shots"),
+        (["laptop", "--data.length", "10"], "has 9 items, got length=10"),
+        (["laptop", "--data.p-bursty", "1.5"], "p_bursty must be a probability"),
+        (["laptop", "--train.steps", "0"], "steps"),
+        (["laptop", "--optimizer.learning-rate", "-1"], "learning_rate"),
+        (["laptop", "--workdir", "file"], "wanted a workdir that can be written to, got file: it is a file"),
+        (["laptop", "--workdir", "/proc/run"], "wanted a workdir that can be written to, got /proc/run"),
+        (["laptop", "--workdir", "run"], "wanted a new workdir, got run, which has a run; resume it (--resume)"),
+        (["laptop", "--workdir", "run", "--resume", "--model.width", "24"], "model.width was 16 and came as 24"),
+        (["laptop", "--workdir", "papers"], "give another workdir"),
+        (["run", "--resume", "--train.steps", "3"], "3"),
+        (["damaged", "--resume"], "is not a configuration of this experiment"),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    bad_zip(tmp_path / "truncated.zip", content=png()[:-20])
+    bad_zip(tmp_path / "small.zip", content=png(28))
+    bad_zip(tmp_path / "climbing.zip", name="../set/Greek/character01/0394_01.png", content=png())
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.tex").write_text("precious")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text('{"config": {"data": 3}}')
+    for path, content in contents(finished).items():
+        copy = tmp_path / "run" / path.relative_to(finished)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+    before = contents(tmp_path)
+    preset_options = TINY if words[0].startswith("laptop") else []
+    with pytest.raises(SystemExit) as caught:
+        run(words[0], *preset_options, *words[1:])
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert len(printed) == 1 and printed[0].startswith("error: ") and message in printed[0]
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["laptop", "--train.stepps", "5"], "--train.steps"),
+        (["laptop_omnigot"], "laptop_omniglot"),
+        (["laptop", "--model.encoder", "resnet"], "conv"),
+    ],
+)
+def test_a_misspelt_word_says_what_was_meant(words, expected, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(*words)
+    assert caught.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_help_lists_presets_and_explains_options(capsys):
+    for words, expected in ([["--help"], ["laptop_iwl", "runs/x --resume"]], [["laptop", "-h"], ["--data.p-bursty"]]):
+        with pytest.raises(SystemExit) as caught:
+            parse(*words)
+        assert caught.value.code == 0
+        printed = capsys.readouterr().out
+        assert all(word in printed for word in expected), printed
+
+
+def test_the_default_is_the_laptop_preset_in_a_folder_of_its_own():
+    config = parse("--train.steps", 7)
+    assert dataclasses.replace(config, workdir=PRESETS["laptop"].workdir) == dataclasses.replace(
+        PRESETS["laptop"], train=dataclasses.replace(PRESETS["laptop"].train, steps=7)
+    )
+    assert re.fullmatch(r"runs/omniglot-laptop-\d{8}-\d{6}", str(config.workdir))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_configuration_survives_its_run_folder(preset, tmp_path):
+    config = PRESETS[preset]
+    (tmp_path / "config.json").write_text(json.dumps({"config": json.loads(json.dumps(command_line.to_json(config)))}))
+    assert command_line.read_config(tmp_path, type(config)) == config
+
+
+def test_nothing_is_configured_that_nothing_reads():
+    code = "".join((SCRIPT.parent / name).read_text() for name in ("omniglot.py", "omniglot_parts.py"))
+    for part in (DataConfig, ModelConfig, EvalConfig):
+        for field in dataclasses.fields(part):
+            assert re.search(rf"config(\.\w+)?\.{field.name}\b", code), f"{part.__name__}.{field.name}"
+
+
+def promised(preset, tmp_path, *options):
+    run(preset, "--workdir", tmp_path / "run", *options)
+    return json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_laptop_learns_in_context(seed, tmp_path):
+    assert promised("laptop", tmp_path, "--train.seed", seed)["icl"]["value"] >= 0.90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_laptop_omniglot_learns_in_context_on_real_characters(seed, tmp_path, small1):
+    summary = promised("laptop_omniglot", tmp_path, "--data.zips", small1, "--train.seed", seed)
+    assert summary["icl"]["value"] >= 0.85
+
+
+@pytest.mark.slow
+def test_laptop_iwl_learns_in_weights_alone(tmp_path):
+    summary = promised("laptop_iwl", tmp_path)
+    assert summary["iwl"]["value"] >= 0.5 and abs(summary["icl"]["value"] - 0.5) <= 0.05
