@@ -62,9 +62,8 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
         print(f"training step, {name}: {1e3 * median:.1f} ms")
-    print(
-        f"ours is {medians['hk.Conv2D'] / medians['ours']:.2f} times as fast as with hk.Conv2D ({jax.default_backend()})"
-    )
+    ratio = medians["hk.Conv2D"] / medians["ours"]
+    print(f"ours is {ratio:.2f} times as fast as with hk.Conv2D ({jax.default_backend()})")
 
 
 if __name__ == "__main__":

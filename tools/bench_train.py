@@ -12,7 +12,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from icl_train import TrainConfig, compile_initial_state, compile_train_step, data_mesh, shard_batch, train
+from icl_train import (
+    Moment,
+    TrainConfig,
+    TrainState,
+    compile_initial_state,
+    compile_train_step,
+    data_mesh,
+    shard_batch,
+    train,
+)
 
 WIDTH, STEPS = 512, 600
 OPTIMIZER = optax.adam(1e-3)
@@ -35,6 +44,22 @@ class Batches:
 
     def set_state(self, state: dict) -> None:
         """Go nowhere."""
+
+
+class Marks:
+    """An action that is never due, but notes when each step is dispatched: the first, which compiles, is left out."""
+
+    def __init__(self) -> None:
+        """Begin without a mark."""
+        self.times: list[float] = []
+
+    def is_due(self, moment: Moment) -> bool:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+        return False
+
+    def __call__(self, step: int, state: TrainState) -> None:
+        """Do nothing."""
 
 
 def init(rng: Array) -> tuple[PyTree, PyTree]:
@@ -65,22 +90,12 @@ def main() -> None:
         bare.append((time.perf_counter() - start) / STEPS)
         with tempfile.TemporaryDirectory() as folder:
             config = TrainConfig(steps=STEPS, log_every=50, checkpoint_every=300)
-            marks: list[float] = []
-
-            class Mark:
-                """Notes when the first and last steps were done, so that compilation is left out."""
-
-                def is_due(self, moment: object) -> bool:
-                    marks.append(time.perf_counter())
-                    return False
-
-                def __call__(self, step: int, state: object) -> None: ...
-
+            marks = Marks()
             train(
                 config, init=init, loss_fn=loss_fn, optimizer=OPTIMIZER, batches=batches, workdir=f"{folder}/run",
-                actions=[Mark()], mesh=mesh,
+                actions=[marks], mesh=mesh,
             )  # fmt: skip
-        looped.append((marks[-1] - marks[0]) / (STEPS - 1))
+        looped.append((marks.times[-1] - marks.times[0]) / (STEPS - 1))
     print(f"bare for: {1 / min(bare):.0f} steps/s; train(): {1 / min(looped):.0f} steps/s")
     print(f"overhead of the loop: {100 * (min(looped) / min(bare) - 1):.1f} %")
 
