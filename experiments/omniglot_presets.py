@@ -103,7 +103,7 @@ class OmniglotConfig(Session):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine")
-    train: TrainConfig = TrainConfig(steps=3_500)
+    train: TrainConfig = TrainConfig(steps=3_000)
     eval: EvalConfig = EvalConfig()
 
 

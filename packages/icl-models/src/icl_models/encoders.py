@@ -29,7 +29,9 @@ class LinearEncoder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvEncoder:
-    """A few strided convolutions with relu, then a matrix. Small and fast.
+    """A few strided convolutions, each with a layer norm over its channels and relu, then a matrix.
+
+    Small and fast. The norm shortens the way from the jump to a high ICL accuracy.
 
     Attributes:
       channels: of each convolution, at least one.
@@ -62,7 +64,8 @@ class ConvEncoder:
         """
         maps = to_unit_range(images)[..., None]
         for number, layer in enumerate(zip(self.channels, self.kernels, self.strides, strict=True)):
-            maps = jax.nn.relu(Convolution(*layer, name=f"conv_{number}")(maps))
+            maps = Convolution(*layer, name=f"conv_{number}")(maps)
+            maps = jax.nn.relu(hk.LayerNorm(-1, create_scale=True, create_offset=True, name=f"norm_{number}")(maps))
         return hk.Linear(width, name="linear")(hk.Flatten()(maps))
 
 
