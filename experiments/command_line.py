@@ -65,10 +65,10 @@ def parse(
     Returns:
       The configuration; a run that is new and has no workdir is given one under ``runs/``.
     """
-    flags.FLAGS.set_default("verbosity", -1)  # warnings; --verbosity 0 shows what the libraries have to say
-    # Absl would answer --help itself, and knows nothing of our options.
+    # Absl would answer --help itself, knows nothing of our options, and shows all that libraries have to say.
     wants_help = [word for word in argv if word in _HELP]
-    script, *words = flags.FLAGS([word for word in argv if word not in _HELP], known_only=True)
+    quiet = [argv[0], "--verbosity=-1", *(word for word in argv[1:] if word not in _HELP)]
+    script, *words = flags.FLAGS(quiet, known_only=True)
     if not wants_help and (not words or words[0].startswith("-")):
         words.insert(0, default)
     words += wants_help
@@ -85,6 +85,23 @@ def parse(
             name = f"{Path(script).stem}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
             config = dataclasses.replace(config, workdir=Path("runs") / name)
         return config
+
+
+def check_progress(config: Session, *, steps: int, saved: int | None) -> None:
+    """Check that what is asked for is still ahead, or already there, before anything is touched.
+
+    Args:
+      config: what is asked for.
+      steps: how many steps the run is to have.
+      saved: the step of its latest checkpoint, if there is one.
+
+    Raises:
+      ValueError: an evaluation of nothing, or fewer steps than were made.
+    """
+    if config.mode == "eval" and saved is None:
+        raise ValueError(f"--mode eval wants the folder of a run with a checkpoint, got {config.workdir}; train first.")
+    if config.resume and saved is not None and saved > steps:
+        raise ValueError(f"{config.workdir} has {saved} steps, but {steps} were asked for; ask for {saved} or more.")
 
 
 def to_json(config: Session) -> dict[str, Any]:

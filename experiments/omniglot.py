@@ -28,6 +28,7 @@ MAY_CHANGE = ("train.steps", "train.log_every", "train.checkpoint_every", "train
 def main(config: OmniglotConfig) -> None:
     """Train, evaluate on the way, and report."""
     with command_line.one_line_errors():
+        command_line.check_progress(config, steps=config.train.steps, saved=training.latest_step(config.workdir))
         bank, split = make_classes(config.data)
         streams = make_streams(config, bank, split)
         model = make_model(config.model, split)
@@ -35,16 +36,18 @@ def main(config: OmniglotConfig) -> None:
             evaluation.Evaluation("fewshot_holdout", range(config.data.ways)),
             evaluation.Evaluation("no_support_zipfian", range(split.rare + split.common)),
         ]
+
+        def init(rng: Array) -> tuple[PyTree, PyTree]:
+            batch = streams["train"][0]
+            return model.init(rng, batch["images"], batch["labels"])
+
+        jax.eval_shape(init, jax.random.key(0))  # a model that cannot be built is refused before a folder is made
         workdir = training.open_run(
             config.workdir,
             command_line.to_json(config),
             resume=config.resume or config.mode == "eval",
             may_change=MAY_CHANGE,
         )
-
-    def init(rng: Array) -> tuple[PyTree, PyTree]:
-        batch = streams["train"][0]
-        return model.init(rng, batch["images"], batch["labels"])
 
     def loss_fn(params: PyTree, state: PyTree, rng: Array, batch: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
         logits, state = model.apply(params, state, rng, batch["images"], batch["labels"])
@@ -88,8 +91,7 @@ def main(config: OmniglotConfig) -> None:
         )
         train_numbers = {name: getattr(result, name) for name in ("steps", "seconds", "steps_per_second", "final_loss")}
     if config.mode != "train":
-        with command_line.one_line_errors():
-            saved = training.restore_model(workdir, init=init)
+        saved = training.restore_model(workdir, init=init)
         final = evaluate(saved.params, saved.model_state, step=saved.step, count=config.eval.final_count)
         print(f"{final}  (chance of ICL: {1 / config.data.ways:g})")
     evaluation.write_summary(workdir, train=train_numbers, seed=config.train.seed)

@@ -102,7 +102,7 @@ class OmniglotConfig(Session):
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine")
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     train: TrainConfig = TrainConfig(steps=3_000)
     eval: EvalConfig = EvalConfig()
 

@@ -149,7 +149,9 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["laptop", "--workdir", "run"], "wanted a new workdir, got run, which has a run; resume it (--resume)"),
         (["laptop", "--workdir", "run", "--resume", "--model.width", "24"], "model.width was 16 and came as 24"),
         (["laptop", "--workdir", "papers"], "give another workdir"),
-        (["run", "--resume", "--train.steps", "3"], "3"),
+        (["run", "--resume", "--train.steps", "3"], "run has 6 steps, but 3 were asked for; ask for 6 or more"),
+        (["laptop", "--workdir", "nowhere", "--mode", "eval"], "the folder of a run with a checkpoint, got nowhere"),
+        (["laptop", "--model.heads", "3"], "multiple of heads=3, got 16"),
         (["damaged", "--resume"], "is not a configuration of this experiment"),
     ],
 )  # fmt: skip

@@ -1,5 +1,11 @@
-"""A strict environment: no silent broadcasting."""
+"""A strict environment (no silent broadcasting), and every program compiled once."""
+
+import tempfile
 
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+_CACHE = tempfile.TemporaryDirectory(prefix="icl-models-tests-")
+jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -20,7 +20,7 @@ def test_products_and_library_agree_in_value_and_gradient(side, kernel, stride):
         return (outputs * jnp.cos(jnp.arange(outputs.size, dtype=jnp.float32)).reshape(outputs.shape)).sum(), outputs
 
     results = [
-        jax.grad(loss, argnums=(1, 2), has_aux=True)(convolve, maps, weights)
+        jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(convolve, maps, weights)
         for convolve in (convolve_by_library, convolve_by_products)
     ]
     for one, two in zip(*map(jax.tree.leaves, results), strict=True):
@@ -32,8 +32,10 @@ def test_it_is_haikus_convolution(side, kernel, stride):
     maps = jax.random.normal(jax.random.key(0), (2, side, side, 3))
     ours = hk.transform(lambda maps: Convolution(5, kernel, stride, name="conv")(maps))
     theirs = hk.transform(lambda maps: hk.Conv2D(5, kernel, stride=stride, name="conv")(maps))
-    params = ours.init(jax.random.key(1), maps)
-    theirs_params = theirs.init(jax.random.key(1), maps)
+    params = jax.jit(ours.init)(jax.random.key(1), maps)
+    theirs_params = jax.jit(theirs.init)(jax.random.key(1), maps)
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, theirs_params)
     np.testing.assert_array_equal(params["conv"]["w"], theirs_params["conv"]["w"])  # the same initialisation, too
-    np.testing.assert_allclose(ours.apply(params, None, maps), theirs.apply(params, None, maps), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(ours.apply)(params, None, maps), jax.jit(theirs.apply)(params, None, maps), rtol=1e-5, atol=1e-5
+    )

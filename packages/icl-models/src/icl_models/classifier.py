@@ -48,8 +48,8 @@ class SequenceClassifier:
         >>> import jax, numpy as np
         >>> model = SequenceClassifier(num_labels=10).build()
         >>> images, labels = np.zeros((2, 9, 28, 28), np.uint8), np.zeros((2, 9), np.int32)
-        >>> params, state = model.init(jax.random.key(0), images, labels)
-        >>> model.apply(params, state, None, images, labels)[0].shape
+        >>> params, state = jax.jit(model.init)(jax.random.key(0), images, labels)
+        >>> jax.jit(model.apply)(params, state, None, images, labels)[0].shape
         (2, 10)
         """
         return hk.transform_with_state(self._logits)
