@@ -20,6 +20,11 @@ def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit
         bank = data.omniglot(config.zips, size=config.size, polarity=config.polarity)
     bank = bank.augmented() if config.augmented else bank
     rare = bank.num_classes - config.common - config.holdout if config.rare is None else config.rare
+    if rare < 1 and config.rare is None:
+        raise ValueError(
+            f"common={config.common} and holdout={config.holdout} leave none of the {bank.num_classes} classes to be "
+            "rare; lower them or use more characters."
+        )
     split = data.ClassSplit(
         num_classes=bank.num_classes,
         rare=rare,

@@ -102,8 +102,8 @@ class OmniglotConfig(Session):
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
-    train: TrainConfig = TrainConfig(steps=3_000)
+    optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid")
+    train: TrainConfig = TrainConfig(steps=3_200)
     eval: EvalConfig = EvalConfig()
 
 

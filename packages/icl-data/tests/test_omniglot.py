@@ -69,6 +69,8 @@ def test_what_macos_adds_is_passed_over(tmp_path):
     ("entries", "message"),
     [
         ({GOOD: png()[:-40]}, "not a sound PNG"),
+        ({GOOD: png()[:-1]}, "not a sound PNG"),
+        ({GOOD: png()[:60] + b"?" + png()[61:]}, "not a sound PNG"),
         ({GOOD: png()[:20]}, "not a sound PNG"),
         ({GOOD: b"GIF89a"}, "not a sound PNG"),
         ({GOOD: png(side=28)}, "28 x 28 pixels; expected 105 x 105"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import OptimizerConfig, learning_rate_schedule
+from icl_train import OptimizerConfig, Schedule, learning_rate_schedule
 
 
 def formula(schedule, step, *, peak, warmup, total):
@@ -20,12 +21,19 @@ def formula(schedule, step, *, peak, warmup, total):
         return peak
     if schedule == "inverse_sqrt":
         return peak * math.sqrt(warmup) / math.sqrt(step)
+    if schedule == "trapezoid":
+        return peak if step - 1 <= 0.8 * total else peak * (total - (step - 1)) / (0.2 * total)
     return peak * 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / (total - warmup))) if step > warmup else peak
 
 
 @pytest.mark.parametrize(
     ("schedule", "warmup"),
-    [("constant", 0), ("constant", 7), ("inverse_sqrt", 1), ("inverse_sqrt", 7), ("cosine", 0), ("cosine", 7)],
+    [
+        (schedule, warmup)
+        for schedule in get_args(Schedule)
+        for warmup in (0, 1, 7)
+        if (schedule, warmup) != ("inverse_sqrt", 0)
+    ],
 )
 def test_every_step_of_a_schedule_follows_the_formula(schedule, warmup):
     rate = jax.jit(learning_rate_schedule(schedule, peak=0.3, warmup_steps=warmup, total_steps=40))
@@ -113,8 +121,9 @@ def test_settings_out_of_range_are_refused(settings, words):
         OptimizerConfig(**settings)
 
 
-def test_cosine_needs_steps_after_its_warm_up():
+@pytest.mark.parametrize("schedule", ["cosine", "trapezoid"])
+def test_a_schedule_that_ends_with_the_run_needs_steps_after_its_warm_up(schedule):
     with pytest.raises(ValueError, match="wanted more total_steps than the 200 warm-up steps, got 200"):
-        OptimizerConfig(schedule="cosine").build(200)
+        OptimizerConfig(schedule=schedule).build(200)
     with pytest.raises(ValueError, match="got None"):
-        learning_rate_schedule("cosine", peak=1.0, warmup_steps=2)
+        learning_rate_schedule(schedule, peak=1.0, warmup_steps=2)

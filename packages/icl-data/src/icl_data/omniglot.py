@@ -103,6 +103,8 @@ def _decode(png: bytes, source: str) -> UInt8[np.ndarray, "side side"]:
     """Decode one PNG to 0 (ink) and 255 (paper)."""
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            image.verify()  # every checksum, to the end: decoding alone overlooks a missing tail
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             if image.size != (SIDE, SIDE):
                 width, height = image.size
                 raise ValueError(f"{source} has {width} x {height} pixels; expected {SIDE} x {SIDE}.")

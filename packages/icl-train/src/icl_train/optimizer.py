@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-Schedule: TypeAlias = Literal["constant", "inverse_sqrt", "cosine"]
+Schedule: TypeAlias = Literal["constant", "inverse_sqrt", "cosine", "trapezoid"]
+
+
+_COOLDOWN = 0.2  # of the run, for "trapezoid"
 
 
 def learning_rate_schedule(
@@ -22,20 +25,23 @@ def learning_rate_schedule(
     - ``inverse_sqrt``: peak * sqrt(w / n), the schedule of Chan et al. 2022 (arXiv 2205.05055, appendix on
       training);
     - ``cosine``: peak * (1 + cos(pi * (n - 1 - w) / (total_steps - w))) / 2, Loshchilov & Hutter 2017
-      (arXiv 1608.03983, equation 5), which would reach 0 one step after the last.
+      (arXiv 1608.03983, equation 5), which would reach 0 one step after the last;
+    - ``trapezoid``: peak, and in the last fifth of the steps a straight line to 0, also reached one step after
+      the last: peak * min(1, (total_steps - (n - 1)) / (total_steps / 5)); Zhai et al. 2022 (arXiv 2106.04560)
+      call it a constant rate with a cooldown.
 
     Args:
         schedule: What follows the warm-up.
         peak: Learning rate at the end of the warm-up.
         warmup_steps: w; 0 or more, and at least 1 for ``inverse_sqrt``.
-        total_steps: Steps of the whole run, more than w. Read by ``cosine`` alone: with the other two, a run
-            that is made longer is the same run.
+        total_steps: Steps of the whole run, more than w. Read by ``cosine`` and ``trapezoid`` alone: with the
+            other two, a run that is made longer is the same run.
 
     Returns:
         A function from the count of updates made so far (int32 []) to the learning rate (float32 []).
 
     Raises:
-        ValueError: If a number is out of its range, or ``cosine`` lacks ``total_steps``.
+        ValueError: If a number is out of its range, or a schedule that ends with the run lacks ``total_steps``.
 
     >>> rate = learning_rate_schedule('inverse_sqrt', peak=1e-3, warmup_steps=100)
     >>> [f'{rate(step - 1):.1e}' for step in (1, 50, 100, 400)]
@@ -44,10 +50,10 @@ def learning_rate_schedule(
     if warmup_steps < 0 or (schedule == "inverse_sqrt" and warmup_steps == 0):
         least = 1 if schedule == "inverse_sqrt" else 0
         raise ValueError(f"wanted at least {least} warm-up steps with the schedule {schedule!r}, got {warmup_steps}")
-    if schedule == "cosine" and (total_steps is None or total_steps <= warmup_steps):
+    if schedule in ("cosine", "trapezoid") and (total_steps is None or total_steps <= warmup_steps):
         raise ValueError(
             f"wanted more total_steps than the {warmup_steps} warm-up steps, got {total_steps}; "
-            "the cosine schedule ends with the run, so train longer or warm up for less"
+            f"the {schedule} schedule ends with the run, so train longer or warm up for less"
         )
 
     def rate(count: Array | int) -> Array:
@@ -61,6 +67,9 @@ def learning_rate_schedule(
                 assert total_steps is not None
                 progress = (step - 1 - warmup_steps) / (total_steps - warmup_steps)
                 decay = (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
+            case "trapezoid":
+                assert total_steps is not None
+                decay = jnp.clip((total_steps - (step - 1)) / (_COOLDOWN * total_steps), 0, 1)
         return peak * jnp.where(step < warmup_steps, step / max(warmup_steps, 1), decay)
 
     return rate
@@ -85,7 +94,7 @@ class OptimizerConfig:
     """Steps of linear warm-up to the peak, 0 or more; at least 1 with inverse_sqrt."""
 
     schedule: Schedule = "constant"
-    """What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine ends with the run."""
+    """What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine and trapezoid end with the run."""
 
     b1: float = 0.9
     """Adam's decay of the mean of gradients, at least 0 and below 1."""
@@ -124,13 +133,13 @@ class OptimizerConfig:
         """Return the optimiser for a run of a given length.
 
         Args:
-            total_steps: Steps of the whole run; read by the cosine schedule alone.
+            total_steps: Steps of the whole run; read by the schedules that end with it.
 
         Returns:
             An optax transformation whose state holds ``learning_rate``, the one that the last update used.
 
         Raises:
-            ValueError: If the cosine schedule has no steps left after its warm-up.
+            ValueError: If a schedule that ends with the run has no steps left after its warm-up.
         """
         rate = learning_rate_schedule(
             self.schedule, peak=self.learning_rate, warmup_steps=self.warmup_steps, total_steps=total_steps
