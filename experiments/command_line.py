@@ -8,6 +8,8 @@ import contextlib
 import dataclasses
 import inspect
 import json
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,9 +84,20 @@ def parse(
             chosen, args=words, prog=script, description=description, config=(tyro.conf.CascadeSubcommandArgs,)
         )
         if config.workdir == NEW_WORKDIR:
+            if config.resume:
+                raise ValueError(f"--resume wants the folder of a run: {script} runs/x --resume.")
             name = f"{Path(script).stem}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
             config = dataclasses.replace(config, workdir=Path("runs") / name)
         return config
+
+
+def resume_command(config: Session) -> str:
+    """Give the command that goes on with a run, as this one was started: by nox, or by this very interpreter."""
+    script = Path(sys.argv[0])
+    by_nox = os.environ.get("NOX_CURRENT_SESSION") == "train"
+    command = ["nox", "-s", "train", "--", script.stem] if by_nox else [sys.executable, str(script)]
+    mode = [] if config.mode == "both" else ["--mode", config.mode]
+    return shlex.join([*command, str(config.workdir), "--resume", *mode])
 
 
 def check_progress(config: Session, *, steps: int, saved: int | None) -> None:

@@ -41,12 +41,13 @@ def main(config: OmniglotConfig) -> None:
             batch = streams["train"][0]
             return model.init(rng, batch["images"], batch["labels"])
 
+        optimizer = config.optimizer.build(config.train.steps)
         jax.eval_shape(init, jax.random.key(0))  # a model that cannot be built is refused before a folder is made
         workdir = training.open_run(
             config.workdir,
             command_line.to_json(config),
             resume=config.resume or config.mode == "eval",
-            may_change=MAY_CHANGE,
+            may_change=("eval",) if config.mode == "eval" else MAY_CHANGE,
         )
 
     def loss_fn(params: PyTree, state: PyTree, rng: Array, batch: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
@@ -63,7 +64,7 @@ def main(config: OmniglotConfig) -> None:
             return logits(params, state, batch["images"], batch["labels"])
 
         results = [
-            evaluation.evaluate(predict, data.batches(streams[kind.name]), kind, count=count, examples=4)
+            evaluation.evaluate(predict, data.batches(streams[kind.name]), kind, count=count, examples=min(4, count))
             for kind in evaluations
         ]
         evaluation.append_evaluations(workdir, step=step, results=results)
@@ -82,12 +83,12 @@ def main(config: OmniglotConfig) -> None:
             config.train,
             init=init,
             loss_fn=loss_fn,
-            optimizer=config.optimizer.build(config.train.steps),
+            optimizer=optimizer,
             batches=iter(data.batches(streams["train"])),
             workdir=workdir,
             actions=[training.EverySteps(config.eval.every, evaluate_on_the_way)] if config.mode == "both" else [],
             resume=config.resume,
-            resume_hint=f"python experiments/omniglot.py {workdir} --resume",
+            resume_hint=command_line.resume_command(config),
         )
         train_numbers = {name: getattr(result, name) for name in ("steps", "seconds", "steps_per_second", "final_loss")}
     if config.mode != "train":

@@ -3,6 +3,7 @@
 import functools
 
 import haiku as hk
+import jax
 
 import icl_data as data
 import icl_models as models
@@ -42,6 +43,10 @@ def make_streams(
 ) -> dict[str, data.BatchSource]:
     """Make the training batches and those of the evaluations, by name."""
     ways, length = config.data.ways, config.data.length
+    if config.data.batch_size % jax.device_count():
+        raise ValueError(
+            f"data.batch_size must be a multiple of the {jax.device_count()} devices, got {config.data.batch_size}."
+        )
     kinds: dict[str, data.SequenceKind] = {
         "train": data.Bursty(p_bursty=config.data.p_bursty, shots=config.data.shots, ways=ways),
         "fewshot_holdout": data.FewShot(classes="holdout", shots=(length - 1) // ways, ways=ways),

@@ -19,7 +19,7 @@ class DataConfig:
     zips: tuple[Path, ...] = ()
     """For omniglot: images_background.zip, images_evaluation.zip, or the small ones. Overlaps are merged."""
 
-    characters: int = 242
+    characters: int = 1_936
     """For glyphs: how many to draw."""
 
     size: int = 28
@@ -28,7 +28,7 @@ class DataConfig:
     polarity: Polarity = "ink_is_one"
     """For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright."""
 
-    augmented: bool = True
+    augmented: bool = False
     """Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees."""
 
     rare: int | None = None
@@ -38,7 +38,7 @@ class DataConfig:
     """Number of common classes."""
 
     holdout: int = 336
-    """Number of classes never trained on (336: 42 characters x 8 views)."""
+    """Number of classes never trained on (after augmentation)."""
 
     zipf_exponent: float = 0.0
     """Of the class frequencies in training; 0 is uniform."""
@@ -60,6 +60,14 @@ class DataConfig:
 
     batch_size: int = 32
     """Sequences in a training batch, over all devices and hosts."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that the source would not read."""
+        if self.source == "glyphs" and (self.zips or self.polarity != "ink_is_one"):
+            raise ValueError(
+                "zips and polarity are for real images, but the source is glyphs; "
+                "use the preset laptop_omniglot or --data.source omniglot."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,6 +103,14 @@ class EvalConfig:
     final_count: int = 4_000
     """Sequences of each evaluation of the trained model."""
 
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if min(self.every, self.count, self.final_count) < 1:
+            raise ValueError(
+                "eval.every, eval.count and eval.final_count must be at least 1, "
+                f"got {self.every}, {self.count} and {self.final_count}; --mode train leaves evaluations out."
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OmniglotConfig(Session):
@@ -112,7 +128,7 @@ _LAPTOP = OmniglotConfig()
 PRESETS = {
     "laptop": _LAPTOP,
     "laptop_omniglot": dataclasses.replace(
-        _LAPTOP, data=dataclasses.replace(_LAPTOP.data, source="omniglot", holdout=192)
+        _LAPTOP, data=dataclasses.replace(_LAPTOP.data, source="omniglot", augmented=True, holdout=192)
     ),
     "laptop_iwl": dataclasses.replace(_LAPTOP, data=dataclasses.replace(_LAPTOP.data, p_bursty=0.0)),
 }

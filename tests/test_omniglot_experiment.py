@@ -21,9 +21,10 @@ from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
 
 SCRIPT = Path(omniglot.__file__)
 TINY = shlex.split(
-    "--data.characters 12 --data.holdout 32 --data.batch-size 8 --model.encoder linear --model.layers 1 "
-    "--model.width 16 --train.steps 6 --train.log-every 2 --train.checkpoint-every 3 --eval.every 3 --eval.count 60 "
-    "--eval.final-count 90"
+    "--data.characters 12 --data.augmented --data.holdout 32 --data.batch-size 8 "
+    "--model.encoder linear --model.layers 1 --model.width 16 --optimizer.warmup-steps 2 "
+    "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 "
+    "--eval.every 3 --eval.count 60 --eval.final-count 90"
 )
 
 
@@ -83,7 +84,7 @@ def test_a_run_folder_has_all_that_the_design_lists(finished):
 def test_the_last_line_gives_both_numbers_with_intervals(finished, capsys):
     run(finished, "--mode", "eval", "--eval.final-count", 120)
     line, report = capsys.readouterr().out.strip().splitlines()
-    interval = r"[01]\.\d+ \([\d.]+-[\d.]+, n=120\)"
+    interval = r"[01](\.\d+)? \([\d.]+-[\d.]+, n=120\)"
     assert re.fullmatch(rf"ICL {interval}  IWL {interval}  \(chance of ICL: 0\.5\)", line)
     assert report == f"report: {finished / 'report.html'}"
     assert json.loads((finished / "summary.json").read_text())["icl"]["count"] == 120
@@ -107,7 +108,7 @@ def test_a_run_that_is_stopped_and_resumed_is_the_run_that_was_not(tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     sentence = errors.strip().splitlines()[-1]
-    assert "SIGTERM" in sentence and f"python experiments/omniglot.py {tmp_path / 'stopped'} --resume" in sentence
+    assert "SIGTERM" in sentence and f"{SCRIPT} {tmp_path / 'stopped'} --resume" in sentence
     assert int(re.search(r"after step (\d+) of 400", sentence)[1]) < 400
     run(tmp_path / "stopped", "--resume")
     for name in ("metrics.jsonl", "eval.jsonl"):
@@ -142,8 +143,6 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["laptop", "--data.shots", "5"], "needs at least 11 items, got length=9; raise it or lower shots"),
         (["laptop", "--data.length", "10"], "has 9 items, got length=10"),
         (["laptop", "--data.p-bursty", "1.5"], "p_bursty must be a probability"),
-        (["laptop", "--train.steps", "0"], "steps"),
-        (["laptop", "--optimizer.learning-rate", "-1"], "learning_rate"),
         (["laptop", "--workdir", "file"], "wanted a workdir that can be written to, got file: it is a file"),
         (["laptop", "--workdir", "/proc/run"], "wanted a workdir that can be written to, got /proc/run"),
         (["laptop", "--workdir", "run"], "wanted a new workdir, got run, which has a run; resume it (--resume)"),
@@ -151,6 +150,10 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["laptop", "--workdir", "papers"], "give another workdir"),
         (["run", "--resume", "--train.steps", "3"], "run has 6 steps, but 3 were asked for; ask for 6 or more"),
         (["laptop", "--workdir", "nowhere", "--mode", "eval"], "the folder of a run with a checkpoint, got nowhere"),
+        (["laptop", "--optimizer.warmup-steps", "9"], "wanted more total_steps than the 9 warm-up steps, got 6"),
+        (["laptop", "--data.batch-size", "0"], "batch_size must be at least 1"),
+        (["laptop", "--resume"], "--resume wants the folder of a run"),
+        (["run", "--mode", "eval", "--train.steps", "9"], "train.steps was 6 and came as 9"),
         (["laptop", "--model.heads", "3"], "multiple of heads=3, got 16"),
         (["damaged", "--resume"], "is not a configuration of this experiment"),
     ],
@@ -180,6 +183,22 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
+        (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
+        (["--eval.every", "0"], "must be at least 1, got 0, 1000 and 4000"),
+        (["--data.zips", "small.zip"], "but the source is glyphs; use the preset laptop_omniglot"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_in_a_sentence(words, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse("laptop", *words)
+    assert caught.value.code == 2
+    assert message in " ".join(re.sub(r"[│╭╮╰╯─|+-]{2,}|[│|]", " ", capsys.readouterr().err).split())
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["laptop", "--train.stepps", "5"], "--train.steps"),
@@ -195,7 +214,7 @@ def test_a_misspelt_word_says_what_was_meant(words, expected, capsys):
 
 
 def test_help_lists_presets_and_explains_options(capsys):
-    for words, expected in ([["--help"], ["laptop_iwl", "runs/x --resume"]], [["laptop", "-h"], ["--data.p-bursty"]]):
+    for words, expected in ([["--help"], ["laptop_iwl", "laptop_omniglot"]], [["laptop", "-h"], ["--data.p-bursty"]]):
         with pytest.raises(SystemExit) as caught:
             parse(*words)
         assert caught.value.code == 0

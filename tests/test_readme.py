@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from icl_data import BatchSource, Bursty, ClassSplit, SequenceSampler, glyphs
+from omniglot_presets import PRESETS
+
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 CONTRACT = {"images", "items", "labels", "classes", "exemplars", "is_rare", "index"}
@@ -36,11 +39,30 @@ def test_its_snippets_run_in_order(readme, tmp_path, monkeypatch):
 def test_its_batches_have_the_keys_of_the_contract(readme):
     keys = set()
     for node in ast.walk(ast.parse("\n".join(blocks(readme, "python")))):
+        if isinstance(node, ast.Dict):
+            literal = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            keys |= literal if literal & {"labels", "inputs"} else set()
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "batch":
             assert isinstance(node.slice, ast.Constant)
             keys.add(node.slice.value)
     assert keys, "no snippet reads a batch"
     assert keys <= CONTRACT or keys <= FUNCTION_CONTRACT
+
+
+@pytest.mark.parametrize("package", ["icl-data", "icl-eval"])
+def test_the_tables_of_batch_keys_tell_what_the_stream_gives(package):
+    bank = glyphs(8, cache=False)
+    split = ClassSplit(num_classes=8, rare=6, holdout=2)
+    sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts)
+    batch = BatchSource(sampler=sampler, bank=bank, batch_size=3)[0]
+    sizes = {"B": 3, "S": 9, "H": 28, "W": 28}
+    table = {}
+    text = (ROOT / "packages" / package / "README.md").read_text()
+    for names, dtype, axes in re.findall(r"^\| (`.*?`) \| (\w+) \[([\w, ]+)\] \|", text, re.M):
+        shape = tuple(sizes[axis] for axis in axes.split(", "))
+        table |= {name.strip("`"): (dtype, shape) for name in names.split(", ")}
+    assert table == {name: (str(values.dtype), values.shape) for name, values in batch.items()}
+    assert set(table) == CONTRACT - {"items"}
 
 
 def test_every_nox_session_that_is_named_exists_and_ci_runs_the_test_command():
@@ -50,6 +72,11 @@ def test_every_nox_session_that_is_named_exists_and_ci_runs_the_test_command():
     assert {"train", "tests", "eval", "bench"} <= named <= sessions
     (command,) = set(re.findall(r"^pip install nox && nox -s tests$", (ROOT / "README.md").read_text(), re.M))
     assert f"\n{command} || exit 1\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_it_tells_of_every_preset():
+    text = (ROOT / "README.md").read_text()
+    assert all(f"`nox -s train -- {preset}" in text for preset in PRESETS)
 
 
 def test_links_and_pictures_exist():

@@ -1,5 +1,7 @@
 import io
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ def test_what_macos_adds_is_passed_over(tmp_path):
     ("entries", "message"),
     [
         ({GOOD: png()[:-40]}, "not a sound PNG"),
-        ({GOOD: png()[:-1]}, "not a sound PNG"),
+        ({GOOD: png()[:-12]}, "not a sound PNG"),
         ({GOOD: png()[:60] + b"?" + png()[61:]}, "not a sound PNG"),
         ({GOOD: png()[:20]}, "not a sound PNG"),
         ({GOOD: b"GIF89a"}, "not a sound PNG"),
@@ -97,6 +99,29 @@ def test_a_bad_zip_gets_one_clear_line(tmp_path, entries, message):
         omniglot([path])
     assert "bad.zip" in str(caught.value) and "\n" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["bad.zip"]
+
+
+def test_any_flipped_bit_gets_one_clear_line_or_does_no_harm(tmp_path):
+    path = tmp_path / "flipped.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(GOOD, png())
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            assert omniglot([path]).num_classes == 1
+        except ValueError as error:
+            refused += 1
+            assert "flipped.zip" in str(error) and "\n" not in str(error)
+    assert refused > len(whole) / 3 / 2
+
+
+def test_a_decompression_bomb_is_refused(tmp_path):
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 60_000, 60_000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    with pytest.raises(ValueError, match="not a sound PNG"):
+        omniglot([write_zip(tmp_path / "bomb.zip", {GOOD: bomb + png()[33:]})])
 
 
 def test_missing_damaged_or_no_zip(tmp_path, small1):

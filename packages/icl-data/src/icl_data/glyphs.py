@@ -173,8 +173,10 @@ def _normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "row
 
 def _cache_path(*arguments: int) -> Path:
     """Name the file for these arguments, this very code and Pillow's version."""
-    home = os.environ.get("ICL_DATA_CACHE")
-    folder = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "icl-data"
+    own = os.environ.get("ICL_DATA_CACHE")
+    # Not Path.home(), which raises for a user without a home.
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    folder = Path(own) if own else Path(home) / "icl-data"
     code = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("glyphs.py", "draws.py"))
     key = hashlib.sha256(repr((arguments, PIL.__version__)).encode() + code).hexdigest()[:16]
     return folder / f"glyphs-{key}.npy"
@@ -190,10 +192,14 @@ def _load(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "rows size si
 
 def _save(path: Path, items: UInt8[np.ndarray, "rows size size"]) -> None:
     """Write the file whole or not at all; without a writable cache the bank is just not kept."""
+    written: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
+            written = Path(file.name)
             np.save(file, items, allow_pickle=False)
-        Path(file.name).replace(path)
+        written.replace(path)
     except OSError as error:
+        if written is not None:
+            written.unlink(missing_ok=True)
         logging.getLogger(__name__).warning("The glyphs are not cached: %s", error)

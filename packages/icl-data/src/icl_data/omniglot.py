@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,8 @@ SIDE = 105  # pixels, both ways, of every original image
 _ENTRY = re.compile(r"[^/\\]+/(?P<alphabet>[^/\\]+)/character\d\d/(?P<label>\d{4})_(?P<drawer>\d\d)\.png")
 _FOLDER = re.compile(r"(?!\.\.?/)[^/\\]+/((?!\.\.?/)[^/\\]+/(character\d\d/)?)?")
 _FROM_MAC = re.compile(r"__MACOSX/.*|(.*/)?\.DS_Store")  # what macOS adds when it zips a folder again
+# What zipfile raises for damaged, cut, encrypted or oddly compressed files.
+_UNSOUND = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
 _MAX_BYTES = 1 << 16  # an original image has about 300 bytes; anything huge is not one
 
 
@@ -89,11 +92,7 @@ def _read_entries(path: Path) -> Iterator[tuple[str, int, int, bytes]]:
                     raise ValueError(f"{path}: {info.filename} has {info.file_size} bytes; expected about 300.")
                 found += 1
                 yield info.filename, int(match["label"]), int(match["drawer"]), archive.read(info)
-    except (
-        zipfile.BadZipFile,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:  # the last two: encrypted, odd method
+    except _UNSOUND as error:
         raise ValueError(f"{path} is not a sound zip file ({error}); download it again.") from error
     if not found:
         raise ValueError(f"{path} holds no Omniglot image; expected <set>/<alphabet>/characterNN/LLLL_DD.png.")
@@ -109,7 +108,7 @@ def _decode(png: bytes, source: str) -> UInt8[np.ndarray, "side side"]:
                 width, height = image.size
                 raise ValueError(f"{source} has {width} x {height} pixels; expected {SIDE} x {SIDE}.")
             return np.asarray(image.convert("L"))
-    except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for a bad PNG
         raise ValueError(f"{source} is not a sound PNG ({error}); download the zip again.") from error
 
 
