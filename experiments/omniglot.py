@@ -2,7 +2,7 @@
 
     python experiments/omniglot.py                        glyphs: about 2 minutes on two cores, ICL about 0.95
     python experiments/omniglot.py laptop_omniglot --data.zips images_background.zip
-    python experiments/omniglot.py laptop_iwl             no bursts: IWL about 0.8, ICL stays at chance, 0.5
+    python experiments/omniglot.py laptop_iwl             no bursts: IWL about 0.99, ICL stays at chance, 0.5
     python experiments/omniglot.py runs/x --resume        go on with a run
     python experiments/omniglot.py runs/x --mode eval     evaluate its latest checkpoint again
 
