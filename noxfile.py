@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -106,9 +107,13 @@ def bench(session: nox.Session) -> None:
 def alone(session: nox.Session) -> None:
     """Build the wheels; try each by itself, and two together, in fresh environments outside the tree."""
     session.install("build")
-    outside = Path(session.create_tmp()).resolve()
-    shutil.rmtree(outside / "alone", ignore_errors=True)
-    folder = outside / "alone"
+    # Not session.create_tmp(), which lies inside this tree.
+    with tempfile.TemporaryDirectory(prefix="icl-alone-") as temporary:
+        check_alone(session, Path(temporary).resolve())
+
+
+def check_alone(session: nox.Session, folder: Path) -> None:
+    """Do what ``alone`` says, in a folder outside the tree."""
     for package in PACKAGES:
         session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "wheels"), f"packages/{package}")
     for package in PACKAGES:
