@@ -18,8 +18,11 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests"]
 
 
-def install(session: nox.Session, *groups: str) -> None:
-    """Install the four packages and groups of tools: from uv.lock where uv is present, else the newest allowed."""
+def install(session: nox.Session, *groups: str, extras: tuple[str, ...] = ()) -> None:
+    """Install the four packages, extras of icl-data and groups of tools.
+
+    They come from uv.lock where uv is present, else the newest allowed.
+    """
     if session.venv_backend == "uv":
         session.run_install(
             "uv",
@@ -29,10 +32,12 @@ def install(session: nox.Session, *groups: str) -> None:
             "--all-packages",
             "--no-default-groups",
             *(f"--group={group}" for group in groups),
+            *(f"--extra={extra}" for extra in extras),
             env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
         )
     else:
-        editable = [word for package in PACKAGES for word in ("-e", f"packages/{package}")]
+        wanted = {"icl-data": f"icl-data[{','.join(extras)}]"} if extras else {}
+        editable = [word for package in PACKAGES for word in ("-e", f"packages/{wanted.get(package, package)}")]
         session.install(*editable, *requirements(*groups))
 
 
@@ -67,7 +72,7 @@ def evaluate(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests of all packages and those that cross packages, but for the slow ones."""
-    install(session, "experiments", "test")
+    install(session, "experiments", "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
     session.run("pytest", *lenient, *session.posargs)

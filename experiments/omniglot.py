@@ -3,6 +3,8 @@
     python experiments/omniglot.py                        glyphs: about 2 minutes on two cores, ICL about 0.95
     python experiments/omniglot.py laptop_omniglot --data.zips images_background.zip
     python experiments/omniglot.py laptop_iwl             no bursts: IWL about 0.99, ICL stays at chance, 0.5
+    python experiments/omniglot.py all_exemplars --data.zips images_background.zip images_evaluation.zip
+                                                          the paper's settings, for an accelerator
     python experiments/omniglot.py runs/x --resume        go on with a run
     python experiments/omniglot.py runs/x --mode eval     evaluate its latest checkpoint again
 
@@ -15,11 +17,10 @@ import tqdm
 from jaxtyping import Array, PyTree
 
 import command_line
-import icl_data as data
 import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
-from omniglot_parts import make_classes, make_model, make_streams
+from omniglot_parts import make_classes, make_evaluations, make_model, make_streams
 from omniglot_presets import PRESETS, OmniglotConfig
 
 MAY_CHANGE = ("train.steps", "train.log_every", "train.checkpoint_every", "train.keep_checkpoints", "eval")
@@ -31,15 +32,12 @@ def main(config: OmniglotConfig) -> None:
         command_line.check_progress(config, steps=config.train.steps, saved=training.latest_step(config.workdir))
         bank, split = make_classes(config.data)
         streams = make_streams(config, bank, split)
-        model = make_model(config.model, split)
-        evaluations = [
-            evaluation.Evaluation("fewshot_holdout", range(config.data.ways)),
-            evaluation.Evaluation("no_support_zipfian", range(split.rare + split.common)),
-        ]
+        model = make_model(config.model, bank, split)
+        evaluations = make_evaluations(config, split)
 
         def init(rng: Array) -> tuple[PyTree, PyTree]:
-            batch = streams["train"][0]
-            return model.init(rng, batch["images"], batch["labels"])
+            batch = next(iter(streams["train"]))
+            return model.init(rng, batch[bank.key], batch["labels"])
 
         optimizer = config.optimizer.build(config.train.steps)
         jax.eval_shape(init, jax.random.key(0))  # a model that cannot be built is refused before a folder is made
@@ -51,25 +49,25 @@ def main(config: OmniglotConfig) -> None:
         )
 
     def loss_fn(params: PyTree, state: PyTree, rng: Array, batch: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
-        logits, state = model.apply(params, state, rng, batch["images"], batch["labels"])
+        logits, state = model.apply(params, state, rng, batch[bank.key], batch["labels"])
         loss, metrics = models.query_cross_entropy(logits, batch["labels"][:, -1])
         return loss, (metrics, state)
 
     @jax.jit
-    def logits(params: PyTree, state: PyTree, images: Array, labels: Array) -> Array:
-        return model.apply(params, state, None, images, labels)[0]
+    def logits(params: PyTree, state: PyTree, items: Array, labels: Array) -> Array:
+        return model.apply(params, state, None, items, labels)[0]
 
     def evaluate(params: PyTree, state: PyTree, *, step: int, count: int) -> str:
         def predict(batch: dict) -> Array:
-            return logits(params, state, batch["images"], batch["labels"])
+            return logits(params, state, batch[bank.key], batch["labels"])
 
+        shown = min(4, count) if bank.key == "images" else 0
         results = [
-            evaluation.evaluate(predict, data.batches(streams[kind.name]), kind, count=count, examples=min(4, count))
-            for kind in evaluations
+            evaluation.evaluate(predict, streams[kind.name], kind, count=count, examples=shown) for kind in evaluations
         ]
         evaluation.append_evaluations(workdir, step=step, results=results)
         evaluation.save_examples(workdir, results)
-        few_shot, no_support = (result.metrics for result in results)
+        few_shot, no_support = (result.metrics for result in results[:2])
         return f"ICL {few_shot['accuracy_closed']}  IWL {no_support['accuracy_open']}"
 
     def evaluate_on_the_way(step: int, state: training.TrainState) -> None:
@@ -84,7 +82,7 @@ def main(config: OmniglotConfig) -> None:
             init=init,
             loss_fn=loss_fn,
             optimizer=optimizer,
-            batches=iter(data.batches(streams["train"])),
+            batches=iter(streams["train"]),
             workdir=workdir,
             actions=[training.EverySteps(config.eval.every, evaluate_on_the_way)] if config.mode == "both" else [],
             resume=config.resume,

@@ -2,23 +2,40 @@
 
 import functools
 
+import grain
 import haiku as hk
 import jax
 
 import icl_data as data
+import icl_eval as evaluation
 import icl_models as models
-from omniglot_presets import DataConfig, ModelConfig, OmniglotConfig
+from omniglot_presets import DataConfig, EvaluationName, ModelConfig, OmniglotConfig
 
-ENCODERS: dict[str, models.Encoder] = {"conv": models.ConvEncoder(), "linear": models.LinearEncoder()}
 EVALUATION_BATCH = 500
+# What an evaluation's name means: whether it has support, and which classes it draws.
+EVALUATIONS: dict[EvaluationName, tuple[bool, data.ClassSet]] = {
+    "fewshot_common": (True, "common"),
+    "fewshot_rare": (True, "rare"),
+    "fewshot_zipfian": (True, "zipfian"),
+    "fewshot_holdout": (True, "holdout"),
+    "no_support_common": (False, "common"),
+    "no_support_rare": (False, "rare"),
+    "no_support_zipfian": (False, "zipfian"),
+}
 
 
 def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit]:
     """Draw or read the images, and split their classes."""
     if config.source == "glyphs":
         bank = data.glyphs(config.characters, size=config.size)
-    else:
+    elif config.source == "omniglot":
         bank = data.omniglot(config.zips, size=config.size, polarity=config.polarity)
+    else:
+        bank = data.symbols(config.characters)
+    if config.exemplars == "single":
+        bank = bank.first_exemplars(1)
+    elif config.exemplars == "separated":
+        bank = bank.separated()
     bank = bank.augmented() if config.augmented else bank
     rare = bank.num_classes - config.common - config.holdout if config.rare is None else config.rare
     if rare < 1 and config.rare is None:
@@ -38,38 +55,82 @@ def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit
     return bank, split
 
 
+def make_evaluations(config: OmniglotConfig, split: data.ClassSplit) -> list[evaluation.Evaluation]:
+    """List what a run is evaluated by: the original's names, each with the labels that are possible there."""
+    trained = range(split.rare + split.common)
+    of_set = {"rare": trained[: split.rare], "common": trained[split.rare :], "zipfian": trained}
+    listed = []
+    for name in _names(config):
+        has_support, class_set = EVALUATIONS[name]
+        listed.append(evaluation.Evaluation(name, range(config.data.ways) if has_support else of_set[class_set]))
+    return listed
+
+
+def _names(config: OmniglotConfig) -> list[EvaluationName]:
+    also = config.eval.also_with_zipf if config.data.zipf_exponent > 0 else config.eval.also
+    return list(dict.fromkeys(("fewshot_holdout", "no_support_zipfian", *also)))
+
+
 def make_streams(
     config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit
-) -> dict[str, data.BatchSource]:
+) -> dict[str, grain.IterDataset]:
     """Make the training batches and those of the evaluations, by name."""
     ways, length = config.data.ways, config.data.length
     if config.data.batch_size % jax.device_count():
         raise ValueError(
             f"data.batch_size must be a multiple of the {jax.device_count()} devices, got {config.data.batch_size}."
         )
-    kinds: dict[str, data.SequenceKind] = {
-        "train": data.Bursty(p_bursty=config.data.p_bursty, shots=config.data.shots, ways=ways),
-        "fewshot_holdout": data.FewShot(classes="holdout", shots=(length - 1) // ways, ways=ways),
-        "no_support_zipfian": data.NoSupport(classes="zipfian"),
-    }
+    bursty = data.Bursty(
+        p_bursty=config.data.p_bursty,
+        shots=config.data.shots,
+        ways=ways,
+        p_bursty_zipfian=config.data.p_bursty_zipfian,
+        p_bursty_common=config.data.p_bursty_common,
+        non_bursty=config.data.non_bursty,
+    )
+    kinds: dict[str, data.SequenceKind] = {"train": bursty}
+    for name in _names(config):
+        has_support, class_set = EVALUATIONS[name]
+        few_shot = data.FewShot(classes=class_set, shots=(length - 1) // ways, ways=ways)
+        kinds[name] = few_shot if has_support else data.NoSupport(classes=class_set)
     sampler = functools.partial(
         data.SequenceSampler, split=split, exemplar_counts=bank.counts, length=length, seed=config.train.seed
     )
     return {
-        name: data.BatchSource(
-            sampler=sampler(kind=kind, stream=name),
-            bank=bank,
-            batch_size=config.data.batch_size if name == "train" else EVALUATION_BATCH,
+        name: data.batches(
+            data.BatchSource(
+                sampler=sampler(kind=kind, stream=name),
+                bank=bank,
+                batch_size=config.data.batch_size if name == "train" else EVALUATION_BATCH,
+            ),
+            steps=make_steps(config, name),
         )
         for name, kind in kinds.items()
     }
 
 
-def make_model(config: ModelConfig, split: data.ClassSplit) -> hk.TransformedWithState:
+def make_steps(config: OmniglotConfig, stream: str) -> list[data.Step]:
+    """List what is done to the images of a stream: each has noise and random images of its own."""
+    steps: list[data.Step] = []
+    if config.data.random_rare:
+        steps.append(data.RandomRareImages(seed=config.train.seed, stream=stream))
+    if config.data.noise:
+        steps.append(data.PixelNoise(scale=config.data.noise, seed=config.train.seed, stream=stream))
+    return steps
+
+
+def make_model(config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> hk.TransformedWithState:
     """Build the classifier."""
+    if (config.encoder == "embedding") != (bank.key == "items"):
+        raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
+    encoders: dict[str, models.Encoder] = {
+        "conv": models.ConvEncoder(),
+        "linear": models.LinearEncoder(),
+        "embedding": models.EmbeddingEncoder(num_items=bank.num_classes),
+    }
     return models.SequenceClassifier(
         num_labels=data.num_labels(split),
-        encoder=ENCODERS[config.encoder],
+        encoder=encoders[config.encoder],
         trunk=models.Transformer(layers=config.layers, heads=config.heads),
         width=config.width,
         label_scale=config.label_scale,

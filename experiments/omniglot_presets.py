@@ -5,22 +5,33 @@ from pathlib import Path
 from typing import Literal
 
 from command_line import Session
-from icl_data import Polarity
+from icl_data import NonBursty, Polarity
 from icl_train import OptimizerConfig, TrainConfig
+
+EvaluationName = Literal[
+    "fewshot_common",
+    "fewshot_rare",
+    "fewshot_zipfian",
+    "fewshot_holdout",
+    "no_support_common",
+    "no_support_rare",
+    "no_support_zipfian",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which images, which classes, which sequences."""
 
-    source: Literal["glyphs", "omniglot"] = "glyphs"
-    """Invented characters, which need no download, or real ones."""
+    source: Literal["glyphs", "omniglot", "symbols"] = "glyphs"
+    """Invented characters, which need no download; real ones; or integers (with --model.encoder embedding)."""
 
     zips: tuple[Path, ...] = ()
-    """For omniglot: images_background.zip, images_evaluation.zip, or the small ones. Overlaps are merged."""
+    """For omniglot: images_background.zip, images_evaluation.zip, or the small ones; a folder of them, or a TFDS
+    directory, will do as well. Overlaps are merged."""
 
     characters: int = 1_936
-    """For glyphs: how many to draw."""
+    """For glyphs and symbols: how many to make."""
 
     size: int = 28
     """Side of the images in pixels."""
@@ -30,6 +41,15 @@ class DataConfig:
 
     augmented: bool = False
     """Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees."""
+
+    exemplars: Literal["all", "single", "separated"] = "all"
+    """Images of each class: all, only the first, or each a class of its own (which makes 20 times the classes)."""
+
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise on pixels of 0..1, new for each item."""
+
+    random_rare: bool = False
+    """Show a rare class as a fresh random binary image in every sequence."""
 
     rare: int | None = None
     """Number of rare classes (after augmentation); by default all that common and holdout leave."""
@@ -58,24 +78,36 @@ class DataConfig:
     ways: int = 2
     """Number of burst classes, and of classes in a few-shot evaluation."""
 
+    p_bursty_zipfian: float = 1.0
+    """Share of bursty sequences whose classes and fillers are drawn by the class frequencies."""
+
+    p_bursty_common: float = 0.0
+    """Share of bursty sequences of common classes among rare fillers; the rest: rare ones among common fillers."""
+
+    non_bursty: NonBursty = "zipfian"
+    """What sequences without bursts are made of."""
+
     batch_size: int = 32
     """Sequences in a training batch, over all devices and hosts."""
 
     def __post_init__(self) -> None:
         """Refuse options that the source would not read."""
-        if self.source == "glyphs" and (self.zips or self.polarity != "ink_is_one"):
+        if self.source != "omniglot" and (self.zips or self.polarity != "ink_is_one"):
             raise ValueError(
-                "zips and polarity are for real images, but the source is glyphs; "
+                f"zips and polarity are for real images, but the source is {self.source}; "
                 "use the preset laptop_omniglot or --data.source omniglot."
             )
+        pictures = self.augmented or self.exemplars != "all" or self.noise or self.random_rare
+        if self.source == "symbols" and pictures:
+            raise ValueError("augmented, exemplars, noise and random_rare are for images, but the source is symbols.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """A causal Transformer on interleaved item and label tokens."""
 
-    encoder: Literal["conv", "linear"] = "conv"
-    """What makes a vector of an image."""
+    encoder: Literal["conv", "linear", "embedding"] = "conv"
+    """What makes a vector of an item: embedding for symbols, another for images."""
 
     width: int = 64
     """Width of the tokens."""
@@ -103,6 +135,12 @@ class EvalConfig:
     final_count: int = 4_000
     """Sequences of each evaluation of the trained model."""
 
+    also: tuple[EvaluationName, ...] = ()
+    """Evaluations besides fewshot_holdout and no_support_zipfian, which every run has."""
+
+    also_with_zipf: tuple[EvaluationName, ...] = ()
+    """The same for runs with data.zipf_exponent above 0."""
+
     def __post_init__(self) -> None:
         """Check the numbers."""
         if min(self.every, self.count, self.final_count) < 1:
@@ -125,6 +163,28 @@ class OmniglotConfig(Session):
 
 _LAPTOP = OmniglotConfig()
 
+# The settings of Chan et al. (2022) and of their code, but for the encoder (a ResNet there).
+_ALL_EXEMPLARS = OmniglotConfig(
+    data=DataConfig(
+        source="omniglot",
+        size=105,
+        polarity="paper_is_one",
+        rare=1_603,
+        common=10,
+        holdout=10,
+        p_bursty=0.9,
+    ),
+    model=ModelConfig(layers=12, heads=8, label_scale=0.02),
+    optimizer=OptimizerConfig(schedule="inverse_sqrt", learning_rate=3e-4, warmup_steps=4_000),
+    train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
+    eval=EvalConfig(
+        every=10_000,
+        final_count=10_000,
+        also=("fewshot_zipfian",),
+        also_with_zipf=("fewshot_rare", "fewshot_common"),
+    ),
+)
+
 PRESETS = {
     "laptop": _LAPTOP,
     "laptop_omniglot": dataclasses.replace(
@@ -133,5 +193,19 @@ PRESETS = {
     # 400 trained classes: with the 1,600 of laptop, learning them by heart takes several times as long.
     "laptop_iwl": dataclasses.replace(
         _LAPTOP, data=dataclasses.replace(_LAPTOP.data, p_bursty=0.0, characters=536, holdout=136)
+    ),
+    "all_exemplars": _ALL_EXEMPLARS,
+    "augmented": dataclasses.replace(
+        _ALL_EXEMPLARS,
+        data=dataclasses.replace(_ALL_EXEMPLARS.data, augmented=True, rare=12_700, common=100, holdout=80),
+        eval=dataclasses.replace(_ALL_EXEMPLARS.eval, also_with_zipf=("no_support_rare", "no_support_common")),
+    ),
+    "identical": dataclasses.replace(_ALL_EXEMPLARS, data=dataclasses.replace(_ALL_EXEMPLARS.data, exemplars="single")),
+    "symbolic": dataclasses.replace(
+        _ALL_EXEMPLARS,
+        data=dataclasses.replace(
+            _ALL_EXEMPLARS.data, source="symbols", polarity="ink_is_one", characters=1_000, rare=980
+        ),
+        model=dataclasses.replace(_ALL_EXEMPLARS.model, encoder="embedding"),
     ),
 }

@@ -12,18 +12,27 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"icl_data", "icl_models", "icl_train", "icl_eval"}
 FOLDERS = sorted((ROOT / "packages").iterdir())
 IMPORT_NAMES = {"dm-haiku": "haiku", "orbax-checkpoint": "orbax", "pillow": "PIL", "scikit-learn": "sklearn"}
+# What a file may import besides its package's dependencies: something of that package's extras.
+OPTIONAL = {"icl_data/accelerator.py": {"jax"}, "icl_data/prepared.py": {"tensorflow_datasets"}}
+
+
+def imported_by(path):
+    """Give the top-level names that a module imports, lazily or not."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            names.add(node.module.split(".")[0])
+    return names
 
 
 def imported_modules(folder):
-    """Give the top-level names that any module below a folder imports, lazily or not."""
+    """Give the top-level names that the modules below a folder import, but for the optional ones."""
     names = set()
     for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert not node.level, f"{path}: a relative import"
-                names.add(node.module.split(".")[0])
+        names |= imported_by(path) - OPTIONAL.get(path.relative_to(folder).as_posix(), set())
     return names
 
 
@@ -42,6 +51,15 @@ def test_a_package_imports_no_sibling_and_only_what_it_declares(folder):
         allowed.add("numpy")  # jax cannot be without it
     assert imported <= allowed
     assert not imported & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize("file", OPTIONAL)
+def test_what_a_file_may_import_besides_is_in_an_extra_and_imported(file):
+    folder = next(folder for folder in FOLDERS if (folder / "src" / file).exists())
+    extras = metadata(folder)["optional-dependencies"]
+    offered = {requirement.split(">")[0] for requirements in extras.values() for requirement in requirements}
+    assert OPTIONAL[file] <= {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in offered}
+    assert OPTIONAL[file] <= imported_by(folder / "src" / file)
 
 
 def test_only_experiments_import_all_four():

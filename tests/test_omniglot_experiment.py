@@ -16,7 +16,9 @@ import pytest
 from PIL import Image
 
 import command_line
+import icl_data as data
 import omniglot
+import omniglot_parts as parts
 from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
 
 SCRIPT = Path(omniglot.__file__)
@@ -155,6 +157,8 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["laptop", "--resume"], "--resume wants the folder of a run"),
         (["run", "--mode", "eval", "--train.steps", "9"], "train.steps was 6 and came as 9"),
         (["laptop", "--model.heads", "3"], "multiple of heads=3, got 16"),
+        (["laptop", "--model.encoder", "embedding"], "embedding is for data.source symbols alone"),
+        (["laptop", "--data.non-bursty", "common", "--data.p-bursty", "0.5"], "but the split has common=0"),
         (["damaged", "--resume"], "is not a configuration of this experiment"),
     ],
 )  # fmt: skip
@@ -189,6 +193,7 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
         (["--eval.every", "0"], "must be at least 1, got 0, 1000 and 4000"),
         (["--data.zips", "small.zip"], "but the source is glyphs; use the preset laptop_omniglot"),
+        (["--data.source", "symbols", "--data.noise", "0.1"], "noise and random_rare are for images"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_in_a_sentence(words, message, capsys):
@@ -242,6 +247,81 @@ def test_nothing_is_configured_that_nothing_reads():
     for part in (DataConfig, ModelConfig, EvalConfig):
         for field in dataclasses.fields(part):
             assert re.search(rf"config(\.\w+)?\.{field.name}\b", code), f"{part.__name__}.{field.name}"
+
+
+PAPER = {  # PAPERS, section 1, "Settings": characters, rare, common, holdout, and what is evaluated
+    "all_exemplars": (1623, 1603, 10, 10, ["no_support_zipfian", "fewshot_zipfian", "fewshot_holdout"]),
+    "augmented": (12984, 12700, 100, 80, ["no_support_zipfian", "fewshot_zipfian", "fewshot_holdout"]),
+    "identical": (1623, 1603, 10, 10, ["no_support_zipfian", "fewshot_zipfian", "fewshot_holdout"]),
+    "symbolic": (1000, 980, 10, 10, ["no_support_zipfian", "fewshot_zipfian", "fewshot_holdout"]),
+}
+WITH_ZIPF = ["no_support_zipfian", "fewshot_rare", "fewshot_holdout", "fewshot_common"]
+WITH_ZIPF_AUGMENTED = ["no_support_zipfian", "no_support_rare", "no_support_common", "fewshot_holdout"]
+
+
+@pytest.mark.parametrize("preset", PAPER)
+def test_the_papers_presets_have_the_papers_numbers(preset, monkeypatch):
+    polarities = []
+
+    def whole_omniglot(zips, *, size, polarity):
+        polarities.append((size, polarity))
+        return data.bank_from_arrays([np.zeros((20, 4, 4), np.uint8)] * 1623)
+
+    monkeypatch.setattr(data, "omniglot", whole_omniglot)
+    config = PRESETS[preset]
+    bank, split = parts.make_classes(config.data)
+    assert polarities == ([] if preset == "symbolic" else [(105, "paper_is_one")])
+    evaluations = {evaluation.name: evaluation for evaluation in parts.make_evaluations(config, split)}
+    numbers = (bank.num_classes, split.rare, split.common, split.holdout, sorted(evaluations))
+    assert numbers == (*PAPER[preset][:4], sorted(PAPER[preset][4]))
+    assert (split.group, int(bank.counts.max())) == {
+        "all_exemplars": (1, 20), "augmented": (8, 20), "identical": (1, 1), "symbolic": (1, 1),
+    }[preset]  # fmt: skip
+    assert set(evaluations["fewshot_zipfian"].possible_labels) == {0, 1}
+    assert set(evaluations["no_support_zipfian"].possible_labels) == set(range(split.rare + split.common))
+    zipf = dataclasses.replace(config, data=dataclasses.replace(config.data, zipf_exponent=1.0))
+    listed = parts.make_evaluations(zipf, parts.make_classes(zipf.data)[1])
+    wanted = WITH_ZIPF_AUGMENTED if preset == "augmented" else WITH_ZIPF
+    assert sorted(evaluation.name for evaluation in listed) == sorted(wanted)
+    labels = {evaluation.name: set(evaluation.possible_labels) for evaluation in listed}
+    if preset == "augmented":
+        wanted = (set(range(12700)), set(range(12700, 12800)))
+        assert (labels["no_support_rare"], labels["no_support_common"]) == wanted
+    for name, stream in parts.make_streams(zipf, bank, split).items():
+        batch = next(iter(stream))
+        assert batch["labels"].shape == (32 if name == "train" else 500, 9)
+        if name != "train":
+            assert set(batch["labels"][:, -1].tolist()) <= labels[name]
+    optimizer, model = config.optimizer, config.model
+    assert (optimizer.learning_rate, optimizer.warmup_steps, optimizer.schedule) == (3e-4, 4000, "inverse_sqrt")
+    assert (model.layers, model.heads, model.width, model.label_scale) == (12, 8, 64, 0.02)
+    assert (config.train.steps, config.data.p_bursty, config.eval.final_count) == (500_000, 0.9, 10_000)
+
+
+def test_symbols_train_from_end_to_end(tmp_path):
+    options = [word for word in TINY if word != "--data.augmented"]
+    words = ["--model.encoder", "embedding", "--model.heads", 4, "--data.rare", 0, "--data.characters", 60]
+    run("symbolic", *options, *words, "--data.rare", 18, "--workdir", tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["evaluations"].keys() == {"fewshot_holdout", "no_support_zipfian", "fewshot_zipfian"}
+    assert "<html" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_noise_random_rare_images_and_single_exemplars_train_from_end_to_end(tmp_path, finished):
+    changed = ["--data.noise", 0.2, "--data.random-rare", "--data.exemplars", "single", "--data.zipf-exponent", 1]
+    also = ["--eval.also-with-zipf", "no_support_rare", "--data.common", 4, "--data.p-bursty-zipfian", 0.5]
+    run("laptop", *TINY, *changed, *also, "--workdir", tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["evaluations"].keys() == {"fewshot_holdout", "no_support_zipfian", "no_support_rare"}
+    assert untimed(tmp_path / "run" / "metrics.jsonl") != untimed(finished / "metrics.jsonl")
+
+
+def test_the_streams_of_a_run_have_noise_of_their_own():
+    config = parse("laptop", *TINY, "--data.noise", 0.5)
+    flat = [step(dict.fromkeys(["images"], np.zeros((1, 9, 28, 28), np.uint8)) | {"index": np.arange(1)})["images"]
+            for name in ("train", "fewshot_holdout") for step in parts.make_steps(config, name)]  # fmt: skip
+    assert len(flat) == 2 and abs(np.corrcoef(flat[0].ravel(), flat[1].ravel())[0, 1]) < 0.05
+    assert np.isclose(flat[0].std(), 0.5, rtol=0.05)
 
 
 def promised(preset, tmp_path, *options):

@@ -9,14 +9,25 @@ import pytest
 from icl_data import ExemplarBank, bank_from_arrays
 
 
+def real_file(name: str) -> Path:
+    """Give the path of a file of real data, or skip where it is absent."""
+    beside_the_repository = Path(__file__).parents[3].parent / "shared" / "data"
+    path = Path(os.environ.get("ICL_SHARED_DATA", beside_the_repository)) / name
+    if not path.is_file():
+        pytest.skip(f"no real data at {path}; set ICL_SHARED_DATA to the folder that holds it")
+    return path
+
+
 @pytest.fixture(scope="session")
 def small1() -> Path:
     """Give the path of Omniglot's images_background_small1.zip, or skip where it is absent."""
-    beside_the_repository = Path(__file__).parents[3].parent / "shared" / "data"
-    path = Path(os.environ.get("ICL_SHARED_DATA", beside_the_repository)) / "images_background_small1.zip"
-    if not path.is_file():
-        pytest.skip(f"no real Omniglot at {path}; set ICL_SHARED_DATA to the folder that holds it")
-    return path
+    return real_file("images_background_small1.zip")
+
+
+@pytest.fixture(scope="session")
+def mnist() -> tuple[Path, Path]:
+    """Give the paths of MNIST's test images and labels, or skip where they are absent."""
+    return real_file("t10k-images-idx3-ubyte.gz"), real_file("t10k-labels-idx1-ubyte.gz")
 
 
 @pytest.fixture(autouse=True)

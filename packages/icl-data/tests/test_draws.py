@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_data.draws import distinct_in_group, step_over, uniform_rows
+from icl_data.draws import distinct_in_group, shuffled, step_over, uniform_rows, word_rows
 
 
 @pytest.mark.parametrize("indices", [[5], [0, 1, 2], [7, 3, 3, 4, 2**40, 0], []])
@@ -49,6 +49,15 @@ def test_step_over_lists_what_is_left_in_order():
         assert drawn.tolist() == left
 
 
+def test_shuffled_makes_every_order_alike():
+    words = word_rows(0, "s", np.arange(24_000), width=4)
+    orders, counts = np.unique(shuffled(words, np.array([3, 0, 2, 65_535])), axis=0, return_counts=True)
+    assert len(orders) == 24 and set(orders.ravel().tolist()) == {0, 2, 3, 65_535}
+    assert ((counts - 1_000) ** 2 / 1_000).sum() < 49.7  # 23 degrees of freedom, p = 0.001
+    repeated = shuffled(words[:50], np.array([1, 1, 1, 0]))
+    assert (np.sort(repeated, axis=1) == [0, 1, 1, 1]).all()
+
+
 def test_distinct_in_group_never_repeats_where_there_is_enough():
     rng = np.random.default_rng(0)
     groups, uniforms = rng.integers(0, 3, (500, 9)), rng.random((500, 9))
@@ -71,3 +80,13 @@ def test_distinct_in_group_draws_each_ordered_choice_alike():
     counts = np.unique(members, axis=0, return_counts=True)[1]
     assert len(counts) == 24
     assert ((counts - 1_000) ** 2 / 1_000).sum() < 49.7  # 23 degrees of freedom, p = 0.001
+
+
+def test_a_group_that_is_too_small_is_drawn_from_with_replacement():
+    uniforms = uniform_rows(0, "r", np.arange(8_000), width=4)
+    groups = np.tile([5, 1, 5, 5], (8_000, 1))
+    members = distinct_in_group(uniforms, groups, np.where(groups == 5, 2, 30))
+    counts = np.unique(members[:, [0, 2, 3]], axis=0, return_counts=True)[1]
+    assert len(counts) == 8
+    assert ((counts - 1_000) ** 2 / 1_000).sum() < 24.3  # 7 degrees of freedom, p = 0.001
+    assert len(np.unique(members[:, 1])) == 30

@@ -88,7 +88,7 @@ def test_the_cache_key_changes_with_everything_that_changes_the_images(monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(PIL, "__version__", "0")
         paths.add(_cache_path(3, 2, 28, 0))
-    for name in ("glyphs.py", "draws.py"):
+    for name in ("glyphs.py", "draws.py", "normals.py"):
         (tmp_path / name).write_text("x = 1")
     monkeypatch.setattr(sys.modules["icl_data.glyphs"], "__file__", str(tmp_path / "glyphs.py"))
     paths.add(_cache_path(3, 2, 28, 0))

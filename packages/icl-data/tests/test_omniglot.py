@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import zipfile
 import zlib
@@ -142,3 +143,120 @@ def test_missing_damaged_or_no_zip(tmp_path, small1):
         omniglot([])
     with pytest.raises(ValueError, match=r"1\.\.105"):
         omniglot([small1], size=106)
+
+
+def unpack(folder, entries):
+    for name, content in entries.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+FEW = {
+    f"images_background/{alphabet}/character{character:02d}/{first + character:04d}_{drawer:02d}.png": png(ink=drawer)
+    for alphabet, first in [("Greek", 393), ("Latin", 682)]
+    for character in (1, 2)
+    for drawer in (1, 2, 3)
+}
+
+
+def test_one_path_several_and_folders_give_the_same_bank(tmp_path):
+    bank = omniglot([write_zip(tmp_path / "images_background.zip", FEW)])
+    assert (bank.num_classes, bank.items.shape) == (4, (12, 105, 105))
+    greek = {name: content for name, content in FEW.items() if "Greek" in name}
+    (tmp_path / "zips").mkdir()
+    write_zip(tmp_path / "zips" / "images_a.zip", greek)
+    write_zip(tmp_path / "zips" / "images_b.zip", FEW)
+    (tmp_path / "zips" / "strokes_background.zip").write_text("not Omniglot's images, so not touched")
+    unpack(tmp_path / "unpacked", FEW)
+    (tmp_path / "unpacked" / "notes").mkdir()
+    (tmp_path / "unpacked" / "notes" / "readme.txt").write_text("not in a set, so not touched")
+    (tmp_path / "unpacked" / "images_background" / ".DS_Store").write_bytes(b"what macOS adds")
+    unpack(tmp_path / "both", {name: content for name, content in FEW.items() if "Latin" in name})
+    write_zip(tmp_path / "both" / "images_a.zip", greek)
+    for source in [
+        tmp_path / "images_background.zip",
+        str(tmp_path / "zips"),
+        tmp_path / "unpacked",
+        tmp_path / "unpacked" / "images_background",
+        tmp_path / "both",
+        (tmp_path / name for name in ("zips", "both")),
+    ]:
+        other = omniglot(source)
+        assert np.array_equal(other.items, bank.items) and np.array_equal(other.counts, bank.counts), source
+
+
+def test_a_folder_is_found_by_any_of_its_names(tmp_path, monkeypatch):
+    unpack(tmp_path, FEW)
+    monkeypatch.chdir(tmp_path / "images_background")
+    assert omniglot(".").num_classes == omniglot("..").num_classes == 4
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "images_background")
+    with pytest.raises(ValueError, match=r"link is a symbolic link; give the path that it leads to instead"):
+        omniglot(".")
+    assert omniglot("link").num_classes == 4  # a link that was given by name is the user's own wish
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("images_background/readme.txt", b"hi", "unexpected entry 'images_background/readme.txt'"),
+        ("images_background/Greek/charcter03/0396_01.png", png(), "unexpected entry 'images_background/Greek/charcter"),
+        ("images_background/Greek/character03/396_01.png", png(), "unexpected entry"),
+        ("images_background/Greek/character03/0396_01.png/x", png(), "unexpected entry"),
+        ("images_background/Greek/character03/0396_01.png", bytes(100_000), "100000 bytes"),
+        ("images_background/Greek/character03/0396_01.png", png()[:-12], "not a sound PNG"),
+        ("images_background/Greek/character03/0396_01.png", png(side=28), "28 x 28 pixels; expected 105 x 105"),
+        ("images_background/Latin/character03/0394_01.png", png(ink=9), "differs from the image of character 394"),
+        ("images_b.zip", b"hello", "not a sound zip file"),
+    ],
+)
+def test_a_folder_with_what_omniglot_has_not_gets_one_clear_line(tmp_path, name, content, message):
+    folder = unpack(tmp_path / "data", FEW)
+    assert omniglot(folder).num_classes == 4
+    unpack(folder, {name: content})
+    with pytest.raises(ValueError, match=message) as caught:
+        omniglot(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images_background/Greek/character03/0396_01.png",
+        "images_background/Greek/character03",
+        "images_background/Tibetan",
+        "images_b.zip",
+    ],
+)
+def test_links_inside_a_folder_are_refused(tmp_path, name):
+    outside = unpack(tmp_path / "outside", {name: png()}) / name
+    folder = unpack(tmp_path / "data", FEW)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(ValueError, match="is a symbolic link; give the path that it leads to instead") as caught:
+        omniglot(folder)
+    assert name in str(caught.value)
+
+
+def test_a_loop_of_links_ends(tmp_path):
+    folder = unpack(tmp_path / "data", FEW)
+    (folder / "images_background" / "Greek" / "again").symlink_to(folder)
+    with pytest.raises(ValueError, match="symbolic link"):
+        omniglot(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    folder = unpack(tmp_path / "data", FEW)
+    os.mkfifo(folder / "images_background" / "Greek" / "character01" / "0394_04.png")
+    with pytest.raises(ValueError, match=r"0394_04\.png is no ordinary file"):
+        omniglot(folder)
+
+
+def test_a_folder_without_omniglot_is_told_what_was_expected(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no Omniglot; expected images_\*\.zip, folders <set>/<alphabet>"):
+        omniglot(tmp_path)
+    (tmp_path / "images_background" / "Greek" / "character01").mkdir(parents=True)
+    with pytest.raises(ValueError, match="holds no Omniglot image"):
+        omniglot(tmp_path)

@@ -1,4 +1,4 @@
-"""Sequences against a slow, obvious oracle, and the properties that each kind promises."""
+"""What holds for sequences of every kind, and what cannot be made. The kinds themselves are in test_kinds.py."""
 
 import dataclasses
 
@@ -7,92 +7,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl_data import Bursty, ClassSplit, FewShot, NoSupport, SequenceSampler, num_labels
+from icl_data import (
+    Bursty,
+    ClassSplit,
+    FewShot,
+    Iid,
+    LabelElsewhere,
+    Mixed,
+    NoSupport,
+    Offset,
+    Original,
+    Polysemy,
+    SequenceSampler,
+    SwappedLabels,
+    Unfixed,
+    num_labels,
+)
 
 SPLIT = ClassSplit(num_classes=40, rare=20, common=8, holdout=10, zipf_exponent=1.0)
-KINDS = [
-    Bursty(p_bursty=0.7),
-    Bursty(p_bursty=0.0),
-    FewShot(),
-    FewShot(classes="zipfian"),
-    NoSupport(),
-    NoSupport(classes="common"),
-]
 
 
 def make(kind, *, split=SPLIT, length=9, count=20, **options):
     return SequenceSampler(
         kind=kind, split=split, exemplar_counts=np.full(split.num_classes, count), length=length, **options
     )
-
-
-def position_of(split):
-    """Invert ``split.classes``."""
-    return {cls: position for position, cls in enumerate(split.classes.tolist())}
-
-
-def positions(batch, split=SPLIT):
-    return np.vectorize(position_of(split).get)(batch["classes"])
-
-
-def oracle(kind, split, length, rng):
-    """Draw one sequence of positions the slow way, straight from the definitions."""
-    n = split.rare + split.common
-    zipf = 1 / (n - np.arange(n)) ** split.zipf_exponent
-    sets = {
-        "zipfian": (np.arange(n), zipf / zipf.sum()),
-        "common": (np.arange(split.rare, n), np.full(split.common, 1 / split.common)),
-        "holdout": (np.arange(n, split.num_positions), np.full(split.holdout, 1 / split.holdout)),
-    }
-    candidates, weights = sets[getattr(kind, "classes", "zipfian")]
-    if isinstance(kind, NoSupport):
-        query = rng.choice(candidates, p=weights)
-        others = np.where(candidates == query, 0, weights)
-        return [*rng.choice(candidates, length - 1, p=others / others.sum()), query]
-    if isinstance(kind, Bursty) and rng.random() >= kind.p_bursty:
-        return list(rng.choice(candidates, length, p=weights))
-    # One after another from what is left, which is what choice without replacement does.
-    bursts = rng.choice(candidates, kind.ways, replace=False, p=weights)
-    fillers = rng.choice(candidates, length - 1 - kind.shots * kind.ways, p=weights)
-    context = rng.permutation(np.concatenate([np.repeat(bursts, kind.shots), fillers]))
-    return [*context, rng.choice(bursts)]
-
-
-def chi_square(observed, expected_like):
-    """Give the two-sample statistic per degree of freedom, over the values that either sample has often enough."""
-    size = int(max(observed.max(), expected_like.max())) + 1
-    one, two = (np.bincount(sample.ravel(), minlength=size).astype(float) for sample in (observed, expected_like))
-    often = one + two > 20
-    return ((one - two)[often] ** 2 / (one + two)[often]).sum() / max(1, often.sum() - 1)
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_distributions_agree_with_the_oracle(kind):
-    count = 20_000
-    ours = positions(make(kind).sample(np.arange(count)))
-    rng = np.random.default_rng(0)
-    slow = np.array([oracle(kind, SPLIT, 9, rng) for _ in range(count)])
-    for place in range(9):  # class frequencies, place by place
-        assert chi_square(ours[:, place], slow[:, place]) < 2.6
-    repeats, slow_repeats = ((rows[:, :-1] == rows[:, -1:]).sum(1) for rows in (ours, slow))
-    assert chi_square(repeats, slow_repeats) < 5.5
-    where, slow_where = ((rows[:, :-1] == rows[:, -1:]).sum(0) for rows in (ours, slow))
-    assert np.allclose(where, slow_where, atol=5 * np.sqrt(count / 4))
-    different, slow_different = ((np.diff(np.sort(rows, axis=1), axis=1) > 0).sum(1) for rows in (ours, slow))
-    assert chi_square(different, slow_different) < 5.5
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_sequence_does_not_depend_on_its_company(kind):
-    sampler = make(kind, seed=3)
-    whole = sampler.sample(np.arange(100))
-    order = np.random.default_rng(0).permutation(100)
-    for name, values in sampler.sample(order).items():
-        assert np.array_equal(values, whole[name][order]), name
-    for size in (1, 7, 32):
-        parts = [sampler.sample(np.arange(first, min(first + size, 100))) for first in range(0, 100, size)]
-        for name, values in whole.items():
-            assert np.array_equal(np.concatenate([part[name] for part in parts]), values), name
 
 
 def test_keys_shapes_and_dtypes_are_the_contract():
@@ -113,16 +51,6 @@ def test_another_seed_or_stream_gives_other_sequences(change):
     assert (one == two).mean() < 0.3
 
 
-def test_few_shot_holds_each_of_its_ways_shots_times():
-    batch = make(FewShot(shots=2, ways=4)).sample(np.arange(500))
-    for classes, labels in zip(batch["classes"], batch["labels"], strict=True):
-        assert sorted(np.unique(classes[:-1], return_counts=True)[1]) == [2, 2, 2, 2]
-        assert classes[-1] in classes[:-1]
-        mapping = dict(zip(classes.tolist(), labels.tolist(), strict=True))
-        assert [mapping[cls] for cls in classes.tolist()] == labels.tolist()
-        assert sorted(mapping.values()) == [0, 1, 2, 3]
-
-
 def test_unfixed_labels_tell_nothing_of_the_class():
     batch = make(FewShot()).sample(np.arange(4000))
     query_classes, query_labels = batch["classes"][:, -1], batch["labels"][:, -1]
@@ -131,67 +59,93 @@ def test_unfixed_labels_tell_nothing_of_the_class():
         assert abs(labels.mean() - 0.5) < 4 * 0.5 / np.sqrt(len(labels))
 
 
-def test_bursty_has_the_querys_class_shots_times_or_more():
-    batch = make(Bursty(p_bursty=1.0)).sample(np.arange(2000))
-    in_context = (batch["classes"][:, :-1] == batch["classes"][:, -1:]).sum(1)
-    assert in_context.min() == 3
-    assert np.array_equal(batch["labels"], positions(batch))
-
-
-def test_no_support_never_shows_the_querys_class():
-    for kind in (NoSupport(), NoSupport(classes="common"), NoSupport(classes="rare")):
-        batch = make(kind).sample(np.arange(5000))
-        assert not (batch["classes"][:, :-1] == batch["classes"][:, -1:]).any()
-
-
 def test_training_sequences_never_hold_a_holdout_class():
     holdout = set(SPLIT.classes[-SPLIT.holdout :].tolist())
-    for kind in (Bursty(), NoSupport(), FewShot(classes="zipfian")):
-        assert not holdout & set(make(kind).sample(np.arange(5000))["classes"].ravel().tolist())
+    trains = (
+        Bursty(p_bursty_zipfian=0.3, p_bursty_common=0.3),
+        Mixed(),
+        Iid(),
+        NoSupport(),
+        FewShot(classes="zipfian"),
+    )
+    for kind in trains:
+        assert not holdout & set(make(kind).sample(np.arange(20_000))["classes"].ravel().tolist())
     assert set(make(FewShot()).sample(np.arange(5000))["classes"].ravel().tolist()) == holdout
 
 
-def test_is_rare_marks_the_rare_classes():
-    batch = make(Bursty()).sample(np.arange(2000))
-    assert np.array_equal(batch["is_rare"], positions(batch) < SPLIT.rare)
-    assert 0 < batch["is_rare"].mean() < 1
+def test_views_of_one_character_never_straddle_train_and_holdout():
+    split = ClassSplit(num_classes=40 * 8, rare=240, common=16, holdout=64, group=8)
+    trained, held_out = (
+        set((make(kind, split=split).sample(np.arange(20_000))["classes"] // 8).ravel().tolist())
+        for kind in (Bursty(), FewShot())
+    )
+    assert len(trained) == 32 and len(held_out) == 8 and not trained & held_out
 
 
-def test_exemplars_of_a_class_are_distinct_across_the_whole_sequence():
-    batch = make(Bursty(), count=9).sample(np.arange(5000))
-    pairs = batch["classes"].astype(np.int64) * 100 + batch["exemplars"]
-    assert all(len(set(row)) == 9 for row in pairs.tolist())
-    assert set(batch["exemplars"].ravel().tolist()) == set(range(9))
+def test_pattern_exemplars_and_labels_are_chosen_independently():
+    count = 40_000
+    mixed = make(Mixed()).sample(np.arange(count))
+    answers = [np.column_stack([mixed["is_rare"][:, 0], mixed["exemplars"]])]
+    # Items in the order in which they are drawn, so that a number used twice would show at one place.
+    polysemy = make(Iid(classes="rare", all_different=True, labels=Polysemy(2))).sample(np.arange(count))
+    answers.append(np.column_stack([polysemy["labels"] % 2, polysemy["exemplars"]]))
+    for each in answers:
+        assert np.abs(np.corrcoef(each.T) - np.eye(each.shape[1])).max() < 5 / np.sqrt(count)
 
 
 def test_a_bank_with_one_exemplar_each_repeats_it():
     assert not make(Bursty(), count=1).sample(np.arange(100))["exemplars"].any()
 
 
-GOLDEN = {
-    Bursty(): (
-        [8, 4, 4, 8, 21, 21, 8, 4, 8],
-        [6, 12, 5, 7, 15, 8, 13, 11, 1],
-        [25, 26, 26, 25, 27, 27, 25, 26, 25],
-    ),
-    FewShot(): (
-        [14, 25, 25, 25, 14, 14, 14, 25, 14],
-        [6, 12, 5, 7, 15, 8, 12, 11, 1],
-        [1, 0, 0, 0, 1, 1, 1, 0, 1],
-    ),
-    NoSupport(): (
-        [39, 21, 21, 21, 21, 31, 26, 8, 4],
-        [6, 12, 5, 7, 16, 8, 12, 11, 2],
-        [4, 27, 27, 27, 27, 8, 19, 25, 26],
-    ),
-}
+def test_a_class_with_too_few_exemplars_repeats_them_and_the_others_do_not():
+    counts = np.where(np.arange(40) % 2 == 0, 2, 20)
+    sampler = SequenceSampler(kind=FewShot(classes="zipfian"), split=SPLIT, exemplar_counts=counts)
+    batch = sampler.sample(np.arange(3000))
+    assert (batch["exemplars"] < counts[batch["classes"]]).all()
+    for classes, exemplars in zip(batch["classes"], batch["exemplars"], strict=True):
+        for cls in set(classes.tolist()):
+            drawn = exemplars[classes == cls]
+            assert cls % 2 == 0 or len(set(drawn.tolist())) == len(drawn)
 
 
-@pytest.mark.parametrize("kind", GOLDEN, ids=str)
-def test_golden_sequences(kind):
-    # Pins the stream across versions: it may change only with a new major version of icl-data.
-    batch = make(kind, seed=7).sample(np.array([11]))
-    assert tuple(batch[name][0].tolist() for name in ("classes", "exemplars", "labels")) == GOLDEN[kind]
+def test_labels_of_all_labellings_fill_their_range():
+    split = ClassSplit(num_classes=12, rare=6, common=3, holdout=3)
+    for labels, wanted in [
+        (Original(), set(split.classes[:9].tolist())),
+        (Offset(start=5), set(range(5, 14))),
+        (Polysemy(labels_per_class=4), set(range(6 * 4 + 3))),
+    ]:
+        batch = make(Iid(labels=labels), split=split).sample(np.arange(4000))
+        assert set(batch["labels"].ravel().tolist()) == wanted
+        assert max(wanted) < num_labels(split, labels)
+    sizes = [num_labels(split, labels) for labels in (Original(), Offset(start=5), Polysemy(4), Unfixed())]
+    assert sizes == [12, 14, 27, 12]
+
+
+def test_somebody_elses_kind_and_labelling_will_do():
+    class Parity:
+        def label(self, draws, uniforms):
+            return draws.positions % 2
+
+        def num_labels(self, split):
+            return 2
+
+    class OnlyRare:
+        def mixture(self, split, length):
+            return Iid(classes="rare", labels=Parity()).mixture(split, length)
+
+    batch = make(OnlyRare()).sample(np.arange(50))
+    inverse = np.argsort(np.concatenate([SPLIT.classes, np.setdiff1d(np.arange(40), SPLIT.classes)]))
+    assert np.array_equal(batch["labels"], inverse[batch["classes"]] % 2) and batch["is_rare"].all()
+
+
+def test_a_mixture_whose_probabilities_do_not_add_up_is_refused():
+    class Half:
+        def mixture(self, split, length):
+            return ((0.5, Iid().mixture(split, length)[0][1]),)
+
+    with pytest.raises(ValueError, match=r"add up to 1, got \[0.5\]"):
+        make(Half())
 
 
 @pytest.mark.parametrize(
@@ -211,6 +165,15 @@ def test_golden_sequences(kind):
         ),
         (NoSupport(), {"split": ClassSplit(num_classes=9, rare=1)}, "2 different zipfian classes"),
         (FewShot(), {"split": ClassSplit(num_classes=9, rare=9)}, "holdout=0"),
+        (Iid(all_different=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
+        (NoSupport(all_different=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
+        (Bursty(p_bursty_zipfian=0.5), {"split": ClassSplit(num_classes=9, rare=9)}, "common=0"),
+        (Bursty(non_bursty="common"), {"split": ClassSplit(num_classes=9, rare=9)}, "common=0"),
+        (Mixed(few_shot=FewShot(shots=2)), {}, "has 5 items, got length=9"),
+        (Bursty(labels=Unfixed()), {}, "2 other items"),
+        (Iid(labels=Unfixed()), {}, "9 other items"),
+        (FewShot(labels=Polysemy(2)), {}, "holdout classes"),
+        (SwappedLabels(classes="holdout", labels=Polysemy(2)), {}, "holdout classes"),
         (NoSupport(), {"length": 1}, "at least 2"),
     ],
 )
@@ -219,10 +182,31 @@ def test_what_cannot_be_made_is_refused_before_the_first_batch(kind, options, me
         make(kind, **options)
 
 
-@pytest.mark.parametrize("make_kind", [lambda: Bursty(p_bursty=1.1), lambda: Bursty(shots=0), lambda: FewShot(ways=0)])
-def test_impossible_kinds_are_refused(make_kind):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Bursty, {"p_bursty": 1.1}),
+        (Bursty, {"shots": 0}),
+        (Bursty, {"p_bursty_common": -0.1}),
+        (Bursty, {"p_bursty_zipfian": 0.6, "p_bursty_common": 0.5}),
+        (FewShot, {"ways": 0}),
+        (Mixed, {"p_few_shot": float("nan")}),
+        (SwappedLabels, {"ways": 1}),
+        (Polysemy, {"labels_per_class": 0}),
+        (Offset, {"start": -1}),
+    ],
+)
+def test_impossible_kinds_and_labellings_are_refused(kind, options):
     with pytest.raises(ValueError, match="got"):
-        make_kind()
+        kind(**options)
+
+
+def test_shares_that_leave_nothing_but_rounding_need_no_third_sort():
+    no_common = ClassSplit(num_classes=9, rare=9)
+    make(Bursty(p_bursty_zipfian=1.0, p_bursty_common=0.0), split=no_common)
+    two_common = ClassSplit(num_classes=12, rare=9, common=2)
+    kind = Bursty(p_bursty_zipfian=0.7, p_bursty_common=0.3, ways=2)  # 1 - 0.7 - 0.3 > 0 in floating point
+    assert len(kind.mixture(two_common, 9)) == 3
 
 
 def test_counts_of_another_bank_are_refused():
@@ -230,26 +214,75 @@ def test_counts_of_another_bank_are_refused():
         SequenceSampler(kind=NoSupport(), split=SPLIT, exemplar_counts=np.full(39, 20))
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    rare=st.integers(2, 30), common=st.integers(0, 5), holdout=st.integers(2, 9), exponent=st.floats(0, 4),
-    shots=st.integers(1, 4), ways=st.integers(1, 2), extra=st.integers(0, 5), p_bursty=st.floats(0, 1),
-    count=st.integers(1, 20), seed=st.integers(0, 2**70), first=st.integers(0, 2**60),
-)  # fmt: skip
-def test_any_valid_configuration_keeps_its_promises(
-    rare, common, holdout, exponent, shots, ways, extra, p_bursty, count, seed, first
-):
-    split = ClassSplit(num_classes=60, rare=rare, common=common, holdout=holdout, zipf_exponent=exponent)
-    length = shots * ways + 1
-    for kind, items in (
-        (Bursty(p_bursty=p_bursty, shots=shots, ways=ways), length + extra),
-        (FewShot(shots=shots, ways=ways), length),
-        (NoSupport(), length + extra),
-    ):
-        batch = make(kind, split=split, length=items, count=count, seed=seed).sample(np.arange(first, first + 20))
-        assert ((batch["labels"] >= 0) & (batch["labels"] < num_labels(split))).all()
-        assert ((batch["exemplars"] >= 0) & (batch["exemplars"] < count)).all()
-        assert np.isin(batch["classes"], split.classes).all()
-        if count >= items:
-            pairs = batch["classes"].astype(np.int64) * 100 + batch["exemplars"]
-            assert all(len(set(row)) == items for row in pairs.tolist())
+@st.composite
+def configurations(draw):
+    """Draw a split, a kind that it has room for, and a length."""
+    rare, common, holdout = draw(st.integers(3, 30)), draw(st.integers(3, 9)), draw(st.integers(3, 9))
+    split = ClassSplit(
+        num_classes=rare + common + holdout + draw(st.integers(0, 5)),
+        rare=rare,
+        common=common,
+        holdout=holdout,
+        zipf_exponent=draw(st.floats(0, 5)),
+        zipf_within_sets=draw(st.booleans()),
+        seed=draw(st.integers(0, 99)),
+    )
+    shots, ways, length = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(2, 16))
+    few_shot_length = shots * ways + 1
+    labels = draw(st.sampled_from([Original(), Offset(3), Polysemy(4), Polysemy(1)]))
+    train_set = draw(st.sampled_from(["rare", "common", "zipfian"]))
+    zipfian = draw(st.floats(0, 1))
+    bursty = Bursty(
+        p_bursty=draw(st.floats(0, 1)),
+        shots=shots,
+        ways=ways,
+        p_bursty_zipfian=zipfian,
+        p_bursty_common=draw(st.floats(0, 1)) * (1 - zipfian),
+        non_bursty=draw(st.sampled_from(["zipfian", "common", "common_no_support"])),
+        labels=labels,
+    )
+    few_shot = FewShot(
+        classes=draw(st.sampled_from(["rare", "common", "zipfian", "holdout"])),
+        shots=shots,
+        ways=ways,
+        grouped=draw(st.booleans()),
+        distinct=draw(st.booleans()),
+    )
+    return split, draw(
+        st.sampled_from(
+            [
+                (bursty, few_shot_length + length),
+                (few_shot, few_shot_length),
+                (Mixed(few_shot=few_shot), few_shot_length),
+                (NoSupport(classes=train_set, labels=labels), length),
+                (NoSupport(all_different=True), min(length, rare + common)),
+                (Iid(classes=train_set, labels=labels), length),
+                (Iid(classes="holdout", all_different=True), min(length, holdout)),
+                (
+                    SwappedLabels(classes=train_set, shots=shots, ways=max(2, ways), labels=labels),
+                    shots * max(2, ways) + 1,
+                ),
+                (LabelElsewhere(classes=train_set, labels=labels), length),
+            ]
+        )
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(configurations(), st.integers(1, 20), st.integers(0, 2**70), st.integers(0, 2**60))
+def test_any_valid_configuration_keeps_its_promises(configuration, most, seed, first):
+    split, (kind, length) = configuration
+    counts = np.random.default_rng(0).integers(1, most + 1, split.num_classes)
+    sampler = SequenceSampler(kind=kind, split=split, exemplar_counts=counts, length=length, seed=seed)
+    batch = sampler.sample(np.arange(first, first + 20))
+    assert all(batch[name].shape == (20, length) for name in ("classes", "exemplars", "labels", "is_rare"))
+    assert batch["labels"].min() >= 0
+    assert batch["labels"].max() < num_labels(split, getattr(kind, "labels", Unfixed()))
+    assert ((batch["exemplars"] >= 0) & (batch["exemplars"] < counts[batch["classes"]])).all()
+    assert np.isin(batch["classes"], split.classes).all()
+    for classes, exemplars in zip(batch["classes"], batch["exemplars"], strict=True):
+        for cls in set(classes.tolist()):
+            drawn = exemplars[classes == cls].tolist()
+            assert len(drawn) > counts[cls] or len(set(drawn)) == len(drawn)
+    alone = sampler.sample(np.array([first + 13]))
+    assert all(np.array_equal(values[0], batch[name][13]) for name, values in alone.items())

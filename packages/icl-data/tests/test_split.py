@@ -91,6 +91,30 @@ def test_drawing_from_what_is_left_is_exactly_the_renormalised_distribution(expo
     assert ((counts - expected)[kept] ** 2 / expected[kept]).sum() < 18.5  # 4 degrees of freedom, p = 0.001
 
 
+@pytest.mark.parametrize(("class_set", "chosen"), [("rare", slice(0, 60)), ("common", slice(60, 100))])
+def test_zipf_within_sets_is_the_same_weights_renormalised(class_set, chosen):
+    split = ClassSplit(num_classes=120, rare=60, common=40, holdout=20, zipf_exponent=1.3, zipf_within_sets=True)
+    whole, within = (np.diff(split.distribution(name).cumulative) for name in ("zipfian", class_set))
+    assert np.allclose(within / within.sum(), whole[chosen] / whole[chosen].sum(), rtol=1e-9)
+    assert np.unique(np.diff(split.distribution("holdout").cumulative)).tolist() == [1]
+
+
+def test_a_million_classes_keep_their_weights():
+    split = ClassSplit(num_classes=10**6, rare=999_000, common=500, holdout=500, zipf_exponent=1.0)
+    distribution = split.distribution("zipfian")
+    drawn = distribution.draw(uniform_rows(0, "many", np.arange(100_000), width=1)[:, 0], np.empty((100_000, 0), int))
+    expected = np.log(500.5 / 0.5) / np.log(999_500.5 / 0.5)  # what the last 500 of 1/k have, nearly
+    assert abs((drawn >= 999_000).mean() - expected) < 0.01
+    assert drawn.max() < 999_500 and len(np.unique(split.classes)) == 10**6
+
+
+@pytest.mark.parametrize("taken", [[], [0], [1, 0]])
+def test_the_smallest_and_largest_uniforms_give_the_first_and_last_class_that_is_left(taken):
+    distribution = ClassSplit(num_classes=50, rare=40, holdout=10, zipf_exponent=1.0).distribution("zipfian")
+    ends = np.array([0.0, 1 - 2.0**-53])
+    assert distribution.draw(ends, np.tile(np.array(taken, np.int64), (2, 1))).tolist() == [len(taken), 39]
+
+
 def test_an_empty_set_is_refused_by_name():
     with pytest.raises(ValueError, match="holdout=0"):
         ClassSplit(num_classes=5, rare=5).distribution("holdout")

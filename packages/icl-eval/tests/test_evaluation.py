@@ -172,6 +172,17 @@ def test_logits_of_a_wrong_shape_are_an_error(stream: Stream, predict: Any, mess
         evaluate(predict, stream(batch_size=10, total=10), FEWSHOT, count=10)
 
 
+def test_examples_of_float_images_are_kept_as_grey_levels_and_noise_beyond_is_cut_off(stream: Stream) -> None:
+    batch = next(iter(stream(batch_size=10, total=10)))
+    floats = batch["images"].astype(np.float32) / 255
+    floats[0, 0, 0, :2] = -3.0, 7.5
+    examples = evaluate(noisy, [{**batch, "images": floats}], FEWSHOT, count=10, examples=10).examples
+    expected = batch["images"].copy()
+    expected[0, 0, 0, :2] = 0, 255
+    assert examples is not None
+    np.testing.assert_array_equal(examples.images, expected)
+
+
 @pytest.mark.parametrize(("count", "examples"), [(0, 0), (-1, 0), (5, 6), (5, -1)])
 def test_counts_out_of_range_are_errors(stream: Stream, count: int, examples: int) -> None:
     with pytest.raises(ValueError, match="wanted count >= 1"):

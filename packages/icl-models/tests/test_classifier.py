@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models import ConvEncoder, LinearEncoder, SequenceClassifier, Transformer, interleave
+from icl_models import ConvEncoder, EmbeddingEncoder, LinearEncoder, SequenceClassifier, Transformer, interleave
 from icl_models.transformer import sinusoidal_positions
 
 B, S, H, V = 3, 5, 12, 7
@@ -25,6 +25,7 @@ MODELS = {
     "linear": SequenceClassifier(
         num_labels=V, encoder=LinearEncoder(), trunk=Transformer(layers=3, heads=1, widening=2), width=10
     ),
+    "embedding": SequenceClassifier(num_labels=V, encoder=EmbeddingEncoder(num_items=256), width=16),
 }
 
 
@@ -48,7 +49,8 @@ class Built:
 
 def build(config, *, side=H):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (B, S, side, side), dtype=np.uint8)
+    symbols = isinstance(config.encoder, EmbeddingEncoder)
+    images = rng.integers(0, 256, (B, S) if symbols else (B, S, side, side), dtype=np.uint8)
     labels = rng.integers(0, V, (B, S), dtype=np.int32)
     model = config.build()
     params, state = jax.jit(model.init)(jax.random.key(0), images, labels)
@@ -172,6 +174,18 @@ def test_every_field_of_the_configuration_changes_something():
     assert program(base) == program(dataclasses.replace(base))
 
 
+@pytest.mark.parametrize("name", ["conv", "linear"])
+def test_float_images_of_0_to_1_are_the_same_as_uint8(name):
+    built = build(MODELS[name])
+    images = built.images.astype(np.float32) / 255
+    np.testing.assert_allclose(built.logits(images=images), built.logits(), rtol=1e-5, atol=1e-5)
+
+
+def test_symbols_start_with_the_scale_that_was_asked_for():
+    table = build(SequenceClassifier(num_labels=V, encoder=EmbeddingEncoder(num_items=256, scale=0.5), width=16)).params
+    assert abs(float(table["encoder/items"]["embeddings"].std()) - 0.88 * 0.5) < 0.02
+
+
 def test_the_labels_start_with_the_scale_that_was_asked_for():
     config = SequenceClassifier(num_labels=500, width=32, label_scale=0.3, trunk=Transformer(heads=1))
     # Haiku cuts the normal at two deviations and does not make up for it: 0.88 of the scale is left.
@@ -184,6 +198,8 @@ def test_the_labels_start_with_the_scale_that_was_asked_for():
         (lambda: ConvEncoder(channels=()), "one number of at least 1"),
         (lambda: ConvEncoder(kernels=(3, 3)), "one number of at least 1"),
         (lambda: ConvEncoder(strides=(2, 0, 2)), "one number of at least 1"),
+        (lambda: EmbeddingEncoder(num_items=0), "at least 1"),
+        (lambda: EmbeddingEncoder(num_items=3, scale=0.0), "above 0"),
         (lambda: Transformer(layers=0), "at least 1, got 0"),
         (lambda: SequenceClassifier(num_labels=0), "at least 1, got 0"),
     ],

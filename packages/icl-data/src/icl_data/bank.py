@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, Integer, Shaped, UInt8
+from jaxtyping import Int, Int64, Integer, Shaped, UInt8
 
 SYMMETRIES = 8  # flip left-right (no, yes) x rotation (0, 90, 180, 270 degrees), in this order
 
@@ -13,16 +13,16 @@ SYMMETRIES = 8  # flip left-right (no, yes) x rotation (0, 90, 180, 270 degrees)
 class ExemplarBank:
     """Items of C classes, each a run of consecutive rows of one array.
 
-    A view (more classes by symmetry, fewer exemplars, a subset of the classes) is another bank over the same
-    ``items``: only the three small integer arrays differ.
+    A view (more classes by symmetry or by exemplar, fewer exemplars, a subset of the classes) is another bank over
+    the same ``items``: only the three small integer arrays differ.
 
     Attributes:
       items: the stored items [rows, ...]; images are uint8 [rows, H, W].
       starts: int64 [C], the row of each class's first exemplar.
       counts: int64 [C], how many exemplars each class has, at least 1.
       symmetries: int64 [C] in 0..7, applied to an item when it is gathered: ``flip * 4 + quarter turns``.
-      group: how many consecutive classes belong together (8 for the views of one character) and must never
-        be split between training and holdout classes.
+      group: how many consecutive classes belong together (8 for the views of one character, 20 for its separated
+        exemplars) and must never be split between training and holdout classes.
     """
 
     items: Shaped[np.ndarray, "rows ..."]
@@ -45,6 +45,40 @@ class ExemplarBank:
         """Number of classes C."""
         return len(self.starts)
 
+    @property
+    def key(self) -> str:
+        """What a batch calls these items: ``"images"`` if an item has at least two axes, else ``"items"``.
+
+        >>> bank_from_arrays([np.zeros((2, 4, 4), np.uint8)]).key, bank_from_arrays([np.zeros((2, 16))]).key
+        ('images', 'items')
+        """
+        return "images" if self.items.ndim >= 3 else "items"
+
+    def rows(
+        self, classes: Integer[np.ndarray, "*batch"], exemplars: Integer[np.ndarray, "*batch"]
+    ) -> Int64[np.ndarray, "*batch"]:
+        """Find the rows of ``items`` that (class, exemplar) pairs are stored in.
+
+        Args:
+          classes: in 0..C-1.
+          exemplars: in 0..counts[class]-1.
+
+        Returns:
+          int64 [*batch].
+
+        Raises:
+          IndexError: a class or exemplar that the bank does not have.
+
+        >>> bank_from_arrays([np.zeros(3), np.ones(2)]).rows(np.array([0, 1]), np.array([2, 1]))
+        array([2, 4])
+        """
+        classes, exemplars = np.asarray(classes), np.asarray(exemplars)
+        if classes.size and (classes.min() < 0 or classes.max() >= self.num_classes):
+            raise IndexError(f"Classes must be in 0..{self.num_classes - 1}, got {classes.min()}..{classes.max()}.")
+        if ((exemplars < 0) | (exemplars >= np.take(self.counts, classes))).any():
+            raise IndexError("An exemplar number is negative or beyond its class's count.")
+        return np.take(self.starts, classes) + exemplars
+
     def gather(
         self, classes: Integer[np.ndarray, "*batch"], exemplars: Integer[np.ndarray, "*batch"]
     ) -> Shaped[np.ndarray, "*batch_and_item"]:
@@ -59,17 +93,21 @@ class ExemplarBank:
 
         Raises:
           IndexError: a class or exemplar that the bank does not have.
+
+        >>> bank = bank_from_arrays([np.array([[1, 2], [3, 4]]), np.array([[5, 6]])])
+        >>> bank.gather(np.array([1, 0]), np.array([0, 1]))
+        array([[5, 6],
+               [3, 4]])
         """
-        classes, exemplars = np.asarray(classes), np.asarray(exemplars)
-        if classes.size and (classes.min() < 0 or classes.max() >= self.num_classes):
-            raise IndexError(f"Classes must be in 0..{self.num_classes - 1}, got {classes.min()}..{classes.max()}.")
-        if np.any((exemplars < 0) | (exemplars >= self.counts[classes])):
-            raise IndexError("An exemplar number is negative or beyond its class's count.")
-        gathered = np.take(self.items, self.starts[classes] + exemplars, axis=0)
-        symmetries = self.symmetries[classes]
-        for symmetry in np.unique(symmetries[symmetries > 0]):
+        rows = self.rows(classes, exemplars)
+        symmetries = np.take(self.symmetries, classes)
+        if not symmetries.any():
+            return np.take(self.items, rows, axis=0)
+        gathered = np.empty(rows.shape + self.items.shape[1:], self.items.dtype)
+        for symmetry in range(SYMMETRIES):
+            # Together for each symmetry: NumPy then turns many images in one call, which is all the cost.
             chosen = symmetries == symmetry
-            gathered[chosen] = _transform(gathered[chosen], int(symmetry))
+            gathered[chosen] = _transform(np.take(self.items, rows[chosen], axis=0), symmetry)
         return gathered
 
     def augmented(self) -> "ExemplarBank":
@@ -91,8 +129,39 @@ class ExemplarBank:
             group=self.group * SYMMETRIES,
         )
 
+    def separated(self) -> "ExemplarBank":
+        """Make every exemplar a class of its own.
+
+        The exemplars of a class are consecutive and form a group, so that those of one character never straddle
+        training and holdout (Chan et al. 2022, in their code).
+
+        Raises:
+          ValueError: classes with different numbers of exemplars.
+
+        >>> bank = bank_from_arrays([np.zeros((20, 4, 4), np.uint8)] * 3).separated()
+        >>> bank.num_classes, bank.group
+        (60, 20)
+        """
+        fewest, most = int(self.counts.min()), int(self.counts.max())
+        if fewest != most:
+            raise ValueError(
+                f"Separating needs as many exemplars in every class, got {fewest}..{most}; "
+                f"call first_exemplars({fewest}) first."
+            )
+        return dataclasses.replace(
+            self,
+            starts=(self.starts[:, None] + np.arange(most)).reshape(-1),
+            counts=np.ones(self.num_classes * most, np.int64),
+            symmetries=np.repeat(self.symmetries, most),
+            group=self.group * most,
+        )
+
     def first_exemplars(self, count: int = 1) -> "ExemplarBank":
-        """Keep the first ``count`` exemplars of each class."""
+        """Keep the first ``count`` exemplars of each class.
+
+        >>> bank_from_arrays([np.zeros((3, 4)), np.ones((1, 4))]).first_exemplars(2).counts
+        array([2, 1])
+        """
         if count < 1:
             raise ValueError(f"Each class must keep at least 1 exemplar, got count={count}.")
         return dataclasses.replace(self, counts=np.minimum(self.counts, count))
@@ -101,6 +170,9 @@ class ExemplarBank:
         """Keep only these classes, in this order; class k of the result is ``classes[k]`` here.
 
         Grouping is lost, since a subset need not hold whole groups.
+
+        >>> bank_from_arrays([np.zeros(3), np.ones(2)]).subset([1]).gather(np.array([0]), np.array([0]))
+        array([1.])
         """
         chosen = np.asarray(classes)
         if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= self.num_classes:
@@ -123,15 +195,56 @@ def bank_from_arrays(classes: Sequence[Shaped[np.ndarray, "_ ..."]]) -> Exemplar
     """
     if not classes:
         raise ValueError("A bank needs at least one class, got none.")
-    counts = np.array([len(items) for items in classes], np.int64)
+    return bank_from_runs(np.concatenate(classes), np.array([len(items) for items in classes], np.int64))
+
+
+def bank_from_labels(items: Shaped[np.ndarray, "rows ..."], labels: Shaped[np.ndarray, "..."]) -> ExemplarBank:
+    """Make a bank from any labelled array.
+
+    Args:
+      items: [N, ...]; kept as they are if the labels are in ascending order, else copied.
+      labels: integers [N], any that the items have; they need not be consecutive.
+
+    Returns:
+      A bank with a class for each label that occurs, in ascending order; exemplars in the order they come.
+
+    Raises:
+      ValueError: labels that are not integers [N], no items, or items that are Python objects.
+
+    >>> bank = bank_from_labels(np.array([[1.0], [2.0], [3.0]]), np.array([7, 4, 7]))
+    >>> bank.gather(np.array([0, 1, 1]), np.array([0, 0, 1])).ravel()
+    array([2., 1., 3.])
+    """
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be integers [N], got {labels.dtype} {list(labels.shape)}.")
+    if items.ndim == 0 or len(items) != len(labels):
+        raise ValueError(f"Each item needs one label, got items {list(items.shape)} and {len(labels)} labels.")
+    if not len(items):
+        raise ValueError("A bank needs at least one item, got none.")
+    if items.dtype.hasobject:
+        raise ValueError("items must be an array of numbers, got Python objects; are they of different shapes?")
+    if np.any(labels[1:] < labels[:-1]):
+        order = np.argsort(labels, kind="stable")
+        items, labels = items[order], labels[order]
+    return bank_from_runs(items, np.unique(labels, return_counts=True)[1])
+
+
+def bank_from_runs(items: Shaped[np.ndarray, "rows ..."], counts: Int[np.ndarray, " C"]) -> ExemplarBank:
+    """Make a bank over items [rows, ...] whose first ``counts[0]`` rows are class 0, and so on; without a copy.
+
+    >>> bank_from_runs(np.arange(5), np.array([3, 2])).starts
+    array([0, 3])
+    """
     return ExemplarBank(
-        items=np.concatenate(classes),
-        starts=np.cumsum(counts) - counts,
-        counts=counts,
-        symmetries=np.zeros(len(classes), np.int64),
+        items=items, starts=np.cumsum(counts) - counts, counts=counts, symmetries=np.zeros(len(counts), np.int64)
     )
 
 
 def _transform(images: UInt8[np.ndarray, "N H H"], symmetry: int) -> UInt8[np.ndarray, "N H H"]:
-    flipped = images[:, :, ::-1] if symmetry >= SYMMETRIES // 2 else images
-    return np.rot90(flipped, k=symmetry % (SYMMETRIES // 2), axes=(1, 2))
+    """Give a view of the images with this symmetry applied."""
+    flipped, quarter_turns = divmod(symmetry, SYMMETRIES // 2)
+    if flipped:
+        images = images[:, :, ::-1]
+    if quarter_turns % 2:
+        images = images.swapaxes(1, 2)[:, ::-1]
+    return images[:, ::-1, ::-1] if quarter_turns >= 2 else images

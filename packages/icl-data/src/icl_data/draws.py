@@ -7,32 +7,29 @@ another machine. Only raw Philox output is used, which NumPy promises never to c
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Float, Int, Int32, Integer, UInt64
 
 _WORDS_PER_COUNTER = 4  # Philox 4x64 gives four 64-bit words for each value of its counter.
 _UNIT = 2.0**-53
+_LOW_BITS = np.uint64(0xFFFF)
 
 
-def uniform_rows(
+def word_rows(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
-) -> Float[np.ndarray, "B width"]:
-    """Draw one row of uniforms for each index.
+) -> UInt64[np.ndarray, "B width"]:
+    """Draw one row of random 64-bit words for each index.
 
     Args:
       seed: any non-negative integer.
       stream: name of what the numbers are for; different names are independent.
-      indices: int64 [B], at least 0, in any order.
-      width: numbers per row.
+      indices: integers [B], at least 0, in any order.
+      width: words per row.
 
     Returns:
-      float64 [B, width] in [0, 1). Row b depends on (seed, stream, indices[b], width) only.
+      uint64 [B, width]. Row b depends on (seed, stream, indices[b], width) only.
 
     Raises:
       ValueError: a negative seed or index.
-
-    >>> block = uniform_rows(0, "example", np.arange(5), width=3)
-    >>> np.array_equal(block[[4, 1]], uniform_rows(0, "example", np.array([4, 1]), width=3))
-    True
     """
     if seed < 0:
         raise ValueError(f"seed must be a non-negative integer, got {seed}.")
@@ -46,7 +43,24 @@ def uniform_rows(
         # One generator serves a whole run of consecutive indices, so a block costs hardly more than a row.
         philox = np.random.Philox(key=key, counter=int(indices[start]) * counters)
         words[start:stop] = philox.random_raw((stop - start) * words.shape[1]).reshape(stop - start, -1)
-    return (words[:, :width] >> np.uint64(11)) * _UNIT
+    return words[:, :width]
+
+
+def uniforms(words: UInt64[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Turn words into float64 uniforms in [0, 1), by their upper 53 bits."""
+    return (words >> np.uint64(11)) * _UNIT
+
+
+def uniform_rows(
+    seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
+) -> Float[np.ndarray, "B width"]:
+    """Draw one row of float64 uniforms in [0, 1) for each index; see ``word_rows``.
+
+    >>> block = uniform_rows(0, "example", np.arange(5), width=3)
+    >>> np.array_equal(block[[4, 1]], uniform_rows(0, "example", np.array([4, 1]), width=3))
+    True
+    """
+    return uniforms(word_rows(seed, stream, indices, width=width))
 
 
 def _runs(indices: Int[np.ndarray, " B"]) -> Iterator[tuple[int, int]]:
@@ -72,34 +86,64 @@ def step_over(
     >>> step_over(np.array([0, 1, 2]), np.array([[1]] * 3), np.array([[2]] * 3))  # 1 and 2 are taken
     array([0, 3, 4])
     """
-    order = np.argsort(starts, axis=1)
-    starts, lengths = np.take_along_axis(starts, order, 1), np.take_along_axis(lengths, order, 1)
+    if starts.shape[1] > 1:
+        order = np.argsort(starts, axis=1)
+        starts, lengths = np.take_along_axis(starts, order, 1), np.take_along_axis(lengths, order, 1)
     for k in range(starts.shape[1]):
         draws = draws + lengths[:, k] * (draws >= starts[:, k])
     return draws
 
 
+def shuffled(words: UInt64[np.ndarray, "B K"], values: Int[np.ndarray, " K"]) -> Int[np.ndarray, "B K"]:
+    """Put K small values into a random order in each row.
+
+    Args:
+      words: random words; their upper 48 bits decide the order.
+      values: int64 [K] in 0..65535, not necessarily different.
+
+    Returns:
+      int64 [B, K].
+    """
+    # The values ride in the low bits of the sorting keys: half the time of an argsort and a gather.
+    keys = (words & ~_LOW_BITS) | values.astype(np.uint64)
+    keys.sort(axis=1)
+    return (keys & _LOW_BITS).astype(np.int64)
+
+
 def distinct_in_group(
     uniforms: Float[np.ndarray, "B S"], groups: Int[np.ndarray, "B S"], sizes: Int[np.ndarray, "B S"]
-) -> Int[np.ndarray, "B S"]:
+) -> Int32[np.ndarray, "B S"]:
     """Draw a member for each place, without repeats among places of one group.
 
-    Where a row asks a group for more members than it has, that group is drawn with replacement.
+    Each group is a deck of cards. A draw from n cards takes the card at a random place of 0 .. n - 1, and the last
+    card goes into the gap. Where a row asks a group for more members than it has, that group is drawn with
+    replacement.
 
     Args:
       uniforms: float64 in [0, 1), one for each place.
-      groups: group of each place, at least 0.
-      sizes: number of members of that place's group, at least 1.
+      groups: group of each place, in 0 .. 2**31 - 1.
+      sizes: number of members of that place's group, in 1 .. 2**31 - 1.
 
     Returns:
-      int64 [B, S], ``0 <= result < sizes``.
+      int32 [B, S], ``0 <= result < sizes``.
     """
-    same = groups[:, :, None] == groups[:, None, :]
-    enough = same.sum(2) <= sizes
-    members = np.empty(groups.shape, np.int64)
-    for place in range(groups.shape[1]):
-        taken: Bool[np.ndarray, "B K"] = same[:, place, :place] & enough[:, place, None]
-        left = sizes[:, place] - taken.sum(1)
-        draws = (uniforms[:, place] * left).astype(np.int64)
-        members[:, place] = step_over(draws, members[:, :place], taken.astype(np.int64))
-    return members
+    S = groups.shape[1]
+    groups, sizes = (np.ascontiguousarray(array.T).astype(np.int32) for array in (groups, sizes))  # rows of length B
+    same = [groups[place] == groups[place + 1 :] for place in range(S - 1)]  # of each place and all later ones
+    if sizes.size and sizes.min() < S:
+        wanted = np.ones(groups.shape, np.int32)
+        for place in range(S - 1):
+            wanted[place] += same[place].sum(0, dtype=np.int32)
+            wanted[place + 1 :] += same[place]
+        enough = wanted <= sizes
+        same = [pairs & enough[place] for place, pairs in enumerate(same)]
+    left = sizes.copy()
+    for place in range(S - 1):
+        left[place + 1 :] -= same[place]
+    gaps = (uniforms.T * left).astype(np.int32)
+    members = gaps.copy()
+    # What lies at a place now was the last card when the place became a gap, and so on back in time.
+    for place in range(S - 2, -1, -1):
+        refilled = same[place] & (members[place + 1 :] == gaps[place])
+        np.copyto(members[place + 1 :], left[place] - 1, where=refilled)
+    return members.T

@@ -12,8 +12,9 @@ import PIL
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from icl_data.bank import ExemplarBank
+from icl_data.bank import ExemplarBank, bank_from_runs
 from icl_data.draws import uniform_rows
+from icl_data.normals import normals
 
 MAX_STROKES = 4
 _STROKE_PROBABILITIES = (0.22, 0.38, 0.28, 0.12)  # of 1, 2, 3, 4 strokes
@@ -65,13 +66,7 @@ def glyphs(
             _save(path, items)
     else:
         items = _draw_all(num_classes, num_exemplars, size, seed)
-    counts = np.full(num_classes, num_exemplars)
-    return ExemplarBank(
-        items=items,
-        starts=np.cumsum(counts) - counts,
-        counts=counts,
-        symmetries=np.zeros(num_classes, np.int64),
-    )
+    return bank_from_runs(items, np.full(num_classes, num_exemplars))
 
 
 def _draw_all(num_classes: int, num_exemplars: int, size: int, seed: int) -> UInt8[np.ndarray, "rows size size"]:
@@ -93,7 +88,7 @@ def _exemplars(classes: np.ndarray, num_exemplars: int, seed: int) -> Iterator[t
     for skeleton, strokes, number in zip(knots, stroke_counts, classes, strict=True):
         # One stream for each class, one row for each exemplar: neither count changes what is drawn.
         rows = uniform_rows(seed, f"glyphs exemplars {number}", np.arange(num_exemplars), width=2 * jitter_size + 7)
-        jitter = _normals(rows[:, : 2 * jitter_size]).reshape(shape)[:, :strokes]
+        jitter = normals(rows[:, : 2 * jitter_size]).reshape(shape)[:, :strokes]
         linear = np.eye(2) + _AFFINE * (2 * rows[:, -7:-3].reshape(-1, 2, 2) - 1)
         shift = _SHIFT * (2 * rows[:, -3:-1] - 1)
         written = np.einsum("eij,eskj->eski", linear, skeleton[:strokes] - 0.5 + _JITTER * jitter)
@@ -165,19 +160,13 @@ def _draw(paths: Float[np.ndarray, "strokes points 2"], pen: float, size: int) -
     return np.asarray(canvas.reduce(_OVERSAMPLING))
 
 
-def _normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows half"]:
-    """Turn pairs of uniforms into standard normals (Box and Muller 1958)."""
-    first, second = np.split(uniforms, 2, axis=1)
-    return np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
-
-
 def _cache_path(*arguments: int) -> Path:
     """Name the file for these arguments, this very code and Pillow's version."""
     own = os.environ.get("ICL_DATA_CACHE")
     # Not Path.home(), which raises for a user without a home.
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     folder = Path(own) if own else Path(home) / "icl-data"
-    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("glyphs.py", "draws.py"))
+    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("glyphs.py", "draws.py", "normals.py"))
     key = hashlib.sha256(repr((arguments, PIL.__version__)).encode() + code).hexdigest()[:16]
     return folder / f"glyphs-{key}.npy"
 

@@ -4,10 +4,10 @@ import dataclasses
 import functools
 
 import numpy as np
-from jaxtyping import Int, Integer
+from jaxtyping import Int, Integer, UInt64
 
-from icl_data.draws import distinct_in_group, uniform_rows
-from icl_data.sequences import Mixture, SequenceKind
+from icl_data.draws import distinct_in_group, uniforms, word_rows
+from icl_data.pattern import Mixture, Pattern, SequenceKind
 from icl_data.split import ClassSplit
 
 Batch = dict[str, np.ndarray]
@@ -51,7 +51,10 @@ class SequenceSampler:
                 f"exemplar_counts has {len(self.exemplar_counts)} classes, the split was made for "
                 f"{self.split.num_classes}; pass bank.counts and num_classes of the same bank."
             )
-        self._mixture  # noqa: B018  (built here, so that a bad combination is refused here)
+        probabilities = [probability for probability, _ in self._mixture]
+        if abs(sum(probabilities) - 1) > 1e-9:
+            raise ValueError(f"The probabilities of a mixture must add up to 1, got {probabilities} of {self.kind}.")
+        self.sample(np.empty(0, np.int64))
 
     @functools.cached_property
     def _mixture(self) -> Mixture:
@@ -68,28 +71,38 @@ class SequenceSampler:
           ``index`` int64 [B]. Exemplars of one class are all different within a sequence where it has enough.
         """
         indices = np.asarray(indices, np.int64)
-        S = self.length
-        # Four uniforms for each item, whatever the kind: a change of kind never shifts another row's numbers.
-        uniforms = uniform_rows(self.seed, self.stream, indices, width=4 * S)
-        for_classes, for_order, for_exemplars, for_labels = np.split(uniforms, 4, axis=1)
-        positions, labels = np.empty((2, len(indices), S), np.int64)
-        # The order of S - 1 context items leaves one number over, which chooses the pattern.
-        chosen = self._choose(for_order[:, -1])
-        for number, (_, pattern) in enumerate(self._mixture):
-            rows = np.flatnonzero(chosen == number)
-            positions[rows], ways = pattern.positions_and_ways(for_classes[rows], for_order[rows])
-            labels[rows] = pattern.labels.label(positions[rows], ways, for_labels[rows, : pattern.ways])
-        classes = self.split.classes[positions]
-        exemplars = distinct_in_group(for_exemplars, positions, self.exemplar_counts[classes])
-        return {
-            "classes": classes.astype(np.int32),
-            "exemplars": exemplars.astype(np.int32),
-            "labels": labels.astype(np.int32),
-            "is_rare": positions < self.split.rare,
-            "index": indices,
-        }
+        # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
+        words = word_rows(self.seed, self.stream, indices, width=4 * self.length)
+        if len(self._mixture) == 1:
+            batch = self._make(self._mixture[0][1], words)
+        else:
+            # The order of S - 1 context items leaves one word over, which chooses the pattern.
+            chosen = self._choose(uniforms(words[:, 2 * self.length - 1]))
+            parts = [np.flatnonzero(chosen == number) for number in range(len(self._mixture))]
+            made = [self._make(pattern, words[rows]) for (_, pattern), rows in zip(self._mixture, parts, strict=True)]
+            back = np.argsort(np.concatenate(parts))
+            batch = {name: np.concatenate([part[name] for part in made])[back] for name in made[0]}
+        return batch | {"index": indices}
 
     def _choose(self, uniforms: np.ndarray) -> np.ndarray:
         """Choose each row's pattern by the mixture's probabilities."""
         bounds = np.cumsum([probability for probability, _ in self._mixture])[:-1]
         return np.searchsorted(bounds, uniforms, side="right")
+
+    def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"]) -> Batch:
+        """Make sequences of one pattern."""
+        S = self.length
+        draws = pattern.draw(self.split, uniforms(words[:, :S]))
+        D = pattern.num_draws
+        slots = pattern.lay_out(words[:, S : 2 * S - 1], uniforms(words[:, S - 1]))
+        slots += D * np.arange(len(words))[:, None]  # where each item's draw stands in an array of all draws, flat
+        classes = self.split.classes[draws.positions]
+        labels = pattern.labels.label(draws, uniforms(words[:, 3 * S : 3 * S + D]))
+        positions = draws.positions.ravel()[slots]
+        counts = self.exemplar_counts[classes].ravel()[slots]
+        return {
+            "classes": classes.astype(np.int32).ravel()[slots],
+            "exemplars": distinct_in_group(uniforms(words[:, 2 * S : 3 * S]), positions, counts),
+            "labels": labels.astype(np.int32).ravel()[slots],
+            "is_rare": positions < self.split.rare,
+        }

@@ -42,13 +42,16 @@ class ClassDistribution:
           uniforms: float64 [B] in [0, 1).
           taken: int64 [B, K], different within a row; those outside this distribution do not matter.
         """
-        numbers = taken - self.first
-        inside = (numbers >= 0) & (numbers < self.size)
-        numbers = np.where(inside, numbers, 0)
-        starts = self.cumulative[numbers]
-        lengths = np.where(inside, self.cumulative[numbers + 1] - starts, 0)
-        left = self.cumulative[-1] - lengths.sum(1)
-        mass = step_over((uniforms * left).astype(np.int64), starts, lengths)
+        if taken.shape[1] == 0:
+            mass = (uniforms * self.cumulative[-1]).astype(np.int64)
+        else:
+            numbers = taken - self.first
+            inside = (numbers >= 0) & (numbers < self.size)
+            numbers = np.where(inside, numbers, 0)
+            starts = self.cumulative[numbers]
+            lengths = np.where(inside, self.cumulative[numbers + 1] - starts, 0)
+            left = self.cumulative[-1] - lengths.sum(1)
+            mass = step_over((uniforms * left).astype(np.int64), starts, lengths)
         drawn = mass if self.uniform else np.searchsorted(self.cumulative, mass, side="right") - 1
         return self.first + drawn
 
@@ -68,6 +71,8 @@ class ClassSplit:
       holdout: number of classes never trained on.
       zipf_exponent: class j of the n = rare + common has weight proportional to 1 / (n - j + 1) ** exponent, so
         that the last common class is the most frequent; 0 is uniform.
+      zipf_within_sets: draw from the rare and from the common classes by these same weights, renormalised over the
+        set; otherwise uniformly.
       group: consecutive classes that stay together; use the bank's ``group``.
       seed: of the order.
 
@@ -84,6 +89,7 @@ class ClassSplit:
     common: int = 0
     holdout: int = 0
     zipf_exponent: float = 0.0
+    zipf_within_sets: bool = False
     group: int = 1
     seed: int = 1337
 
@@ -127,7 +133,8 @@ class ClassSplit:
     def distribution(self, class_set: ClassSet) -> ClassDistribution:
         """Give the weights that a class set is drawn by.
 
-        ``"zipfian"`` has the Zipf weights over rare and common classes; the other sets are uniform over their own.
+        ``"zipfian"`` has the Zipf weights over rare and common classes; the other sets are uniform over their own,
+        but for ``zipf_within_sets``.
 
         Raises:
           ValueError: a set without classes.
@@ -140,8 +147,13 @@ class ClassSplit:
         }[class_set]
         if size == 0:
             raise ValueError(f"Sequences of {class_set} classes are wanted, but the split has {class_set}=0.")
-        uniform = class_set != "zipfian" or self.zipf_exponent == 0
-        weights = np.ones(size, np.int64) if uniform else _quantise(np.arange(size, 0, -1.0) ** -self.zipf_exponent)
+        zipfian = class_set == "zipfian" or (self.zipf_within_sets and class_set != "holdout")
+        uniform = self.zipf_exponent == 0 or not zipfian
+        if uniform:
+            weights = np.ones(size, np.int64)
+        else:
+            last = self.rare + self.common - first
+            weights = _quantise(np.arange(last, last - size, -1.0) ** -self.zipf_exponent)
         return ClassDistribution(first, np.concatenate([[0], np.cumsum(weights)]), uniform)
 
 

@@ -1,13 +1,42 @@
-"""Endless streams of batches, through Grain."""
+"""Endless streams of batches or single sequences, through Grain."""
 
 import dataclasses
 import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import grain
 import numpy as np
 
 from icl_data.bank import ExemplarBank
 from icl_data.sampler import Batch, SequenceSampler
+
+_BLOCK = 512  # sequences drawn at once, at least: from here on a call's own cost hardly counts
+_KEPT_BLOCKS = 4  # forwards needs one; a few more serve several readers of one source
+
+Step = Callable[[Batch], Batch]  # must not change the batch that it is given
+
+
+class _LatestBlocks:
+    """The blocks that were asked for last, by number; safe to share between threads, pickled as empty."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, Batch] = {}
+        self._lock = threading.Lock()
+
+    def get(self, number: int, draw: Callable[[int], Batch]) -> Batch:
+        """Give block ``number``, drawn now unless it is among the latest."""
+        with self._lock:  # held while drawing, so that two threads never draw the same block
+            block = self._blocks.pop(number, None)
+            if block is None:
+                block = draw(number)
+            self._blocks[number] = block  # the last of the dictionary is the latest
+            if len(self._blocks) > _KEPT_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            return block
+
+    def __reduce__(self) -> tuple[type["_LatestBlocks"], tuple[()]]:
+        return _LatestBlocks, ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -17,12 +46,19 @@ class BatchSource:
     Of S shards (hosts), each makes its own rows of every batch; laid one after another they are the whole batch,
     so the data that training sees does not depend on the number of hosts.
 
+    Any number may be asked for at any time. Neighbours are cheap: sequences are drawn in blocks of 512 or more, and
+    the latest blocks are kept. Images are gathered for one batch at a time.
+
     Attributes:
       sampler: makes the sequences.
-      bank: gives their images; None leaves them out.
+      bank: gives their images; None leaves them out, for a model that gathers them on its accelerator
+        (``icl_data.accelerator``) or reads the numbers of classes.
       batch_size: sequences in a whole batch, over all shards.
       shard: number of this shard, in 0..shard_count-1.
       shard_count: number of shards; divides ``batch_size``.
+
+    Raises:
+      ValueError: numbers that do not fit together.
     """
 
     sampler: SequenceSampler
@@ -30,6 +66,7 @@ class BatchSource:
     batch_size: int
     shard: int = 0
     shard_count: int = 1
+    _latest: _LatestBlocks = dataclasses.field(default_factory=_LatestBlocks, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -47,23 +84,103 @@ class BatchSource:
         return sys.maxsize // self.batch_size
 
     def __getitem__(self, number: int) -> Batch:
-        """Make this shard's rows of batch ``number``."""
-        rows = self.batch_size // self.shard_count
-        first = int(number) * self.batch_size + self.shard * rows
-        batch = self.sampler.sample(np.arange(first, first + rows))
+        """Make this shard's rows of batch ``number``; the caller may write into them.
+
+        Raises:
+          IndexError: a number below 0, or beyond the last.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"Batches are numbered 0..{len(self) - 1}, got {number}.")
+        block, place = divmod(int(number), self._batches_per_block)
+        rows = slice(place * self._rows, (place + 1) * self._rows)
+        # Copies: who writes into a batch must not change the block that later batches are cut from.
+        batch = {name: values[rows].copy() for name, values in self._latest.get(block, self._draw).items()}
         if self.bank is not None:
-            batch["images"] = self.bank.gather(batch["classes"], batch["exemplars"])
+            batch[self.bank.key] = self.bank.gather(batch["classes"], batch["exemplars"])
         return batch
 
+    @property
+    def _rows(self) -> int:
+        return self.batch_size // self.shard_count
 
-def batches(source: BatchSource, *, prefetch: int = 4) -> grain.IterDataset[Batch]:
-    """Make a Grain dataset of batches, computed ahead by one thread.
+    @property
+    def _batches_per_block(self) -> int:
+        return -(-_BLOCK // self._rows)
 
-    Its iterator has ``get_state()`` and ``set_state(state)``; the state is the number of batches consumed.
+    def _draw(self, block: int) -> Batch:
+        """Draw this shard's rows of the batches of one block."""
+        start = block * self._batches_per_block
+        numbers = np.arange(start, min(start + self._batches_per_block, len(self)))
+        own = self.shard * self._rows + np.arange(self._rows)
+        return self.sampler.sample((numbers[:, None] * self.batch_size + own).ravel())
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class SequenceSource:
+    """Single sequences by index, for a Grain pipeline of your own; batched, they are what ``BatchSource`` gives.
+
+    Every element costs Grain some 40 microseconds, as much as a whole batch: prefer ``batches`` where it will do.
+
+    Attributes:
+      sampler: makes the sequences.
+      bank: gives their images; None leaves them out.
+
+    >>> import grain
+    >>> from icl_data import Bursty, ClassSplit
+    >>> split = ClassSplit(num_classes=20, rare=16, holdout=4)
+    >>> sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=np.full(20, 9))
+    >>> dataset = grain.MapDataset.source(SequenceSource(sampler=sampler, bank=None))
+    >>> dataset.batch(32)[3]["index"][:4]
+    array([96, 97, 98, 99])
+    >>> dataset[1::2].batch(32)[3]["index"][:4]  # every other sequence, for the second of two hosts
+    array([193, 195, 197, 199])
+    """
+
+    sampler: SequenceSampler
+    bank: ExemplarBank | None
+    _batches_of_one: BatchSource = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make the batches of one that the sequences are taken from."""
+        batches_of_one = BatchSource(sampler=self.sampler, bank=self.bank, batch_size=1)
+        object.__setattr__(self, "_batches_of_one", batches_of_one)
+
+    def __len__(self) -> int:
+        """Give 2**62: Grain's batching divides it without an error of rounding."""
+        return 2**62
+
+    def __getitem__(self, index: int) -> Batch:
+        """Make sequence ``index``: as in a batch, but without the batch axis (its ``index`` has no axis at all).
+
+        Raises:
+          IndexError: an index below 0, or beyond the last.
+        """
+        return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}
+
+
+def batches(source: BatchSource, *, steps: Sequence[Step] = (), prefetch: int = 2, workers: int = 0) -> Any:
+    """Make a Grain dataset of batches, computed ahead by one thread or by worker processes.
+
+    Its iterator has ``get_state()`` and ``set_state(state)``. The state is ``{"next_index": batches consumed}``, fit
+    for JSON, and the same whatever ``prefetch`` and ``workers``: a run may go on with other numbers of either.
+
+    Worker processes pay only where the steps are slow. They start at the first batch, and again after ``set_state``:
+    about a second, or five where jax is installed. Each gets a copy of the source, with all items of its bank. A
+    script needs its ``if __name__ == "__main__":`` then and, where jax is installed, absl's flags parsed
+    (``absl.flags.FLAGS.mark_as_parsed()``). Close the iterator (``close()``) to end them.
 
     Args:
       source: makes a batch from its number.
-      prefetch: how many batches are made ahead, at least 1.
+      steps: applied to each batch in this order, by whoever makes it; ``icl_data.steps`` has some.
+      prefetch: how many batches are made ahead; 0 makes each when it is asked for, without a thread. More than 2
+        rarely helps, and large images then no longer wait in the processor's cache.
+      workers: number of processes that make the batches, each ``prefetch`` ahead; 0 makes them in this process.
+
+    Returns:
+      A ``grain.IterDataset`` of batches, to iterate over or to transform further.
+
+    Raises:
+      ValueError: a negative number, or workers without prefetch.
 
     >>> from icl_data import Bursty, ClassSplit, glyphs
     >>> bank = glyphs(20, num_exemplars=9, cache=False)
@@ -73,7 +190,12 @@ def batches(source: BatchSource, *, prefetch: int = 4) -> grain.IterDataset[Batc
     >>> batch["images"].shape, batch["images"].dtype
     ((32, 9, 28, 28), dtype('uint8'))
     """
-    # Grain's own defaults (16 threads, 500 elements ahead) suit small elements, not whole batches.
-    return grain.MapDataset.source(source).to_iter_dataset(
-        grain.ReadOptions(num_threads=1, prefetch_buffer_size=prefetch)
-    )
+    if prefetch < 0 or workers < 0 or (workers and not prefetch):
+        raise ValueError(
+            "batches wants prefetch and workers of at least 0, and a prefetch of at least 1 for workers, "
+            f"got prefetch={prefetch} and workers={workers}."
+        )
+    # Imported here since Grain takes longer to import than all else, above all where jax is installed.
+    from icl_data.pipeline import pipeline
+
+    return pipeline(source, tuple(steps), prefetch=prefetch, workers=workers)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from icl_eval.estimate import Estimate, mean, proportion
 from icl_eval.examples import Examples
@@ -107,8 +107,8 @@ def evaluate(
     Args:
       predict: gives the logits [B, V] of the query. It sees the batch with the query's label replaced by 0:
         a model that reads the answer gains nothing by it.
-      batches: dicts of arrays with at least `labels` [B, S], the query last; and `images` uint8
-        [B, S, H, W] if examples are wanted.
+      batches: dicts of arrays with at least `labels` [B, S], the query last; and `images` [B, S, H, W],
+        uint8 or floats of 0..1, if examples are wanted.
       evaluation: its name, and the possible labels.
       count: how many sequences, at least 1.
       examples: how many of the first sequences to keep in the result, at most `count`.
@@ -197,11 +197,16 @@ def _examples(kept: Sequence[Batch], scores: Scores, count: int) -> Examples:
             "add them or pass examples=0."
         )
     return Examples(
-        images=np.concatenate([np.asarray(batch["images"]) for batch in kept])[:count],
+        images=_to_uint8(np.concatenate([np.asarray(batch["images"]) for batch in kept])[:count]),
         labels=np.concatenate([np.asarray(batch["labels"]) for batch in kept])[:count],
         predicted_closed=np.asarray(scores.predicted_closed[:count]),
         predicted_open=np.asarray(scores.predicted_open[:count]),
     )
+
+
+def _to_uint8(images: Shaped[np.ndarray, "K S H W"]) -> Shaped[np.ndarray, "K S H W"]:
+    """Make grey levels of floats; noise beyond 0..1 is cut off."""
+    return np.round(images.clip(0, 1) * 255).astype(np.uint8) if images.dtype.kind == "f" else images
 
 
 def _some(labels: Sequence[int]) -> str:

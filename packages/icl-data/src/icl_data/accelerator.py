@@ -1,0 +1,137 @@
+"""A bank on the accelerator, so that only the numbers of classes and exemplars travel there; needs jax.
+
+Installed by ``pip install icl-data[jax]``; the rest of the package does without. Stream batches without a bank, put
+the bank on the accelerator once, and gather in the training step::
+
+    stream = iter(batches(BatchSource(sampler=sampler, bank=None, batch_size=32)))
+    device = device_bank(bank)
+
+    @jax.jit
+    def images_of(device, batch):
+        return to_float(device.gather(batch["classes"], batch["exemplars"]))
+
+    images = images_of(device, next(stream))
+
+The images are those of ``bank.gather``, to the last bit. Pass the bank to a jitted function as an argument, as here:
+one that it closes over is compiled into it as a constant, hundreds of megabytes for Omniglot.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int32, Integer, Key, Shaped
+
+from icl_data.bank import SYMMETRIES, ExemplarBank
+
+# jax is imported where it is used and its arrays are Any here, so that tools which import every module can do so
+# without it.
+
+
+class DeviceBank(NamedTuple):
+    """The items of an ``ExemplarBank`` and where each class's begin, as jax arrays; made by ``device_bank``.
+
+    It is a pytree: pass it to functions under ``jax.jit``, put it on other devices with ``jax.device_put``.
+
+    Attributes:
+      items: the stored items [rows, ...].
+      starts: int32 [C], the row of each class's first exemplar.
+      counts: int32 [C], how many exemplars each class has.
+      symmetries: int32 [C] in 0..7, as in ``ExemplarBank``; None if they are all 0.
+    """
+
+    items: Shaped[Any, "rows ..."]
+    starts: Int32[Any, " C"]
+    counts: Int32[Any, " C"]
+    symmetries: Int32[Any, " C"] | None
+
+    def gather(
+        self, classes: Integer[Any, "*batch"], exemplars: Integer[Any, "*batch"]
+    ) -> Shaped[Any, "*batch_and_item"]:
+        """Fetch the items of (class, exemplar) pairs, traced or not, as ``ExemplarBank.gather`` does.
+
+        Args:
+          classes: in 0..C-1.
+          exemplars: in 0..counts[class]-1. Compiled code cannot raise, so numbers out of these ranges give the items
+            of other exemplars or classes; ``ExemplarBank.gather`` refuses them.
+
+        Returns:
+          A jax array [*batch, ...]. Its dtype is that of the items; 64-bit items have become 32-bit ones, unless jax
+          was told to keep them (``jax_enable_x64``).
+        """
+        import jax.numpy as jnp
+
+        classes, exemplars = jnp.asarray(classes), jnp.asarray(exemplars)
+        gathered = self.items[self.starts[classes] + exemplars]
+        if self.symmetries is None:
+            return gathered
+        transpose, flip_rows, flip_columns = (
+            jnp.asarray(is_done)[self.symmetries[classes]][..., None, None] for is_done in _flips_of_symmetries()
+        )
+        gathered = jnp.where(transpose, gathered.mT, gathered)
+        gathered = jnp.where(flip_rows, gathered[..., ::-1, :], gathered)
+        return jnp.where(flip_columns, gathered[..., ::-1], gathered)
+
+
+def device_bank(bank: ExemplarBank, sharding: Any = None) -> DeviceBank:
+    """Copy a bank to the accelerator.
+
+    Args:
+      bank: of any items: images with or without symmetries, vectors, numbers.
+      sharding: a ``jax.sharding.Sharding`` or device for all its arrays, such as
+        ``NamedSharding(mesh, PartitionSpec())`` for a copy on each device; None is jax's default device.
+
+    Raises:
+      ValueError: more rows than an int32 can number.
+    """
+    import jax
+
+    if len(bank.items) > np.iinfo(np.int32).max:
+        raise ValueError(f"A bank on an accelerator has at most 2**31 - 1 rows, got {len(bank.items)}.")
+    numbers = (array.astype(np.int32) for array in (bank.starts, bank.counts, bank.symmetries))
+    starts, counts, symmetries = (jax.device_put(array, sharding) for array in numbers)
+    items = jax.device_put(bank.items, sharding)
+    return DeviceBank(items, starts, counts, symmetries if bank.symmetries.any() else None)
+
+
+def pixel_noise(
+    key: Key[Any, ""],
+    images: Float[Any, "B S H W"],
+    index: Integer[Any, " B"],
+    *,
+    scale: float | Float[Any, ""],
+) -> Float[Any, "B S H W"]:
+    """Add Gaussian noise to float images on the accelerator; like ``PixelNoise``, but with other numbers.
+
+    Args:
+      key: ``jax.random.key(seed)``, the same at every step.
+      images: float images of 0..1; see ``to_float``.
+      index: the batch's ``index``: sequence i gets the same noise in whatever batch it comes. Unless jax has 64-bit
+        numbers enabled, indices that are equal modulo 2**32 share their noise.
+      scale: standard deviation of the noise.
+
+    Returns:
+      Images of the same dtype. Nothing is clipped.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def of_sequence(number: Any) -> Any:
+        return jax.random.normal(jax.random.fold_in(key, number), images.shape[1:], images.dtype)
+
+    return images + jnp.asarray(scale, images.dtype) * jax.vmap(of_sequence)(jnp.asarray(index, jnp.uint32))
+
+
+@functools.cache
+def _flips_of_symmetries() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write each symmetry as a transposition, a flip of the rows and one of the columns, each done (bool [8]) or not.
+
+    These three are cheap on an accelerator, where one choice among eight whole turns is not.
+    """
+    flipped, turns = np.divmod(np.arange(SYMMETRIES), SYMMETRIES // 2)
+    transpose = turns % 2 == 1
+    # A quarter turn is a transposition and then a flip of the rows, a half turn flips both; flipping the columns
+    # beforehand (the left-right flip) is flipping the rows once transposed.
+    flip_rows = ((turns == 1) | (turns == 2)) ^ ((flipped == 1) & transpose)
+    flip_columns = ((turns == 2) | (turns == 3)) ^ ((flipped == 1) & ~transpose)
+    return transpose, flip_rows, flip_columns

@@ -1,0 +1,78 @@
+"""The IDX format of MNIST and its kin."""
+
+import gzip
+import io
+import math
+import zlib
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MAX_RANK = 16  # NumPy has its limit at 64
+_AT_ONCE = 1 << 24  # bytes; so that a header which promises more than the file has takes no memory
+
+
+def read_idx(path: str | PathLike[str]) -> Shaped[np.ndarray, "..."]:
+    """Read an array from an IDX file, plain or compressed with gzip.
+
+    Args:
+      path: of ``t10k-images-idx3-ubyte.gz``, for example.
+
+    Returns:
+      A new array of the shape and dtype that the header tells, in this machine's byte order.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: not an IDX file, damaged, or shorter or longer than its header says.
+
+    Source: yann.lecun.com/exdb/mnist, "The IDX file format".
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".idx") as file:
+    ...     _ = file.write(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes(range(6)))
+    ...     file.flush()
+    ...     read_idx(file.name)
+    array([[0, 1, 2],
+           [3, 4, 5]], dtype=uint8)
+
+    MNIST's test set as a bank of ten classes::
+
+        bank_from_labels(read_idx("t10k-images-idx3-ubyte.gz"), read_idx("t10k-labels-idx1-ubyte.gz"))
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No IDX file at {path}; give the path of t10k-images-idx3-ubyte.gz or a like file.")
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not compressed:
+            return _read(file, path)
+        try:
+            with gzip.open(file) as inside:
+                return _read(inside, path)
+        except (EOFError, OSError, zlib.error) as error:  # what gzip raises for damaged or cut files
+            raise ValueError(f"{path} is not a sound gzip file ({error}); download it again.") from error
+
+
+def _read(file: io.BufferedIOBase, path: Path) -> Shaped[np.ndarray, "..."]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_RANK:
+        raise ValueError(f"{path} is not an IDX file: it starts with {magic!r}; expected 0, 0, a type and a rank.")
+    rank = magic[3]
+    sizes = file.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise ValueError(f"{path} ends within its header of {rank} sizes; download it again.")
+    shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+    dtype = np.dtype(_DTYPES[magic[2]])
+    wanted = math.prod(shape) * dtype.itemsize
+    content = bytearray()
+    # One byte more than wanted, never all that is there: a small gzip file can hold terabytes.
+    while chunk := file.read(min(_AT_ONCE, wanted + 1 - len(content))):
+        content += chunk
+    if len(content) != wanted:
+        found = f"only {len(content)}" if len(content) < wanted else "more"
+        raise ValueError(f"{path} should hold {wanted} bytes of {shape} {dtype.name}, but has {found}.")
+    return np.frombuffer(content, dtype).astype(dtype.newbyteorder("="), copy=False).reshape(shape)

@@ -1,0 +1,142 @@
+"""A picture of a few sequences: their images in rows, the labels below, the query in a frame of its own."""
+
+import collections
+import dataclasses
+
+import numpy as np
+from jaxtyping import Integer
+from PIL import Image, ImageDraw, ImageFont
+
+from icl_data.bank import ExemplarBank
+from icl_data.inspection.text import letters
+from icl_data.sampler import Batch
+
+_SIDE = 84  # pixels that the longer side of a cell should about have
+_MARGIN = 14
+_GAP = 10  # between cells
+_QUERY_GAP = 26  # before the query
+_FRAME = 4  # around a cell
+_QUERY_FRAME = 4  # what the second frame, around the query, reaches further out
+_CAPTION = 32  # below a cell
+_TITLE = 34
+_TEXT = 14  # font size
+_PAPER, _INK, _GREY = "white", "black", "#b5b5b5"
+# Okabe and Ito's palette, which colour-blind readers can tell apart, without black, and yellow, faint on white.
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where everything stands on a sheet, in pixels.
+
+    Attributes:
+      rows: number of sequences.
+      length: S, items in each.
+      height: of the bank's images.
+      width: of the bank's images.
+      left: space for the sequences' numbers.
+    """
+
+    rows: int
+    length: int
+    height: int
+    width: int
+    left: int = 0
+
+    @property
+    def scale(self) -> int:
+        """How many pixels wide and high a pixel of the bank becomes: whole, so that none is blurred."""
+        return max(1, round(_SIDE / max(self.height, self.width)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the sheet."""
+        x, y = self.corner(self.rows - 1, self.length - 1)
+        return (
+            x + self.width * self.scale + _FRAME + _QUERY_FRAME + _MARGIN,
+            y + self.height * self.scale + _CAPTION + _MARGIN,
+        )
+
+    def corner(self, row: int, place: int) -> tuple[int, int]:
+        """Give x and y of the upper left pixel of an image, inside its frame."""
+        across, down = self.width * self.scale + 2 * _FRAME, self.height * self.scale + 2 * _FRAME
+        query_gap = (_QUERY_GAP - _GAP) * (place == self.length - 1)
+        x = _MARGIN + self.left + _FRAME + place * (across + _GAP) + query_gap
+        return x, _TITLE + _FRAME + row * (down + _CAPTION)
+
+
+def contact_sheet(batch: Batch, bank: ExemplarBank, *, title: str = "") -> Image.Image:
+    """Draw the sequences of a batch, one in a row.
+
+    Classes that occur more than once in a sequence have a frame in a colour of their own, others a grey one; below
+    stand the class's letter and the label. The query is set apart in a double frame.
+
+    Args:
+      batch: with ``classes``, ``exemplars``, ``labels`` [B, S] and ``index`` [B]; B at least 1.
+      bank: whose images they are, uint8 [rows, H, W] or [rows, H, W, 3].
+      title: to stand above.
+
+    Returns:
+      An RGB image. Each pixel of the bank's images is a square of ``Layout.scale`` pixels.
+
+    Raises:
+      ValueError: a bank without images.
+    """
+    shape = bank.items.shape[1:]
+    if bank.items.dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (3,)):
+        raise ValueError(
+            f"A contact sheet wants uint8 images [rows, H, W] or [rows, H, W, 3], got {bank.items.dtype} "
+            f"{list(bank.items.shape)}; use a bank of images, such as glyphs or omniglot."
+        )
+    font = ImageFont.load_default(size=_TEXT)
+    numbers = [f"{number}  " for number in batch["index"].tolist()]
+    layout = Layout(
+        rows=len(numbers),
+        length=batch["classes"].shape[1],
+        height=shape[0],
+        width=shape[1],
+        left=round(max(map(font.getlength, numbers))),
+    )
+    images = bank.gather(batch["classes"], batch["exemplars"])
+    width, height = layout.size
+    sheet = Image.new("RGB", (max(width, round(font.getlength(title)) + 2 * _MARGIN), height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, _TITLE // 2), title, fill=_INK, font=font, anchor="lm")
+    for row, number in enumerate(numbers):
+        x, y = layout.corner(row, 0)
+        draw.text((_MARGIN, y + layout.height * layout.scale // 2), number, fill=_INK, font=font, anchor="lm")
+        names, colours = letters(batch["classes"][row]), _colours(batch["classes"][row])
+        for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
+            x, y = layout.corner(row, place)
+            is_query = place == layout.length - 1
+            image = Image.fromarray(images[row, place])
+            image = image.resize((layout.width * layout.scale, layout.height * layout.scale), Image.Resampling.NEAREST)
+            _frame(draw, (x, y), image.size, colour, is_query=is_query)
+            sheet.paste(image, (x, y))
+            caption = f"{f'({name})' if is_query else name}  {batch['labels'][row, place]}"
+            middle = (x + image.width // 2, y + image.height + _FRAME + 6)
+            draw.text(middle, caption, fill=_INK, font=font, anchor="mt")
+    return sheet
+
+
+def _colours(classes: Integer[np.ndarray, " S"]) -> list[str]:
+    """Give each item the colour of its class: grey to those that stand alone, so that repeats meet the eye."""
+    counts = collections.Counter(classes.tolist())
+    repeated = [cls for cls, count in counts.items() if count > 1]
+    colours = {cls: _COLOURS[number % len(_COLOURS)] for number, cls in enumerate(repeated)}
+    return [colours.get(cls, _GREY) for cls in classes.tolist()]
+
+
+def _frame(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], size: tuple[int, int], colour: str, *, is_query: bool
+) -> None:
+    """Draw the frame of a cell around its image, and a second one, black, around the query's."""
+    (x, y), (width, height) = corner, size
+
+    def ring(outer: int, thickness: int, fill: str) -> None:
+        box = (x - outer, y - outer, x + width + outer - 1, y + height + outer - 1)
+        draw.rectangle(box, outline=fill, width=thickness)
+
+    ring(_FRAME, _FRAME, colour)
+    if is_query:
+        ring(_FRAME + _QUERY_FRAME, 2, _INK)

@@ -1,0 +1,35 @@
+"""Items that are all drawn alike."""
+
+import dataclasses
+
+from icl_data.labels import Labelling, Ordered
+from icl_data.pattern import Mixture, Pattern, distribution_of
+from icl_data.split import ClassSet, ClassSplit
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Iid:
+    """All items drawn independently from one set: ``c a f c b h c g (a)``.
+
+    Attributes:
+      classes: the set that all items are drawn from.
+      all_different: draw without replacement instead, the query last: ``c a f d b h e g (k)``.
+      labels: how the items are labelled.
+    """
+
+    classes: ClassSet = "zipfian"
+    all_different: bool = False
+    labels: Labelling = Ordered()
+
+    def mixture(self, split: ClassSplit, length: int) -> Mixture:
+        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        classes = distribution_of(split, self.classes, different=length if self.all_different else 1)
+        pattern = Pattern(
+            classes=classes,
+            others=classes,
+            query="filler",
+            labels=self.labels,
+            fillers=length - 1,
+            all_different=self.all_different,
+        )
+        return ((1.0, pattern),)

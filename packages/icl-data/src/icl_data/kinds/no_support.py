@@ -1,0 +1,37 @@
+"""Evaluation of in-weights learning: the context does not help."""
+
+import dataclasses
+
+from icl_data.labels import Labelling, Ordered
+from icl_data.pattern import Mixture, Pattern, distribution_of
+from icl_data.split import ClassSet, ClassSplit
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoSupport:
+    """No context item has the query's class, so that only the weights know its label: ``a d c a f b d e (k)``.
+
+    The query's class is drawn first, the context then from the same weights without it.
+
+    Attributes:
+      classes: the set that all items are drawn from.
+      all_different: draw the context without replacement as well: ``a d c h f b g e (k)``.
+      labels: how the items are labelled.
+    """
+
+    classes: ClassSet = "zipfian"
+    all_different: bool = False
+    labels: Labelling = Ordered()
+
+    def mixture(self, split: ClassSplit, length: int) -> Mixture:
+        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        classes = distribution_of(split, self.classes, different=length if self.all_different else 2)
+        pattern = Pattern(
+            classes=classes,
+            others=classes,
+            query="unseen",
+            labels=self.labels,
+            fillers=length - 1,
+            all_different=self.all_different,
+        )
+        return ((1.0, pattern),)

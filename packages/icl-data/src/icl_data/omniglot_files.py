@@ -1,0 +1,158 @@
+"""The drawings in Omniglot's zip files and in folders unpacked from them, one by one."""
+
+import dataclasses
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+
+DRAWERS = range(1, 21)  # everyone drew every character once
+_ENTRY = re.compile(
+    r"(?P<set>[^/\\]+)/(?P<alphabet>[^/\\]+)/character(?P<character>\d\d)/(?P<label>\d{4})_(?P<drawer>\d\d)\.png"
+)
+_FOLDER = re.compile(r"(?!\.\.?/)[^/\\]+/((?!\.\.?/)[^/\\]+/(character\d\d/)?)?")
+_FROM_MAC = re.compile(r"__MACOSX/.*|(.*/)?\.DS_Store")  # what macOS adds when it zips a folder again
+# What zipfile raises for damaged, cut, encrypted or oddly compressed files.
+_UNSOUND = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
+_MAX_BYTES = 1 << 16  # an original image has about 300 bytes; anything huge is not one
+_LAYOUT = "<set>/<alphabet>/characterNN/LLLL_DD.png"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One image of Omniglot, not yet decoded.
+
+    Attributes:
+      source: where it was read, for errors.
+      set: Omniglot's name for a part of itself: ``images_background``, for example.
+      alphabet: name of the alphabet.
+      character: number of the character within its alphabet, from 1.
+      label: Omniglot's own number of the character, 1..1623.
+      drawer: who drew it, 1..20.
+      png: the image file's bytes.
+    """
+
+    source: str
+    set: str
+    alphabet: str
+    character: int
+    label: int
+    drawer: int
+    png: bytes
+
+
+def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
+    """Take one path or several; refuse none.
+
+    >>> len(as_paths("a.zip")), len(as_paths(["a.zip", "b.zip"]))
+    (1, 2)
+    """
+    several = [Path(paths)] if isinstance(paths, str | PathLike) else [Path(path) for path in paths]
+    if not several:
+        raise ValueError("Omniglot needs at least one zip file or folder, got none; name images_background.zip, say.")
+    return several
+
+
+def read_zip(path: Path) -> Iterator[Drawing]:
+    """Yield the drawings of one zip file, without unpacking it to disk.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: not a sound zip, or an entry that an Omniglot zip does not have.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No Omniglot zip at {path}; give the path of images_background.zip or a like file, "
+            "from github.com/brendenlake/omniglot (python/)."
+        )
+    found = False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if match := _match(info.filename, info.is_dir(), path):
+                    _check_size(info.file_size, f"{path}: {info.filename}")
+                    found = True
+                    yield _drawing(match, f"{path}: {info.filename}", archive.read(info))
+    except _UNSOUND as error:
+        raise ValueError(f"{path} is not a sound zip file ({error}); download it again.") from error
+    if not found:
+        raise ValueError(f"{path} holds no Omniglot image; expected {_LAYOUT}.")
+
+
+def read_folder(folder: Path) -> Iterator[Drawing]:
+    """Yield the drawings of a folder: of its ``images_*.zip`` and of the sets that were unpacked in it.
+
+    A set is a folder with ``<alphabet>/characterNN/`` in it; ``folder`` may be a set itself. Within a set nothing
+    but Omniglot's files may be; whatever else lies beside the sets is not touched.
+
+    Raises:
+      ValueError: nothing found, a symbolic link, or a file that an Omniglot set does not have.
+    """
+    zips = sorted(folder.glob("images_*.zip"))
+    for path in zips:
+        _refuse_link(path)
+        yield from read_zip(path)
+    candidates = [folder.resolve(), *sorted(path for path in folder.iterdir() if path.is_dir())]
+    sets = [path for path in candidates if any(path.glob("*/character[0-9][0-9]"))]
+    for path in sets:
+        yield from _read_set(path)
+    if not zips and not sets:
+        raise ValueError(
+            f"{folder} holds no Omniglot; expected images_*.zip, folders {_LAYOUT}, or a TFDS directory "
+            "(omniglot/3.0.0/dataset_info.json)."
+        )
+
+
+def _read_set(folder: Path) -> Iterator[Drawing]:
+    _refuse_link(folder)
+    found = False
+    # Sorted, so that the first error is the same on every machine.
+    for path in sorted(folder.rglob("*")):
+        _refuse_link(path)
+        status = path.stat()
+        is_folder = stat.S_ISDIR(status.st_mode)
+        name = path.relative_to(folder.parent).as_posix() + "/" * is_folder
+        if match := _match(name, is_folder, folder.parent):
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path} is no ordinary file; an unpacked Omniglot has only folders and PNG files.")
+            _check_size(status.st_size, str(path))
+            found = True
+            yield _drawing(match, str(path), path.read_bytes())
+    if not found:
+        raise ValueError(f"{folder} holds no Omniglot image; expected {_LAYOUT}.")
+
+
+def _match(name: str, is_folder: bool, source: Path) -> re.Match[str] | None:
+    """Take a drawing's name apart; None is for a folder and for what macOS adds."""
+    if _FROM_MAC.fullmatch(name) or (is_folder and _FOLDER.fullmatch(name)):
+        return None
+    match = _ENTRY.fullmatch(name)
+    if match is None or ".." in name.split("/"):
+        raise ValueError(f"{source}: unexpected entry {name!r}; Omniglot has only {_LAYOUT}. Use the original files.")
+    return match
+
+
+def _drawing(match: re.Match[str], source: str, png: bytes) -> Drawing:
+    return Drawing(
+        source=source,
+        set=match["set"],
+        alphabet=match["alphabet"],
+        character=int(match["character"]),
+        label=int(match["label"]),
+        drawer=int(match["drawer"]),
+        png=png,
+    )
+
+
+def _check_size(size: int, source: str) -> None:
+    if size > _MAX_BYTES:
+        raise ValueError(f"{source} has {size} bytes; expected about 300. Use the original file.")
+
+
+def _refuse_link(path: Path) -> None:
+    # A link could lead out of the folder that was given, and a loop of links never ends.
+    if path.is_symlink():
+        raise ValueError(f"{path} is a symbolic link; give the path that it leads to instead.")

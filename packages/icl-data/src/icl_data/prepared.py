@@ -1,0 +1,125 @@
+"""Directories that TFDS (TensorFlow Datasets) prepared, read without TensorFlow."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TFDS = Any  # tensorflow_datasets and its objects come without type hints
+
+_INFO = "dataset_info.json"
+_MAX_JSON_BYTES = 1 << 26
+_MAX_RECORD_BYTES = 1 << 28
+_OUR_OWN = "tensorflow_datasets.core.features."
+
+
+def import_tfds() -> TFDS:
+    """Import tensorflow_datasets, which takes seconds, only where it is needed.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    try:
+        import tensorflow_datasets
+    except ImportError as error:
+        raise ImportError(
+            f'TFDS directories need tensorflow-datasets ({error}); run: pip install "icl-data[tfds]". '
+            "It needs no TensorFlow."
+        ) from error
+    return tensorflow_datasets
+
+
+def is_prepared(directory: Path) -> bool:
+    """Say whether this is a version directory, the one with ``dataset_info.json`` in it."""
+    return (directory / _INFO).is_file()
+
+
+def open_prepared(directory: Path) -> TFDS:
+    """Open a version directory as a TFDS builder, without the code that made it.
+
+    Raises:
+      ValueError: no such directory, or one whose description is damaged or asks for code that is not TFDS's own.
+    """
+    tfds = import_tfds()
+    try:
+        _check_features(directory / "features.json")
+        return tfds.builder_from_directory(directory)
+    # Whatever TFDS raises for files it did not write itself: mostly KeyError, ParseError and its own kinds.
+    except Exception as error:
+        raise ValueError(
+            f"{directory} is not a sound TFDS directory ({_one_line(error)}); prepare it again, with TFDS 4 or later."
+        ) from error
+
+
+def read_split(builder: TFDS, split: str) -> Iterator[dict[str, Any]]:
+    """Yield the examples of a split, in the order they are stored; ``image`` is left as the encoded bytes.
+
+    Args:
+      builder: from ``open_prepared``; ArrayRecord or TFRecord files.
+      split: in TFDS's words: ``"train"``, ``"train[:10%]"``, ``"train+test"``.
+
+    Raises:
+      ValueError: no such split, another file format, or files that are damaged or lie elsewhere.
+    """
+    tfds = import_tfds()
+    directory = Path(builder.data_dir)
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    try:
+        instructions = builder.info.splits[split].file_instructions
+        _check_files(instructions, directory)
+        if builder.info.file_format == tfds.core.FileFormat.TFRECORD:
+            for instruction in instructions:
+                for record in _read_tfrecord(instruction):
+                    yield builder.info.features.deserialize_example_np(record, decoders=decoders)
+        else:
+            yield from builder.as_data_source(split, decoders=decoders)
+    # As above; array_record's own for damaged files are RuntimeError, IndexError and ValueError.
+    except Exception as error:
+        raise ValueError(f"{directory}, split {split!r}: {_one_line(error)}; prepare it again.") from error
+
+
+def _check_features(path: Path) -> None:
+    """Refuse a description that would make TFDS import something else."""
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected a few hundred")
+    names: list[Any] = []
+
+    def note(node: dict[str, Any]) -> None:
+        names.extend(node.get(key) for key in ("pythonClassName", "python_class_name", "type"))
+
+    json.loads(path.read_text(), object_hook=note)
+    foreign = [name for name in names if isinstance(name, str) and "." in name and not name.startswith(_OUR_OWN)]
+    if foreign:
+        raise ValueError(f"{path.name} asks for {foreign[0]}, which is not TFDS's own and is not imported")
+
+
+def _check_files(instructions: list[Any], directory: Path) -> None:
+    """Refuse files outside the directory, be it by name or by a symbolic link."""
+    for path in (Path(instruction.filename) for instruction in instructions):
+        if not path.resolve().is_relative_to(directory.resolve()):
+            raise ValueError(f"{path} leads out of the directory")
+        if not path.is_file():
+            raise ValueError(f"{path} is missing")
+
+
+def _read_tfrecord(instruction: Any) -> Iterator[bytes]:
+    """Yield the records of one TFRecord file: length (8 bytes), checksum (4), data, checksum (4), and so on.
+
+    The checksums, CRC-32C, are not looked at: Python has none, and the images have their own.
+    """
+    with Path(instruction.filename).open("rb") as file:
+        for number in range(instruction.skip + instruction.take):
+            header = file.read(12)
+            length = struct.unpack("<Q4x", header)[0] if len(header) == 12 else 0
+            if len(header) < 12 or length > _MAX_RECORD_BYTES:
+                raise ValueError(f"{instruction.filename} is damaged or cut short at record {number}")
+            record = file.read(length + 4)
+            if len(record) < length + 4:
+                raise ValueError(f"{instruction.filename} is cut short within record {number}")
+            if number >= instruction.skip:
+                yield record[:length]
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

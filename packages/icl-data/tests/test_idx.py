@@ -1,0 +1,87 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from icl_data import bank_from_labels, read_idx
+
+CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
+
+def idx(array, *, sizes=None, code=None):
+    code = CODES[array.dtype.str[1:]] if code is None else code
+    sizes = array.shape if sizes is None else sizes
+    header = bytes([0, 0, code, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes)
+    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+@pytest.mark.parametrize("dtype", CODES)
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 2), (0, 7)])
+def test_what_was_written_is_read(tmp_path, dtype, shape, compress):
+    array = (np.arange(np.prod(shape)).reshape(shape) - 3).astype(dtype)
+    (tmp_path / "array").write_bytes(compress(idx(array)))
+    read = read_idx(tmp_path / "array")
+    assert np.array_equal(read, array)
+    assert read.dtype == np.dtype(dtype) and read.dtype.isnative and read.flags.writeable
+
+
+def test_mnist_becomes_ten_classes(mnist):
+    images, labels = map(read_idx, mnist)
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((10_000, 28, 28), "u1", (10_000,), "u1")
+    bank = bank_from_labels(images, labels)
+    assert bank.counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert np.array_equal(bank.gather(np.array([7, 2, 1, 0, 4]), np.zeros(5, np.int64)), images[:5])
+    assert 0.10 < images.mean() / 255 < 0.16
+    assert bank.augmented().num_classes == 80
+
+
+GOOD = idx(np.arange(6, dtype="u1").reshape(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an IDX file"),
+        (b"\0\0\x08", "not an IDX file"),
+        (b"\1" + GOOD[1:], "not an IDX file"),
+        (b"\x89PNG\r\n", "not an IDX file"),
+        (idx(np.zeros(3, "u1"), code=0x0A), "not an IDX file"),
+        (idx(np.zeros(1, "u1"), sizes=()), "not an IDX file"),
+        (idx(np.zeros(1, "u1"), sizes=(1,) * 17), "not an IDX file"),
+        (GOOD[:9], "ends within its header of 2 sizes"),
+        (GOOD[:-1], r"6 bytes of \(2, 3\) uint8, but has only 5"),
+        (GOOD + b"\0", r"6 bytes of \(2, 3\) uint8, but has more"),
+        (idx(np.zeros(3, "u1"), sizes=(2**32 - 1,) * 16), "but has only 3"),
+        (idx(np.zeros(3, "u1"), sizes=(0, *(2**32 - 1,) * 3)), "but has more"),
+        (gzip.compress(GOOD)[:-9], "not a sound gzip file"),
+        (gzip.compress(GOOD)[:-8] + bytes(8), "not a sound gzip file"),
+        (gzip.compress(GOOD)[:12] + b"????" + gzip.compress(GOOD)[16:], "not a sound gzip file"),
+        (gzip.compress(b"hello"), "not an IDX file"),
+    ],
+    ids=range(16),
+)
+def test_a_bad_file_gets_one_clear_line(tmp_path, content, message):
+    (tmp_path / "bad.idx").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_idx(tmp_path / "bad.idx")
+    assert "bad.idx" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path, monkeypatch):
+    unpacked = []
+    read = gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size: (unpacked.append(size), read(self, size))[1])
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(GOOD + bytes(50_000_000)))
+    with pytest.raises(ValueError, match="has more"):
+        read_idx(tmp_path / "bomb.gz")
+    assert max(unpacked) < 20
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No IDX file at .*nowhere; give the path"):
+        read_idx(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="No IDX file"):
+        read_idx(tmp_path)
