@@ -5,12 +5,13 @@ V labels.
 """
 
 from icl_models.classifier import SequenceClassifier, interleave
-from icl_models.encoders import ConvEncoder, Encoder, LinearEncoder
+from icl_models.encoders import ConvEncoder, EmbeddingEncoder, Encoder, LinearEncoder
 from icl_models.losses import query_cross_entropy
 from icl_models.transformer import Transformer, sinusoidal_positions
 
 __all__ = [
     "ConvEncoder",
+    "EmbeddingEncoder",
     "Encoder",
     "LinearEncoder",
     "SequenceClassifier",

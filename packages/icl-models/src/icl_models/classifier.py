@@ -5,7 +5,7 @@ import dataclasses
 import haiku as hk
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Shaped
 
 from icl_models.encoders import ConvEncoder, Encoder
 from icl_models.transformer import Transformer
@@ -41,9 +41,10 @@ class SequenceClassifier:
         """Make the pair of pure functions.
 
         Returns:
-          ``init(rng, images, labels) -> (params, state)`` and
-          ``apply(params, state, rng, images, labels) -> (logits, state)``, with images uint8 [B, S, H, W], labels
-          integers [B, S] in 0..V-1, and logits float32 [B, V] of the query.
+          ``init(rng, items, labels) -> (params, state)`` and
+          ``apply(params, state, rng, items, labels) -> (logits, state)``, with items [B, S, ...] such as the encoder
+          takes (images uint8 [B, S, H, W], for example), labels integers [B, S] in 0..V-1, and logits float32
+          [B, V] of the query.
 
         >>> import jax, numpy as np
         >>> model = SequenceClassifier(num_labels=10).build()
@@ -55,12 +56,11 @@ class SequenceClassifier:
         return hk.transform_with_state(self._logits)
 
     def _logits(
-        self, images: UInt8[Array | np.ndarray, "B S H W"], labels: Int[Array | np.ndarray, "B S"]
+        self, items: Shaped[Array | np.ndarray, "B S ..."], labels: Int[Array | np.ndarray, "B S"]
     ) -> Float[Array, "B V"]:
-        B, S = images.shape[:2]
+        B, S = items.shape[:2]
         with hk.experimental.name_scope("encoder"):
-            vectors = self.encoder.encode(jnp.asarray(images).reshape(B * S, *images.shape[2:]), width=self.width)
-        items = vectors.reshape(B, S, self.width)
+            vectors = self.encoder.encode(jnp.asarray(items).reshape(B * S, *items.shape[2:]), width=self.width)
         # No query label is looked up: what is not there cannot leak.
         embedding = hk.Embed(
             self.num_labels,
@@ -68,7 +68,7 @@ class SequenceClassifier:
             w_init=hk.initializers.TruncatedNormal(self.label_scale),
             name="labels",
         )
-        tokens = interleave(items, embedding(jnp.asarray(labels[:, :-1])))
+        tokens = interleave(vectors.reshape(B, S, self.width), embedding(jnp.asarray(labels[:, :-1])))
         with hk.experimental.name_scope("trunk"):
             outputs = self.trunk.apply(tokens)
         return hk.Linear(self.num_labels, name="classifier")(outputs[:, -1])
