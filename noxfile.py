@@ -122,7 +122,10 @@ def check_alone(session: nox.Session, folder: Path) -> None:
     for package in PACKAGES:
         session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "wheels"), f"packages/{package}")
     for package in PACKAGES:
-        python = fresh_environment(session, folder / package, packages=[package], extra=requirements("test"))
+        python = fresh_environment(session, folder / package, packages=[package])
+        if package == "icl-data":
+            session.run(python, "-c", CHECK_SIZE, external=True)
+        session.run(python, "-m", "pip", "install", "-q", *requirements("test"), external=True)
         module = package.replace("-", "_")
         shutil.copytree(Path("packages", package, "tests"), folder / package / "tests")
         with session.chdir(folder / package):
@@ -135,6 +138,18 @@ def check_alone(session: nox.Session, folder: Path) -> None:
         session.run(python, "outside_project.py", external=True)
 
 
+# What the wheels hold; pip and its tools were there before, and bytecode is written or not as one likes.
+CHECK_SIZE = """
+import pathlib, sysconfig
+site = pathlib.Path(sysconfig.get_path("purelib"))
+others = {"pip", "setuptools", "pkg_resources", "_distutils_hack"}
+files = [path for path in site.rglob("*") if path.is_file() and not others & set(path.relative_to(site).parts)]
+bytecode = sum(path.stat().st_size for path in files if path.suffix == ".pyc") / 1e6
+megabytes = sum(path.stat().st_size for path in files) / 1e6 - bytecode
+print(f"icl-data with all that it needs: {megabytes:.0f} MB installed, and {bytecode:.0f} MB of bytecode")
+assert megabytes < 110, megabytes
+"""
+
 CHECK_ALONE = """
 import importlib.util, sys, {module}
 assert "site-packages" in {module}.__file__, {module}.__file__
@@ -144,10 +159,10 @@ assert not found, found
 """
 
 
-def fresh_environment(session: nox.Session, folder: Path, *, packages: list[str], extra: tuple[str, ...] = ()) -> str:
+def fresh_environment(session: nox.Session, folder: Path, *, packages: list[str]) -> str:
     """Make an environment with the built wheels of these packages; return its python."""
     session.run("python", "-m", "venv", str(folder / "venv"))
     python = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
     wheels = [str(next((folder.parent / "wheels").glob(f"{name.replace('-', '_')}-*.whl"))) for name in packages]
-    session.run(python, "-m", "pip", "install", "-q", *wheels, *extra, external=True)
+    session.run(python, "-m", "pip", "install", "-q", *wheels, external=True)
     return python

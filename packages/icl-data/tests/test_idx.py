@@ -54,14 +54,16 @@ GOOD = idx(np.arange(6, dtype="u1").reshape(2, 3))
         (GOOD[:9], "ends within its header of 2 sizes"),
         (GOOD[:-1], r"6 bytes of \(2, 3\) uint8, but has only 5"),
         (GOOD + b"\0", r"6 bytes of \(2, 3\) uint8, but has more"),
-        (idx(np.zeros(3, "u1"), sizes=(2**32 - 1,) * 16), "but has only 3"),
-        (idx(np.zeros(3, "u1"), sizes=(0, *(2**32 - 1,) * 3)), "but has more"),
+        (idx(np.zeros(3, "u1"), sizes=(2**32 - 1,) * 16), "more than max_bytes=2147483648"),
+        (idx(np.zeros(3, "u1"), sizes=(2**31 - 1,)), "2147483647 bytes .* but has only 3"),
+        (idx(np.zeros(0, "u1"), sizes=(0, *(2**32 - 1,) * 3)), r"promises an array of \(0, 4294967295, .* uint8, more"),
+        (gzip.compress(idx(np.zeros(0, "u1"), sizes=(2**32 - 1, 9))), "max_bytes=2147483648; raise max_bytes"),
         (gzip.compress(GOOD)[:-9], "not a sound gzip file"),
         (gzip.compress(GOOD)[:-8] + bytes(8), "not a sound gzip file"),
         (gzip.compress(GOOD)[:12] + b"????" + gzip.compress(GOOD)[16:], "not a sound gzip file"),
         (gzip.compress(b"hello"), "not an IDX file"),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_a_bad_file_gets_one_clear_line(tmp_path, content, message):
     (tmp_path / "bad.idx").write_bytes(content)
@@ -85,3 +87,10 @@ def test_a_missing_file_is_named(tmp_path):
         read_idx(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="No IDX file"):
         read_idx(tmp_path)
+
+
+def test_no_more_is_read_than_was_allowed(tmp_path):
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(idx(np.zeros((3, 1000), "f8"))))
+    with pytest.raises(ValueError, match=r"bomb\.gz promises .* \(3, 1000\) float64, more than max_bytes=23999;"):
+        read_idx(tmp_path / "bomb.gz", max_bytes=23_999)
+    assert read_idx(tmp_path / "bomb.gz", max_bytes=24_000).shape == (3, 1000)

@@ -157,11 +157,22 @@ def test_what_is_no_labelled_image_set_gets_one_clear_line(tmp_path, options, pa
 
 
 def test_splits_that_are_not_there_are_refused(tmp_path):
-    prepare(tmp_path, {"train": random_pairs(3)[2]})
-    for split, message in [("test", "split 'test'"), ("train[", "split"), ("train[2:2]", "is empty|split")]:
+    prepare(tmp_path, {"train": random_pairs(30)[2], "small1": random_pairs(4)[2]})
+    for split, message in [
+        ("nope", "has no split 'nope'; name one of 'train', 'small1'"),
+        ("train+nope[:2]", "has no split 'nope'; name one of"),
+        ("", "has no split ''; name one of"),
+        ("train[", r"split 'train\[': .*; write, say, 'train', 'train\[:10%\]' or 'train\+test'"),
+        ("train[:99]", r"incompatible with 30 examples\.; write, say"),
+        ("train[2:2]", r"split 'train\[2:2\]' is empty; name another split or a larger part"),
+        ("small1[:0]", r"split 'small1\[:0\]' is empty"),
+        ("train[:1%]", "is empty"),
+    ]:
         with pytest.raises(ValueError, match=message) as caught:
             bank_from_tfds("little", split=split, data_dir=tmp_path)
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(caught.value) and "prepare it again" not in str(caught.value)
+    assert len(bank_from_tfds("little", split="train[:0] + small1", data_dir=tmp_path).items) == 4
+    assert len(bank_from_tfds("little", split="all", data_dir=tmp_path).items) == 34
 
 
 def test_a_damaged_description_is_refused(tmp_path):

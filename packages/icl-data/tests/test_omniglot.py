@@ -1,6 +1,9 @@
+import inspect
 import io
 import os
 import struct
+import tracemalloc
+import warnings
 import zipfile
 import zlib
 
@@ -9,6 +12,7 @@ import pytest
 from PIL import Image
 
 from icl_data import omniglot
+from icl_data.encoded import decode_image
 
 GOOD = "images_background/Greek/character01/0394_01.png"
 
@@ -19,6 +23,16 @@ def png(side=105, ink=0):
     file = io.BytesIO()
     Image.fromarray(pixels).convert("1").save(file, "PNG")
     return file.getvalue()
+
+
+def with_chunk(encoded, kind, content, after=None):
+    """Put a chunk into a PNG, in place of its header or behind another."""
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    if kind == b"IHDR":
+        return encoded[:8] + chunk + encoded[33:]
+    place = encoded.index(after) - 4 if after else 33
+    place += 12 + struct.unpack(">I", encoded[place : place + 4])[0] if after else 0
+    return encoded[:place] + chunk + encoded[place:]
 
 
 def write_zip(path, entries):
@@ -87,6 +101,15 @@ def test_what_macos_adds_is_passed_over(tmp_path):
             "unexpected entry 'images_background/readme.txt'",
         ),
         ({GOOD.replace("0394", "394"): png()}, "unexpected entry"),
+        ({GOOD.replace("0394", "٠٣٩٤"): png()}, "unexpected entry"),
+        ({GOOD.replace("Greek", "Greek\n"): png()}, "unexpected entry"),
+        ({GOOD.replace("0394", "0000"): png()}, "but no character 0 by drawer 1"),
+        ({GOOD.replace("0394", "1624"): png()}, r"characters 1\.\.1623, each by .* 1\.\.20, but no character 1624"),
+        ({GOOD.replace("_01", "_00"): png()}, "but no character 394 by drawer 0"),
+        ({GOOD.replace("_01", "_21"): png()}, "but no character 394 by drawer 21"),
+        ({GOOD: with_chunk(png(), b"iCCP", b"", after=b"IDAT")}, "0394_01.png is not a sound PNG"),
+        ({GOOD: with_chunk(png(), b"IHDR", b"\0\0\0\1")}, "0394_01.png is not a sound PNG"),
+        ({GOOD: with_chunk(png(), b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 24), 9)[:9000])}, "not a sound PNG"),
         ({}, "no Omniglot image"),
         (
             {GOOD: png(), GOOD.replace("Greek", "Latin"): png(ink=9)},
@@ -260,3 +283,76 @@ def test_a_folder_without_omniglot_is_told_what_was_expected(tmp_path):
     (tmp_path / "images_background" / "Greek" / "character01").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds no Omniglot image"):
         omniglot(tmp_path)
+
+
+def test_no_more_than_one_copy_of_the_pixels_is_made(small1):
+    tracemalloc.start()
+    try:
+        size = omniglot(small1).items.nbytes
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.6 * size
+
+
+@pytest.mark.parametrize("polarity", ["ink_is_zero", "", None, ["ink_is_one"]])
+def test_another_polarity_is_refused(tmp_path, polarity):
+    with pytest.raises(ValueError, match="polarity must be one of 'ink_is_one', 'paper_is_one', got"):
+        inspect.unwrap(omniglot)(tmp_path / "nowhere.zip", polarity=polarity)
+
+
+@pytest.mark.parametrize("name", ["0394_21.png", "0394_00.png", "1624_01.png", "0000_01.png"])
+def test_a_folder_has_no_more_characters_and_drawers_than_omniglot(tmp_path, name):
+    folder = unpack(tmp_path / "data", {**FEW, f"images_background/Greek/character09/{name}": png()})
+    with pytest.raises(ValueError, match=rf"{name}: Omniglot has the characters 1\.\.1623"):
+        omniglot(folder)
+
+
+def test_the_same_pixels_in_other_bytes_are_one_drawing(tmp_path):
+    again = with_chunk(png(), b"tEXt", b"Comment\0saved again")
+    paths = [write_zip(tmp_path / f"{number}.zip", {GOOD: content}) for number, content in enumerate([png(), again])]
+    assert omniglot(paths).num_classes == 1
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_any_compression_gets_one_clear_line(tmp_path, method):
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(GOOD, png())
+    whole, start = path.read_bytes(), 30 + len(GOOD)  # of what is compressed
+    refused = 0
+    for place in range(start, start + 60):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            assert omniglot(path).num_classes == 1
+        except ValueError as error:
+            refused += 1
+            assert "damaged.zip is not a sound zip file" in str(error) and "\n" not in str(error)
+    assert refused > 50
+
+
+def test_any_damaged_image_gets_one_clear_line_or_does_no_harm(tmp_path):
+    rng = np.random.default_rng(0)
+    kinds = [b"iCCP", b"tRNS", b"zTXt", b"iTXt", b"pHYs", b"gAMA", b"PLTE", b"acTL", b"fcTL", b"eXIf", b"cHRM", b"IHDR"]
+    refused = 0
+    for number in range(300):
+        content = rng.bytes(rng.integers(0, 30))
+        after = [None, b"IDAT"][number % 2]
+        image = with_chunk(png(), kinds[number % len(kinds)], content, after=after)
+        path = write_zip(tmp_path / "bad.zip", {GOOD: image})
+        try:
+            assert omniglot(path).num_classes == 1
+        except ValueError as error:
+            refused += 1
+            assert "bad.zip" in str(error) and "0394_01.png" in str(error) and "\n" not in str(error)
+    assert refused > 30
+
+
+def test_a_huge_image_is_an_error_and_no_warning():
+    file = io.BytesIO()
+    Image.new("1", (10_000, 10_000)).save(file, "PNG")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match=r"huge\.png is not a sound PNG .DecompressionBombWarning"):
+            decode_image(file.getvalue(), "huge.png", formats=["PNG"], mode="L", size=None)
+    assert not caught

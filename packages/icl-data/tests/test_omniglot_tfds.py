@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icl_data import omniglot, prepare_omniglot
+from icl_data import omniglot, omniglot_files, prepare_omniglot
 from icl_data.omniglot_tfds import omniglot_builder
 
 tfds = pytest.importorskip("tensorflow_datasets", reason='needs pip install "icl-data[tfds]"')
@@ -202,10 +202,10 @@ def test_the_real_download_manager_gets_the_checksums(tmp_path):
     ("root", "alphabets", "options", "message"),
     [
         ("images_background", [GREEK], {"drawers": range(1, 20)}, r"character 394 has the drawers .* 1\.\.20 once"),
-        ("images_background", [GREEK], {"drawers": [*range(1, 20), 21]}, "character 394 has the drawers"),
+        ("images_background", [GREEK], {"drawers": [*range(1, 20), 21]}, "no character 394 by drawer 21"),
         ("images_background", [("Klingon", 394)], {}, "no such alphabet"),
-        ("images_background", [GREEK], {"number": 1230}, "no character 1624"),
-        ("images_background", [("Greek", 0)], {}, "no character 0"),
+        ("images_background", [GREEK], {"number": 1230}, "no character 1624 by drawer 1"),
+        ("images_background", [("Greek", 0)], {}, "no character 0 by drawer 1"),
         ("pictures", [GREEK], {}, r"holds \['pictures'\]; expected just one of images_background,"),
         ("images_background", [GREEK, ("Latin", 394)], {}, "character 394 has the drawers"),
     ],
@@ -372,3 +372,40 @@ def test_a_description_that_is_missing_or_huge_is_refused(copy):
     assert refused(copy, "features.json has 67108866 bytes")
     (copy / "features.json").unlink()
     assert refused(copy, "not a sound TFDS directory")
+
+
+def test_only_ordinary_files_of_reasonable_size_are_opened(copy, tmp_path):
+    for name in ("features.json", "alphabet.labels.txt", "label.labels.txt", "dataset_info.json"):
+        elsewhere = (copy / name).rename(tmp_path / name)
+        (copy / name).symlink_to(elsewhere)
+        assert refused(copy, f"{name} is a symbolic link or no ordinary file")
+        (copy / name).unlink()
+        elsewhere.rename(copy / name)
+    (copy / "new.labels.txt").write_bytes(bytes((1 << 20) + 1))
+    assert refused(copy, r"new\.labels\.txt has 1048577 bytes, expected at most 1048576")
+    (copy / "new.labels.txt").unlink()
+    assert omniglot(copy).num_classes == 6
+    info = json.loads((copy / "dataset_info.json").read_text())
+    info["splits"][0]["shardLengths"] = ["1"] * 300_000
+    (copy / "dataset_info.json").write_text(json.dumps(info))
+    assert refused(copy, r"dataset_info\.json has \d+ bytes, expected at most")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["features.json", "label.labels.txt", "metadata.json"])
+def test_a_pipe_is_not_waited_for(copy, name):
+    (copy / name).unlink(missing_ok=True)
+    os.mkfifo(copy / name)
+    assert refused(copy, f"{name} is a symbolic link or no ordinary file")
+
+
+@pytest.mark.parametrize("name", ["sub/label", "../label", "sub\\\\label"])
+def test_a_features_name_cannot_lead_elsewhere(copy, name):
+    features = copy / "features.json"
+    features.write_text(features.read_text().replace('"label"', f'"{name}"'))
+    assert refused(copy, "features.json has a feature .* whose name leads to another directory")
+
+
+def test_characters_that_omniglot_does_not_have_are_refused(directory, monkeypatch):
+    monkeypatch.setattr(omniglot_files, "CHARACTERS", range(1, 1500))
+    assert refused(directory, r"Tibetan.*: Omniglot has the characters 1\.\.1499")

@@ -23,6 +23,7 @@ from icl_data import (
     Unfixed,
     num_labels,
 )
+from icl_data.pattern import Pattern
 
 SPLIT = ClassSplit(num_classes=40, rare=20, common=8, holdout=10, zipf_exponent=1.0)
 
@@ -52,7 +53,7 @@ def test_another_seed_or_stream_gives_other_sequences(change):
 
 
 def test_unfixed_labels_tell_nothing_of_the_class():
-    batch = make(FewShot()).sample(np.arange(4000))
+    batch = make(FewShot()).sample(np.arange(100_000))
     query_classes, query_labels = batch["classes"][:, -1], batch["labels"][:, -1]
     for cls in np.unique(query_classes):
         labels = query_labels[query_classes == cls]
@@ -85,12 +86,32 @@ def test_views_of_one_character_never_straddle_train_and_holdout():
 def test_pattern_exemplars_and_labels_are_chosen_independently():
     count = 40_000
     mixed = make(Mixed()).sample(np.arange(count))
-    answers = [np.column_stack([mixed["is_rare"][:, 0], mixed["exemplars"]])]
-    # Items in the order in which they are drawn, so that a number used twice would show at one place.
+    # All different classes, so that exemplars are independent, and a number used twice would show.
     polysemy = make(Iid(classes="rare", all_different=True, labels=Polysemy(2))).sample(np.arange(count))
-    answers.append(np.column_stack([polysemy["labels"] % 2, polysemy["exemplars"]]))
-    for each in answers:
-        assert np.abs(np.corrcoef(each.T) - np.eye(each.shape[1])).max() < 5 / np.sqrt(count)
+    for one, others in [
+        (mixed["is_rare"][:, :1], mixed["exemplars"]),
+        (polysemy["labels"] % 2, polysemy["exemplars"]),
+        (polysemy["classes"][:, -1:], polysemy["labels"] % 2),
+    ]:
+        columns = np.column_stack([one, others]).T
+        assert np.abs(np.corrcoef(columns)[: one.shape[1], one.shape[1] :]).max() < 5 / np.sqrt(count)
+
+
+def test_the_number_that_chooses_the_pattern_is_uniform_again_within_it(monkeypatch):
+    seen = {}
+    lay_out = Pattern.lay_out
+
+    def spy(pattern, words, uniforms):
+        seen.setdefault(pattern.num_draws, []).extend(uniforms.tolist())
+        return lay_out(pattern, words, uniforms)
+
+    monkeypatch.setattr(Pattern, "lay_out", spy)
+    make(Bursty(p_bursty=0.3, p_bursty_zipfian=0.5, p_bursty_common=0.5)).sample(np.arange(20_000))
+    assert sorted(seen) == [4, 9]
+    for uniforms in seen.values():
+        n = len(uniforms)
+        distance = np.abs(np.sort(uniforms) - (np.arange(n) + 0.5) / n).max()
+        assert distance < 1.95 / np.sqrt(n)  # Kolmogorov and Smirnov, p = 0.001
 
 
 def test_a_bank_with_one_exemplar_each_repeats_it():
@@ -139,79 +160,24 @@ def test_somebody_elses_kind_and_labelling_will_do():
     assert np.array_equal(batch["labels"], inverse[batch["classes"]] % 2) and batch["is_rare"].all()
 
 
-def test_a_mixture_whose_probabilities_do_not_add_up_is_refused():
-    class Half:
-        def mixture(self, split, length):
-            return ((0.5, Iid().mixture(split, length)[0][1]),)
-
-    with pytest.raises(ValueError, match=r"add up to 1, got \[0.5\]"):
-        make(Half())
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "message"),
-    [
-        (Bursty(shots=3, ways=3), {}, "needs at least 10 items, got length=9"),
-        (FewShot(shots=3), {}, "has 7 items, got length=9"),
-        (
-            FewShot(ways=4, shots=1),
-            {"length": 5, "split": ClassSplit(num_classes=9, rare=6, holdout=3)},
-            "4 different holdout classes are wanted in a sequence, but the split has 3",
-        ),
-        (
-            Bursty(ways=3, shots=1),
-            {"split": ClassSplit(num_classes=9, rare=2)},
-            "3 different zipfian classes",
-        ),
-        (NoSupport(), {"split": ClassSplit(num_classes=9, rare=1)}, "2 different zipfian classes"),
-        (FewShot(), {"split": ClassSplit(num_classes=9, rare=9)}, "holdout=0"),
-        (Iid(all_different=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
-        (NoSupport(all_different=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
-        (Bursty(p_bursty_zipfian=0.5), {"split": ClassSplit(num_classes=9, rare=9)}, "common=0"),
-        (Bursty(non_bursty="common"), {"split": ClassSplit(num_classes=9, rare=9)}, "common=0"),
-        (Mixed(few_shot=FewShot(shots=2)), {}, "has 5 items, got length=9"),
-        (Bursty(labels=Unfixed()), {}, "2 other items"),
-        (Iid(labels=Unfixed()), {}, "9 other items"),
-        (FewShot(labels=Polysemy(2)), {}, "holdout classes"),
-        (SwappedLabels(classes="holdout", labels=Polysemy(2)), {}, "holdout classes"),
-        (NoSupport(), {"length": 1}, "at least 2"),
-    ],
-)
-def test_what_cannot_be_made_is_refused_before_the_first_batch(kind, options, message):
-    with pytest.raises(ValueError, match=message):
-        make(kind, **options)
+def test_the_largest_and_unsigned_indices_will_do_and_stay_the_callers():
+    batch = make(Iid()).sample(np.array([2**62, 0], np.uint64))
+    assert batch["index"].dtype == np.int64
+    assert np.array_equal(batch["classes"][1:], make(Iid()).sample(np.array([0]))["classes"])
+    given = np.arange(3)
+    make(Iid()).sample(given)["index"][:] = 99
+    assert given.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        (Bursty, {"p_bursty": 1.1}),
-        (Bursty, {"shots": 0}),
-        (Bursty, {"p_bursty_common": -0.1}),
-        (Bursty, {"p_bursty_zipfian": 0.6, "p_bursty_common": 0.5}),
-        (FewShot, {"ways": 0}),
-        (Mixed, {"p_few_shot": float("nan")}),
-        (SwappedLabels, {"ways": 1}),
-        (Polysemy, {"labels_per_class": 0}),
-        (Offset, {"start": -1}),
-    ],
-)
-def test_impossible_kinds_and_labellings_are_refused(kind, options):
-    with pytest.raises(ValueError, match="got"):
-        kind(**options)
+def test_no_other_seed_and_stream_give_the_same_sequences():
+    pairs = [(5 + ord("t") * 2**32, "rain"), (5, "train")]
+    one, two = (make(Iid(), seed=seed, stream=stream).sample(np.arange(9))["classes"] for seed, stream in pairs)
+    assert not np.array_equal(one, two)
 
 
-def test_shares_that_leave_nothing_but_rounding_need_no_third_sort():
-    no_common = ClassSplit(num_classes=9, rare=9)
-    make(Bursty(p_bursty_zipfian=1.0, p_bursty_common=0.0), split=no_common)
-    two_common = ClassSplit(num_classes=12, rare=9, common=2)
-    kind = Bursty(p_bursty_zipfian=0.7, p_bursty_common=0.3, ways=2)  # 1 - 0.7 - 0.3 > 0 in floating point
-    assert len(kind.mixture(two_common, 9)) == 3
-
-
-def test_counts_of_another_bank_are_refused():
-    with pytest.raises(ValueError, match="same bank"):
-        SequenceSampler(kind=NoSupport(), split=SPLIT, exemplar_counts=np.full(39, 20))
+def test_the_classes_of_a_split_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        SPLIT.classes[:] = 0
 
 
 @st.composite

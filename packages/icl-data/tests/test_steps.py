@@ -225,3 +225,28 @@ def test_random_images_are_half_ink_and_independent_pixel_by_pixel():
     assert np.abs(np.corrcoef(bits.T) - np.eye(243)).max() < 5.5 / 2000**0.5
     other = (RandomRareImages(seed=1)(batch)["images"] > 0).reshape(2000, -1)
     assert np.mean(other == bits) == pytest.approx(0.5, abs=5 * 0.5 / bits.size**0.5)
+
+
+@pytest.mark.parametrize("step", STEPS[1:], ids=lambda step: type(step).__name__)
+def test_colour_images_are_refused_and_not_taken_for_rows(step):
+    batch = made() | {"images": np.zeros((8, 9, 12, 12, 3), np.uint8)}
+    for case in (batch, part(batch, 0)):
+        with pytest.raises(ValueError, match=rf"{type(step).__name__} works on grey images .* \(.*12, 12, 3\)"):
+            step(case)
+    assert ToFloat()(batch)["images"].dtype == np.float32
+
+
+def test_a_box_too_large_to_be_exact_is_refused():
+    assert resize(np.full((256, 256), 255, np.uint8), 1).tolist() == [[255]]
+    assert resize(np.full((256, 257), 255, np.uint8), 1).tolist() == [[255]]  # the largest sum below 2**24
+    with pytest.raises(ValueError, match="at most 65793 pixels of uint8 exactly, got boxes of 9000000; shrink in two"):
+        resize(np.full((3000, 3000), 255, np.uint8), 1)
+    assert resize(resize(np.full((3000, 3000), 255, np.uint8), 30), 1).tolist() == [[255]]
+    assert resize(np.ones((3000, 3000), np.float32), 1).tolist() == [[1.0]]
+
+
+def test_half_precision_is_averaged_in_full():
+    images = np.random.default_rng(0).random((2, 40, 40)).astype(np.float16)
+    small = resize(images, 1)
+    assert small.dtype == np.float16 and to_float(images) is images
+    assert np.array_equal(small, images.astype(np.float64).mean((1, 2), keepdims=True).astype(np.float16))

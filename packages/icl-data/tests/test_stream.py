@@ -287,6 +287,30 @@ def test_workers_start_anew_wherever_the_state_says(source, monkeypatch):
         next(iterator)
 
 
+def test_views_of_one_character_cannot_be_on_both_sides_by_oversight(source):
+    forgotten = dataclasses.replace(source.sampler.split, group=1)
+    sampler = dataclasses.replace(source.sampler, split=forgotten)
+    with pytest.raises(ValueError, match=r"groups of 8 .* group=1.* group=bank.group"):
+        dataclasses.replace(source, sampler=sampler)
+    dataclasses.replace(source, sampler=sampler, bank=None)
+    no_holdout = dataclasses.replace(sampler, split=dataclasses.replace(forgotten, holdout=0), kind=Bursty())
+    dataclasses.replace(source, sampler=no_holdout)
+
+
+@pytest.mark.parametrize("view", [lambda bank: bank.subset(range(88)), lambda bank: bank.first_exemplars(2)])
+def test_a_bank_that_is_not_the_samplers_is_refused(source, view):
+    with pytest.raises(ValueError, match=r"num_classes=bank\.num_classes, exemplar_counts=bank\.counts"):
+        dataclasses.replace(source, bank=view(source.bank))
+
+
+@pytest.mark.parametrize("number", [1.5, -1, 2**63])
+def test_what_is_no_number_of_a_batch_is_refused(source, number):
+    with pytest.raises((TypeError, IndexError)):
+        source[number]
+    with pytest.raises((TypeError, IndexError)):
+        SequenceSource(sampler=source.sampler, bank=None)[number]
+
+
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
@@ -304,3 +328,9 @@ def test_numbers_that_do_not_fit_are_refused(source, numbers, message):
 def test_a_stream_of_impossible_numbers_is_refused(source, numbers):
     with pytest.raises(ValueError, match="prefetch of at least 1 for workers, got"):
         batches(source, **numbers)
+
+
+def test_a_state_before_the_beginning_is_refused_by_workers_too(source):
+    iterator = iter(batches(source, workers=1))
+    with pytest.raises(ValueError, match="next_index of the state must be a whole number of at least 0, got -2"):
+        iterator.set_state({"next_index": -2})

@@ -9,10 +9,10 @@ from icl_data.glyphs import glyphs
 from icl_data.idx import read_idx
 from icl_data.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NonBursty, NoSupport, SwappedLabels
 from icl_data.labelled_tfds import bank_from_tfds
-from icl_data.labels import Labelling, Offset, Ordered, Original, Polysemy, Unfixed, num_labels
+from icl_data.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, Unfixed, num_labels
 from icl_data.omniglot import Polarity, omniglot
 from icl_data.omniglot_tfds import prepare_omniglot
-from icl_data.pattern import SequenceKind
+from icl_data.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sampler import SequenceSampler
 from icl_data.split import ClassSet, ClassSplit
 from icl_data.steps import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
@@ -24,17 +24,20 @@ __all__ = [
     "Bursty",
     "ClassSet",
     "ClassSplit",
+    "Draws",
     "ExemplarBank",
     "FewShot",
     "Iid",
     "LabelElsewhere",
     "Labelling",
     "Mixed",
+    "Mixture",
     "NoSupport",
     "NonBursty",
     "Offset",
     "Ordered",
     "Original",
+    "Pattern",
     "PixelNoise",
     "Polarity",
     "Polysemy",

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -27,8 +28,8 @@ from icl_data.sampler import Batch, SequenceSampler
 DESCRIPTION = """Show what a configuration yields: a table of one sequence, class frequencies and repeats over many
 sequences, and a contact sheet of images.
 
-KIND comes first and says what sequences to make; each has options of its own, which
-python -m icl_data KIND --help lists:
+KIND, bursty by default, comes first and says what sequences to make; each kind has options of its own,
+which python -m icl_data KIND --help lists:
 
 """
 EXAMPLES = """examples:
@@ -59,7 +60,10 @@ class Parser(argparse.ArgumentParser):
 
 def parser(kind: str) -> Parser:
     """Make the parser of a kind's options."""
-    kinds = "".join(f"  {name:<16}{(each.__doc__ or '').splitlines()[0]}\n" for name, each in KINDS.items())
+    kinds = "\n".join(
+        textwrap.fill(f"  {name:<17}{(each.__doc__ or ' ').splitlines()[0]}", width=100, subsequent_indent=" " * 19)
+        for name, each in KINDS.items()
+    )
     made = Parser(
         prog="python -m icl_data",
         usage="python -m icl_data [KIND] [options]",
@@ -68,9 +72,7 @@ def parser(kind: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_options(
-        made.add_argument_group(f"sequences: {kind}{' (the default KIND)' * (kind == 'bursty')}"), KINDS[kind]()
-    )
+    add_options(made.add_argument_group(f"{kind} sequences"), KINDS[kind]())
     group, texts = made.add_argument_group("sequences of any kind"), attribute_texts(SequenceSampler)
     for name, of_type in (("length", int), ("seed", int), ("stream", str)):
         add_option(group, name, of_type, texts.get(name, ""), default=getattr(SequenceSampler, name))
@@ -157,7 +159,7 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = vars(of_kind.parse_args(words))
     try:
         print(report(kind, chosen, chosen["sheet"]))
-    except (ValueError, OSError, ImportError, MemoryError, OverflowError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         of_kind.leave(str(error) or type(error).__name__)
     return 0
 

@@ -107,7 +107,8 @@ def pixel_noise(
       key: ``jax.random.key(seed)``, the same at every step.
       images: float images of 0..1; see ``to_float``.
       index: the batch's ``index``: sequence i gets the same noise in whatever batch it comes. Unless jax has 64-bit
-        numbers enabled, indices that are equal modulo 2**32 share their noise.
+        numbers enabled (``jax_enable_x64``), it cuts them to 32 bits, and indices that are equal modulo 2**32 share
+        their noise.
       scale: standard deviation of the noise.
 
     Returns:
@@ -116,10 +117,15 @@ def pixel_noise(
     import jax
     import jax.numpy as jnp
 
-    def of_sequence(number: Any) -> Any:
-        return jax.random.normal(jax.random.fold_in(key, number), images.shape[1:], images.dtype)
+    def of_sequence(low: Any, high: Any) -> Any:
+        # A key takes in 32 bits at a time.
+        of_index = jax.random.fold_in(jax.random.fold_in(key, low), high)
+        return jax.random.normal(of_index, images.shape[1:], images.dtype)
 
-    return images + jnp.asarray(scale, images.dtype) * jax.vmap(of_sequence)(jnp.asarray(index, jnp.uint32))
+    index = jnp.asarray(index)
+    low = index.astype(jnp.uint32)
+    high = (index >> 32).astype(jnp.uint32) if index.dtype.itemsize == 8 else jnp.zeros_like(low)
+    return images + jnp.asarray(scale, images.dtype) * jax.vmap(of_sequence)(low, high)
 
 
 @functools.cache

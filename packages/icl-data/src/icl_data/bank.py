@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int64, Integer, Shaped, UInt8
+from jaxtyping import Int64, Integer, Shaped, UInt8
 
 SYMMETRIES = 8  # flip left-right (no, yes) x rotation (0, 90, 180, 270 degrees), in this order
 
@@ -18,25 +19,44 @@ class ExemplarBank:
 
     Attributes:
       items: the stored items [rows, ...]; images are uint8 [rows, H, W].
-      starts: int64 [C], the row of each class's first exemplar.
+      starts: int64 [C], the row of each class's first exemplar; other integers become int64, as in the next two.
       counts: int64 [C], how many exemplars each class has, at least 1.
       symmetries: int64 [C] in 0..7, applied to an item when it is gathered: ``flip * 4 + quarter turns``.
       group: how many consecutive classes belong together (8 for the views of one character, 20 for its separated
-        exemplars) and must never be split between training and holdout classes.
+        exemplars) and must never be split between training and holdout classes; divides C.
     """
 
     items: Shaped[np.ndarray, "rows ..."]
-    starts: Int[np.ndarray, " C"]
-    counts: Int[np.ndarray, " C"]
-    symmetries: Int[np.ndarray, " C"]
+    starts: Integer[np.ndarray, " C"]
+    counts: Integer[np.ndarray, " C"]
+    symmetries: Integer[np.ndarray, " C"]
     group: int = 1
 
     def __post_init__(self) -> None:
         """Check that every class lies within the items."""
+        if self.items.ndim == 0 or self.items.dtype.hasobject:
+            got = "Python objects; are they of different shapes?" if self.items.ndim else "a single number."
+            raise ValueError(f"items must be an array [rows, ...] of numbers, got {got}")
+        for name in ("starts", "counts", "symmetries"):
+            numbers = np.asarray(getattr(self, name))
+            if numbers.dtype.kind not in "iu" or numbers.shape != (np.size(self.starts),):
+                raise ValueError(
+                    f"{name} must be integers [C], one for each of the {np.size(self.starts)} classes in starts, "
+                    f"got {numbers.dtype} {list(numbers.shape)}."
+                )
+            object.__setattr__(self, name, numbers.astype(np.int64, copy=False))
         if len(self.starts) == 0 or self.counts.min() < 1:
             raise ValueError("A bank needs at least one class, and each class at least one exemplar.")
-        if self.starts.min() < 0 or (self.starts + self.counts).max() > len(self.items):
+        if self.starts.min() < 0 or (self.starts > len(self.items) - self.counts).any():
             raise ValueError(f"A class reaches outside the {len(self.items)} rows of the bank.")
+        if not isinstance(self.group, int | np.integer) or self.group < 1 or self.num_classes % self.group:
+            raise ValueError(
+                f"group must be a whole number that divides the {self.num_classes} classes, got {self.group}."
+            )
+        if self.symmetries.min() < 0 or self.symmetries.max() >= SYMMETRIES:
+            raise ValueError(
+                f"symmetries must be in 0..{SYMMETRIES - 1}, got {self.symmetries.min()}..{self.symmetries.max()}."
+            )
         if self.symmetries.any() and (self.items.ndim != 3 or self.items.shape[1] != self.items.shape[2]):
             raise ValueError(f"Rotating needs square images [rows, H, H], got items {self.items.shape}.")
 
@@ -55,51 +75,50 @@ class ExemplarBank:
         return "images" if self.items.ndim >= 3 else "items"
 
     def rows(
-        self, classes: Integer[np.ndarray, "*batch"], exemplars: Integer[np.ndarray, "*batch"]
+        self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Int64[np.ndarray, "*batch"]:
         """Find the rows of ``items`` that (class, exemplar) pairs are stored in.
 
         Args:
           classes: in 0..C-1.
-          exemplars: in 0..counts[class]-1.
+          exemplars: in 0..counts[class]-1; their shape and that of ``classes`` may be broadcast.
 
         Returns:
           int64 [*batch].
 
         Raises:
           IndexError: a class or exemplar that the bank does not have.
+          TypeError: numbers that are not integers.
 
         >>> bank_from_arrays([np.zeros(3), np.ones(2)]).rows(np.array([0, 1]), np.array([2, 1]))
         array([2, 4])
         """
-        classes, exemplars = np.asarray(classes), np.asarray(exemplars)
-        if classes.size and (classes.min() < 0 or classes.max() >= self.num_classes):
-            raise IndexError(f"Classes must be in 0..{self.num_classes - 1}, got {classes.min()}..{classes.max()}.")
-        if ((exemplars < 0) | (exemplars >= np.take(self.counts, classes))).any():
-            raise IndexError("An exemplar number is negative or beyond its class's count.")
+        classes, exemplars = self._pairs(classes, exemplars)
         return np.take(self.starts, classes) + exemplars
 
     def gather(
-        self, classes: Integer[np.ndarray, "*batch"], exemplars: Integer[np.ndarray, "*batch"]
+        self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Shaped[np.ndarray, "*batch_and_item"]:
         """Fetch the items of (class, exemplar) pairs.
 
         Args:
           classes: in 0..C-1.
-          exemplars: in 0..counts[class]-1.
+          exemplars: in 0..counts[class]-1; their shape and that of ``classes`` may be broadcast.
 
         Returns:
           A new array [*batch, ...] of the items' dtype.
 
         Raises:
           IndexError: a class or exemplar that the bank does not have.
+          TypeError: numbers that are not integers.
 
         >>> bank = bank_from_arrays([np.array([[1, 2], [3, 4]]), np.array([[5, 6]])])
         >>> bank.gather(np.array([1, 0]), np.array([0, 1]))
         array([[5, 6],
                [3, 4]])
         """
-        rows = self.rows(classes, exemplars)
+        classes, exemplars = self._pairs(classes, exemplars)
+        rows = np.take(self.starts, classes) + exemplars
         symmetries = np.take(self.symmetries, classes)
         if not symmetries.any():
             return np.take(self.items, rows, axis=0)
@@ -109,6 +128,17 @@ class ExemplarBank:
             chosen = symmetries == symmetry
             gathered[chosen] = _transform(np.take(self.items, rows[chosen], axis=0), symmetry)
         return gathered
+
+    def _pairs(self, classes: np.ndarray, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Check (class, exemplar) pairs and give them as int64 of one shape."""
+        classes, exemplars = _integers(classes, "classes"), _integers(exemplars, "exemplars")
+        if classes.shape != exemplars.shape:
+            classes, exemplars = np.broadcast_arrays(classes, exemplars)
+        if classes.size and (classes.min() < 0 or classes.max() >= self.num_classes):
+            raise IndexError(f"Classes must be in 0..{self.num_classes - 1}, got {classes.min()}..{classes.max()}.")
+        if ((exemplars < 0) | (exemplars >= np.take(self.counts, classes))).any():
+            raise IndexError("An exemplar number is negative or beyond its class's count.")
+        return classes, exemplars
 
     def augmented(self) -> "ExemplarBank":
         """Make 8 classes of each: flip left-right (no, yes) x rotation by 0, 90, 180, 270 degrees.
@@ -159,50 +189,84 @@ class ExemplarBank:
     def first_exemplars(self, count: int = 1) -> "ExemplarBank":
         """Keep the first ``count`` exemplars of each class.
 
+        Raises:
+          ValueError: a count that is not a whole number of at least 1.
+
         >>> bank_from_arrays([np.zeros((3, 4)), np.ones((1, 4))]).first_exemplars(2).counts
         array([2, 1])
         """
-        if count < 1:
-            raise ValueError(f"Each class must keep at least 1 exemplar, got count={count}.")
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"Each class must keep a whole number of exemplars, at least 1, got count={count}.")
         return dataclasses.replace(self, counts=np.minimum(self.counts, count))
 
-    def subset(self, classes: Sequence[int] | Int[np.ndarray, " K"]) -> "ExemplarBank":
+    def subset(self, classes: Sequence[int] | Integer[np.ndarray, " K"]) -> "ExemplarBank":
         """Keep only these classes, in this order; class k of the result is ``classes[k]`` here.
 
-        Grouping is lost, since a subset need not hold whole groups.
+        The classes of a group stay together: those of a bank with ``group > 1`` must be whole groups, in any order, but
+        each with its classes in theirs.
+
+        Args:
+          classes: in 0..C-1, all different.
+
+        Raises:
+          ValueError: classes that are not there or come twice, or that are a part of a group.
 
         >>> bank_from_arrays([np.zeros(3), np.ones(2)]).subset([1]).gather(np.array([0]), np.array([0]))
         array([1.])
         """
         chosen = np.asarray(classes)
-        if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= self.num_classes:
-            raise ValueError(f"subset wants class numbers in 0..{self.num_classes - 1}, got {list(chosen[:5])}.")
+        if not chosen.size or chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            got = f"{chosen.dtype} {list(chosen.shape)}" if chosen.size else "none"
+            raise ValueError(f"subset wants class numbers, integers [K], got {got}.")
+        if chosen.min() < 0 or chosen.max() >= self.num_classes:
+            raise ValueError(
+                f"subset wants class numbers in 0..{self.num_classes - 1}, got {chosen.min()}..{chosen.max()}."
+            )
+        chosen = chosen.astype(np.int64)
+        if len(np.unique(chosen)) < len(chosen):
+            raise ValueError("subset wants each class once, got some twice; a copy could be trained and held out both.")
+        firsts = chosen[:: self.group] // self.group * self.group
+        if not np.array_equal(chosen, (firsts[:, None] + np.arange(self.group)).reshape(-1)):
+            raise ValueError(
+                f"subset wants whole groups of {self.group} consecutive classes, so that none straddles training and "
+                "holdout, got a part of one; call subset before augmented() and separated()."
+            )
         return dataclasses.replace(
             self,
             starts=self.starts[chosen],
             counts=self.counts[chosen],
             symmetries=self.symmetries[chosen],
-            group=1,
         )
 
 
-def bank_from_arrays(classes: Sequence[Shaped[np.ndarray, "_ ..."]]) -> ExemplarBank:
-    """Make a bank from one array [exemplars, ...] for each class.
+def bank_from_arrays(
+    classes: Sequence[Shaped[np.ndarray, "_ ..."]] | Shaped[np.ndarray, "C exemplars ..."],
+) -> ExemplarBank:
+    """Make a bank from one array [exemplars, ...] for each class, or from one array [C, exemplars, ...]; copies it.
+
+    Raises:
+      ValueError: no classes, a class without exemplars, items of different shapes or that are Python objects.
 
     >>> bank = bank_from_arrays([np.zeros((3, 28, 28), np.uint8), np.ones((2, 28, 28), np.uint8)])
     >>> bank.num_classes, bank.counts.tolist()
     (2, [3, 2])
     """
-    if not classes:
+    if len(classes) == 0:
         raise ValueError("A bank needs at least one class, got none.")
+    shapes = {np.shape(items)[1:] if np.ndim(items) else None for items in classes}
+    if None in shapes or len(shapes) > 1:
+        got = sorted({np.shape(items) for items in classes})[:3]
+        raise ValueError(f"Each class must be an array [exemplars, ...] of items of one shape, got shapes {got}.")
     return bank_from_runs(np.concatenate(classes), np.array([len(items) for items in classes], np.int64))
 
 
-def bank_from_labels(items: Shaped[np.ndarray, "rows ..."], labels: Shaped[np.ndarray, "..."]) -> ExemplarBank:
+def bank_from_labels(
+    items: Shaped[np.ndarray, "rows ..."] | Sequence[Any], labels: Shaped[np.ndarray, "..."] | Sequence[int]
+) -> ExemplarBank:
     """Make a bank from any labelled array.
 
     Args:
-      items: [N, ...]; kept as they are if the labels are in ascending order, else copied.
+      items: [N, ...]; an array is kept as it is if the labels are in ascending order, else copied.
       labels: integers [N], any that the items have; they need not be consecutive.
 
     Returns:
@@ -215,21 +279,20 @@ def bank_from_labels(items: Shaped[np.ndarray, "rows ..."], labels: Shaped[np.nd
     >>> bank.gather(np.array([0, 1, 1]), np.array([0, 0, 1])).ravel()
     array([2., 1., 3.])
     """
+    items, labels = np.asarray(items), np.asarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers [N], got {labels.dtype} {list(labels.shape)}.")
     if items.ndim == 0 or len(items) != len(labels):
         raise ValueError(f"Each item needs one label, got items {list(items.shape)} and {len(labels)} labels.")
     if not len(items):
         raise ValueError("A bank needs at least one item, got none.")
-    if items.dtype.hasobject:
-        raise ValueError("items must be an array of numbers, got Python objects; are they of different shapes?")
     if np.any(labels[1:] < labels[:-1]):
         order = np.argsort(labels, kind="stable")
         items, labels = items[order], labels[order]
     return bank_from_runs(items, np.unique(labels, return_counts=True)[1])
 
 
-def bank_from_runs(items: Shaped[np.ndarray, "rows ..."], counts: Int[np.ndarray, " C"]) -> ExemplarBank:
+def bank_from_runs(items: Shaped[np.ndarray, "rows ..."], counts: Integer[np.ndarray, " C"]) -> ExemplarBank:
     """Make a bank over items [rows, ...] whose first ``counts[0]`` rows are class 0, and so on; without a copy.
 
     >>> bank_from_runs(np.arange(5), np.array([3, 2])).starts
@@ -238,6 +301,13 @@ def bank_from_runs(items: Shaped[np.ndarray, "rows ..."], counts: Int[np.ndarray
     return ExemplarBank(
         items=items, starts=np.cumsum(counts) - counts, counts=counts, symmetries=np.zeros(len(counts), np.int64)
     )
+
+
+def _integers(numbers: np.ndarray, what: str) -> Int64[np.ndarray, "..."]:
+    numbers = np.asarray(numbers)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"{what} must be integers, got {numbers.dtype} {list(numbers.shape)}.")
+    return numbers.astype(np.int64, copy=False)
 
 
 def _transform(images: UInt8[np.ndarray, "N H H"], symmetry: int) -> UInt8[np.ndarray, "N H H"]:

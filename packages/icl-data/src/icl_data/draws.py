@@ -9,9 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Int32, Integer, UInt64
 
+from icl_data.checks import check_whole
+
 _WORDS_PER_COUNTER = 4  # Philox 4x64 gives four 64-bit words for each value of its counter.
 _UNIT = 2.0**-53
 _LOW_BITS = np.uint64(0xFFFF)
+_MARK = 256  # more than any byte of a name
+_LARGEST = 2**63 - 1
 
 
 def word_rows(
@@ -29,14 +33,10 @@ def word_rows(
       uint64 [B, width]. Row b depends on (seed, stream, indices[b], width) only.
 
     Raises:
-      ValueError: a negative seed or index.
+      ValueError: a negative seed or index, or one that is not whole.
     """
-    if seed < 0:
-        raise ValueError(f"seed must be a non-negative integer, got {seed}.")
-    indices = np.asarray(indices, np.int64)
-    if indices.size and indices.min() < 0:
-        raise ValueError(f"indices must be at least 0, got {indices.min()}.")
-    key = np.random.SeedSequence([seed, *stream.encode()]).generate_state(2, np.uint64)
+    indices = checked_indices(indices)
+    key = np.random.SeedSequence(_entropy(seed, stream)).generate_state(2, np.uint64)
     counters = -(-width // _WORDS_PER_COUNTER)
     words = np.empty((len(indices), counters * _WORDS_PER_COUNTER), np.uint64)
     for start, stop in _runs(indices):
@@ -44,6 +44,28 @@ def word_rows(
         philox = np.random.Philox(key=key, counter=int(indices[start]) * counters)
         words[start:stop] = philox.random_raw((stop - start) * words.shape[1]).reshape(stop - start, -1)
     return words[:, :width]
+
+
+def checked_indices(indices: Integer[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
+    """Give indices as int64 [B]; raise a ValueError for what is not whole, negative, too large or not [B]."""
+    given = np.asarray(indices)
+    whole = given.dtype.kind in "iu" and given.ndim == 1
+    if not whole or (given.size and (given.min() < 0 or given.max() > _LARGEST)):
+        extremes = f" from {given.min()} to {given.max()}" if whole else ""
+        raise ValueError(
+            f"indices must be a one-dimensional array of whole numbers in 0..{_LARGEST}, "
+            f"got {given.dtype} {list(given.shape)}{extremes}."
+        )
+    return given.astype(np.int64)
+
+
+def _entropy(seed: int, stream: str) -> list[int]:
+    """List numbers that no other seed and stream give; above 2**32 a seed has a second part behind a mark."""
+    check_whole("seed", seed)
+    if "\0" in stream:
+        raise ValueError(f"A stream's name must not contain a null character, got {stream!r}.")
+    high, low = divmod(int(seed), 2**32)
+    return [low, *stream.encode(), *([_MARK, high] if high else [])]
 
 
 def uniforms(words: UInt64[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -1,11 +1,20 @@
 """Decoding of image files that come from outside."""
 
 import io
+import struct
+import warnings
+import zlib
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+# What Pillow raises for damaged or hostile files.
+_UNSOUND = (
+    *(OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError),
+    *(EOFError, struct.error, zlib.error, Image.DecompressionBombError, Warning),
+)
 
 
 def decode_image(
@@ -24,7 +33,7 @@ def decode_image(
       A new uint8 array.
 
     Raises:
-      ValueError: a damaged file, or one of another format or size.
+      ValueError: a damaged file, one of another format or size, or one too large to be an image.
 
     >>> file = io.BytesIO()
     >>> Image.new("1", (3, 2), color=1).save(file, "PNG")
@@ -32,17 +41,21 @@ def decode_image(
     array([[255, 255, 255],
            [255, 255, 255]], dtype=uint8)
     """
+    kind = " or ".join(formats)
     try:
-        with Image.open(io.BytesIO(encoded), formats=formats) as image:
-            if size is not None and image.size != size:
-                (width, height), (wanted_width, wanted_height) = image.size, size
-                raise ValueError(
-                    f"{source} has {width} x {height} pixels; expected {wanted_width} x {wanted_height}. "
-                    "Use the original file."
-                )
-            image.verify()  # every checksum, to the end: decoding alone overlooks a missing tail
-        with Image.open(io.BytesIO(encoded), formats=formats) as image:
-            return np.array(image.convert(mode))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for a bad file
-        kind = " or ".join(formats)
-        raise ValueError(f"{source} is not a sound {kind} ({error}); download or make the file again.") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(encoded), formats=formats) as image:
+                found = image.size
+                wanted = found if size is None else size
+                if found == wanted:
+                    image.verify()  # every checksum, to the end: decoding alone overlooks a missing tail
+            if found == wanted:
+                with Image.open(io.BytesIO(encoded), formats=formats) as image:
+                    return np.array(image.convert(mode))
+    except _UNSOUND as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{source} is not a sound {kind} ({reason}); download or make the file again.") from error
+    raise ValueError(
+        f"{source} has {found[0]} x {found[1]} pixels; expected {wanted[0]} x {wanted[1]}. Use the original file."
+    )

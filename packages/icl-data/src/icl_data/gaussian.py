@@ -9,7 +9,7 @@ from icl_data.normals import normals
 
 
 def gaussian(
-    num_classes: int, *, dimensions: int = 63, within: float = 0.75, num_exemplars: int = 20, seed: int = 0
+    num_classes: int, *, dimensions: int = 63, within: float = 0.1, num_exemplars: int = 20, seed: int = 0
 ) -> ExemplarBank:
     """Draw points around class means: ``(mean + within * noise) / sqrt(1 + within**2)``.
 
@@ -19,7 +19,7 @@ def gaussian(
     Args:
       num_classes: at least 1, no upper bound.
       dimensions: of a point, D, at least 1.
-      within: how much the exemplars of a class differ, epsilon, at least 0; at 0 they are all alike.
+      within: how much the exemplars of a class differ, the paper's epsilon, at least 0; at 0 they are all alike.
       num_exemplars: of each class, at least 1.
       seed: another seed gives other means and other noise.
 

@@ -15,18 +15,19 @@ _MAX_RANK = 16  # NumPy has its limit at 64
 _AT_ONCE = 1 << 24  # bytes; so that a header which promises more than the file has takes no memory
 
 
-def read_idx(path: str | PathLike[str]) -> Shaped[np.ndarray, "..."]:
+def read_idx(path: str | PathLike[str], *, max_bytes: int = 2**31) -> Shaped[np.ndarray, "..."]:
     """Read an array from an IDX file, plain or compressed with gzip.
 
     Args:
       path: of ``t10k-images-idx3-ubyte.gz``, for example.
+      max_bytes: how large an array may be; a small gzip file can hold, and its header promise, terabytes.
 
     Returns:
       A new array of the shape and dtype that the header tells, in this machine's byte order.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: not an IDX file, damaged, or shorter or longer than its header says.
+      ValueError: not an IDX file, damaged, shorter or longer than its header says, or larger than ``max_bytes``.
 
     Source: yann.lecun.com/exdb/mnist, "The IDX file format".
 
@@ -49,15 +50,15 @@ def read_idx(path: str | PathLike[str]) -> Shaped[np.ndarray, "..."]:
         compressed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not compressed:
-            return _read(file, path)
+            return _read(file, path, max_bytes)
         try:
             with gzip.open(file) as inside:
-                return _read(inside, path)
+                return _read(inside, path, max_bytes)
         except (EOFError, OSError, zlib.error) as error:  # what gzip raises for damaged or cut files
             raise ValueError(f"{path} is not a sound gzip file ({error}); download it again.") from error
 
 
-def _read(file: io.BufferedIOBase, path: Path) -> Shaped[np.ndarray, "..."]:
+def _read(file: io.BufferedIOBase, path: Path, max_bytes: int) -> Shaped[np.ndarray, "..."]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_RANK:
         raise ValueError(f"{path} is not an IDX file: it starts with {magic!r}; expected 0, 0, a type and a rank.")
@@ -67,6 +68,12 @@ def _read(file: io.BufferedIOBase, path: Path) -> Shaped[np.ndarray, "..."]:
         raise ValueError(f"{path} ends within its header of {rank} sizes; download it again.")
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     dtype = np.dtype(_DTYPES[magic[2]])
+    # An empty array counts by its other sizes, for which NumPy has a limit too.
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > max_bytes:
+        raise ValueError(
+            f"{path} promises an array of {shape} {dtype.name}, more than max_bytes={max_bytes}; raise max_bytes if "
+            "the file is to be trusted."
+        )
     wanted = math.prod(shape) * dtype.itemsize
     content = bytearray()
     # One byte more than wanted, never all that is there: a small gzip file can hold terabytes.

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from icl_data.checks import check_whole
 from icl_data.split import ClassSplit
 
 
@@ -55,7 +56,11 @@ class Labelling(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Ordered:
-    """A class's label is its position in the split: rare 0..R-1, common R..R+K-1, then holdout."""
+    """A class's label is its position in the split: rare 0..R-1, common R..R+K-1, then holdout.
+
+    >>> Ordered().num_labels(ClassSplit(num_classes=100, rare=80, common=10, holdout=10))
+    100
+    """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Label each draw by its position."""
@@ -69,7 +74,11 @@ class Ordered:
 
 @dataclasses.dataclass(frozen=True)
 class Original:
-    """A class's label is the bank's own class number (``labeling="original"`` of Chan et al. 2022)."""
+    """A class's label is the bank's own class number (``labeling="original"`` of Chan et al. 2022).
+
+    >>> Original().num_labels(ClassSplit(num_classes=100, rare=8))
+    100
+    """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Label each draw by the number of its class in the bank."""
@@ -83,7 +92,14 @@ class Original:
 
 @dataclasses.dataclass(frozen=True)
 class Unfixed:
-    """The sequence's classes get the labels 0..ways-1 in a random order, so that only the context tells them."""
+    """The sequence's classes get the labels 0..ways-1 in a random order, so that only the context tells them.
+
+    >>> from icl_data import FewShot, SequenceSampler
+    >>> split, counts = ClassSplit(num_classes=9, rare=5, holdout=4), np.full(9, 20)
+    >>> few_shot = SequenceSampler(kind=FewShot(labels=Unfixed()), split=split, exemplar_counts=counts)
+    >>> np.unique(few_shot.sample(np.arange(100))["labels"])
+    array([0, 1], dtype=int32)
+    """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Label the ways by a random permutation."""
@@ -91,6 +107,11 @@ class Unfixed:
             raise ValueError(
                 "Unfixed labels are for few-shot sequences, in which every item is of one of the ways; "
                 f"these have {draws.positions.shape[1] - draws.ways} other items. Use Ordered labels, or FewShot."
+            )
+        if draws.ways > self.num_labels(draws.split):
+            raise ValueError(
+                f"{draws.ways} ways need as many labels, but a model of this split has {self.num_labels(draws.split)}; "
+                "lower ways or give the split more classes."
             )
         return np.argsort(uniforms, axis=1, kind="stable")
 
@@ -105,14 +126,16 @@ class Offset:
 
     Attributes:
       start: the first label, at least 0.
+
+    >>> Offset(start=10).num_labels(ClassSplit(num_classes=100, rare=80, common=10, holdout=10))
+    100
     """
 
     start: int = 0
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if self.start < 0:
-            raise ValueError(f"start must be at least 0, since labels are, got {self.start}.")
+        check_whole("start", self.start)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Label each draw by its place in its set."""
@@ -133,14 +156,16 @@ class Polysemy:
 
     Attributes:
       labels_per_class: X, at least 1.
+
+    >>> Polysemy(4).num_labels(ClassSplit(num_classes=100, rare=80, common=10, holdout=10))
+    330
     """
 
     labels_per_class: int
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if self.labels_per_class < 1:
-            raise ValueError(f"labels_per_class must be at least 1, got {self.labels_per_class}.")
+        check_whole("labels_per_class", self.labels_per_class, least=1)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Pick one of the labels of each draw's class."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from icl_data.bank import ExemplarBank, bank_from_arrays
+from icl_data.bank import ExemplarBank, bank_from_runs
 from icl_data.encoded import decode_image
 from icl_data.omniglot_files import Drawing, as_paths, read_folder, read_zip
 from icl_data.omniglot_tfds import find_prepared, read_prepared
@@ -47,8 +47,9 @@ def omniglot(
 
     Raises:
       FileNotFoundError: a path that does not exist.
-      ValueError: a source that holds no Omniglot, a file that Omniglot does not have, a symbolic link inside a
-        folder, an image that is damaged or not 105 x 105, or two different images for one (character, drawer).
+      ValueError: another size or polarity, a source that holds no Omniglot, a file that Omniglot does not have, a
+        symbolic link inside a folder, an image that is damaged or not 105 x 105, or two different images for one
+        (character, drawer).
       ImportError: a TFDS directory without tensorflow-datasets installed.
 
     >>> omniglot("nowhere/images_background.zip")
@@ -58,18 +59,21 @@ def omniglot(
     """
     if not 1 <= size <= SIDE:
         raise ValueError(f"size must be in 1..{SIDE} pixels, got {size}.")
-    pixels: dict[tuple[int, int], UInt8[np.ndarray, "side side"]] = {}
+    if polarity not in get_args(Polarity):
+        raise ValueError(f"polarity must be one of {', '.join(map(repr, get_args(Polarity)))}, got {polarity!r}.")
+    drawings: dict[tuple[int, int], Drawing] = {}
     for drawing in (drawing for path in as_paths(sources) for drawing in _read(path)):
-        image = decode_image(drawing.png, drawing.source, formats=["PNG"], mode="L", size=(SIDE, SIDE))
-        if not np.array_equal(pixels.setdefault((drawing.label, drawing.drawer), image), image):
+        before = drawings.setdefault((drawing.label, drawing.drawer), drawing)
+        if drawing.png != before.png and not np.array_equal(_decode(drawing), _decode(before)):
             raise ValueError(
                 f"{drawing.source} differs from the image of character {drawing.label}, drawer {drawing.drawer} read "
                 "before; give sources of one Omniglot release only."
             )
-    classes: dict[int, list[np.ndarray]] = {}
-    for label, drawer in sorted(pixels):
-        classes.setdefault(label, []).append(_prepare(pixels[label, drawer], size, polarity))
-    return bank_from_arrays([np.stack(images) for images in classes.values()])
+    # Kept encoded until here and decoded into place, so that there is never more than one copy of the pixels.
+    items = np.empty((len(drawings), size, size), np.uint8)
+    for row, key in enumerate(sorted(drawings)):
+        items[row] = _prepare(_decode(drawings[key]), size, polarity)
+    return bank_from_runs(items, np.unique([label for label, _ in drawings], return_counts=True)[1])
 
 
 def _read(path: Path) -> Iterator[Drawing]:
@@ -77,6 +81,10 @@ def _read(path: Path) -> Iterator[Drawing]:
         return read_zip(path)
     prepared = find_prepared(path)
     return read_folder(path) if prepared is None else read_prepared(prepared)
+
+
+def _decode(drawing: Drawing) -> UInt8[np.ndarray, "side side"]:
+    return decode_image(drawing.png, drawing.source, formats=["PNG"], mode="L", size=(SIDE, SIDE))
 
 
 def _prepare(pixels: UInt8[np.ndarray, "side side"], size: int, polarity: Polarity) -> UInt8[np.ndarray, "size size"]:

@@ -1,23 +1,32 @@
 """The drawings in Omniglot's zip files and in folders unpacked from them, one by one."""
 
+import contextlib
 import dataclasses
+import lzma
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
+CHARACTERS = range(1, 1624)
 DRAWERS = range(1, 21)  # everyone drew every character once
 _ENTRY = re.compile(
-    r"(?P<set>[^/\\]+)/(?P<alphabet>[^/\\]+)/character(?P<character>\d\d)/(?P<label>\d{4})_(?P<drawer>\d\d)\.png"
+    r"(?P<set>[^/\\\0-\x1f]+)/(?P<alphabet>[^/\\\0-\x1f]+)/character(?P<character>\d\d)/"
+    r"(?P<label>\d{4})_(?P<drawer>\d\d)\.png",
+    re.ASCII,
 )
 _FOLDER = re.compile(r"(?!\.\.?/)[^/\\]+/((?!\.\.?/)[^/\\]+/(character\d\d/)?)?")
 _FROM_MAC = re.compile(r"__MACOSX/.*|(.*/)?\.DS_Store")  # what macOS adds when it zips a folder again
 # What zipfile raises for damaged, cut, encrypted or oddly compressed files.
-_UNSOUND = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
-_MAX_BYTES = 1 << 16  # an original image has about 300 bytes; anything huge is not one
+_UNSOUND = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError, IndexError, OverflowError),
+)
+_MAX_BYTES = 1 << 14  # an original image has about 300 bytes and one without compression 11,000; more is not one
 _LAYOUT = "<set>/<alphabet>/characterNN/LLLL_DD.png"
 
 
@@ -33,6 +42,9 @@ class Drawing:
       label: Omniglot's own number of the character, 1..1623.
       drawer: who drew it, 1..20.
       png: the image file's bytes.
+
+    Raises:
+      ValueError: a character or drawer that Omniglot does not have.
     """
 
     source: str
@@ -42,6 +54,14 @@ class Drawing:
     label: int
     drawer: int
     png: bytes
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.label not in CHARACTERS or self.drawer not in DRAWERS:
+            raise ValueError(
+                f"{self.source}: Omniglot has the characters 1..{CHARACTERS[-1]}, each by the drawers "
+                f"1..{DRAWERS[-1]}, but no character {self.label} by drawer {self.drawer}. Use the original files."
+            )
 
 
 def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
@@ -69,17 +89,28 @@ def read_zip(path: Path) -> Iterator[Drawing]:
             "from github.com/brendenlake/omniglot (python/)."
         )
     found = False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if match := _match(info.filename, info.is_dir(), path):
-                    _check_size(info.file_size, f"{path}: {info.filename}")
-                    found = True
-                    yield _drawing(match, f"{path}: {info.filename}", archive.read(info))
-    except _UNSOUND as error:
-        raise ValueError(f"{path} is not a sound zip file ({error}); download it again.") from error
+    with contextlib.ExitStack() as stack:
+        with _naming(path):
+            archive = stack.enter_context(zipfile.ZipFile(path))
+        for info in archive.infolist():
+            if match := _match(info.filename, info.is_dir(), path):
+                _check_size(info.file_size, f"{path}: {info.filename}")
+                with _naming(path):
+                    png = archive.read(info)
+                found = True
+                yield _drawing(match, f"{path}: {info.filename}", png)
     if not found:
         raise ValueError(f"{path} holds no Omniglot image; expected {_LAYOUT}.")
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the zip file in whatever error comes of its being damaged."""
+    try:
+        yield
+    except _UNSOUND as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{path} is not a sound zip file ({reason}); download it again.") from error
 
 
 def read_folder(folder: Path) -> Iterator[Drawing]:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from icl_data.omniglot_files import DRAWERS, Drawing, as_paths, read_zip
+from icl_data.omniglot_files import CHARACTERS, DRAWERS, Drawing, as_paths, read_zip
 from icl_data.prepared import TFDS, import_tfds, is_prepared, open_prepared, read_split
 
 # Omniglot's sets, which are also the names of its zip files, and TFDS's names for them, in TFDS's order.
@@ -18,7 +18,6 @@ SPLITS = {
     "images_background_small2": "small2",
 }
 _FEATURES = {"image": "Image", "alphabet": "ClassLabel", "alphabet_char_id": "Tensor", "label": "ClassLabel"}
-_NUM_CHARACTERS = 1623
 # An alphabet's number is its place in this list, sorted as TFDS sorts it; no single zip file has all fifty.
 _ALPHABETS = tuple(
     re.findall(
@@ -149,11 +148,8 @@ def _by_split(paths: Iterable[Path]) -> dict[str, list[Drawing]]:
 def _check_complete(drawings: list[Drawing], path: Path) -> None:
     drawers: dict[int, list[int]] = {}
     for drawing in drawings:
-        if drawing.alphabet not in _ALPHABETS or not 1 <= drawing.label <= _NUM_CHARACTERS:
-            raise ValueError(
-                f"{drawing.source}: Omniglot has no such alphabet, or no character {drawing.label} "
-                f"(1..{_NUM_CHARACTERS}). Use the original file."
-            )
+        if drawing.alphabet not in _ALPHABETS:
+            raise ValueError(f"{drawing.source}: Omniglot has no such alphabet. Use the original file.")
         drawers.setdefault(drawing.label, []).append(drawing.drawer)
     for label, present in drawers.items():
         if sorted(present) != list(DRAWERS):
@@ -168,7 +164,7 @@ def _character_names(drawings: Iterable[Drawing]) -> list[str]:
         name = f"{drawing.alphabet}_{drawing.character - 1}"
         if names.setdefault(drawing.label, name) != name:
             raise ValueError(f"{drawing.source}: character {drawing.label} was {names[drawing.label]} before.")
-    return [names.get(label, f"unknown_{label:04d}") for label in range(1, _NUM_CHARACTERS + 1)]
+    return [names.get(label, f"unknown_{label:04d}") for label in CHARACTERS]
 
 
 def _key(alphabet: str, character_id: int, label: int, drawer: int) -> str:

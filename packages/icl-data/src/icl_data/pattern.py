@@ -29,8 +29,7 @@ class Pattern:
       shots: items of each burst class in the context.
       fillers: further context items.
       distinct: whether the burst classes are all different; otherwise they are drawn with replacement.
-      all_different: whether fillers and query are all of different classes, in the order in which they are drawn
-        (without bursts only); otherwise with replacement.
+      all_different: whether fillers and query are all of different classes; otherwise with replacement.
       grouped: whether each run of ``ways`` items holds every burst class once; otherwise the context is shuffled.
     """
 
@@ -80,11 +79,9 @@ class Pattern:
     def lay_out(
         self, words: UInt64[np.ndarray, "B context"], uniforms: Float[np.ndarray, " B"]
     ) -> Int[np.ndarray, "B S"]:
-        """Say which draw each item is of, 0..D-1: the context by random words, a query in a burst by uniforms."""
+        """Say which draw each item is of, 0..D-1: the context by random words, the query by uniforms."""
         fillers = np.arange(self.ways, self.ways + self.fillers)
-        if self.all_different:
-            context = np.broadcast_to(fillers, words.shape)
-        elif self.grouped:
+        if self.grouped:
             context = shuffled(words.reshape(-1, self.ways), np.arange(self.ways)).reshape(words.shape)
         else:
             context = shuffled(words, np.concatenate([np.repeat(np.arange(self.ways), self.shots), fillers]))
@@ -92,7 +89,12 @@ class Pattern:
             query = (uniforms * self.ways).astype(np.int64)
         else:
             query = np.full(len(words), self.num_draws - 1)
-        return np.concatenate([context, query[:, None]], axis=1)
+        slots = np.concatenate([context, query[:, None]], axis=1)
+        if self.all_different and self.query == "filler":
+            # Without replacement the frequent classes come first: the query, drawn last, changes places with any.
+            rows, places = np.arange(len(words)), (uniforms * slots.shape[1]).astype(np.int64)
+            slots[:, -1], slots[rows, places] = slots[rows, places], slots[:, -1].copy()
+        return slots
 
 
 Mixture = tuple[tuple[float, Pattern], ...]  # probabilities, which add up to 1, and what is then made
@@ -109,18 +111,6 @@ class SequenceKind(Protocol):
           ValueError: the split or the length has no room for these sequences.
         """
         ...
-
-
-def check_probability(name: str, value: float) -> None:
-    """Raise a ValueError unless the value is a probability."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a probability in [0, 1], got {value}.")
-
-
-def check_shots_and_ways(shots: int, ways: int) -> None:
-    """Raise a ValueError unless there are some of both."""
-    if shots < 1 or ways < 1:
-        raise ValueError(f"shots and ways must be at least 1, got {shots} and {ways}.")
 
 
 def distribution_of(split: ClassSplit, class_set: ClassSet, *, different: int = 1) -> ClassDistribution:

@@ -2,6 +2,7 @@
 
 import grain
 
+from icl_data.checks import check_whole
 from icl_data.sampler import Batch
 from icl_data.stream import BatchSource, Step
 
@@ -76,6 +77,7 @@ class _WorkersIterator(grain.DatasetIterator[Batch]):
         return {"next_index": self._position}
 
     def set_state(self, state: dict[str, int]) -> None:
+        check_whole("next_index of the state", state["next_index"])
         self._stop()
         self._position = state["next_index"]
 

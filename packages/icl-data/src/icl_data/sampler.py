@@ -4,13 +4,19 @@ import dataclasses
 import functools
 
 import numpy as np
-from jaxtyping import Int, Integer, UInt64
+from jaxtyping import Float, Int, Integer, UInt64
 
-from icl_data.draws import distinct_in_group, uniforms, word_rows
+from icl_data.checks import check_whole
+from icl_data.draws import checked_indices, distinct_in_group, uniforms, word_rows
+from icl_data.labels import Labelling
 from icl_data.pattern import Mixture, Pattern, SequenceKind
 from icl_data.split import ClassSplit
 
 Batch = dict[str, np.ndarray]
+
+_LONGEST = 2**16  # items whose order one sort can hold
+_MOST_LABELS = 2**31 - 1
+_BELOW_ONE = 1 - 2.0**-53
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,17 +50,34 @@ class SequenceSampler:
 
     def __post_init__(self) -> None:
         """Find out now, not at the first batch, whether these sequences can be made."""
-        if self.length < 2:
-            raise ValueError(f"A sequence needs a context and a query: length must be at least 2, got {self.length}.")
-        if len(self.exemplar_counts) != self.split.num_classes:
+        check_whole("length, of a context and a query,", self.length, least=2)
+        check_whole("seed", self.seed)
+        if self.length > _LONGEST:
+            raise ValueError(f"length must be at most {_LONGEST}, got {self.length}.")
+        counts = np.asarray(self.exemplar_counts)
+        if counts.shape != (self.split.num_classes,) or counts.dtype.kind not in "iu" or counts.min() < 1:
             raise ValueError(
-                f"exemplar_counts has {len(self.exemplar_counts)} classes, the split was made for "
-                f"{self.split.num_classes}; pass bank.counts and num_classes of the same bank."
+                f"exemplar_counts must be whole numbers of at least 1, one for each of the {self.split.num_classes} "
+                f"classes that the split was made for, got {counts.dtype} {list(counts.shape)}; "
+                "pass bank.counts and num_classes of the same bank."
             )
+        if not isinstance(self.kind, SequenceKind) or isinstance(self.kind, type):
+            raise ValueError(f"kind must be a kind of sequence, such as Bursty(), got {self.kind!r}.")
+        for _, pattern in self._mixture:
+            self._check_labels(pattern.labels)
         probabilities = [probability for probability, _ in self._mixture]
         if abs(sum(probabilities) - 1) > 1e-9:
             raise ValueError(f"The probabilities of a mixture must add up to 1, got {probabilities} of {self.kind}.")
         self.sample(np.empty(0, np.int64))
+
+    def _check_labels(self, labels: Labelling) -> None:
+        if not isinstance(labels, Labelling) or isinstance(labels, type):
+            raise ValueError(f"labels must be a labelling, such as Ordered(), got {labels!r}.")
+        if labels.num_labels(self.split) > _MOST_LABELS:
+            raise ValueError(
+                f"Labels are 32-bit integers, up to {_MOST_LABELS} of them, but {labels} of this split has "
+                f"{labels.num_labels(self.split)}."
+            )
 
     @functools.cached_property
     def _mixture(self) -> Mixture:
@@ -69,32 +92,38 @@ class SequenceSampler:
         Returns:
           ``classes`` (of the bank), ``exemplars`` and ``labels``, int32 [B, S]; ``is_rare`` bool [B, S];
           ``index`` int64 [B]. Exemplars of one class are all different within a sequence where it has enough.
+
+        Raises:
+          ValueError: indices that are negative, not whole or not an array [B].
         """
-        indices = np.asarray(indices, np.int64)
+        indices = checked_indices(indices)
         # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
         words = word_rows(self.seed, self.stream, indices, width=4 * self.length)
+        # The order of S - 1 context items leaves one word over, which chooses the pattern.
+        choice = uniforms(words[:, 2 * self.length - 1])
         if len(self._mixture) == 1:
-            batch = self._make(self._mixture[0][1], words)
+            batch = self._make(self._mixture[0][1], words, choice)
         else:
-            # The order of S - 1 context items leaves one word over, which chooses the pattern.
-            chosen = self._choose(uniforms(words[:, 2 * self.length - 1]))
+            probabilities = np.array([probability for probability, _ in self._mixture])
+            starts = np.cumsum(probabilities) - probabilities
+            chosen = np.searchsorted(starts, choice, side="right") - 1
+            # Where in its pattern's interval the choice lies is uniform again.
+            choice = np.minimum((choice - starts[chosen]) / probabilities[chosen], _BELOW_ONE)
             parts = [np.flatnonzero(chosen == number) for number in range(len(self._mixture))]
-            made = [self._make(pattern, words[rows]) for (_, pattern), rows in zip(self._mixture, parts, strict=True)]
+            made = [
+                self._make(pattern, words[rows], choice[rows])
+                for (_, pattern), rows in zip(self._mixture, parts, strict=True)
+            ]
             back = np.argsort(np.concatenate(parts))
             batch = {name: np.concatenate([part[name] for part in made])[back] for name in made[0]}
         return batch | {"index": indices}
 
-    def _choose(self, uniforms: np.ndarray) -> np.ndarray:
-        """Choose each row's pattern by the mixture's probabilities."""
-        bounds = np.cumsum([probability for probability, _ in self._mixture])[:-1]
-        return np.searchsorted(bounds, uniforms, side="right")
-
-    def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"]) -> Batch:
+    def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
         """Make sequences of one pattern."""
         S = self.length
         draws = pattern.draw(self.split, uniforms(words[:, :S]))
         D = pattern.num_draws
-        slots = pattern.lay_out(words[:, S : 2 * S - 1], uniforms(words[:, S - 1]))
+        slots = pattern.lay_out(words[:, S : 2 * S - 1], choice)
         slots += D * np.arange(len(words))[:, None]  # where each item's draw stands in an array of all draws, flat
         classes = self.split.classes[draws.positions]
         labels = pattern.labels.label(draws, uniforms(words[:, 3 * S : 3 * S + D]))

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from icl_data.checks import check_choice, check_whole
 from icl_data.draws import step_over, uniform_rows
 
 ClassSet = Literal["rare", "common", "zipfian", "holdout"]
@@ -95,11 +96,12 @@ class ClassSplit:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if min(self.rare, self.common, self.holdout) < 0 or self.rare + self.common < 1:
-            raise ValueError(
-                f"rare, common and holdout must be at least 0, and rare + common at least 1, got {self.rare}, "
-                f"{self.common} and {self.holdout}."
-            )
+        for name in ("rare", "common", "holdout", "seed"):
+            check_whole(name, getattr(self, name))
+        for name in ("num_classes", "group"):
+            check_whole(name, getattr(self, name), least=1)
+        if self.rare + self.common < 1:
+            raise ValueError(f"rare + common must be at least 1, got {self.rare} + {self.common}: nothing to train on.")
         if self.num_positions > self.num_classes:
             raise ValueError(
                 f"{self.rare} rare + {self.common} common + {self.holdout} holdout = {self.num_positions} classes are "
@@ -107,8 +109,8 @@ class ClassSplit:
             )
         if not 0 <= self.zipf_exponent < np.inf:
             raise ValueError(f"zipf_exponent must be at least 0 and finite, got {self.zipf_exponent}.")
-        if self.group < 1 or self.num_classes % self.group:
-            raise ValueError(f"group must be at least 1 and divide the {self.num_classes} classes, got {self.group}.")
+        if self.num_classes % self.group:
+            raise ValueError(f"group must divide the {self.num_classes} classes, got {self.group}.")
         last_group_of_training = (self.rare + self.common - 1) // self.group
         if self.holdout and last_group_of_training >= (self.num_classes - self.holdout) // self.group:
             raise ValueError(
@@ -124,11 +126,13 @@ class ClassSplit:
 
     @functools.cached_property
     def classes(self) -> Int[np.ndarray, " positions"]:
-        """The bank's class at each position, int64 [rare + common + holdout]."""
+        """The bank's class at each position, int64 [rare + common + holdout], read-only."""
         groups = self.num_classes // self.group
         order = np.argsort(uniform_rows(self.seed, "class order", np.arange(groups), width=1)[:, 0], kind="stable")
         classes = (order[:, None] * self.group + np.arange(self.group)).reshape(-1)
-        return np.concatenate([classes[: self.rare + self.common], classes[self.num_classes - self.holdout :]])
+        used = np.concatenate([classes[: self.rare + self.common], classes[self.num_classes - self.holdout :]])
+        used.flags.writeable = False  # it is kept
+        return used
 
     def distribution(self, class_set: ClassSet) -> ClassDistribution:
         """Give the weights that a class set is drawn by.
@@ -137,8 +141,9 @@ class ClassSplit:
         but for ``zipf_within_sets``.
 
         Raises:
-          ValueError: a set without classes.
+          ValueError: a set without classes, or no set.
         """
+        check_choice("A class set", class_set, ClassSet)
         first, size = {
             "rare": (0, self.rare),
             "common": (self.rare, self.common),

@@ -1,8 +1,9 @@
 """Pure steps from a batch to a batch: float images, smaller images, pixel noise, random images for rare classes.
 
 A step returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
-[B, S, H, W]) and on single sequences ([S, H, W]) alike, and sequence i comes out the same in either. ``to_float`` and
-``resize`` also take jax arrays, on the accelerator or under ``jax.jit``; ``icl_data.accelerator`` has the noise.
+[B, S, H, W]) and on single sequences ([S, H, W]) alike, and sequence i comes out the same in either. All but
+``ToFloat`` are for grey images and refuse colour ([B, S, H, W, 3]). ``to_float`` and ``resize`` also take jax arrays,
+on the accelerator or under ``jax.jit``; ``icl_data.accelerator`` has the noise.
 """
 
 import dataclasses
@@ -12,17 +13,20 @@ import statistics
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float, Float32, Shaped
 
 from icl_data.draws import word_rows
 from icl_data.sampler import Batch
 
 _QUANTILES = 2**16
+_MAX_BOX = 2**24 // 255  # pixels; the sum of more grey levels than this need not be exact in float32
 _PIXELS_AT_ONCE = 2**17  # so that what lies between two passes over the pixels stays in the processor's cache
 
 
-def to_float(images: Shaped[Any, "*batch H W"]) -> Float32[Any, "*batch H W"]:
+def to_float(images: Shaped[Any, "*batch H W"]) -> Float[Any, "*batch H W"]:
     """Turn uint8 images, NumPy's or jax's, into float32 in 0..1; images that are floats already stay as they are.
+
+    Floats of any width will do, bfloat16 included.
 
     Raises:
       TypeError: images of another dtype.
@@ -32,7 +36,7 @@ def to_float(images: Shaped[Any, "*batch H W"]) -> Float32[Any, "*batch H W"]:
     """
     if images.dtype == np.uint8:
         return images * np.float32(1 / 255)  # a quotient would come out different once compiled by jax
-    if images.dtype.kind != "f":
+    if not _is_float(images):
         raise TypeError(f"Images are uint8 or float, got {images.dtype}; numbers that stand for items stay numbers.")
     return images
 
@@ -44,15 +48,16 @@ def resize(images: Shaped[Any, "*batch H W"], size: int) -> Shaped[Any, "*batch 
     divide the side. Pillow rounds twice, after each axis, hence may differ by one grey level.
 
     Args:
-      images: uint8 or float, on NumPy or jax. On an accelerator that multiplies matrices in bfloat16 by default, wrap
-        the call in ``jax.default_matmul_precision("highest")`` to have every grey level right.
+      images: grey, uint8 or float (bfloat16 included), on NumPy or jax. On an accelerator that multiplies matrices in
+        bfloat16 by default, wrap the call in ``jax.default_matmul_precision("highest")`` to have every grey level
+        right.
       size: new height and width, at most the old.
 
     Returns:
       Images of the same dtype. uint8 is rounded to the nearest grey level, one half upwards.
 
     Raises:
-      ValueError: a size below 1 or above the image's.
+      ValueError: a size below 1 or above the image's, or boxes of more than 65,793 pixels of uint8.
       TypeError: images of another dtype.
 
     >>> resize(np.array([[0, 2, 9, 9], [1, 3, 9, 9]] * 2, np.uint8), 2)
@@ -62,16 +67,26 @@ def resize(images: Shaped[Any, "*batch H W"], size: int) -> Shaped[Any, "*batch 
     height, width = images.shape[-2:]
     if not 1 <= size <= min(height, width):
         raise ValueError(f"size must be in 1..{min(height, width)} for images of {height}x{width}, got {size}.")
-    if images.dtype != np.uint8 and images.dtype.kind != "f":
+    if images.dtype != np.uint8 and not _is_float(images):
         raise TypeError(f"Images are uint8 or float, got {images.dtype}.")
     rows, columns = _boxes(height, size), _boxes(width, size)
-    flat = images.reshape(-1, width).astype(np.float32 if images.dtype == np.uint8 else images.dtype)
+    pixels = np.outer(rows.sum(1), columns.sum(1)).astype(np.int32)
+    if images.dtype == np.uint8 and pixels.max() > _MAX_BOX:
+        raise ValueError(
+            f"resize averages boxes of at most {_MAX_BOX} pixels of uint8 exactly, got boxes of {pixels.max()}; "
+            "shrink in two steps, or convert with to_float first."
+        )
+    flat = images.reshape(-1, width).astype(np.promote_types(images.dtype, np.float32))
     # Sums of grey levels below 2**24 are exact in float32, so the only rounding is the one that is wanted.
     sums = rows.astype(flat.dtype) @ (flat @ columns.T.astype(flat.dtype)).reshape(*images.shape[:-1], size)
-    pixels = np.outer(rows.sum(1), columns.sum(1)).astype(np.int32)
     if images.dtype != np.uint8:
-        return sums / pixels.astype(flat.dtype)
+        return (sums / pixels.astype(flat.dtype)).astype(images.dtype)
     return ((2 * sums.astype(np.int32) + pixels) // (2 * pixels)).astype(np.uint8)
+
+
+def _is_float(images: Shaped[Any, "..."]) -> bool:
+    # By name, since NumPy counts bfloat16 and its like, which are not its own, as neither float nor number.
+    return images.dtype.name.startswith(("float", "bfloat"))
 
 
 @functools.lru_cache
@@ -117,6 +132,7 @@ class Resize:
 
     def __call__(self, batch: Batch) -> Batch:
         """Shrink the images of a batch."""
+        _index(batch, self)  # tells which axes are the image's
         return {**batch, "images": resize(_images(batch, self), self.size)}
 
 
@@ -155,14 +171,14 @@ class PixelNoise:
         sequences = images.reshape(index.size, pixels)
         noisy = np.empty(sequences.shape, np.float32)
         table = _normal_quantiles() * np.float32(self.scale)
-        some = max(1, _PIXELS_AT_ONCE // max(pixels, 1))
-        for start in range(0, index.size, some):
-            rows = slice(start, start + some)
-            quarters = _pieces(
-                self.seed, f"pixel noise {self.stream}", index.reshape(-1)[rows], number=pixels, dtype="<u2"
+        sequences_at_once = max(1, _PIXELS_AT_ONCE // max(pixels, 1))
+        for start in range(0, index.size, sequences_at_once):
+            rows = slice(start, start + sequences_at_once)
+            quantiles = _random_integers(
+                self.seed, f"pixel noise {self.stream}", index.reshape(-1)[rows], count=pixels, dtype="<u2"
             )
             # A 16-bit number is never outside the table; "wrap" only spares the check and a copy.
-            np.take(table, quarters, out=noisy[rows], mode="wrap")
+            np.take(table, quantiles, out=noisy[rows], mode="wrap")
             noisy[rows] += to_float(sequences[rows])
         return {**batch, "images": noisy.reshape(images.shape)}
 
@@ -209,7 +225,7 @@ class RandomRareImages:
         first = np.argmax(classes[:, :, None] == classes[:, None, :], axis=2)  # the place where a class first stands
         octets = -(-H * W // 8)
         name = f"random rare images {self.stream}"
-        bits = _pieces(self.seed, name, index.reshape(-1), number=S * octets, dtype="u1")
+        bits = _random_integers(self.seed, name, index.reshape(-1), count=S * octets, dtype="u1")
         rows, places = np.nonzero(is_rare)
         chosen = bits.reshape(index.size, S, octets)[rows, first[rows, places]]
         random = np.unpackbits(chosen, axis=1, count=H * W, bitorder="little").reshape(len(rows), H, W)
@@ -219,12 +235,12 @@ class RandomRareImages:
         return {**batch, "images": replaced.reshape(images.shape)}
 
 
-def _pieces(seed: int, stream: str, indices: np.ndarray, *, number: int, dtype: str) -> np.ndarray:
-    """Draw a row of small unsigned integers for each index, by cutting up random words."""
+def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int, dtype: str) -> np.ndarray:
+    """Draw a row of ``count`` small unsigned integers for each index, by cutting up random words."""
     per_counter = 32 // np.dtype(dtype).itemsize
-    width = -(-number // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
+    width = -(-count // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
     words = word_rows(seed, stream, indices, width=width)
-    return words.astype("<u8", copy=False).view(dtype)[:, :number]
+    return words.astype("<u8", copy=False).view(dtype)[:, :count]
 
 
 def _check_seed(seed: int) -> None:
@@ -242,7 +258,7 @@ def _of_batch(batch: Batch, step: object, name: str) -> np.ndarray:
 
 def _images(batch: Batch, step: object) -> np.ndarray:
     images = _of_batch(batch, step, "images")
-    if images.dtype != np.uint8 and images.dtype.kind != "f":
+    if images.dtype != np.uint8 and not _is_float(images):
         raise TypeError(f"{type(step).__name__} works on uint8 or float images, got {images.dtype}.")
     return images
 
@@ -250,6 +266,11 @@ def _images(batch: Batch, step: object) -> np.ndarray:
 def _index(batch: Batch, step: object) -> np.ndarray:
     """Take the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
     index = _of_batch(batch, step, "index")
+    if _images(batch, step).ndim != index.ndim + 3:
+        raise ValueError(
+            f"{type(step).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
+            f"got images {_images(batch, step).shape} and an index {index.shape}; make colour images grey first."
+        )
     if index.shape != _images(batch, step).shape[:-3]:
         raise ValueError(
             f"{type(step).__name__} wants one index for each sequence of images [*batch, S, H, W], "

@@ -1,6 +1,7 @@
 """Endless streams of batches or single sequences, through Grain."""
 
 import dataclasses
+import operator
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from icl_data.bank import ExemplarBank
+from icl_data.checks import check_whole
 from icl_data.sampler import Batch, SequenceSampler
 
 _BLOCK = 512  # sequences drawn at once, at least: from here on a call's own cost hardly counts
@@ -70,14 +72,17 @@ class BatchSource:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}.")
-        if not 0 <= self.shard < self.shard_count:
+        check_whole("batch_size", self.batch_size, least=1)
+        check_whole("shard", self.shard)
+        if self.shard >= self.shard_count:
             raise ValueError(f"shard must be in 0..shard_count-1, got {self.shard} of {self.shard_count}.")
         if self.batch_size % self.shard_count:
             raise ValueError(
                 f"batch_size must be a multiple of the number of shards, got {self.batch_size} over {self.shard_count}."
             )
+
+        if self.bank is not None:
+            check_bank(self.bank, self.sampler)
 
     def __len__(self) -> int:
         """Give the number of batches whose indices fit in an int64."""
@@ -89,9 +94,10 @@ class BatchSource:
         Raises:
           IndexError: a number below 0, or beyond the last.
         """
+        number = operator.index(number)
         if not 0 <= number < len(self):
             raise IndexError(f"Batches are numbered 0..{len(self) - 1}, got {number}.")
-        block, place = divmod(int(number), self._batches_per_block)
+        block, place = divmod(number, self._batches_per_block)
         rows = slice(place * self._rows, (place + 1) * self._rows)
         # Copies: who writes into a batch must not change the block that later batches are cut from.
         batch = {name: values[rows].copy() for name, values in self._latest.get(block, self._draw).items()}
@@ -155,7 +161,30 @@ class SequenceSource:
         Raises:
           IndexError: an index below 0, or beyond the last.
         """
+        if operator.index(index) >= len(self):
+            raise IndexError(f"Sequences are numbered 0..{len(self) - 1}, got {index}.")
         return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}
+
+
+def check_bank(bank: ExemplarBank, sampler: SequenceSampler) -> None:
+    """Refuse a bank whose items are not those that the sampler's numbers mean.
+
+    Raises:
+      ValueError: another number of classes, fewer exemplars, or classes of one group on both sides of the split.
+    """
+    split = sampler.split
+    if bank.num_classes != split.num_classes or (np.asarray(sampler.exemplar_counts) > bank.counts).any():
+        raise ValueError(
+            f"The sampler draws from {split.num_classes} classes with up to {np.max(sampler.exemplar_counts)} "
+            f"exemplars, but the bank has {bank.num_classes} with up to {bank.counts.max()}; make split and sampler "
+            "for this bank: num_classes=bank.num_classes, exemplar_counts=bank.counts."
+        )
+    if split.holdout and split.group % bank.group:
+        raise ValueError(
+            f"Classes of the bank belong together in groups of {bank.group} (views of one character, for example), "
+            f"but the split was made with group={split.group}, so that some would be trained and others held out; "
+            "make it with group=bank.group."
+        )
 
 
 def batches(source: BatchSource, *, steps: Sequence[Step] = (), prefetch: int = 2, workers: int = 0) -> Any:

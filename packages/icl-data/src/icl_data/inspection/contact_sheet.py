@@ -17,7 +17,7 @@ _GAP = 10  # between cells
 _QUERY_GAP = 26  # before the query
 _FRAME = 4  # around a cell
 _QUERY_FRAME = 4  # what the second frame, around the query, reaches further out
-_CAPTION = 32  # below a cell
+_CAPTION = 36  # below a cell
 _TITLE = 34
 _TEXT = 14  # font size
 _PAPER, _INK, _GREY = "white", "black", "#b5b5b5"
@@ -68,8 +68,8 @@ class Layout:
 def contact_sheet(batch: Batch, bank: ExemplarBank, *, title: str = "") -> Image.Image:
     """Draw the sequences of a batch, one in a row.
 
-    Classes that occur more than once in a sequence have a frame in a colour of their own, others a grey one; below
-    stand the class's letter and the label. The query is set apart in a double frame.
+    Classes that occur more than once in a sequence have a frame in a colour of their own, others a grey one. Below
+    stand the class's letter and the label, underlined where it is the query's. The query has a second, black frame.
 
     Args:
       batch: with ``classes``, ``exemplars``, ``labels`` [B, S] and ``index`` [B]; B at least 1.
@@ -114,8 +114,11 @@ def contact_sheet(batch: Batch, bank: ExemplarBank, *, title: str = "") -> Image
             _frame(draw, (x, y), image.size, colour, is_query=is_query)
             sheet.paste(image, (x, y))
             caption = f"{f'({name})' if is_query else name}  {batch['labels'][row, place]}"
-            middle = (x + image.width // 2, y + image.height + _FRAME + 6)
-            draw.text(middle, caption, fill=_INK, font=font, anchor="mt")
+            below = (x + image.width // 2, y + image.height + _FRAME + _QUERY_FRAME + 2)
+            draw.text(below, caption, fill=_INK, font=font, anchor="ma")
+            if batch["labels"][row, place] == batch["labels"][row, -1]:
+                left, _, right, _ = draw.textbbox(below, caption, font=font, anchor="ma")
+                draw.line((left, below[1] + _TEXT + 4, right, below[1] + _TEXT + 4), fill=_INK, width=2)
     return sheet
 
 

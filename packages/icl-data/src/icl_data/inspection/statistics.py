@@ -12,11 +12,11 @@ from icl_data.split import ClassSplit
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Statistics:
-    """Counts over N sequences of S items. The last three arrays each add up to N.
+    """Counts over N sequences of S items. The last three each add up to N.
 
     Attributes:
       class_counts: int64 [C], items of each of the bank's classes.
-      label_counts: int64 [largest label + 1], items with each label.
+      labels: int64 [U], the different labels that items have, ascending.
       repeats: sequences that hold an exemplar twice though its class has enough of them for all of its items.
       forced_repeats: further sequences that hold an exemplar twice, of classes with too few.
       query_class: int64 [S], at n the sequences with n context items of the query's class.
@@ -25,7 +25,7 @@ class Statistics:
     """
 
     class_counts: Int[np.ndarray, " C"]
-    label_counts: Int[np.ndarray, " labels"]
+    labels: Int[np.ndarray, " U"]
     repeats: int
     forced_repeats: int
     query_class: Int[np.ndarray, " S"]
@@ -65,7 +65,7 @@ def statistics(batch: Batch, exemplar_counts: Int[np.ndarray, " C"]) -> Statisti
     sorted_classes = np.sort(classes, axis=1)
     return Statistics(
         class_counts=np.bincount(classes.ravel(), minlength=len(exemplar_counts)),
-        label_counts=np.bincount(labels.ravel()),
+        labels=np.unique(labels),
         repeats=int(repeats.sum()),
         forced_repeats=int((twice.any(1) & ~repeats).sum()),
         query_class=np.bincount(of_same_class[:, -1] - 1, minlength=S),

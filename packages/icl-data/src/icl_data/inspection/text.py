@@ -8,6 +8,7 @@ from icl_data.sampler import Batch
 from icl_data.split import ClassSplit
 
 _BAR = 16  # characters for 100 %
+_BY_WEIGHTS = "by weights: as if all were drawn alike; rules that classes differ take a little from frequent ones"
 _RANKS = {
     "most frequent": 0.0,
     "upper tenth": 0.1,
@@ -64,21 +65,21 @@ def frequency_text(statistics: Statistics, split: ClassSplit, expected: Float[np
     """
     counts = statistics.class_counts[split.classes]
     shares, sets = counts / max(1, statistics.class_counts.sum()), _sets(split)
-    lines = [["set", "classes", "items", "share", "expected"]]
+    lines = [["set", "classes", "items", "share", "by weights"]]
     for name in ("rare", "common", "holdout"):
         of_set = sets == name
         measured, wanted = _percent(shares[of_set].sum()), _percent(expected[of_set].sum())
         lines.append([name, str(of_set.sum()), f"{counts[of_set].sum():,}", measured, wanted])
     able = np.flatnonzero(expected)
     ranked = able[np.argsort(-counts[able], kind="stable")]
-    ranks = [[f"of {len(able)} classes", "class", "set", "items", "share", "expected"]]
+    ranks = [[f"of {len(able)} classes", "class", "set", "items", "share", "by weights"]]
     for name, quantile in _RANKS.items():
         position = ranked[round(quantile * (len(able) - 1))]
         measured, wanted = _percent(shares[position], 4), _percent(expected[position], 4)
         ranks.append(
             [name, str(split.classes[position]), str(sets[position]), f"{counts[position]:,}", measured, wanted]
         )
-    return f"{_table(lines)}\n\n{_table(ranks)}"
+    return f"{_table(lines)}\n\n{_table(ranks)}\n\n{_BY_WEIGHTS}"
 
 
 def repeat_text(statistics: Statistics, *, num_labels: int) -> str:
@@ -93,7 +94,7 @@ def repeat_text(statistics: Statistics, *, num_labels: int) -> str:
     lines = [["n", "query's class n times in context", "query's label n times", "n different classes"]]
     for n, counts in enumerate(zip(query_class, query_label, statistics.different_classes, strict=True)):
         lines.append([str(n), *(_bar(count / N) for count in counts)])
-    used = np.flatnonzero(statistics.label_counts)
+    used = statistics.labels
     labels = f"labels: {used[0]}..{used[-1]}, {len(used)} different, of V = {num_labels}"
     if used[-1] >= num_labels:
         labels += f"; {used[-1]} IS BEYOND V - 1 = {num_labels - 1}"

@@ -3,10 +3,11 @@
 import dataclasses
 from typing import Literal
 
+from icl_data.checks import check_choice, check_probability, check_whole
 from icl_data.kinds.iid import Iid
 from icl_data.kinds.no_support import NoSupport
 from icl_data.labels import Labelling, Ordered
-from icl_data.pattern import Mixture, Pattern, SequenceKind, check_probability, check_shots_and_ways, distribution_of
+from icl_data.pattern import Mixture, Pattern, SequenceKind, distribution_of
 from icl_data.split import ClassSet, ClassSplit
 
 NonBursty = Literal["zipfian", "common", "common_no_support"]
@@ -27,7 +28,13 @@ class Bursty:
       p_bursty_zipfian: the share of bursty sequences with zipfian classes and fillers.
       p_bursty_common: the share with common classes and rare fillers; the rest has rare classes, common fillers.
       non_bursty: what other sequences are: zipfian or common classes drawn alike, or common no-support sequences.
+      distinct: draw ``ways`` different burst classes; otherwise with replacement, as the original code did: under
+        Zipf's law with exponent 1 the two are the same in 3 % of its sequences, with exponent 2 in 40 %.
       labels: how the items are labelled.
+
+    >>> mixture = Bursty(p_bursty=0.75).mixture(ClassSplit(num_classes=20, rare=20), 9)
+    >>> [(share, pattern.ways, pattern.fillers) for share, pattern in mixture]
+    [(0.75, 2, 2), (0.25, 0, 8)]
     """
 
     p_bursty: float = 0.9
@@ -36,13 +43,16 @@ class Bursty:
     p_bursty_zipfian: float = 1.0
     p_bursty_common: float = 0.0
     non_bursty: NonBursty = "zipfian"
+    distinct: bool = True
     labels: Labelling = Ordered()
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        check_shots_and_ways(self.shots, self.ways)
+        check_whole("shots", self.shots, least=1)
+        check_whole("ways", self.ways, least=1)
         for name in ("p_bursty", "p_bursty_zipfian", "p_bursty_common"):
             check_probability(name, getattr(self, name))
+        check_choice("non_bursty", self.non_bursty, NonBursty)
         if self.p_bursty_zipfian + self.p_bursty_common > 1:
             raise ValueError(
                 "p_bursty_zipfian and p_bursty_common are shares of the bursty sequences, and can add up to at most 1, "
@@ -50,7 +60,11 @@ class Bursty:
             )
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the patterns of sequences of ``length`` items over the classes of ``split``."""
+        """Give the patterns of sequences of ``length`` items over the classes of ``split``.
+
+        Raises:
+          ValueError: a length below shots * ways + 1, or a class set with too few classes.
+        """
         rest = round(1 - self.p_bursty_zipfian - self.p_bursty_common, 12)  # 1 - 0.7 - 0.3 is not quite 0
         sorts: tuple[tuple[float, ClassSet, ClassSet], ...] = (
             (self.p_bursty_zipfian, "zipfian", "zipfian"),
@@ -79,7 +93,7 @@ class Bursty:
                 f"A sequence with {self.shots} shots of {self.ways} ways and a query needs at least {needed} items, "
                 f"got length={length}; raise it or lower shots or ways."
             )
-        burst_classes = distribution_of(split, classes, different=self.ways)
+        burst_classes = distribution_of(split, classes, different=self.ways if self.distinct else 1)
         return Pattern(
             classes=burst_classes,
             others=distribution_of(split, fillers) if length > needed else burst_classes,
@@ -88,4 +102,5 @@ class Bursty:
             ways=self.ways,
             shots=self.shots,
             fillers=length - needed,
+            distinct=self.distinct,
         )

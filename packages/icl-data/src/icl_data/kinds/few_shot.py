@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from icl_data.checks import check_whole
 from icl_data.labels import Labelling, Unfixed
-from icl_data.pattern import Mixture, Pattern, check_shots_and_ways, distribution_of
+from icl_data.pattern import Mixture, Pattern, distribution_of
 from icl_data.split import ClassSet, ClassSplit
 
 
@@ -19,6 +20,10 @@ class FewShot:
       distinct: draw ``ways`` different classes; otherwise with replacement, as the original code did, so that one
         class may go under two labels.
       labels: how the items are labelled.
+
+    >>> ((share, pattern),) = FewShot().mixture(ClassSplit(num_classes=20, rare=10, holdout=10), 9)
+    >>> pattern.ways, pattern.shots, pattern.fillers
+    (2, 4, 0)
     """
 
     classes: ClassSet = "holdout"
@@ -30,10 +35,15 @@ class FewShot:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        check_shots_and_ways(self.shots, self.ways)
+        check_whole("shots", self.shots, least=1)
+        check_whole("ways", self.ways, least=1)
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        """Give the one pattern of sequences of ``length`` items over the classes of ``split``.
+
+        Raises:
+          ValueError: a length other than shots * ways + 1, or fewer classes than ways.
+        """
         needed = self.shots * self.ways + 1
         if length != needed:
             raise ValueError(

@@ -13,8 +13,12 @@ class Iid:
 
     Attributes:
       classes: the set that all items are drawn from.
-      all_different: draw without replacement instead, the query last: ``c a f d b h e g (k)``.
+      all_different: draw without replacement instead, in a random order: ``c a f d b h e g (k)``.
       labels: how the items are labelled.
+
+    >>> ((_, pattern),) = Iid(classes="rare").mixture(ClassSplit(num_classes=20, rare=20), 9)
+    >>> pattern.num_draws, pattern.query
+    (9, 'filler')
     """
 
     classes: ClassSet = "zipfian"

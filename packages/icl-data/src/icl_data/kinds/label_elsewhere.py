@@ -21,6 +21,13 @@ class LabelElsewhere:
     Attributes:
       classes: the set that all items are drawn from.
       labels: the labels in training.
+
+    >>> from icl_data import SequenceSampler
+    >>> split = ClassSplit(num_classes=20, rare=20)
+    >>> sampler = SequenceSampler(kind=LabelElsewhere(), split=split, exemplar_counts=np.full(20, 9))
+    >>> labels = sampler.sample(np.arange(3))["labels"]
+    >>> (labels[:, :-1] == labels[:, -1:]).sum(1)
+    array([1, 1, 1])
     """
 
     classes: ClassSet = "zipfian"

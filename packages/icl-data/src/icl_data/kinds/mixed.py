@@ -2,9 +2,10 @@
 
 import dataclasses
 
+from icl_data.checks import check_probability
 from icl_data.kinds.few_shot import FewShot
 from icl_data.kinds.iid import Iid
-from icl_data.pattern import Mixture, check_probability
+from icl_data.pattern import Mixture
 from icl_data.split import ClassSplit
 
 
@@ -16,6 +17,10 @@ class Mixed:
       p_few_shot: probability of a few-shot sequence, in [0, 1].
       few_shot: what is then made.
       iid: what is made otherwise.
+
+    >>> split = ClassSplit(num_classes=20, rare=15, common=5)
+    >>> [(share, pattern.ways) for share, pattern in Mixed(p_few_shot=0.25).mixture(split, 9)]
+    [(0.25, 2), (0.75, 0)]
     """
 
     p_few_shot: float = 0.5
@@ -29,4 +34,9 @@ class Mixed:
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
         """Give the patterns of both, with their probabilities."""
         parts = ((self.p_few_shot, self.few_shot), (1 - self.p_few_shot, self.iid))
-        return tuple((share, kind.mixture(split, length)[0][1]) for share, kind in parts if share > 0)
+        return tuple(
+            (share * within, pattern)
+            for share, kind in parts
+            if share > 0
+            for within, pattern in kind.mixture(split, length)
+        )

@@ -17,6 +17,10 @@ class NoSupport:
       classes: the set that all items are drawn from.
       all_different: draw the context without replacement as well: ``a d c h f b g e (k)``.
       labels: how the items are labelled.
+
+    >>> ((_, pattern),) = NoSupport().mixture(ClassSplit(num_classes=20, rare=20), 9)
+    >>> pattern.num_draws, pattern.query
+    (9, 'unseen')
     """
 
     classes: ClassSet = "zipfian"

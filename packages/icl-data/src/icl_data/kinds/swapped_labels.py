@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
+from icl_data.checks import check_whole
 from icl_data.kinds.few_shot import FewShot
 from icl_data.labels import Draws, Labelling, Ordered
-from icl_data.pattern import Mixture, check_shots_and_ways
+from icl_data.pattern import Mixture
 from icl_data.split import ClassSet, ClassSplit
 
 
@@ -22,6 +23,15 @@ class SwappedLabels:
       shots: items of each class in the context.
       ways: number of classes, at least 2.
       labels: the labels in training, before they are exchanged.
+
+    Source: the flipped labels of Singh et al. (2023), arXiv 2311.08360, and IC2 of Reddy (2023), arXiv 2312.03002.
+
+    >>> from icl_data import SequenceSampler
+    >>> split = ClassSplit(num_classes=2, rare=2)
+    >>> sampler = SequenceSampler(kind=SwappedLabels(), split=split, exemplar_counts=np.full(2, 9))
+    >>> batch = sampler.sample(np.arange(3))
+    >>> np.array_equal(split.classes[1 - batch["labels"]], batch["classes"])
+    True
     """
 
     classes: ClassSet = "zipfian"
@@ -31,9 +41,8 @@ class SwappedLabels:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        check_shots_and_ways(self.shots, self.ways)
-        if self.ways < 2:
-            raise ValueError(f"Labels can be swapped between 2 or more classes, got ways={self.ways}.")
+        check_whole("shots", self.shots, least=1)
+        check_whole("ways", self.ways, least=2)  # among which labels can be exchanged
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
         """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
