@@ -153,7 +153,7 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["run", "--resume", "--train.steps", "3"], "run has 6 steps, but 3 were asked for; ask for 6 or more"),
         (["laptop", "--workdir", "nowhere", "--mode", "eval"], "the folder of a run with a checkpoint, got nowhere"),
         (["laptop", "--optimizer.warmup-steps", "9"], "wanted more total_steps than the 9 warm-up steps, got 6"),
-        (["laptop", "--data.batch-size", "0"], "batch_size must be at least 1"),
+        (["laptop", "--data.batch-size", "0"], "batch_size must be a whole number of at least 1"),
         (["laptop", "--resume"], "--resume wants the folder of a run"),
         (["run", "--mode", "eval", "--train.steps", "9"], "train.steps was 6 and came as 9"),
         (["laptop", "--model.heads", "3"], "multiple of heads=3, got 16"),
