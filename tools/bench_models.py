@@ -1,11 +1,15 @@
-"""The laptop model's training step, against the same with ``hk.Conv2D``; and the share of its parts.
+"""Training steps against the same functions written plainly, in turns; where the ResNet's time goes; the cold start.
 
-nox -s bench
+nox -s bench, about two minutes on two free cores. Ratios in one process; a busy machine changes the times.
 """
 
+import dataclasses
+import functools
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from typing import cast
 from unittest import mock
 
 import haiku as hk
@@ -13,34 +17,104 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
-from icl_models import ConvEncoder, LinearEncoder, SequenceClassifier, Transformer, encoders, query_cross_entropy
+from icl_models import (
+    ConvEncoder,
+    Encoder,
+    LinearEncoder,
+    ResNetEncoder,
+    SequenceClassifier,
+    Transformer,
+    encoders,
+    plain,
+    query_cross_entropy,
+)
+from icl_models.resnet import ResNet
+from icl_models.stem import Stem, stem_by_library, stem_by_products
 
-LABELS = 1936
+LAPTOP_LABELS = 1936
+PAPER_LABELS = 1623
+SIDE = 105
+
+Call = Callable[[], object]
 
 
-def make_step(encoder: ConvEncoder | LinearEncoder) -> Callable[[], object]:
-    """Compile a training step of the laptop preset's size, and give a function that runs it."""
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A ResNet in training, as an encoder."""
+
+    resnet: ResNetEncoder
+
+    def encode(self, images: Array, *, width: int) -> Float[Array, "N D"]:
+        """Encode images, and update the running statistics."""
+        return self.resnet.encode(images, width=width, is_training=True)
+
+
+def draw(side: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw 32 sequences of 9 images, with about as much ink as characters have."""
     rng = np.random.default_rng(0)
-    images = (rng.random((32, 9, 28, 28)) > 0.93).astype(np.uint8) * 255
-    labels = rng.integers(0, LABELS, (32, 9)).astype(np.int32)
-    model = SequenceClassifier(num_labels=LABELS, encoder=encoder, trunk=Transformer(heads=4)).build()
-    params, state = model.init(jax.random.key(0), images, labels)
+    images = (rng.random((32, 9, side, side)) > 0.07).astype(np.uint8) * 255
+    return images, rng.integers(0, labels, (32, 9)).astype(np.int32)
+
+
+def make_step(model: hk.TransformedWithState, images: np.ndarray, labels: np.ndarray, *options: bool) -> Call:
+    """Compile a training step: loss, gradients, clip and Adam. Give a function that runs it."""
+    params, state = jax.jit(lambda key: model.init(key, images, labels, *options))(jax.random.key(0))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
-    def loss_fn(params: PyTree) -> tuple[Array, dict]:
-        return query_cross_entropy(model.apply(params, state, None, images, labels)[0], jnp.asarray(labels[:, -1]))
-
     @jax.jit
-    def step(params: PyTree, optimizer_state: PyTree) -> PyTree:
-        gradients = jax.grad(loss_fn, has_aux=True)(params)[0]
-        updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
-        return optax.apply_updates(params, updates), optimizer_state
+    def step(params: PyTree, state: PyTree, optimizer_state: PyTree, images: Array, labels: Array) -> PyTree:
+        def loss_fn(params: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
+            logits, new_state = model.apply(params, state, None, images, labels, *options)
+            loss, metrics = query_cross_entropy(logits, labels[:, -1])
+            return loss, (metrics, new_state)
 
-    optimizer_state = optimizer.init(params)
-    jax.block_until_ready(step(params, optimizer_state))
-    return lambda: jax.block_until_ready(step(params, optimizer_state))
+        gradients, (_, new_state) = jax.grad(loss_fn, has_aux=True)(params)
+        updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+        return optax.apply_updates(params, updates), new_state, optimizer_state
+
+    return compiled(step, params, state, optimizer.init(params), jnp.asarray(images), jnp.asarray(labels))
+
+
+def compiled(function: Callable, *inputs: PyTree) -> Call:
+    """Compile and run once; give a function that runs it again, to the end."""
+    run = jax.jit(function).lower(*inputs).compile()
+    jax.block_until_ready(run(*inputs))
+    return lambda: jax.block_until_ready(run(*inputs))
+
+
+def take_turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
+    """Give the median seconds of each, run in turns so that a drifting machine is fair to all."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    for name, values in seconds.items():
+        print(f"{name:44} {1e3 * statistics.median(values):8.1f} ms, at best {1e3 * min(values):8.1f} ms", flush=True)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def laptop() -> None:
+    """Compare the laptop preset's step with ``hk.Conv2D``."""
+    images, labels = draw(28, LAPTOP_LABELS)
+
+    def model(encoder: ConvEncoder | LinearEncoder) -> hk.TransformedWithState:
+        return SequenceClassifier(num_labels=LAPTOP_LABELS, encoder=encoder, trunk=Transformer(heads=4)).build()
+
+    calls = {name: make_step(model(encoder), images, labels) for name, encoder in SMALL.items()}
+    with mock.patch.object(encoders, "Convolution", plain_convolution):
+        calls["laptop step, hk.Conv2D"] = make_step(model(ConvEncoder()), images, labels)
+    medians = take_turns(calls, 30)
+    print(f"ours is {medians['laptop step, hk.Conv2D'] / medians['laptop step, ours']:.2f} times as fast\n")
+
+
+SMALL: dict[str, ConvEncoder | LinearEncoder] = {
+    "laptop step, ours": ConvEncoder(),
+    "laptop step, linear encoder": LinearEncoder(),
+}
 
 
 def plain_convolution(channels: int, kernel: int, stride: int, name: str) -> hk.Conv2D:
@@ -48,23 +122,58 @@ def plain_convolution(channels: int, kernel: int, stride: int, name: str) -> hk.
     return hk.Conv2D(channels, kernel, stride=stride, name=name)
 
 
-def main() -> None:
-    """Print the times of a step, in turns so that a drifting machine is fair, and their ratio."""
-    steps = {"ours": make_step(ConvEncoder()), "linear encoder": make_step(LinearEncoder())}
-    with mock.patch.object(encoders, "Convolution", plain_convolution):
-        steps["hk.Conv2D"] = make_step(ConvEncoder())
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(30):
-        for name, step in steps.items():
+def paper() -> None:
+    """Compare the paper's step, 12 layers on a ResNet of 105 x 105 pixels, with the plain form; first from cold."""
+    images, labels = draw(SIDE, PAPER_LABELS)
+    ours = SequenceClassifier(
+        num_labels=PAPER_LABELS, encoder=cast(Encoder, Training(ResNetEncoder())), trunk=Transformer(layers=12)
+    ).build()
+    with tempfile.TemporaryDirectory() as cache:
+        jax.config.update("jax_compilation_cache_dir", cache)
+        for name in ("cold", "warm"):
+            jax.clear_caches()
             start = time.perf_counter()
-            step()
-            times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    for name, median in medians.items():
-        print(f"training step, {name}: {1e3 * median:.1f} ms")
-    ratio = medians["hk.Conv2D"] / medians["ours"]
-    print(f"ours is {ratio:.2f} times as fast as with hk.Conv2D ({jax.default_backend()})")
+            step = make_step(ours, images, labels)
+            print(
+                f"{name} start: init, compilation and a first step in {time.perf_counter() - start:.1f} s", flush=True
+            )
+        jax.config.update("jax_compilation_cache_dir", None)
+    plainly = make_step(plain.PlainClassifier(num_labels=PAPER_LABELS).build(), images, labels, True)
+    medians = take_turns({"paper step, ours": step, "paper step, plain": plainly}, 7)
+    print(f"ours is {medians['paper step, plain'] / medians['paper step, ours']:.2f} times as fast\n")
+
+
+def profile() -> None:
+    """Time the ResNet and its stem, forward and with gradients."""
+    images = jnp.asarray(draw(SIDE, PAPER_LABELS)[0]).reshape(-1, SIDE, SIDE) / 255
+    calls = {}
+    for name, resnet in {
+        "ours": lambda images: ResNet(64, flatten=False)(images, True),
+        "plain": lambda images: plain._SimpleResNet(64, False)(images[..., None], True),
+    }.items():
+        model = hk.transform_with_state(resnet)
+        params, state = jax.jit(model.init)(jax.random.key(0), images[:8])
+
+        def loss(params: PyTree, state: PyTree, model: hk.TransformedWithState = model) -> Array:
+            return jnp.square(model.apply(params, state, None, images)[0]).sum()
+
+        calls[f"ResNet forward, {name}"] = compiled(loss, params, state)
+        calls[f"ResNet and gradients, {name}"] = compiled(jax.grad(loss), params, state)
+    weights = jax.random.normal(jax.random.key(0), (7, 7, 1, 64))
+    for name, stem in {"ours": stem_by_products, "library": stem_by_library}.items():
+        stem_loss = functools.partial(sum_of_squares, stem, images)
+        calls[f"of it the stem forward, {name}"] = compiled(stem_loss, weights)
+        calls[f"of it the stem and gradients, {name}"] = compiled(jax.grad(stem_loss), weights)
+    take_turns(calls, 5)
+
+
+def sum_of_squares(stem: Callable[[Array, Array], Stem], images: Array, weights: Array) -> Array:
+    """Give a number to which all that the stem gives contributes."""
+    return jnp.stack([jnp.square(leaf).sum() for leaf in stem(images, weights)]).sum()
 
 
 if __name__ == "__main__":
-    main()
+    print(f"on {jax.default_backend()}")
+    laptop()
+    paper()
+    profile()

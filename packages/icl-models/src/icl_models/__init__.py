@@ -5,7 +5,7 @@ V labels.
 """
 
 from icl_models.classifier import SequenceClassifier, interleave
-from icl_models.encoders import ConvEncoder, EmbeddingEncoder, Encoder, LinearEncoder
+from icl_models.encoders import ConvEncoder, EmbeddingEncoder, Encoder, LinearEncoder, ResNetEncoder
 from icl_models.losses import query_cross_entropy
 from icl_models.transformer import Transformer, sinusoidal_positions
 
@@ -14,6 +14,7 @@ __all__ = [
     "EmbeddingEncoder",
     "Encoder",
     "LinearEncoder",
+    "ResNetEncoder",
     "SequenceClassifier",
     "Transformer",
     "interleave",

@@ -1,6 +1,7 @@
 """Encoders: from one item to one vector of the model's width."""
 
 import dataclasses
+import math
 
 import haiku as hk
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, UInt8
 
 from icl_models.convolution import Convolution
+from icl_models.resnet import ResNet
 
 Images = UInt8[Array, "N H W"] | Float[Array, "N H W"]
 
@@ -72,6 +74,42 @@ class ConvEncoder:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ResNetEncoder:
+    """The ResNet of Chan et al. (2022); its batch norm keeps running statistics in the Haiku state.
+
+    Attributes:
+      flatten: lay the last map flat, 4 x 4 of width / 16 channels, instead of the mean over it of width channels.
+    """
+
+    flatten: bool = False
+
+    def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
+        """Encode images; call inside ``hk.transform_with_state``.
+
+        Args:
+          images: uint8 [N, H, W] in 0..255, or floats in 0..1, beyond it where there is noise.
+          width: D.
+          is_training: normalise by the statistics of these images, and enter them in the running ones; else normalise
+            by the running ones.
+
+        Returns:
+          float32 [N, D].
+
+        Raises:
+          ValueError: a width that does not suit, or images whose last map is not 4 x 4 if that is laid flat.
+        """
+        pixels = math.ceil(images.shape[1] / 32) * math.ceil(images.shape[2] / 32) if self.flatten else 1
+        if self.flatten and pixels != 16:
+            raise ValueError(
+                f"To lay the last map flat, it must have 4 x 4 pixels, got images of {images.shape[1:]}; "
+                "use sides of 97 to 128 pixels or flatten=False."
+            )
+        if width % (4 * pixels):
+            raise ValueError(f"The width must be a multiple of {4 * pixels} with flatten={self.flatten}, got {width}.")
+        return ResNet(width // pixels, flatten=self.flatten, name="resnet")(to_unit_range(images), is_training)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbeddingEncoder:
     """Look up a learnt vector for each item, where items are integers ("symbols").
 
@@ -102,6 +140,7 @@ class EmbeddingEncoder:
         return table(items)
 
 
+# ResNetEncoder joins when the classifier can tell training from evaluation; until then it is used by itself.
 Encoder = LinearEncoder | ConvEncoder | EmbeddingEncoder
 
 
