@@ -18,6 +18,7 @@ from icl_data import (
 from icl_data.accelerator import device_bank, pixel_noise
 
 jax = pytest.importorskip("jax", reason="the accelerator's side needs jax: pip install icl-data[jax]")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 RNG = np.random.default_rng(0)
 UNEVEN = [3, 7, 1, 5, 4, 2]

@@ -79,6 +79,8 @@ def resize(images: Shaped[Any, "*batch H W"], size: int) -> Shaped[Any, "*batch 
     flat = images.reshape(-1, width).astype(np.promote_types(images.dtype, np.float32))
     # Sums of grey levels below 2**24 are exact in float32, so the only rounding is the one that is wanted.
     sums = rows.astype(flat.dtype) @ (flat @ columns.T.astype(flat.dtype)).reshape(*images.shape[:-1], size)
+    # With every axis written out, it also works where jax is told to refuse arrays of different ranks.
+    pixels = pixels.reshape(*[1] * (images.ndim - 2), size, size)
     if images.dtype != np.uint8:
         return (sums / pixels.astype(flat.dtype)).astype(images.dtype)
     return ((2 * sums.astype(np.int32) + pixels) // (2 * pixels)).astype(np.uint8)
