@@ -71,11 +71,11 @@ def evaluate(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests of all packages and those that cross packages, but for the slow ones."""
+    """Run the tests of all packages and those that cross packages, but for the slow ones; -- -n 0 --pdb debugs."""
     install(session, "experiments", "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
-    session.run("pytest", *lenient, *session.posargs)
+    session.run("pytest", "-n=auto", "--maxprocesses=4", "--dist=worksteal", *lenient, *session.posargs)
 
 
 @nox.session

@@ -19,6 +19,12 @@ EvaluationName = Literal[
 ]
 
 
+# Which sources read an option; all read the others.
+_READ_BY = {"zips": ("omniglot",), "polarity": ("omniglot",), "characters": ("glyphs", "symbols")} | dict.fromkeys(
+    ("size", "augmented", "exemplars", "noise", "random_rare"), ("glyphs", "omniglot")
+)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which images, which classes, which sequences."""
@@ -92,14 +98,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Refuse options that the source would not read."""
-        if self.source != "omniglot" and (self.zips or self.polarity != "ink_is_one"):
-            raise ValueError(
-                f"zips and polarity are for real images, but the source is {self.source}; "
-                "use the preset laptop_omniglot or --data.source omniglot."
-            )
-        pictures = self.augmented or self.exemplars != "all" or self.noise or self.random_rare
-        if self.source == "symbols" and pictures:
-            raise ValueError("augmented, exemplars, noise and random_rare are for images, but the source is symbols.")
+        for field in dataclasses.fields(self):
+            sources = _READ_BY.get(field.name, (self.source,))
+            if self.source not in sources and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"data.{field.name} is for {' and '.join(sources)}, but data.source is {self.source}; "
+                    f"leave it out, or ask for --data.source {sources[-1]}."
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,7 +209,7 @@ PRESETS = {
     "symbolic": dataclasses.replace(
         _ALL_EXEMPLARS,
         data=dataclasses.replace(
-            _ALL_EXEMPLARS.data, source="symbols", polarity="ink_is_one", characters=1_000, rare=980
+            _ALL_EXEMPLARS.data, source="symbols", size=28, polarity="ink_is_one", characters=1_000, rare=980
         ),
         model=dataclasses.replace(_ALL_EXEMPLARS.model, encoder="embedding"),
     ),

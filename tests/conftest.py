@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -12,9 +13,16 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Keep glyphs out of the user's cache, but draw them once for all tests here."""
+    """Keep glyphs out of the user's cache, but draw them once for all tests here, and compile each program once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ICL_DATA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        options = {
+            "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+            "jax_persistent_cache_min_compile_time_secs": 0,
+        }
+        for name, value in options.items():
+            patch.setenv(name.upper(), str(value))  # for the processes that tests start
+            jax.config.update(name, value)
         yield
 
 

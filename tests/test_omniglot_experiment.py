@@ -177,7 +177,7 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
     before = contents(tmp_path)
-    preset_options = TINY if words[0].startswith("laptop") else []
+    preset_options = TINY if words[0] == "laptop" else []
     with pytest.raises(SystemExit) as caught:
         run(words[0], *preset_options, *words[1:])
     assert caught.value.code == 2
@@ -192,8 +192,10 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
         (["--eval.every", "0"], "must be at least 1, got 0, 1000 and 4000"),
-        (["--data.zips", "small.zip"], "but the source is glyphs; use the preset laptop_omniglot"),
-        (["--data.source", "symbols", "--data.noise", "0.1"], "noise and random_rare are for images"),
+        (["--data.zips", "small.zip"], "data.zips is for omniglot, but data.source is glyphs; leave it out, or"),
+        (["--data.source", "symbols", "--data.noise", "0.1"], "data.noise is for glyphs and omniglot, but"),
+        (["--data.source", "symbols", "--data.size", "14"], "data.size is for glyphs and omniglot, but"),
+        (["--data.source", "omniglot", "--data.characters", "9"], "data.characters is for glyphs and symbols, but"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_in_a_sentence(words, message, capsys):

@@ -1,12 +1,17 @@
-"""Where the tests find real data, and where they must not write."""
+"""Where the tests find real data, what they make of it, and where they must not write."""
 
+import io
 import os
+import struct
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from icl_data import ExemplarBank, bank_from_arrays
+from icl_data import ExemplarBank, bank_from_arrays, prepare_omniglot
 
 
 def real_file(name: str) -> Path:
@@ -44,3 +49,79 @@ def tiny_bank() -> ExemplarBank:
     counts = range(2, 7)
     pixels = np.arange(sum(counts) * 9, dtype=np.uint8).reshape(-1, 3, 3)
     return bank_from_arrays(np.split(pixels, np.cumsum(counts)[:-1]))
+
+
+def png(seed: object) -> bytes:
+    """Draw dots in black and white."""
+    pixels = np.random.default_rng(seed).random((105, 105)) < 0.9
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert("1").save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def write_zip() -> Callable[..., Path]:
+    """Give a function that writes zips like Omniglot's."""
+
+    def write_zip(path, root, *alphabets, characters=2, drawers=range(1, 21), number=0):
+        """Write a zip like Omniglot's, but with few characters of each alphabet."""
+        with zipfile.ZipFile(path, "w") as archive:
+            for alphabet, first in alphabets:
+                for character in range(1, characters + 1):
+                    label = first + character - 1 + number
+                    for drawer in drawers:
+                        name = f"{root}/{alphabet}/character{character:02d}/{label:04d}_{drawer:02d}.png"
+                        archive.writestr(name, png((label, drawer)))
+        return path
+
+    return write_zip
+
+
+@pytest.fixture(scope="session")
+def as_tfrecords() -> Callable[..., Path]:
+    """Give a function that writes a TFDS directory again in another form."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    def as_tfrecords(directory, to, order=lambda records: records):
+        """Write the same set again as TFRecord files, which TFDS cannot write without TensorFlow."""
+        builder = tfds.builder_from_directory(directory)
+        to.mkdir(parents=True)
+        for path in directory.iterdir():
+            if "array_record" not in path.name:
+                (to / path.name).write_text(path.read_text().replace("array_record", "tfrecord"))
+        for split, info in builder.info.splits.items():
+            source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+            records = order(list(source))
+            (name,) = info.filenames
+            frames = [struct.pack("<Q4x", len(record)) + record + bytes(4) for record in records]
+            (to / name.replace("array_record", "tfrecord")).write_bytes(b"".join(frames))
+        return to
+
+    return as_tfrecords
+
+
+@pytest.fixture(scope="session")
+def zips(write_zip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Give three overlapping zips of the characters 394, 395, 683, 684, 1500 and 1501."""
+    folder = tmp_path_factory.mktemp("zips")
+    return [
+        write_zip(folder / "b.zip", "images_background", ("Greek", 394), ("Latin", 683)),
+        write_zip(folder / "e.zip", "images_evaluation", ("Tibetan", 1500)),
+        write_zip(folder / "s.zip", "images_background_small1", ("Latin", 683)),
+    ]
+
+
+@pytest.fixture(scope="session")
+def directory(zips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a TFDS version directory that was prepared from them; not to be changed."""
+    return prepare_omniglot(tmp_path_factory.mktemp("tfds"), zips=zips)
+
+
+@pytest.fixture
+def copy(directory: Path, tmp_path: Path) -> Path:
+    """Give a copy of it that may be changed."""
+    folder = tmp_path / "omniglot" / "3.0.0"
+    folder.mkdir(parents=True)
+    for path in directory.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from icl_eval import DARK, Curve, emergence, encode, figures
+from icl_eval import DARK, Curve, comparison, emergence, encode, figures
 
 
 def curve(points: int, *, chance: float | None = 0.5) -> Curve:
@@ -34,8 +34,21 @@ def test_lines_are_named_in_the_figure_with_their_last_values_and_chance() -> No
     assert panel.get_xlabel() == "seconds"
 
 
+def test_runs_are_compared_by_name_against_one_chance() -> None:
+    figure = comparison({"Transformer": curve(5), "LSTM": curve(7), "RNN": curve(3)}, title="ICL")
+    (panel,) = figure.axes
+    texts = [text.get_text() for text in panel.texts]
+    assert sorted(texts) == ["LSTM 0.900", "RNN 0.900", "Transformer 0.900", "chance 0.5"]
+    assert len({line.get_color() for line in panel.lines}) == 4
+    apart = {"one": curve(5, chance=0.5), "two": curve(5, chance=0.2)}
+    assert {"chance 0.5", "chance 0.2"} < {text.get_text() for text in comparison(apart, title="ICL").axes[0].texts}
+    for count in (0, 7):
+        with pytest.raises(ValueError, match=rf"1\.\.6 curves to compare, got {count}"):
+            comparison({str(number): curve(2) for number in range(count)}, title="ICL")
+
+
 def test_labels_do_not_overlap_even_if_all_lines_end_together() -> None:
-    figure = emergence(icl=curve(5, chance=0.9), iwl=curve(5, chance=0.9), loss=curve(5))
+    figure = emergence(icl=curve(5, chance=0.9), iwl=curve(5, chance=0.89), loss=curve(5))
     figure.draw_without_rendering()
     boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
     assert len(boxes) == 4

@@ -1,5 +1,6 @@
 import html.parser
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,24 @@ def test_the_command_explains_a_bad_folder_in_one_line(tmp_path: Path, capsys: p
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert str(folder) in error
+
+
+def test_the_command_compares_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    for figure, magic in ((tmp_path / "a.png", b"\x89PNG"), (tmp_path / "a.svg", b"<?xml")):
+        assert __main__.main(["compare", str(run), str(other), "--to", str(figure)]) == 0
+        assert capsys.readouterr().out.strip() == str(figure)
+        assert figure.read_bytes().startswith(magic)
+    (other / "eval.jsonl").unlink()
+    (other / "summary.json").unlink()  # it would stand in for the last step
+    for folders, wanted in (
+        ([run, other], "no fewshot_holdout in other"),
+        ([run, run], f"two folders called {run.name}"),
+        ([run, tmp_path / "nowhere"], "nowhere"),
+    ):
+        assert __main__.main(["compare", *map(str, folders), "--to", str(tmp_path / "b.png")]) == 2
+        assert wanted in capsys.readouterr().err
+    assert __main__.main(["compare", str(run), "--to", str(tmp_path / "b.gif")]) == 2
+    assert ".png or .svg" in capsys.readouterr().err
+    assert not list(tmp_path.glob("b.*"))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, Integer, Shaped, UInt8
 
+from icl_data.checks import check_whole
+
 SYMMETRIES = 8  # flip left-right (no, yes) x rotation (0, 90, 180, 270 degrees), in this order
 
 
@@ -49,10 +51,9 @@ class ExemplarBank:
             raise ValueError("A bank needs at least one class, and each class at least one exemplar.")
         if self.starts.min() < 0 or (self.starts > len(self.items) - self.counts).any():
             raise ValueError(f"A class reaches outside the {len(self.items)} rows of the bank.")
-        if not isinstance(self.group, int | np.integer) or self.group < 1 or self.num_classes % self.group:
-            raise ValueError(
-                f"group must be a whole number that divides the {self.num_classes} classes, got {self.group}."
-            )
+        check_whole("group", self.group, least=1)
+        if self.num_classes % self.group:
+            raise ValueError(f"group must divide the {self.num_classes} classes, got {self.group}.")
         if self.symmetries.min() < 0 or self.symmetries.max() >= SYMMETRIES:
             raise ValueError(
                 f"symmetries must be in 0..{SYMMETRIES - 1}, got {self.symmetries.min()}..{self.symmetries.max()}."
@@ -195,8 +196,7 @@ class ExemplarBank:
         >>> bank_from_arrays([np.zeros((3, 4)), np.ones((1, 4))]).first_exemplars(2).counts
         array([2, 1])
         """
-        if not isinstance(count, int | np.integer) or count < 1:
-            raise ValueError(f"Each class must keep a whole number of exemplars, at least 1, got count={count}.")
+        check_whole("count, of the exemplars that each class keeps,", count, least=1)
         return dataclasses.replace(self, counts=np.minimum(self.counts, count))
 
     def subset(self, classes: Sequence[int] | Integer[np.ndarray, " K"]) -> "ExemplarBank":

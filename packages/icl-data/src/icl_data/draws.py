@@ -38,12 +38,14 @@ def word_rows(
     indices = checked_indices(indices)
     key = np.random.SeedSequence(_entropy(seed, stream)).generate_state(2, np.uint64)
     counters = -(-width // _WORDS_PER_COUNTER)
-    words = np.empty((len(indices), counters * _WORDS_PER_COUNTER), np.uint64)
+    parts = []
     for start, stop in _runs(indices):
         # One generator serves a whole run of consecutive indices, so a block costs hardly more than a row.
         philox = np.random.Philox(key=key, counter=int(indices[start]) * counters)
-        words[start:stop] = philox.random_raw((stop - start) * words.shape[1]).reshape(stop - start, -1)
-    return words[:, :width]
+        parts.append(philox.random_raw((stop - start) * counters * _WORDS_PER_COUNTER))
+    # Most blocks are one run, and a copy of so many words would cost more than they do.
+    words = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint64), *parts])
+    return words.reshape(len(indices), counters * _WORDS_PER_COUNTER)[:, :width]
 
 
 def checked_indices(indices: Integer[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
 
+from icl_data.checks import check_whole
 from icl_data.draws import word_rows
 from icl_data.sampler import Batch
 
@@ -129,8 +130,7 @@ class Resize:
 
     def __post_init__(self) -> None:
         """Check the size."""
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1 pixel, got {self.size}.")
+        check_whole("size, in pixels,", self.size, least=1)
 
     def __call__(self, batch: Batch) -> Batch:
         """Shrink the images of a batch."""
@@ -164,7 +164,7 @@ class PixelNoise:
         """Check the numbers."""
         if not 0 <= self.scale < float("inf"):
             raise ValueError(f"scale must be a standard deviation of at least 0, got {self.scale}.")
-        _check_seed(self.seed)
+        check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
         """Add noise to the images of a batch."""
@@ -217,7 +217,7 @@ class RandomRareImages:
 
     def __post_init__(self) -> None:
         """Check the seed."""
-        _check_seed(self.seed)
+        check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
         """Replace the images of rare classes in a batch."""
@@ -243,11 +243,6 @@ def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int,
     width = -(-count // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
     words = word_rows(seed, stream, indices, width=width)
     return words.astype("<u8", copy=False).view(dtype)[:, :count]
-
-
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise ValueError(f"seed must be a non-negative integer, got {seed}.")
 
 
 def _of_batch(batch: Batch, step: object, name: str) -> np.ndarray:

@@ -80,7 +80,6 @@ class BatchSource:
             raise ValueError(
                 f"batch_size must be a multiple of the number of shards, got {self.batch_size} over {self.shard_count}."
             )
-
         if self.bank is not None:
             check_bank(self.bank, self.sampler)
 

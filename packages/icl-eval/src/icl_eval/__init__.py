@@ -8,7 +8,7 @@ from icl_eval.curve import Curve
 from icl_eval.estimate import Estimate, mean, proportion
 from icl_eval.evaluation import Evaluation, Result, evaluate
 from icl_eval.examples import Examples
-from icl_eval.figures import DARK, LIGHT, Theme, emergence, encode
+from icl_eval.figures import DARK, LIGHT, Theme, comparison, emergence, encode
 from icl_eval.measures import Scores, cross_entropy, predicted_label, score
 from icl_eval.report import write_report
 from icl_eval.run import Run, read_run
@@ -26,6 +26,7 @@ __all__ = [
     "Scores",
     "Theme",
     "append_evaluations",
+    "comparison",
     "cross_entropy",
     "drop_evaluations_after",
     "emergence",

@@ -5,7 +5,7 @@ The same numbers give the same bytes: files carry no dates and no random ids.
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import matplotlib
@@ -19,6 +19,7 @@ from icl_eval.curve import Curve
 from icl_eval.estimate import readable
 
 _SMOOTH_BEYOND = 60  # logged points; fewer can be read without a running mean
+_MARKERS = ("o", "s", "^", "D", "v", "P")
 _LABEL_HEIGHT = 13.5  # points, of a line of 10-point text with air above it
 
 
@@ -32,6 +33,7 @@ class Theme:
       paper: the background.
       icl: in-context accuracy.
       iwl: in-weights accuracy.
+      others: of further runs in a comparison, after these two.
     """
 
     ink: str
@@ -39,11 +41,26 @@ class Theme:
     paper: str
     icl: str
     iwl: str
+    others: tuple[str, ...]
 
 
-# Blue and orange stay apart for all common forms of colour blindness (Okabe and Ito 2008).
-LIGHT = Theme(ink="#1f2328", faint="#d5d9de", paper="#ffffff", icl="#0067a3", iwl="#c65300")
-DARK = Theme(ink="#e4e7eb", faint="#3c434c", paper="#16191d", icl="#63b8ee", iwl="#f2a03d")
+# Blue and orange stay apart for all common forms of colour blindness, and so do the others (Okabe and Ito 2008).
+LIGHT = Theme(
+    ink="#1f2328",
+    faint="#d5d9de",
+    paper="#ffffff",
+    icl="#0067a3",
+    iwl="#c65300",
+    others=("#007a5a", "#a8487f", "#8a6d00", "#55606b"),
+)
+DARK = Theme(
+    ink="#e4e7eb",
+    faint="#3c434c",
+    paper="#16191d",
+    icl="#63b8ee",
+    iwl="#f2a03d",
+    others=("#3ec69c", "#e39bc4", "#e6d34b", "#a3adb8"),
+)
 
 
 def emergence(
@@ -86,9 +103,32 @@ def emergence(
         _prepare(panel, theme)
     panels[-1].set_xlabel(x_label, color=theme.ink, fontsize=9.5)
     if accuracies:
-        _draw_accuracies(panels[0], accuracies, theme)
+        _draw_accuracies(panels[0], accuracies, theme, title="Accuracy")
     if loss is not None:
         _draw_loss(panels[-1], loss, theme)
+    return figure
+
+
+def comparison(curves: Mapping[str, Curve], *, title: str, theme: Theme = LIGHT) -> Figure:
+    """Draw the same accuracy of several runs over training, each with its 95 % band.
+
+    Args:
+      curves: by what the runs are called, one to six of them.
+      title: which accuracy it is.
+      theme: the colours.
+
+    Raises:
+      ValueError: no curves, or more than there are colours.
+    """
+    colours = (theme.icl, theme.iwl, *theme.others)
+    if not 1 <= len(curves) <= len(colours):
+        raise ValueError(f"Wanted 1..{len(colours)} curves to compare, got {len(curves)}.")
+    figure = Figure(figsize=(4.6, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.08), facecolor=theme.paper)
+    panel = figure.subplots()
+    _prepare(panel, theme)
+    panel.set_xlabel("training step", color=theme.ink, fontsize=9.5)
+    drawn = [(*named, colour, marker) for named, colour, marker in zip(curves.items(), colours, _MARKERS, strict=False)]
+    _draw_accuracies(panel, drawn, theme, title=title)
     return figure
 
 
@@ -112,8 +152,10 @@ def _prepare(panel: Axes, theme: Theme) -> None:
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def _draw_accuracies(panel: Axes, accuracies: Sequence[tuple[str, Curve, str, str]], theme: Theme) -> None:
-    panel.set_title("Accuracy", loc="left", color=theme.ink, fontsize=10, fontweight="bold")
+def _draw_accuracies(
+    panel: Axes, accuracies: Sequence[tuple[str, Curve, str, str]], theme: Theme, *, title: str
+) -> None:
+    panel.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
     panel.set_ylim(0, 1.02)
     panel.set_yticks(np.linspace(0, 1, 5))
     labels: list[tuple[float, str, str, bool]] = []
@@ -133,9 +175,12 @@ def _draw_accuracies(panel: Axes, accuracies: Sequence[tuple[str, Curve, str, st
         last = float(curve.values[-1])
         if np.isfinite(last):
             labels.append((last, f"{name} {readable(last)}", colour, True))
-        if curve.chance is not None:
-            panel.axhline(curve.chance, color=colour, linewidth=1, linestyle=(0, (1.5, 2.5)))
-            labels.append((curve.chance, f"chance {curve.chance:.2g}", colour, False))
+    chances = [(curve.chance, colour) for _, curve, colour, _ in accuracies if curve.chance is not None]
+    if len(chances) > 1 and len({chance for chance, _ in chances}) == 1:
+        chances = [(chances[0][0], theme.ink)]  # of all alike
+    for chance, colour in chances:
+        panel.axhline(chance, color=colour, linewidth=1, linestyle=(0, (1.5, 2.5)))
+        labels.append((chance, f"chance {chance:.2g}", colour, False))
     _label_at_right(panel, labels)
 
 
