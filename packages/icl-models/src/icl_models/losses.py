@@ -2,12 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+
+Scalar = Float[Array, ""]
 
 
-def query_cross_entropy(
-    logits: Float[Array, "B V"], labels: Int[Array, " B"]
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -> tuple[Scalar, dict[str, Scalar]]:
     """Give the mean cross-entropy of the query's label, in nats, and the accuracy.
 
     Args:
@@ -21,6 +21,86 @@ def query_cross_entropy(
     >>> round(float(loss), 3), float(metrics["accuracy"])
     (1.386, 0.5)
     """
-    log_probabilities = jax.nn.log_softmax(logits)
-    loss = -jnp.take_along_axis(log_probabilities, labels[:, None], axis=1).mean()
-    return loss, {"accuracy": (logits.argmax(-1) == labels).mean()}
+    return _cross_entropies(logits, labels).mean(), {"accuracy": (logits.argmax(-1) == labels).mean()}
+
+
+def weighted_cross_entropy(
+    logits: Float[Array, "B S V"], labels: Int[Array, "B S"], *, context_weight: float
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Give a mean of two cross-entropies, of the context's own items and of the query (Chan et al. 2022).
+
+    Args:
+      logits: float32 [B, S, V], those of an item before its own label is seen; the query is the last.
+      labels: integers [B, S] in 0..V-1.
+      context_weight: w in 0..1; the loss is w times the mean over all context items, and 1 - w times that over queries.
+
+    Returns:
+      The loss in nats, and ``{"accuracy": ..., "context_accuracy": ...}``, of queries and of context items.
+
+    Raises:
+      ValueError: a weight beyond 0..1, or sequences without context.
+
+    >>> loss, _ = weighted_cross_entropy(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3), int), context_weight=0.5)
+    >>> round(float(loss), 3)
+    1.386
+    """
+    if not 0 <= context_weight <= 1:
+        raise ValueError(f"context_weight must be in 0..1, got {context_weight}.")
+    if labels.shape[1] < 2:
+        raise ValueError("Items of the context want sequences of at least 2; for the query alone, query_cross_entropy.")
+    losses, hits = _cross_entropies(logits, labels), logits.argmax(-1) == labels
+    loss = context_weight * losses[:, :-1].mean() + (1 - context_weight) * losses[:, -1].mean()
+    return loss, {"accuracy": hits[:, -1].mean(), "context_accuracy": hits[:, :-1].mean()}
+
+
+def every_item_cross_entropy(
+    logits: Float[Array, "B S V"], labels: Int[Array, "B S"]
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Give the mean cross-entropy of the labels of all items, the query among them (Kirsch et al. 2022).
+
+    Args:
+      logits: float32 [B, S, V], those of an item before its own label is seen; the query is the last.
+      labels: integers [B, S] in 0..V-1.
+
+    Returns:
+      The loss in nats, and ``{"accuracy": ..., "every_item_accuracy": ...}``, of queries and of all items.
+
+    >>> loss, metrics = every_item_cross_entropy(jnp.zeros((1, 4, 2)), jnp.array([[0, 1, 1, 0]]))
+    >>> round(float(loss), 3), float(metrics["accuracy"]), float(metrics["every_item_accuracy"])
+    (0.693, 1.0, 0.5)
+    """
+    hits = logits.argmax(-1) == labels
+    return _cross_entropies(logits, labels).mean(), {
+        "accuracy": hits[:, -1].mean(),
+        "every_item_accuracy": hits.mean(),
+    }
+
+
+def masked_squared_error(
+    predictions: Float[Array, "B N Y"], targets: Float[Array, "B N Y"], is_query: Bool[Array, "B N"]
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Give the mean squared error over all queries and their outputs.
+
+    What is not a query enters neither loss nor gradients, not even where it is no number. Each query counts alike,
+    whichever task it is of.
+
+    Args:
+      predictions: float32 [B, N, Y].
+      targets: floats [B, N, Y].
+      is_query: bool [B, N].
+
+    Returns:
+      The loss, 0 if there is no query at all, and no further measures.
+
+    >>> targets = jnp.array([[[1.0], [jnp.nan], [4.0]]])
+    >>> loss, metrics = masked_squared_error(jnp.zeros((1, 3, 1)), targets, jnp.array([[True, False, True]]))
+    >>> float(loss), metrics
+    (8.5, {})
+    """
+    asked = jnp.broadcast_to(is_query[:, :, None], targets.shape)
+    errors = jnp.where(asked, predictions - targets, 0)
+    return jnp.square(errors).sum() / jnp.maximum(asked.sum(), 1), {}
+
+
+def _cross_entropies(logits: Float[Array, "... V"], labels: Int[Array, "..."]) -> Float[Array, "..."]:
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
