@@ -1,8 +1,4 @@
-"""One table of models; each row runs through the same suite."""
-
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -10,126 +6,78 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models import ConvEncoder, EmbeddingEncoder, LinearEncoder, SequenceClassifier, Transformer, interleave
-from icl_models.transformer import sinusoidal_positions
+from icl_models import (
+    Concatenated,
+    ConvEncoder,
+    EmbeddingEncoder,
+    IdentityEncoder,
+    Interleaved,
+    LinearEncoder,
+    PreviousLabel,
+    ResNetEncoder,
+    SequenceClassifier,
+    Transformer,
+    instrument,
+    interleave,
+)
+from icl_models.positions import add_positions, sinusoidal_positions
 
 B, S, H, V = 3, 5, 12, 7
-MODELS = {
-    "conv": SequenceClassifier(num_labels=V, width=16, trunk=Transformer(heads=4)),
-    "conv, one layer": SequenceClassifier(
-        num_labels=V,
-        encoder=ConvEncoder(channels=(4,), kernels=(3,), strides=(2,)),
-        trunk=Transformer(layers=1),
-        width=8,
-    ),
-    "linear": SequenceClassifier(
-        num_labels=V, encoder=LinearEncoder(), trunk=Transformer(layers=3, heads=1, widening=2), width=10
-    ),
-    "embedding": SequenceClassifier(num_labels=V, encoder=EmbeddingEncoder(num_items=256), width=16),
-}
+BASE = SequenceClassifier(num_labels=V, encoder=LinearEncoder(), trunk=Transformer(layers=1, heads=4), width=16)
 
 
-@dataclasses.dataclass(frozen=True)
-class Built:
-    """A model with parameters, data, and its jitted function from (images, labels) to logits."""
-
-    apply: Callable
-    params: dict
-    images: np.ndarray
-    labels: np.ndarray
-
-    def logits(self, *, images=None, labels=None):
-        images = self.images if images is None else images
-        return self.jitted(self.params, images, self.labels if labels is None else labels)
-
-    @functools.cached_property
-    def jitted(self):
-        return jax.jit(self.apply)
-
-
-def build(config, *, side=H):
+def draw(symbols=False):
     rng = np.random.default_rng(0)
-    symbols = isinstance(config.encoder, EmbeddingEncoder)
-    images = rng.integers(0, 256, (B, S) if symbols else (B, S, side, side), dtype=np.uint8)
-    labels = rng.integers(0, V, (B, S), dtype=np.int32)
+    items = rng.integers(0, 256, (B, S) if symbols else (B, S, H, H), dtype=np.uint8)
+    return items, rng.integers(0, V, (B, S), dtype=np.int32)
+
+
+def start(config, *inputs):
+    """Give the parameters as they are initially."""
+    return jax.jit(config.build().init)(jax.random.key(0), *(inputs or draw()))[0]
+
+
+def tokens(config, *inputs, key=None, is_training=False):
+    """Give the model's tokens, and its parameters, all about 1."""
+    inputs = inputs or draw()
     model = config.build()
-    params, state = jax.jit(model.init)(jax.random.key(0), images, labels)
-    return Built(lambda params, *inputs: model.apply(params, state, None, *inputs)[0], params, images, labels)
-
-
-@pytest.fixture(params=MODELS, scope="module")
-def built(request):
-    built = build(MODELS[request.param])
-    # Away from the symmetric start (zero offsets), so that no gradient vanishes by accident.
+    params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
     rng = np.random.default_rng(1)
-    moved = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), built.params)
-    return dataclasses.replace(built, params=moved)
-
-
-def test_shape_dtype_and_one_compilation(built):
-    logits = built.logits()
-    assert (logits.shape, logits.dtype) == ((B, V), jnp.float32)
-    before = built.jitted._cache_size()
-    built.logits(images=built.images[::-1].copy())
-    assert built.jitted._cache_size() == before
-
-
-def test_jit_changes_nothing(built):
-    eager = built.apply(built.params, built.images, built.labels)
-    np.testing.assert_allclose(built.logits(), eager, rtol=2e-4, atol=2e-5)
-
-
-def test_every_parameter_has_a_finite_gradient_that_is_not_zero(built):
-    def loss(params):
-        return jax.nn.log_softmax(built.apply(params, built.images, built.labels))[:, 0].sum()
-
-    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(built.params)):
-        assert jnp.isfinite(gradient).all(), path
-        # The offset of the keys shifts all scores of a query alike: softmax does not see it.
-        if "key" not in str(path[0]) or "w" in str(path[1]):
-            assert jnp.abs(gradient).max() > 1e-7, path
-
-
-def test_sequences_do_not_see_each_other(built):
-    changed = built.images.copy()
-    changed[1:] = 255 - changed[1:]
-    np.testing.assert_allclose(built.logits(images=changed)[0], built.logits()[0], rtol=1e-5, atol=1e-5)
-    assert not np.allclose(built.logits(images=changed)[1], built.logits()[1])
-
-
-def test_the_querys_label_does_not_matter_and_every_other_does(built):
-    for place in range(S):
-        changed = built.labels.copy()
-        changed[:, place] = (changed[:, place] + 1) % V
-        same = np.array_equal(built.logits(labels=changed), built.logits())
-        assert same == (place == S - 1), place
-
-
-def test_every_image_matters(built):
-    for place in range(S):
-        changed = built.images.copy()
-        changed[:, place] = 255 - changed[:, place]
-        assert not np.allclose(built.logits(images=changed), built.logits(), atol=1e-6), place
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-def test_the_trunk_is_causal_by_gradients(layers):
-    T, D = 6, 8
-    tokens = jax.random.normal(jax.random.key(0), (1, T, D))
-    trunk = hk.transform(lambda tokens: Transformer(layers=layers, heads=2).apply(tokens))
-    params = jax.jit(trunk.init)(jax.random.key(1), tokens)
-    # d output[t] / d token[s], summed over the width.
-    jacobian = jax.jit(jax.jacobian(lambda tokens: trunk.apply(params, None, tokens)[0]))(tokens)[:, :, 0]
-    influence = jnp.abs(jacobian).sum((1, 3))
-    later = np.triu(np.ones((T, T), bool), k=1)
-    assert (influence[later] == 0).all()
-    assert (influence[~later] > 1e-6).all()
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), params)
+    captured = instrument(model.apply, capture=["tokens"])
+    return jax.jit(lambda key: captured(params, state, key, *inputs, is_training)[1]["tokens"])(key), params
 
 
 def test_interleave_lays_out_item_label_item():
     items = jnp.arange(6.0).reshape(1, 3, 2)
     labels = 100 + jnp.arange(4.0).reshape(1, 2, 2)
     assert interleave(items, labels)[0, :, 0].tolist() == [0, 100, 2, 102, 4]
+
+
+@pytest.mark.parametrize("layout", [Interleaved(), Concatenated(), PreviousLabel()])
+def test_layouts_hold_what_they_say(layout):
+    config = dataclasses.replace(BASE, encoder=IdentityEncoder(), layout=layout, positions="none")
+    rng = np.random.default_rng(0)
+    items, labels = rng.normal(size=(B, S, 16)).astype(np.float32), draw()[1]
+    found, params = tokens(config, items, labels)
+    assert found.shape == (B, layout.length(S), layout.token_width(16))
+    for b in range(B):
+        if isinstance(layout, PreviousLabel):
+            one_hot = np.concatenate([np.zeros((1, V)), np.eye(V)[labels[b, :-1]]])
+            matrix = params["tokens"]
+            expected = np.concatenate([items[b], one_hot], axis=1) @ np.asarray(matrix["w"]) + np.asarray(matrix["b"])
+        else:
+            table = np.asarray(params["labels"]["embeddings"])
+            vectors = [table[label] for label in labels[b, :-1]]
+            if isinstance(layout, Concatenated):
+                expected = np.concatenate([items[b], [*vectors, table[V]]], axis=1)
+            else:
+                pairs = [row for pair in zip(items[b], vectors, strict=False) for row in pair]
+                expected = np.stack([*pairs, items[b, -1]])
+        np.testing.assert_allclose(found[b], expected, rtol=1e-4, atol=1e-4)
+    places = jnp.arange(float(layout.length(S))).reshape(1, -1, 1)
+    predicted = [0, 2, 4, 6, 8] if isinstance(layout, Interleaved) else [0, 1, 2, 3, 4]
+    assert layout.items(places)[0, :, 0].tolist() == predicted
 
 
 def test_positions_follow_the_formula():
@@ -139,57 +87,147 @@ def test_positions_follow_the_formula():
         np.testing.assert_allclose(positions[t], [*np.sin(angles), *np.cos(angles)], rtol=1e-5, atol=1e-6)
 
 
-def test_the_order_of_the_context_matters_through_positions():
-    built = build(MODELS["conv"])
-    order = [2, 0, 3, 1, 4]
-    moved = built.logits(images=built.images[:, order], labels=built.labels[:, order])
-    assert not np.allclose(moved, built.logits(), atol=1e-6)
+def test_positions_are_added_to_the_tokens_or_learnt_or_left_out():
+    bare, _ = tokens(dataclasses.replace(BASE, positions="none"))
+    with_sines, _ = tokens(BASE)
+    np.testing.assert_allclose(with_sines - bare, sinusoidal_positions(9, 16).repeat(B, 0), atol=1e-4)
+    learnt, params = tokens(dataclasses.replace(BASE, positions="learned"))
+    assert params["positions"]["embeddings"].shape == (9, 16)
+    without = {path: leaves for path, leaves in params.items() if path != "positions"}
+    assert set(without) == set(tokens(BASE)[1])
+    encoded = draw()[0][:, 0].reshape(B, -1) / 255 @ np.asarray(params["encoder/linear"]["w"])
+    encoded += np.asarray(params["encoder/linear"]["b"])
+    np.testing.assert_allclose(learnt[:, 0] - encoded, params["positions"]["embeddings"][:1].repeat(B, 0), atol=1e-4)
+
+
+def test_position_dropout_acts_in_training_alone_on_the_positions_of_each_sequence_apart():
+    config = dataclasses.replace(BASE, position_dropout=0.25)
+    bare, _ = tokens(dataclasses.replace(BASE, positions="none"))
+    positions = sinusoidal_positions(9, 16).repeat(B, 0)
+    evaluated, _ = tokens(config)
+    np.testing.assert_allclose(evaluated - bare, positions, atol=1e-4)
+    trained, _ = tokens(config, key=jax.random.key(0), is_training=True)
+    share = np.asarray(trained - bare)[np.abs(positions) > 0.1] / positions[np.abs(positions) > 0.1]
+    np.testing.assert_allclose(np.unique(share.round(2)), [0, 1.33])
+    assert abs((share < 0.5).mean() - 0.25) < 0.1
+    masks = np.abs(trained - bare) < 1e-4
+    assert (masks[0] != masks[1]).any()
+    dropped = hk.transform(lambda: add_positions(jnp.zeros((500, 4, 6)), "sinusoidal", dropout=0.25))
+    assert abs((jax.jit(dropped.apply)({}, jax.random.key(0))[:, 1:] == 0).mean() - 0.25) < 0.02
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+def test_item_dropout_is_noise_in_evaluation_too(is_training):
+    config = dataclasses.replace(BASE, item_dropout=0.25, positions="none")
+    clean, _ = tokens(BASE, is_training=is_training)
+    clean -= sinusoidal_positions(9, 16)
+    noisy, _ = tokens(config, key=jax.random.key(0), is_training=is_training)
+    share = np.asarray(noisy / clean)
+    np.testing.assert_allclose(share[:, 1::2], 1, atol=1e-3)  # labels
+    np.testing.assert_allclose(np.unique(share[:, ::2].round(2)), [0, 1.33])
+    assert abs((share[:, ::2] == 0).mean() - 0.25) < 0.1
+    with pytest.raises(ValueError, match="PRNG"):
+        tokens(config, is_training=is_training)
+
+
+def test_the_head_computes_no_logits_that_are_thrown_away():
+    inputs = draw()
+    for outputs, shape in (("query", (B, V)), ("every_item", (B, S, V))):
+        model = dataclasses.replace(BASE, outputs=outputs).build()
+        params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+        program = jax.make_jaxpr(lambda *inputs, model=model: model.apply(*inputs))(params, state, None, *inputs)
+        products = [eqn.outvars[0].aval.shape for eqn in program.eqns if eqn.primitive.name == "dot_general"]
+        assert [product for product in products if product[-1] == V] == [shape]
+
+
+def test_training_enters_the_statistics_of_batch_norm_and_evaluation_uses_them():
+    model = dataclasses.replace(BASE, encoder=ResNetEncoder()).build()
+    images, labels = np.random.default_rng(0).integers(0, 256, (1, 2, 7, 7), dtype=np.uint8), draw()[1][:1, :2]
+    params, state = jax.eval_shape(model.init, jax.random.key(0), images, labels)
+    params, state = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), (params, state))
+    apply = jax.jit(model.apply, static_argnums=5)
+    logits, same = apply(params, state, None, images, labels, False)
+    jax.tree.map(np.testing.assert_array_equal, same, state)
+    trained, new_state = apply(params, state, None, images, labels, True)
+    assert not np.allclose(trained, logits)
+    assert all(
+        (leaves["counter"] == 2).all() and not np.allclose(leaves["average"], 1)
+        for leaves in new_state.values()
+        if leaves["average"].size > 4
+    )
 
 
 def program(config):
     """Give the text of the model's functions, traced but not compiled."""
     model = config.build()
-    images, labels = np.zeros((B, S, H, H), np.uint8), np.zeros((B, S), np.int32)
-    init = jax.make_jaxpr(model.init)(jax.random.key(0), images, labels)
-    params, state = jax.eval_shape(model.init, jax.random.key(0), images, labels)
-    return str(init), str(jax.make_jaxpr(lambda *inputs: model.apply(*inputs))(params, state, None, images, labels))
+    inputs = draw()
+    init = jax.make_jaxpr(model.init)(jax.random.key(0), *inputs)
+    params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    apply = jax.make_jaxpr(lambda params, state, key: model.apply(params, state, key, *inputs, True))
+    return str(init), str(apply(params, state, jax.random.key(0)))
 
 
 def test_every_field_of_the_configuration_changes_something():
-    base = MODELS["conv"]
-    variants = [
-        dataclasses.replace(base, num_labels=V + 1),
-        dataclasses.replace(base, encoder=LinearEncoder()),
-        dataclasses.replace(base, encoder=ConvEncoder(channels=(32, 64, 32))),
-        dataclasses.replace(base, encoder=ConvEncoder(kernels=(5, 3, 3))),
-        dataclasses.replace(base, encoder=ConvEncoder(strides=(2, 2, 2))),
-        dataclasses.replace(base, trunk=Transformer(layers=1, heads=4)),
-        dataclasses.replace(base, trunk=Transformer(heads=2)),
-        dataclasses.replace(base, trunk=Transformer(heads=4, widening=2)),
-        dataclasses.replace(base, width=24),
-        dataclasses.replace(base, label_scale=0.3),
-    ]
+    base = dataclasses.replace(BASE, encoder=ConvEncoder())
+    changes = {
+        "num_labels": [V + 1],
+        "encoder": [
+            LinearEncoder(),
+            ConvEncoder(channels=(32, 64, 32)),
+            ConvEncoder(kernels=(5, 3, 3)),
+            ConvEncoder(strides=(2, 2, 2)),
+        ],
+        "layout": [Concatenated(), PreviousLabel()],
+        "trunk": [
+            dataclasses.replace(base.trunk, **change)
+            for change in (
+                {"layers": 2},
+                {"heads": 2},
+                {"key_size": 3},
+                {"widening": 2},
+                {"mask": "prefix"},
+                {"mask": "full"},
+                {"mlp": False},
+                {"repeats": 2},
+                {"dropout": 0.1},
+            )
+        ],
+        "width": [24],
+        "positions": ["learned", "none"],
+        "outputs": ["every_item"],
+        "label_scale": [0.3],
+        "item_dropout": [0.1],
+        "position_dropout": [0.1],
+        "compute_dtype": ["bfloat16"],
+    }
+    assert set(changes) == {field.name for field in dataclasses.fields(base)}
+    variants = [dataclasses.replace(base, **{name: value}) for name, values in changes.items() for value in values]
     programs = [program(config) for config in (base, *variants)]
     assert len(set(programs)) == len(programs)
     assert program(base) == program(dataclasses.replace(base))
 
 
-@pytest.mark.parametrize("name", ["conv", "linear"])
-def test_float_images_of_0_to_1_are_the_same_as_uint8(name):
-    built = build(MODELS[name])
-    images = built.images.astype(np.float32) / 255
-    np.testing.assert_allclose(built.logits(images=images), built.logits(), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("encoder", [ConvEncoder(), LinearEncoder()])
+def test_float_images_of_0_to_1_are_the_same_as_uint8(encoder):
+    images = draw()[0].reshape(B * S, H, H)
+    scaled = images.astype(np.float32) / 255
+    model = hk.transform_with_state(lambda images: encoder.encode(images, width=16, is_training=False))
+    params, state = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(images))
+    params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5, leaf.dtype), (params, state))
+    vectors = [jax.jit(model.apply)(params, state, None, jnp.asarray(form))[0] for form in (images, scaled)]
+    np.testing.assert_allclose(*vectors, rtol=1e-5, atol=1e-5)
 
 
 def test_symbols_start_with_the_scale_that_was_asked_for():
-    table = build(SequenceClassifier(num_labels=V, encoder=EmbeddingEncoder(num_items=256, scale=0.5), width=16)).params
-    assert abs(float(table["encoder/items"]["embeddings"].std()) - 0.88 * 0.5) < 0.02
+    config = dataclasses.replace(BASE, encoder=EmbeddingEncoder(num_items=256, scale=0.5))
+    table = start(config, *draw(symbols=True))["encoder/items"]["embeddings"]
+    assert abs(float(table.std()) - 0.88 * 0.5) < 0.02
 
 
 def test_the_labels_start_with_the_scale_that_was_asked_for():
-    config = SequenceClassifier(num_labels=500, width=32, label_scale=0.3, trunk=Transformer(heads=1))
+    params = start(dataclasses.replace(BASE, num_labels=500, label_scale=0.3))
     # Haiku cuts the normal at two deviations and does not make up for it: 0.88 of the scale is left.
-    assert abs(float(build(config).params["labels"]["embeddings"].std()) - 0.88 * 0.3) < 0.01
+    assert abs(float(params["labels"]["embeddings"].std()) - 0.88 * 0.3) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -200,8 +238,11 @@ def test_the_labels_start_with_the_scale_that_was_asked_for():
         (lambda: ConvEncoder(strides=(2, 0, 2)), "one number of at least 1"),
         (lambda: EmbeddingEncoder(num_items=0), "at least 1"),
         (lambda: EmbeddingEncoder(num_items=3, scale=0.0), "above 0"),
-        (lambda: Transformer(layers=0), "at least 1, got 0"),
         (lambda: SequenceClassifier(num_labels=0), "at least 1, got 0"),
+        (lambda: SequenceClassifier(num_labels=3, width=0), "at least 1, got 3 and 0"),
+        (lambda: SequenceClassifier(num_labels=3, label_scale=0.0), "label_scale must be above 0"),
+        (lambda: SequenceClassifier(num_labels=3, item_dropout=1.0), "item_dropout must be at least 0 and below 1"),
+        (lambda: SequenceClassifier(num_labels=3, position_dropout=-0.1), "position_dropout must be at least 0"),
     ],
 )
 def test_impossible_models_are_refused(make, message):
@@ -209,6 +250,14 @@ def test_impossible_models_are_refused(make, message):
         make()
 
 
-def test_heads_must_divide_the_width():
-    with pytest.raises(ValueError, match="multiple of heads=4, got 18"):
-        build(SequenceClassifier(num_labels=V, width=18, trunk=Transformer(heads=4)))
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (dataclasses.replace(BASE, width=18), "multiple of heads=4, got 18"),
+        (dataclasses.replace(BASE, width=15, trunk=Transformer(heads=3)), "even width, got 15"),
+        (dataclasses.replace(BASE, encoder=IdentityEncoder()), r"float vectors, got uint8 of shape \(12, 12\)"),
+    ],
+)
+def test_models_that_do_not_go_with_the_width_or_the_items_are_refused(config, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(config.build().init, jax.random.key(0), *draw())

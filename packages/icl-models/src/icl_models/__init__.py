@@ -1,23 +1,63 @@
 """Encoders, token layouts and sequence models for in-context-learning research, in Haiku.
 
-Axes: B batch, S items in a sequence, T tokens, N items of all sequences, H W image height and width, D model width,
-V labels.
+Axes: B batch, S items in a sequence, T tokens, N items of all sequences or points of a task, H W image height and
+width (in attention, H heads), D width of model or tokens, K key size, E width of a trunk's outputs, V labels.
 """
 
-from icl_models.classifier import SequenceClassifier, interleave
-from icl_models.encoders import ConvEncoder, EmbeddingEncoder, Encoder, LinearEncoder, ResNetEncoder
-from icl_models.losses import query_cross_entropy
-from icl_models.transformer import Transformer, sinusoidal_positions
+from icl_models.accounting import parameter_count, state_size
+from icl_models.capture import instrument, tap
+from icl_models.classifier import SequenceClassifier
+from icl_models.encoders import (
+    ConvEncoder,
+    EmbeddingEncoder,
+    Encoder,
+    IdentityEncoder,
+    LinearEncoder,
+    ResNetEncoder,
+)
+from icl_models.layouts import Concatenated, Interleaved, Layout, PreviousLabel, interleave
+from icl_models.losses import (
+    every_item_cross_entropy,
+    masked_squared_error,
+    query_cross_entropy,
+    weighted_cross_entropy,
+)
+from icl_models.mlp import MLP
+from icl_models.original import from_original
+from icl_models.positions import sinusoidal_positions
+from icl_models.recurrent import LSTM, OuterProductLSTM, VanillaRNN
+from icl_models.regressor import PointRegressor
+from icl_models.transformer import Transformer
+from icl_models.trunk import Trunk
 
 __all__ = [
+    "LSTM",
+    "MLP",
+    "Concatenated",
     "ConvEncoder",
     "EmbeddingEncoder",
     "Encoder",
+    "IdentityEncoder",
+    "Interleaved",
+    "Layout",
     "LinearEncoder",
+    "OuterProductLSTM",
+    "PointRegressor",
+    "PreviousLabel",
     "ResNetEncoder",
     "SequenceClassifier",
     "Transformer",
+    "Trunk",
+    "VanillaRNN",
+    "every_item_cross_entropy",
+    "from_original",
+    "instrument",
     "interleave",
+    "masked_squared_error",
+    "parameter_count",
     "query_cross_entropy",
     "sinusoidal_positions",
+    "state_size",
+    "tap",
+    "weighted_cross_entropy",
 ]

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from icl_models.precision import computing_in
+
 _DECAY = 0.9  # of the running statistics, for each training step
 _EPSILON = 1e-5
 
@@ -23,8 +25,9 @@ class BatchNorm(hk.Module):
     def __init__(self, channels: int, name: str, scale_init: hk.initializers.Initializer = jnp.ones) -> None:
         """Make the parameters."""
         super().__init__(name=name)
-        self.scale = hk.get_parameter("scale", (1, 1, 1, channels), init=scale_init)
-        self.offset = hk.get_parameter("offset", (1, 1, 1, channels), init=jnp.zeros)
+        with computing_in("float32"):
+            self.scale = hk.get_parameter("scale", (1, 1, 1, channels), init=scale_init)
+            self.offset = hk.get_parameter("offset", (1, 1, 1, channels), init=jnp.zeros)
 
     def __call__(
         self, mean: Float[Array, " C"], variance: Float[Array, " C"], is_training: bool

@@ -1,50 +1,85 @@
-"""A classifier of the last item of a sequence, from the item-label pairs before it."""
+"""A classifier of the items of a sequence, from the item-label pairs before them."""
 
 import dataclasses
+from typing import Literal, get_args
 
 import haiku as hk
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
+from icl_models.capture import tap
 from icl_models.encoders import ConvEncoder, Encoder
+from icl_models.layouts import Interleaved, Layout
+from icl_models.positions import Positions, add_positions
+from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.transformer import Transformer
+from icl_models.trunk import Trunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SequenceClassifier:
-    """Encoder, interleaved tokens, trunk and classifier (Chan et al. 2022, figure 1).
+    """Encoder, token layout, positions, trunk and classifier (Chan et al. 2022, figure 1; Kirsch et al. 2022).
 
-    The tokens are item, label, item, label, ..., query item: 2 S - 1 of them. The label of the query is not among
-    them, and the logits are those of the last token.
+    The label of the query is not among the tokens.
 
     Attributes:
       num_labels: V, the number of labels.
       encoder: makes a vector of an item.
+      layout: makes tokens of item vectors and labels.
       trunk: runs over the tokens.
-      width: D, of tokens and trunk.
-      label_scale: standard deviation of the label embeddings at initialisation.
+      width: D, of item and label vectors.
+      positions: what is added to the tokens to tell where they stand.
+      outputs: which items are predicted. "query": the last. "every_item": all, each from what came before it.
+      label_scale: standard deviation of the label vectors at initialisation.
+      item_dropout: rate at which entries of the item vectors fall to 0. It is noise in the data, as in the code of Chan
+        et al. (2022), and acts in evaluation too.
+      position_dropout: rate at which entries of the position vectors fall to 0, in training.
+      compute_dtype: of the activations, and of the parameters where they are used; they are kept in float32. With
+        "bfloat16" the statistics of norms, softmax and the logits are in float32 all the same.
     """
 
     num_labels: int
     encoder: Encoder = ConvEncoder()
-    trunk: Transformer = Transformer()
+    layout: Layout = Interleaved()
+    trunk: Trunk = Transformer()
     width: int = 64
+    positions: Positions = "sinusoidal"
+    outputs: Literal["query", "every_item"] = "query"
     label_scale: float = 0.02
+    item_dropout: float = 0.0
+    position_dropout: float = 0.0
+    compute_dtype: ComputeDtype = "float32"
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check that the parts go together."""
         if self.num_labels < 1 or self.width < 1:
             raise ValueError(f"num_labels and width must be at least 1, got {self.num_labels} and {self.width}.")
+        if self.label_scale <= 0:
+            raise ValueError(f"label_scale must be above 0, got {self.label_scale}.")
+        for name in ("item_dropout", "position_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
+        choices = {"positions": Positions, "outputs": Literal["query", "every_item"], "compute_dtype": ComputeDtype}
+        for name, values in choices.items():
+            if getattr(self, name) not in get_args(values):
+                raise ValueError(f"{name} must be one of {get_args(values)}, got {getattr(self, name)!r}.")
+        if self.outputs == "every_item" and (self.layout.shows_own_label or self.trunk.looks_ahead):
+            part = self.layout if self.layout.shows_own_label else self.trunk
+            raise ValueError(
+                f'With outputs="every_item" an item could be read off its own label, which it sees by {part}; use '
+                'outputs="query", or the layout Interleaved or PreviousLabel with a trunk that does not look ahead.'
+            )
 
     def build(self) -> hk.TransformedWithState:
         """Make the pair of pure functions.
 
         Returns:
           ``init(rng, items, labels) -> (params, state)`` and
-          ``apply(params, state, rng, items, labels) -> (logits, state)``, with items [B, S, ...] such as the encoder
-          takes (images uint8 [B, S, H, W], for example), labels integers [B, S] in 0..V-1, and logits float32
-          [B, V] of the query.
+          ``apply(params, state, rng, items, labels, is_training=False) -> (logits, state)``, with items [B, S, ...]
+          such as the encoder takes (images uint8 [B, S, H, W], for example), labels integers [B, S] in 0..V-1, and
+          logits float32 [B, V] of the query, or [B, S, V] of every item. Training is what makes dropout act, and
+          batch norm take the statistics of the batch and keep them in the state. rng may be None where no dropout acts.
 
         >>> import jax, numpy as np
         >>> model = SequenceClassifier(num_labels=10).build()
@@ -56,26 +91,32 @@ class SequenceClassifier:
         return hk.transform_with_state(self._logits)
 
     def _logits(
-        self, items: Shaped[Array | np.ndarray, "B S ..."], labels: Int[Array | np.ndarray, "B S"]
-    ) -> Float[Array, "B V"]:
-        B, S = items.shape[:2]
+        self,
+        items: Shaped[Array | np.ndarray, "B S ..."],
+        labels: Int[Array | np.ndarray, "B S"],
+        is_training: bool = False,
+    ) -> Float[Array, "B *S V"]:
+        with computing_in(self.compute_dtype):
+            tokens = tap("tokens", self._tokens(jnp.asarray(items), jnp.asarray(labels), is_training))
+            B, T, _ = tokens.shape
+            is_query = jnp.broadcast_to(jnp.arange(T)[None] == T - 1, (B, T))
+            with hk.experimental.name_scope("trunk"):
+                outputs = self.trunk.apply(tokens, is_query=is_query, is_training=is_training)
+        outputs = outputs[:, -1] if self.outputs == "query" else self.layout.items(outputs)
+        return hk.Linear(self.num_labels, name="classifier")(outputs.astype(jnp.float32))
+
+    def _tokens(
+        self, items: Shaped[Array, "B S ..."], labels: Int[Array, "B S"], is_training: bool
+    ) -> Float[Array, "B T D"]:
+        B, S = labels.shape
         with hk.experimental.name_scope("encoder"):
-            vectors = self.encoder.encode(jnp.asarray(items).reshape(B * S, *items.shape[2:]), width=self.width)
-        # No query label is looked up: what is not there cannot leak.
-        embedding = hk.Embed(
-            self.num_labels,
-            self.width,
-            w_init=hk.initializers.TruncatedNormal(self.label_scale),
-            name="labels",
+            flat = items.reshape(B * S, *items.shape[2:])
+            vectors = self.encoder.encode(flat, width=self.width, is_training=is_training)
+        vectors = to_compute_dtype(vectors).reshape(B, S, -1)
+        if self.item_dropout:
+            vectors = hk.dropout(hk.next_rng_key(), self.item_dropout, vectors)
+        tokens = self.layout.tokens(
+            vectors, labels, num_labels=self.num_labels, width=self.width, label_scale=self.label_scale
         )
-        tokens = interleave(vectors.reshape(B, S, self.width), embedding(jnp.asarray(labels[:, :-1])))
-        with hk.experimental.name_scope("trunk"):
-            outputs = self.trunk.apply(tokens)
-        return hk.Linear(self.num_labels, name="classifier")(outputs[:, -1])
-
-
-def interleave(items: Float[Array, "B S D"], labels: Float[Array, "B S-1 D"]) -> Float[Array, "B 2*S-1 D"]:
-    """Lay item and label vectors out as item, label, item, ..., label, item."""
-    B, S, D = items.shape
-    pairs = jnp.stack([items[:, :-1], labels], axis=2).reshape(B, 2 * (S - 1), D)
-    return jnp.concatenate([pairs, items[:, -1:]], axis=1)
+        dropout = self.position_dropout if is_training else 0.0
+        return add_positions(tokens, self.positions, dropout=dropout)

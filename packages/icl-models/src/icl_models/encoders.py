@@ -1,32 +1,52 @@
-"""Encoders: from one item to one vector of the model's width."""
+"""Encoders: from one item to one vector."""
 
 import dataclasses
 import math
+from typing import Any, Protocol, runtime_checkable
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer, UInt8
+from jaxtyping import Array, Float, Integer, Shaped, UInt8
 
 from icl_models.convolution import Convolution
+from icl_models.precision import layer_norm, to_compute_dtype
 from icl_models.resnet import ResNet
 
 Images = UInt8[Array, "N H W"] | Float[Array, "N H W"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What an encoder is; bring your own by writing this one function."""
+
+    def encode(self, items: Any, /, *, width: int, is_training: bool) -> Float[Array, "N X"]:
+        """Encode items; call inside ``hk.transform_with_state``.
+
+        Args:
+          items: [N, ...], those of all sequences of a batch.
+          width: D, that of the vectors that are wanted.
+          is_training: whether this is a step of training.
+
+        Returns:
+          [N, D]; ``IdentityEncoder`` alone gives vectors of another width.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearEncoder:
     """Flatten the image and multiply it by a matrix (Chan et al. 2022, their "linear" embedding)."""
 
-    def encode(self, images: Images, *, width: int) -> Float[Array, "N D"]:
+    def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
         """Encode images; call inside ``hk.transform``.
 
         Args:
           images: uint8 [N, H, W] in 0..255, or floats in 0..1, beyond it where there is noise.
           width: D.
+          is_training: which does not matter here.
 
         Returns:
-          float32 [N, D].
+          [N, D].
         """
         return hk.Linear(width, name="linear")(hk.Flatten()(to_unit_range(images)))
 
@@ -56,20 +76,21 @@ class ConvEncoder:
                 f"got {self.channels}, {self.kernels} and {self.strides}."
             )
 
-    def encode(self, images: Images, *, width: int) -> Float[Array, "N D"]:
+    def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
         """Encode images; call inside ``hk.transform``.
 
         Args:
           images: uint8 [N, H, W] in 0..255, or floats in 0..1, beyond it where there is noise.
           width: D.
+          is_training: which does not matter here.
 
         Returns:
-          float32 [N, D].
+          [N, D].
         """
         maps = to_unit_range(images)[..., None]
         for number, layer in enumerate(zip(self.channels, self.kernels, self.strides, strict=True)):
             maps = Convolution(*layer, name=f"conv_{number}")(maps)
-            maps = jax.nn.relu(hk.LayerNorm(-1, create_scale=True, create_offset=True, name=f"norm_{number}")(maps))
+            maps = jax.nn.relu(layer_norm(maps, f"norm_{number}"))
         return hk.Linear(width, name="linear")(hk.Flatten()(maps))
 
 
@@ -93,7 +114,7 @@ class ResNetEncoder:
             by the running ones.
 
         Returns:
-          float32 [N, D].
+          [N, D].
 
         Raises:
           ValueError: a width that does not suit, or images whose last map is not 4 x 4 if that is laid flat.
@@ -126,24 +147,45 @@ class EmbeddingEncoder:
         if self.num_items < 1 or self.scale <= 0:
             raise ValueError(f"num_items must be at least 1 and scale above 0, got {self.num_items} and {self.scale}.")
 
-    def encode(self, items: Integer[Array, " N"], *, width: int) -> Float[Array, "N D"]:
+    def encode(self, items: Integer[Array, " N"], *, width: int, is_training: bool) -> Float[Array, "N D"]:
         """Encode items; call inside ``hk.transform``.
 
         Args:
           items: integers [N] in 0..num_items-1.
           width: D.
+          is_training: which does not matter here.
 
         Returns:
-          float32 [N, D].
+          [N, D].
         """
         table = hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")
         return table(items)
 
 
-# ResNetEncoder joins when the classifier can tell training from evaluation; until then it is used by itself.
-Encoder = LinearEncoder | ConvEncoder | EmbeddingEncoder
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IdentityEncoder:
+    """Leave items that are vectors as they are."""
+
+    def encode(self, items: Shaped[Array, "N ..."], *, width: int, is_training: bool) -> Float[Array, "N X"]:
+        """Give the items.
+
+        Args:
+          items: floats [N, X].
+          width: which does not matter here; some layouts want X to be it.
+          is_training: which does not matter here.
+
+        Raises:
+          ValueError: items that are not vectors of floats.
+        """
+        if items.ndim != 2 or not jnp.issubdtype(items.dtype, jnp.floating):
+            raise ValueError(
+                f"IdentityEncoder wants items that are float vectors, got {items.dtype} of shape {items.shape[1:]}; "
+                "use another encoder, or make vectors of them first."
+            )
+        return to_compute_dtype(items)
 
 
 def to_unit_range(images: Images) -> Float[Array, "N H W"]:
-    """Scale uint8 0..255 to float32 0..1; floats stay as they are."""
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+    """Scale uint8 0..255 to floats 0..1; floats stay as they are. Both get the dtype of the computations around."""
+    scaled = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+    return to_compute_dtype(scaled)

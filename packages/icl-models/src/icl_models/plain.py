@@ -183,7 +183,8 @@ class _Attention(hk.Module):
 class _DenseBlock(hk.Module):
     def __call__(self, stream: Array) -> Array:
         D = stream.shape[-1]
-        return _linear(D)(jax.nn.gelu(_linear(4 * D)(stream)))
+        hidden = jax.nn.gelu(_linear(4 * D)(stream))  # before the next line, since the first to be made is "linear"
+        return _linear(D)(hidden)
 
 
 class _RNN(hk.Module):

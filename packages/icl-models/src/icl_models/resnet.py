@@ -51,9 +51,9 @@ def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h
     weights = _weights("initial_conv", (_STEM_KERNEL, _STEM_KERNEL, 1, _STEM_CHANNELS))
     norm = BatchNorm(_STEM_CHANNELS, name="initial_batchnorm")
     sign = jnp.where(norm.scale < 0, -1.0, 1.0)
-    pooled, mean, variance = stem(images, weights * sign)
+    pooled, mean, variance = stem(images, weights * sign.astype(weights.dtype))
     factor, shift = norm(mean * sign.ravel(), variance, is_training)
-    return jax.nn.relu(factor * sign * pooled + shift)
+    return jax.nn.relu(factor * sign * pooled + shift).astype(images.dtype)
 
 
 def _block(
@@ -77,10 +77,11 @@ def _block(
 def _normalise(
     maps: Float[Array, "N H W C"], name: str, is_training: bool, scale_init: hk.initializers.Initializer = jnp.ones
 ) -> Float[Array, "N H W C"]:
-    mean = maps.mean((0, 1, 2))
-    variance = jnp.square(maps).mean((0, 1, 2)) - jnp.square(mean)
+    wide = maps.astype(jnp.float32)
+    mean = wide.mean((0, 1, 2))
+    variance = jnp.square(wide).mean((0, 1, 2)) - jnp.square(mean)
     factor, shift = BatchNorm(maps.shape[-1], name, scale_init)(mean, variance, is_training)
-    return factor * maps + shift
+    return (factor * wide + shift).astype(maps.dtype)
 
 
 def _weights(name: str, shape: tuple[int, int, int, int]) -> Float[Array, "K K C F"]:

@@ -27,7 +27,7 @@ class Stem(NamedTuple):
 
     Attributes:
       pooled: the greatest of 3 x 3 positions of the convolution, with stride 2.
-      mean: of the convolution over images and positions.
+      mean: of the convolution over images and positions, in float32.
       variance: likewise.
     """
 
@@ -39,9 +39,10 @@ class Stem(NamedTuple):
 def stem_by_library(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
     """Convolve with stride 2 and take the maxima with stride 2, both with "SAME" padding, by XLA's own operations."""
     maps = convolve_by_library(images[..., None], weights, 2)
-    mean = maps.mean((0, 1, 2))
+    wide = maps.astype(jnp.float32)
+    mean = wide.mean((0, 1, 2))
     pooled = hk.max_pool(maps, window_shape=(1, 3, 3, 1), strides=(1, 2, 2, 1), padding="SAME")
-    return Stem(pooled, mean, jnp.square(maps).mean((0, 1, 2)) - jnp.square(mean))
+    return Stem(pooled, mean, jnp.square(wide).mean((0, 1, 2)) - jnp.square(mean))
 
 
 def stem_by_products(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
@@ -67,7 +68,7 @@ def stem_by_products(images: Float[Array, "N H W"], weights: Float[Array, "K K 1
         for (row, column), weights in zip(_QUARTERS, kernels, strict=True):
             maps = multiply_columns(columns, weights.reshape(-1, features)).reshape(*patches.shape[2:], features)
             exists = np.outer(axes[0].exists[row::2], axes[1].exists[column::2])[..., None]
-            measured = jnp.where(exists, maps, 0)
+            measured = jnp.where(exists, maps, 0).astype(jnp.float32)
             sums += jnp.stack([measured.sum((0, 1, 2)), jnp.square(measured).sum((0, 1, 2))])
             quarters.append(jnp.where(exists, maps, -jnp.inf))
         return sums, max_pool(quarters)
@@ -106,7 +107,7 @@ def _max_pool_backward(winners: Array, cotangents: Array) -> tuple[list[Array]]:
     edges = ((0, 0), (1, 1), (1, 1), (0, 0))
     winners, cotangents = jnp.pad(winners, edges), jnp.pad(cotangents, edges)
     last_row, last_column = winners.shape[1:3]
-    quarters = [jnp.zeros(())] * 4
+    quarters = [jnp.zeros((), cotangents.dtype)] * 4
     for number, (row, column) in enumerate(itertools.product(range(3), repeat=2)):
         up, left = row // 2, column // 2  # the third of a window is the first of the next, and of the next row
         window = slice(None), slice(1 - up, last_row - up), slice(1 - left, last_column - left)

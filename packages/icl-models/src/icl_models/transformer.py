@@ -1,79 +1,134 @@
-"""A pre-norm causal Transformer (Vaswani et al. 2017; as in Chan et al. 2022, appendix)."""
+"""A pre-norm Transformer (Vaswani et al. 2017; as in Chan et al. 2022, appendix)."""
 
 import dataclasses
+from typing import get_args
 
 import haiku as hk
 import jax
-import numpy as np
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
-_LONGEST_WAVE = 30.0  # base of the position angles in the code of Chan et al. (2022); usual is 10,000
+from icl_models import capture
+from icl_models.attention import Mask, attend
+from icl_models.precision import layer_norm
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Transformer:
-    """Blocks of causal self-attention and an MLP on the residual stream, then a layer norm.
+    """Blocks of self-attention and an MLP on the residual stream, then a layer norm. It adds no positions itself.
+
+    The blocks are one compiled scan, so that each of their parameters is one array [layers, ...].
 
     Attributes:
       layers: number of blocks, at least 1.
-      heads: number of attention heads; divides the model's width.
+      heads: number of attention heads.
+      key_size: K, of each head's queries, keys and values; None for width / heads, which must then be whole.
       widening: hidden units of the MLP, in widths.
+      mask: what a token sees. "causal": itself and what is before it. "prefix": itself and all tokens but queries (so
+        context sees context, and no one sees another's query). "full": everything.
+      mlp: whether blocks have an MLP; without, this is an attention-only Transformer (Elhage et al. 2021).
+      repeats: how often the blocks are run in a row, with the same parameters: a looped Transformer if 2 or more.
+      dropout: rate at which entries of what attention and MLP add to the stream fall to 0, in training.
     """
 
     layers: int = 2
     heads: int = 8
+    key_size: int | None = None
     widening: int = 4
+    mask: Mask = "causal"
+    mlp: bool = True
+    repeats: int = 1
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if min(self.layers, self.heads, self.widening) < 1:
-            raise ValueError(
-                f"layers, heads and widening must be at least 1, got {self.layers}, {self.heads}, {self.widening}."
-            )
+        sizes = {name: getattr(self, name) for name in ("layers", "heads", "key_size", "widening", "repeats")}
+        for name, size in sizes.items():
+            if size is not None and size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}.")
+        if self.mask not in get_args(Mask):
+            raise ValueError(f"mask must be one of {get_args(Mask)}, got {self.mask!r}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
 
-    def apply(self, tokens: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """Run the blocks over tokens, with sinusoidal positions added; call inside ``hk.transform``.
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether an output may depend on later tokens."""
+        return self.mask != "causal"
+
+    def state_size(self, length: int, width: int) -> int:
+        """Count the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
+
+        >>> Transformer(layers=4, heads=8, key_size=32).state_size(100, 256)
+        102400
+        """
+        return self.heads * self._key_size(width) * self.layers * self.repeats * length
+
+    def apply(
+        self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool
+    ) -> Float[Array, "B T D"]:
+        """Run the blocks over tokens; call inside ``hk.transform``.
+
+        Args:
+          tokens: floats [B, T, D].
+          is_query: bool [B, T]; only a prefix mask reads it.
+          is_training: whether dropout acts; it then needs a random key.
 
         Returns:
-          float32 [B, T, D]; output t depends on tokens 0..t only.
+          [B, T, D], of the tokens' dtype.
 
         Raises:
-          ValueError: a width that the heads do not divide, or an odd one.
+          ValueError: a width that the heads do not divide.
         """
-        width = tokens.shape[-1]
-        if width % self.heads or width % 2:
-            raise ValueError(f"The width must be even and a multiple of heads={self.heads}, got {width}.")
-        stream = tokens + sinusoidal_positions(tokens.shape[1], width)
-        init = hk.initializers.VarianceScaling(2 / self.layers)
-        for layer in range(self.layers):
-            with hk.experimental.name_scope(f"block_{layer}"):
-                stream = stream + self._attend(_norm(stream, "attention_norm"), init)
-                hidden = hk.Linear(self.widening * width, w_init=init, name="mlp_in")(_norm(stream, "mlp_norm"))
-                stream = stream + hk.Linear(width, w_init=init, name="mlp_out")(jax.nn.gelu(hidden))
-        return _norm(stream, "final_norm")
+        self._key_size(tokens.shape[-1])
+        # A scan's body has one name for the taps of all layers; these are their full ones, in the order they run.
+        names = [f"block_{layer}" for layer in range(self.layers)]
+        if self.repeats > 1:
+            names = [f"loop_{loop}/{name}" for loop in range(self.repeats) for name in names]
 
-    def _attend(self, stream: Float[Array, "B T D"], init: hk.initializers.Initializer) -> Float[Array, "B T D"]:
+        def block(stream: Array, number: Array) -> tuple[Array, capture.Values]:
+            with capture.scanned_layers(names, number) as values:
+                return self._block(stream, is_query, is_training), values
+
+        stack = hk.layer_stack(self.layers, with_per_layer_inputs=True, name="blocks")(block)
+        numbers = jnp.arange(len(names)).reshape(self.repeats, self.layers)
+        if self.repeats == 1 or hk.running_init():  # the first loop makes the parameters of all
+            stream, values = stack(tokens, numbers[0])
+        else:
+            stream, values = hk.scan(stack, tokens, numbers)
+            values = {name: value.reshape(len(names), *value.shape[2:]) for name, value in values.items()}
+        capture.keep_layers(names, values)
+        return layer_norm(stream, "final_norm")
+
+    def _block(
+        self, stream: Float[Array, "B T D"], is_query: Bool[Array, "B T"], is_training: bool
+    ) -> Float[Array, "B T D"]:
         B, T, D = stream.shape
-        heads = (B, T, self.heads, D // self.heads)
+        init = hk.initializers.VarianceScaling(2 / self.layers)
+
+        def linear(inputs: Array, size: int, name: str) -> Array:
+            return hk.Linear(size, w_init=init, name=name)(inputs)
+
+        def add(update: Array) -> Array:
+            if is_training and self.dropout:
+                update = hk.dropout(hk.next_rng_key(), self.dropout, update)
+            return stream + update
+
+        normed, key_size = layer_norm(stream, "attention_norm"), self._key_size(D)
         query, key, value = (
-            hk.Linear(D, w_init=init, name=name)(stream).reshape(heads) for name in ("query", "key", "value")
+            linear(normed, self.heads * key_size, name).reshape(B, T, self.heads, key_size)
+            for name in ("query", "key", "value")
         )
-        attended = jax.nn.dot_product_attention(query, key, value, is_causal=True)
-        return hk.Linear(D, w_init=init, name="attention_out")(attended.reshape(B, T, D))
+        heads = capture.tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query))
+        stream = add(linear(heads.reshape(B, T, -1), D, "attention_out"))
+        if self.mlp:
+            hidden = linear(layer_norm(stream, "mlp_norm"), self.widening * D, "mlp_in")
+            stream = add(linear(jax.nn.gelu(hidden), D, "mlp_out"))
+        return capture.tap("residual", stream)
 
-
-def sinusoidal_positions(length: int, width: int) -> Float[np.ndarray, "1 T D"]:
-    """Give position vectors: the sines of all angles, then the cosines.
-
-    Angle i of position t is ``t / 30 ** (2 i / width)`` (code of Chan et al. 2022).
-
-    >>> sinusoidal_positions(3, 4)[0, 1].astype(float).round(2).tolist()
-    [0.84, 0.18, 0.54, 0.98]
-    """
-    frequencies = _LONGEST_WAVE ** (-np.arange(0, width, 2) / width)
-    angles = np.arange(length)[:, None] * frequencies
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1, dtype=np.float32)[None]
-
-
-def _norm(stream: Float[Array, "B T D"], name: str) -> Float[Array, "B T D"]:
-    return hk.LayerNorm(axis=-1, create_scale=True, create_offset=True, name=name)(stream)
+    def _key_size(self, width: int) -> int:
+        if self.key_size is None and width % self.heads:
+            raise ValueError(
+                f"The width of the tokens must be a multiple of heads={self.heads}, got {width}; or give a key_size."
+            )
+        return self.key_size or width // self.heads

@@ -1,0 +1,67 @@
+"""How large a model is: its parameters, and the state through which the past acts on a prediction."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from icl_models.classifier import SequenceClassifier
+from icl_models.regressor import PointRegressor
+
+
+def parameter_count(
+    config: SequenceClassifier | PointRegressor, items: jax.Array | np.ndarray | jax.ShapeDtypeStruct
+) -> int:
+    """Count the parameters exactly, as the model's own ``init`` makes them; it is traced, and nothing is computed.
+
+    Batch norm's running statistics are not parameters.
+
+    Args:
+      config: of the model.
+      items: an example of what it is given, or its shape and dtype alone: items [B, S, ...] of a classifier, inputs
+        [B, N, X] of a regressor. B, S and N matter where parameters depend on them (an MLP's on S).
+
+    Raises:
+      ValueError: without an axis for the batch and one for items or points; and what the model itself refuses.
+
+    >>> from icl_models import LinearEncoder, Transformer
+    >>> config = SequenceClassifier(num_labels=10, encoder=LinearEncoder(), trunk=Transformer(layers=12))
+    >>> parameter_count(config, jax.ShapeDtypeStruct((32, 9, 105, 105), jnp.uint8))
+    1306890
+    """
+    if len(items.shape) < 2:
+        raise ValueError(f"items must be [B, S, ...], and inputs of a regressor [B, N, X], got {items.shape}.")
+    batch = items.shape[:2]
+    inputs = [jax.ShapeDtypeStruct(items.shape, items.dtype)]
+    if isinstance(config, PointRegressor):
+        inputs.append(jax.ShapeDtypeStruct((*batch, config.num_outputs), jnp.float32))
+        inputs.append(jax.ShapeDtypeStruct(batch, jnp.bool_))
+    else:
+        inputs.append(jax.ShapeDtypeStruct(batch, jnp.int32))
+    params, _ = jax.eval_shape(config.build().init, jax.random.key(0), *inputs)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def state_size(config: SequenceClassifier | PointRegressor, length: int) -> int:
+    """Count the numbers through which the past acts on the last prediction (Kirsch et al. 2022).
+
+    That paper finds it to tell more of how well a model learns in context than the number of its parameters. What is
+    counted is up to the trunk: see its ``state_size``.
+
+    Args:
+      config: of the model.
+      length: S items of a sequence, or N points of a task; at least 1.
+
+    Raises:
+      ValueError: a length below 1.
+
+    >>> from icl_models import LSTM
+    >>> state_size(SequenceClassifier(num_labels=10), 9), state_size(SequenceClassifier(num_labels=10, trunk=LSTM()), 9)
+    (2176, 128)
+    """
+    if length < 1:
+        raise ValueError(f"length must be at least 1, got {length}.")
+    if isinstance(config, PointRegressor):
+        return config.trunk.state_size(length, config.width)
+    return config.trunk.state_size(config.layout.length(length), config.layout.token_width(config.width))

@@ -1,0 +1,192 @@
+"""Token layouts: how the items and labels of a sequence are laid out as tokens. No query label is ever among them."""
+
+import dataclasses
+from typing import Protocol, runtime_checkable
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """What a layout is; bring your own by writing these. The query is the last item, and its token the last token."""
+
+    @property
+    def shows_own_label(self) -> bool:
+        """Whether the output for a context item has seen that item's label, so that the query alone is predicted."""
+
+    def tokens(
+        self,
+        vectors: Float[Array, "B S X"],
+        labels: Int[Array, "B S"],
+        *,
+        num_labels: int,
+        width: int,
+        label_scale: float,
+    ) -> Float[Array, "B T D"]:
+        """Lay out as tokens; call inside ``hk.transform``.
+
+        Args:
+          vectors: of the items, [B, S, X].
+          labels: of the items, integers [B, S] in 0..V-1; that of the query must not matter.
+          num_labels: V.
+          width: of the model.
+          label_scale: standard deviation of label vectors at initialisation.
+
+        Returns:
+          [B, length(S), token_width(width)].
+        """
+
+    def items(self, outputs: Float[Array, "B T E"]) -> Float[Array, "B S E"]:
+        """Pick the outputs at which the items are predicted, of those of all tokens."""
+
+    def length(self, items: int) -> int:
+        """Give T, the number of tokens, for S items."""
+
+    def token_width(self, width: int) -> int:
+        """Give D, the width of the tokens, for that of the model."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Interleaved:
+    """Item, label, item, label, ..., query item: 2 S - 1 tokens (Chan et al. 2022, figure 1)."""
+
+    @property
+    def shows_own_label(self) -> bool:
+        """Whether an item's output has seen its label: False, since the label comes after it."""
+        return False
+
+    def tokens(
+        self,
+        vectors: Float[Array, "B S X"],
+        labels: Int[Array, "B S"],
+        *,
+        num_labels: int,
+        width: int,
+        label_scale: float,
+    ) -> Float[Array, "B T D"]:
+        """Lay out as tokens, with the label vectors in ``labels`` [V, D]; see ``Layout``.
+
+        Raises:
+          ValueError: item vectors of another width than the model's.
+        """
+        _check_width(vectors, width, "Interleaved")
+        # No query label is looked up: what is not there cannot leak.
+        return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_scale))
+
+    def items(self, outputs: Float[Array, "B T E"]) -> Float[Array, "B S E"]:
+        """Pick every other output, from the first."""
+        return outputs[:, ::2]
+
+    def length(self, items: int) -> int:
+        """Give 2 S - 1."""
+        return 2 * items - 1
+
+    def token_width(self, width: int) -> int:
+        """Give the width of the model."""
+        return width
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Concatenated:
+    """Item and label side by side in one token, twice as wide as the model (Chan et al. 2022, appendix).
+
+    In place of the query's label stands a vector of its own, the last row of the table. A context item's label is in
+    its own token, so that only the query can be predicted.
+    """
+
+    @property
+    def shows_own_label(self) -> bool:
+        """Whether an item's output has seen its label: True."""
+        return True
+
+    def tokens(
+        self,
+        vectors: Float[Array, "B S X"],
+        labels: Int[Array, "B S"],
+        *,
+        num_labels: int,
+        width: int,
+        label_scale: float,
+    ) -> Float[Array, "B S D"]:
+        """Lay out as tokens, with the label vectors in ``labels`` [V + 1, D / 2]; see ``Layout``.
+
+        Raises:
+          ValueError: item vectors of another width than the model's.
+        """
+        _check_width(vectors, width, "Concatenated")
+        shown = labels.at[:, -1].set(num_labels)
+        return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_scale)], axis=-1)
+
+    def items(self, outputs: Float[Array, "B S E"]) -> Float[Array, "B S E"]:
+        """Give all outputs."""
+        return outputs
+
+    def length(self, items: int) -> int:
+        """Give S."""
+        return items
+
+    def token_width(self, width: int) -> int:
+        """Give two widths of the model."""
+        return 2 * width
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreviousLabel:
+    """Each item with the one-hot label of the item before it, made a token by one matrix (Kirsch et al. 2022).
+
+    Before the first item there is no label: zeros. There is no table of label vectors, so label_scale is not used.
+    """
+
+    @property
+    def shows_own_label(self) -> bool:
+        """Whether an item's output has seen its label: False, since the label comes with the next item."""
+        return False
+
+    def tokens(
+        self,
+        vectors: Float[Array, "B S X"],
+        labels: Int[Array, "B S"],
+        *,
+        num_labels: int,
+        width: int,
+        label_scale: float,
+    ) -> Float[Array, "B S D"]:
+        """Lay out as tokens, by the matrix ``tokens``; see ``Layout``. The item vectors may have any width."""
+        before = jax.nn.one_hot(labels[:, :-1], num_labels, dtype=vectors.dtype)
+        before = jnp.pad(before, ((0, 0), (1, 0), (0, 0)))
+        return hk.Linear(width, name="tokens")(jnp.concatenate([vectors, before], axis=-1))
+
+    def items(self, outputs: Float[Array, "B S E"]) -> Float[Array, "B S E"]:
+        """Give all outputs."""
+        return outputs
+
+    def length(self, items: int) -> int:
+        """Give S."""
+        return items
+
+    def token_width(self, width: int) -> int:
+        """Give the width of the model."""
+        return width
+
+
+def interleave(items: Float[Array, "B S D"], labels: Float[Array, "B S-1 D"]) -> Float[Array, "B 2*S-1 D"]:
+    """Lay item and label vectors out as item, label, item, ..., label, item."""
+    B, S, D = items.shape
+    pairs = jnp.stack([items[:, :-1], labels], axis=2).reshape(B, 2 * (S - 1), D)
+    return jnp.concatenate([pairs, items[:, -1:]], axis=1)
+
+
+def _look_up(labels: Int[Array, "B L"], rows: int, width: int, scale: float) -> Float[Array, "B L D"]:
+    table = hk.Embed(rows, width, w_init=hk.initializers.TruncatedNormal(scale), name="labels")
+    return table(labels)
+
+
+def _check_width(vectors: Float[Array, "B S X"], width: int, layout: str) -> None:
+    if vectors.shape[-1] != width:
+        raise ValueError(
+            f"{layout} wants item vectors of the model's width {width}, got {vectors.shape[-1]}; use "
+            f"width={vectors.shape[-1]}, an encoder that makes vectors of that width, or the layout PreviousLabel."
+        )

@@ -1,0 +1,140 @@
+import dataclasses
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icl_models import (
+    LSTM,
+    MLP,
+    Concatenated,
+    ConvEncoder,
+    EmbeddingEncoder,
+    IdentityEncoder,
+    LinearEncoder,
+    OuterProductLSTM,
+    PointRegressor,
+    PreviousLabel,
+    ResNetEncoder,
+    SequenceClassifier,
+    Transformer,
+    VanillaRNN,
+    instrument,
+)
+from icl_models.precision import computing_in, layer_norm, to_compute_dtype
+
+B, S, V, D = 2, 4, 5, 16
+BASE = SequenceClassifier(
+    num_labels=V,
+    encoder=LinearEncoder(),
+    trunk=Transformer(layers=1, heads=2),
+    width=D,
+    label_scale=1.0,
+    compute_dtype="bfloat16",
+)
+VARIANTS = [
+    {},
+    {"trunk": Transformer(heads=2, mask="prefix", repeats=2, dropout=0.1), "item_dropout": 0.1},
+    {"trunk": LSTM(), "position_dropout": 0.1},
+    {"trunk": VanillaRNN(), "positions": "learned"},
+    {"trunk": OuterProductLSTM(), "layout": PreviousLabel()},
+    {"trunk": MLP(), "layout": Concatenated()},
+    {"encoder": ConvEncoder()},
+    {"encoder": ResNetEncoder()},
+    {"encoder": EmbeddingEncoder(num_items=9)},
+    {"encoder": IdentityEncoder()},
+]
+
+
+def draw(config):
+    rng = np.random.default_rng(0)
+    if isinstance(config, PointRegressor):
+        points = rng.normal(size=(B, S, 3)).astype(np.float32)
+        return points[..., :2], points[..., 2:], np.arange(S)[None].repeat(B, 0) == S - 1
+    images = rng.integers(0, 256, (B, S, 9, 9), dtype=np.uint8)
+    items = {"EmbeddingEncoder": images[..., 0, 0] % 9, "IdentityEncoder": rng.normal(size=(B, S, D))}
+    items["IdentityEncoder"] = items["IdentityEncoder"].astype(np.float32)
+    return items.get(type(config.encoder).__name__, images), rng.integers(0, V, (B, S), dtype=np.int32)
+
+
+def float_dtypes(tree):
+    return {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(dataclasses.replace(BASE, **change) for change in VARIANTS),
+        PointRegressor(num_outputs=1, trunk=Transformer(mask="prefix", heads=2), width=D, compute_dtype="bfloat16"),
+    ],
+    ids=str,
+)
+def test_parameters_state_gradients_and_outputs_are_float32_and_what_is_between_bfloat16(config):
+    model, inputs = config.build(), draw(config)
+    params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    assert float_dtypes(params) == {jnp.dtype("float32")}
+    assert (
+        params
+        == jax.eval_shape(
+            dataclasses.replace(config, compute_dtype="float32").build().init, jax.random.key(0), *inputs
+        )[0]
+    )
+
+    def loss(params, state, key):
+        (outputs, after), values = instrument(model.apply, capture="*")(params, state, key, *inputs, True)
+        return outputs.sum(), (outputs, after, values)
+
+    gradients, (outputs, after, values) = jax.eval_shape(jax.grad(loss, has_aux=True), params, state, jax.random.key(0))
+    assert outputs.dtype == jnp.float32
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (gradients, after)) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), (params, state)
+    )
+    assert float_dtypes(values) == {jnp.dtype("bfloat16")}
+
+
+@pytest.mark.parametrize("encoder", [LinearEncoder(), ResNetEncoder()], ids=str)
+def test_it_is_close_to_float32(encoder):
+    config = dataclasses.replace(BASE, encoder=encoder)
+    inputs = draw(config)
+    params, state = jax.eval_shape(config.build().init, jax.random.key(0), *inputs)
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda leaf: jnp.asarray(0.3 * rng.normal(size=leaf.shape), jnp.float32), params)
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
+    logits = {}
+    for dtype in ("float32", "bfloat16"):
+        model = dataclasses.replace(config, compute_dtype=dtype).build()
+        apply = jax.jit(lambda params, model=model: model.apply(params, state, None, *inputs, True))
+        logits[dtype], after = apply(params)
+        logits[dtype + " state"] = [leaf.ravel() for leaf in jax.tree.leaves(after)]
+    scale = float(jnp.abs(logits["float32"]).max())
+    np.testing.assert_allclose(logits["bfloat16"], logits["float32"], atol=0.05 * scale)
+    assert not np.array_equal(logits["bfloat16"], logits["float32"])
+    for one, two in zip(logits["bfloat16 state"], logits["float32 state"], strict=True):
+        np.testing.assert_allclose(one, two, rtol=0.05, atol=0.05 * float(jnp.abs(two).max()))
+
+
+def test_norms_count_in_float32():
+    values = jnp.asarray(100 + np.random.default_rng(0).normal(size=(3, 64)), jnp.bfloat16)
+
+    def norm(values):
+        with computing_in("bfloat16"):
+            return layer_norm(values, "norm")
+
+    model = hk.transform(norm)
+    params = model.init(jax.random.key(0), values)
+    params["norm"]["scale"] *= 1.001  # which bfloat16 would round to 1
+    wide = np.asarray(values, np.float32)
+    expected = (wide - wide.mean(1, keepdims=True)) / wide.std(1, keepdims=True) * 1.001
+    np.testing.assert_array_equal(model.apply(params, None, values), jnp.asarray(expected, jnp.bfloat16))
+
+
+def test_nothing_stays_on_after_an_error():
+    def fail():
+        with computing_in("bfloat16"):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        hk.transform(fail).init(jax.random.key(0))
+    assert to_compute_dtype(jnp.ones(())).dtype == jnp.float32
