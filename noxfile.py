@@ -109,6 +109,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def full(session: nox.Session) -> None:
+    """Try the paper's presets at their true size for a few steps: nox -s full -- [preset ...]."""
+    install(session, "experiments")
+    session.run("python", "tools/full_size.py", *session.posargs)
+
+
+@nox.session
 def alone(session: nox.Session) -> None:
     """Build the wheels; try each by itself, and two together, in fresh environments outside the tree."""
     session.install("build")

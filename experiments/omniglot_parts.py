@@ -5,13 +5,13 @@ import functools
 import grain
 import haiku as hk
 import jax
+from jaxtyping import Array
 
 import icl_data as data
 import icl_eval as evaluation
 import icl_models as models
 from omniglot_presets import DataConfig, EvaluationName, ModelConfig, OmniglotConfig
 
-EVALUATION_BATCH = 500
 # What an evaluation's name means: whether it has support, and which classes it draws.
 EVALUATIONS: dict[EvaluationName, tuple[bool, data.ClassSet]] = {
     "fewshot_common": (True, "common"),
@@ -101,7 +101,7 @@ def make_streams(
             data.BatchSource(
                 sampler=sampler(kind=kind, stream=name),
                 bank=bank,
-                batch_size=config.data.batch_size if name == "train" else EVALUATION_BATCH,
+                batch_size=config.data.batch_size if name == "train" else config.eval.batch_size,
             ),
             steps=make_steps(config, name),
         )
@@ -125,13 +125,42 @@ def make_model(config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSp
         raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
     encoders: dict[str, models.Encoder] = {
         "conv": models.ConvEncoder(),
+        "resnet": models.ResNetEncoder(),
         "linear": models.LinearEncoder(),
         "embedding": models.EmbeddingEncoder(num_items=bank.num_classes),
+    }
+    layouts: dict[str, models.Layout] = {
+        "interleaved": models.Interleaved(),
+        "concatenated": models.Concatenated(),
+        "previous_label": models.PreviousLabel(),
+    }
+    layers, hidden = config.layers, config.width
+    trunks: dict[str, models.Trunk] = {
+        "transformer": models.Transformer(
+            layers=layers, heads=config.heads, repeats=config.repeats, dropout=config.dropout
+        ),
+        "lstm": models.LSTM(layers=layers, hidden=hidden),
+        "vanilla_rnn": models.VanillaRNN(layers=layers, hidden=hidden),
+        "outer_product_lstm": models.OuterProductLSTM(layers=layers, hidden=hidden),
+        "mlp": models.MLP(layers=layers, hidden=hidden),
     }
     return models.SequenceClassifier(
         num_labels=data.num_labels(split),
         encoder=encoders[config.encoder],
-        trunk=models.Transformer(layers=config.layers, heads=config.heads),
+        layout=layouts[config.layout],
+        trunk=trunks[config.trunk],
         width=config.width,
+        positions=config.positions,
+        outputs="every_item" if config.context_weight else "query",
         label_scale=config.label_scale,
+        item_dropout=config.item_dropout,
+        position_dropout=config.position_dropout,
+        compute_dtype=config.compute_dtype,
     ).build()
+
+
+def training_loss(config: ModelConfig, logits: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
+    """Give the loss and the accuracy, of the query alone or of the context's items, too."""
+    if config.context_weight:
+        return models.weighted_cross_entropy(logits, labels, context_weight=config.context_weight)
+    return models.query_cross_entropy(logits, labels[:, -1])

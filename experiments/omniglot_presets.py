@@ -109,22 +109,56 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A causal Transformer on interleaved item and label tokens."""
+    """An encoder of items, tokens, and a trunk over them."""
 
-    encoder: Literal["conv", "linear", "embedding"] = "conv"
+    encoder: Literal["conv", "resnet", "linear", "embedding"] = "conv"
     """What makes a vector of an item: embedding for symbols, another for images."""
 
+    layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
+    """Tokens: item, label, item, ...; item and label in one; or item and the label before it in one."""
+
+    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    """What is added to the tokens to tell where they stand."""
+
+    trunk: Literal["transformer", "lstm", "vanilla_rnn", "outer_product_lstm", "mlp"] = "transformer"
+    """What runs over the tokens."""
+
     width: int = 64
-    """Width of the tokens."""
+    """Width of item and label vectors, and units of each layer of any other trunk than the Transformer."""
 
     layers: int = 2
-    """Number of Transformer blocks."""
+    """Layers of the trunk."""
 
     heads: int = 4
-    """Number of attention heads."""
+    """For the Transformer: number of attention heads."""
+
+    repeats: int = 1
+    """For the Transformer: how often its layers run in a row, with the same parameters."""
+
+    dropout: float = 0.0
+    """For the Transformer: rate of dropout in training, on what its layers add to the residual stream."""
+
+    item_dropout: float = 0.0
+    """Rate of dropout on item vectors, in training and evaluation: noise in the data."""
+
+    position_dropout: float = 0.0
+    """Rate of dropout on position vectors, in training."""
 
     label_scale: float = 0.3
     """Standard deviation of the label embeddings at initialisation (0.02 in the paper)."""
+
+    context_weight: float = 0.0
+    """Weight of the context's own items in the training loss; the rest is the query's."""
+
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computations; parameters are float32."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that the trunk would not read."""
+        if self.trunk != "transformer":
+            for name, default in (("repeats", 1), ("dropout", 0.0)):
+                if getattr(self, name) != default:
+                    raise ValueError(f"model.{name} is for the transformer, but model.trunk is {self.trunk}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +174,9 @@ class EvalConfig:
     final_count: int = 4_000
     """Sequences of each evaluation of the trained model."""
 
+    batch_size: int = 500
+    """Sequences that are evaluated at once; it changes no number."""
+
     also: tuple[EvaluationName, ...] = ()
     """Evaluations besides fewshot_holdout and no_support_zipfian, which every run has."""
 
@@ -148,10 +185,11 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if min(self.every, self.count, self.final_count) < 1:
+        numbers = self.every, self.count, self.final_count, self.batch_size
+        if min(numbers) < 1:
             raise ValueError(
-                "eval.every, eval.count and eval.final_count must be at least 1, "
-                f"got {self.every}, {self.count} and {self.final_count}; --mode train leaves evaluations out."
+                "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, "
+                f"got {', '.join(map(str, numbers))}; --mode train leaves evaluations out."
             )
 
 
@@ -168,7 +206,7 @@ class OmniglotConfig(Session):
 
 _LAPTOP = OmniglotConfig()
 
-# The settings of Chan et al. (2022) and of their code, but for the encoder (a ResNet there).
+# The settings of Chan et al. (2022) and of their code.
 _ALL_EXEMPLARS = OmniglotConfig(
     data=DataConfig(
         source="omniglot",
@@ -179,12 +217,13 @@ _ALL_EXEMPLARS = OmniglotConfig(
         holdout=10,
         p_bursty=0.9,
     ),
-    model=ModelConfig(layers=12, heads=8, label_scale=0.02),
+    model=ModelConfig(encoder="resnet", layers=12, heads=8, label_scale=0.02),
     optimizer=OptimizerConfig(schedule="inverse_sqrt", learning_rate=3e-4, warmup_steps=4_000),
     train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
     eval=EvalConfig(
         every=10_000,
         final_count=10_000,
+        batch_size=100,
         also=("fewshot_zipfian",),
         also_with_zipf=("fewshot_rare", "fewshot_common"),
     ),

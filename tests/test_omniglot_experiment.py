@@ -8,9 +8,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import typing
 import zipfile
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,6 +30,8 @@ TINY = shlex.split(
     "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 "
     "--eval.every 3 --eval.count 60 --eval.final-count 90"
 )
+
+IMAGES_AND_LABELS = jax.ShapeDtypeStruct((2, 9, 28, 28), np.uint8), jax.ShapeDtypeStruct((2, 9), np.int32)
 
 
 def parse(*words):
@@ -158,6 +162,7 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["run", "--mode", "eval", "--train.steps", "9"], "train.steps was 6 and came as 9"),
         (["laptop", "--model.heads", "3"], "multiple of heads=3, got 16"),
         (["laptop", "--model.encoder", "embedding"], "embedding is for data.source symbols alone"),
+        (["laptop", "--model.layout", "concatenated", "--model.context-weight", "0.5"], "read off its own label"),
         (["laptop", "--data.non-bursty", "common", "--data.p-bursty", "0.5"], "but the split has common=0"),
         (["damaged", "--resume"], "is not a configuration of this experiment"),
     ],
@@ -191,7 +196,8 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
     [
         (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
-        (["--eval.every", "0"], "must be at least 1, got 0, 1000 and 4000"),
+        (["--eval.every", "0"], "must be at least 1, got 0, 1000, 4000, 500"),
+        (["--model.trunk", "lstm", "--model.repeats", "2"], "model.repeats is for the transformer, but model.trunk is"),
         (["--data.zips", "small.zip"], "data.zips is for omniglot, but data.source is glyphs; leave it out, or"),
         (["--data.source", "symbols", "--data.noise", "0.1"], "data.noise is for glyphs and omniglot, but"),
         (["--data.source", "symbols", "--data.size", "14"], "data.size is for glyphs and omniglot, but"),
@@ -210,7 +216,7 @@ def test_an_option_that_cannot_be_is_refused_in_a_sentence(words, message, capsy
     [
         (["laptop", "--train.stepps", "5"], "--train.steps"),
         (["laptop_omnigot"], "laptop_omniglot"),
-        (["laptop", "--model.encoder", "resnet"], "conv"),
+        (["laptop", "--model.encoder", "resnett"], "resnet"),
     ],
 )
 def test_a_misspelt_word_says_what_was_meant(words, expected, capsys):
@@ -291,12 +297,13 @@ def test_the_papers_presets_have_the_papers_numbers(preset, monkeypatch):
         assert (labels["no_support_rare"], labels["no_support_common"]) == wanted
     for name, stream in parts.make_streams(zipf, bank, split).items():
         batch = next(iter(stream))
-        assert batch["labels"].shape == (32 if name == "train" else 500, 9)
+        assert batch["labels"].shape == (32 if name == "train" else 100, 9)
         if name != "train":
             assert set(batch["labels"][:, -1].tolist()) <= labels[name]
     optimizer, model = config.optimizer, config.model
     assert (optimizer.learning_rate, optimizer.warmup_steps, optimizer.schedule) == (3e-4, 4000, "inverse_sqrt")
     assert (model.layers, model.heads, model.width, model.label_scale) == (12, 8, 64, 0.02)
+    assert model.encoder == ("embedding" if preset == "symbolic" else "resnet")
     assert (config.train.steps, config.data.p_bursty, config.eval.final_count) == (500_000, 0.9, 10_000)
 
 
@@ -316,6 +323,52 @@ def test_noise_random_rare_images_and_single_exemplars_train_from_end_to_end(tmp
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["evaluations"].keys() == {"fewshot_holdout", "no_support_zipfian", "no_support_rare"}
     assert untimed(tmp_path / "run" / "metrics.jsonl") != untimed(finished / "metrics.jsonl")
+
+
+def test_another_trunk_layout_and_loss_train_from_end_to_end(tmp_path):
+    changed = ["--model.trunk", "lstm", "--model.context-weight", 0.3, "--model.item-dropout", 0.2]
+    run("laptop", *TINY, *changed, "--model.layout", "previous_label", "--workdir", tmp_path / "run")
+    assert all("context_accuracy" in line for line in read_lines(tmp_path / "run" / "metrics.jsonl"))
+    before = json.loads((tmp_path / "run" / "summary.json").read_text())
+    run(tmp_path / "run", "--mode", "eval", "--eval.batch-size", 45)
+    assert before["icl"]["count"] == 90
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["icl"]["count"] == 90
+
+
+@pytest.mark.parametrize("layout", typing.get_args(typing.get_type_hints(ModelConfig)["layout"]))
+@pytest.mark.parametrize("trunk", typing.get_args(typing.get_type_hints(ModelConfig)["trunk"]))
+def test_every_trunk_goes_with_every_layout(trunk, layout):
+    config = parse("laptop", *TINY, "--model.trunk", trunk, "--model.layout", layout)
+    bank, split = parts.make_classes(config.data)
+    model = parts.make_model(config.model, bank, split)
+    params, state = jax.eval_shape(model.init, jax.random.key(0), *IMAGES_AND_LABELS)
+    assert jax.eval_shape(model.apply, params, state, None, *IMAGES_AND_LABELS)[0].shape == (2, split.num_positions)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("layers", 2), ("heads", 2), ("repeats", 2), ("positions", "learned"), ("layout", "concatenated"),
+        ("encoder", "conv"), ("trunk", "mlp"), ("width", 32), ("dropout", 0.5), ("item_dropout", 0.5),
+        ("position_dropout", 0.5), ("label_scale", 0.1), ("context_weight", 0.5), ("compute_dtype", "bfloat16"),
+    ],
+)  # fmt: skip
+def test_every_option_of_the_model_changes_what_is_computed(option, value):
+    tiny = parse("laptop", *TINY)
+    bank, split = parts.make_classes(tiny.data)
+
+    def program_of(config):
+        model = parts.make_model(config, bank, split)
+
+        def loss_at_the_start(key, images, labels):
+            params, state = model.init(key, images, labels)
+            logits, _ = model.apply(params, state, key, images, labels, is_training=True)
+            return parts.training_loss(config, logits, labels)
+
+        return str(jax.make_jaxpr(loss_at_the_start)(jax.random.key(0), *IMAGES_AND_LABELS))
+
+    assert getattr(tiny.model, option) != value
+    assert program_of(dataclasses.replace(tiny.model, **{option: value})) != program_of(tiny.model)
 
 
 def test_the_streams_of_a_run_have_noise_of_their_own():
