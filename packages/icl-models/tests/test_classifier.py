@@ -140,11 +140,24 @@ def test_the_head_computes_no_logits_that_are_thrown_away():
         assert [product for product in products if product[-1] == V] == [shape]
 
 
+def test_under_a_prefix_mask_the_context_sees_itself_and_not_the_query():
+    config = dataclasses.replace(BASE, trunk=Transformer(layers=1, heads=4, mask="prefix"))
+    model, inputs = config.build(), draw()
+    params, state = jax.jit(model.init)(jax.random.key(0), *inputs)
+    captured = jax.jit(instrument(model.apply, capture=["block_0/attention"]))
+    seen = captured(params, state, None, *inputs)[1]["block_0/attention"][0, 0] > 0
+    expected = np.ones((9, 9), bool)
+    expected[:-1, -1] = False
+    np.testing.assert_array_equal(seen, expected)
+
+
 def test_training_enters_the_statistics_of_batch_norm_and_evaluation_uses_them():
     model = dataclasses.replace(BASE, encoder=ResNetEncoder()).build()
     images, labels = np.random.default_rng(0).integers(0, 256, (1, 2, 7, 7), dtype=np.uint8), draw()[1][:1, :2]
     params, state = jax.eval_shape(model.init, jax.random.key(0), images, labels)
-    params, state = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), (params, state))
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), params)
+    state = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), state)
     apply = jax.jit(model.apply, static_argnums=5)
     logits, same = apply(params, state, None, images, labels, False)
     jax.tree.map(np.testing.assert_array_equal, same, state)

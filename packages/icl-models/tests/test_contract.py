@@ -39,8 +39,6 @@ B, S, V, D, SIDE = 2, 4, 5, 8, 12
 N, X, Y = 6, 3, 2
 LEFT_OUT = np.array([[0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 1]], bool)  # which points are queries
 GOLDEN = Path(__file__).parent / "parameter_trees.txt"
-# So many programs that run once: they need not be fast, and compile several times as fast like this.
-jit = functools.partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": False})
 
 TRUNKS = {
     "transformer": Transformer(heads=2, key_size=3, widening=2),
@@ -52,6 +50,7 @@ TRUNKS = {
     "outer product lstm": OuterProductLSTM(layers=1, hidden=6, key_size=3),
     "mlp": MLP(hidden=6),
 }
+TRUNKS_OF_ALL_LAYOUTS = ("transformer", "prefix", "lstm", "vanilla rnn", "outer product lstm", "mlp")  # the others: one
 LAYOUTS = {"interleaved": Interleaved(), "concatenated": Concatenated(), "previous label": PreviousLabel()}
 ENCODERS = {
     "identity": IdentityEncoder(),
@@ -64,6 +63,7 @@ classifier = functools.partial(SequenceClassifier, num_labels=V, width=D, label_
 MODELS = {
     f"{trunk} on {layout}": classifier(encoder=IdentityEncoder(), layout=LAYOUTS[layout], trunk=TRUNKS[trunk])
     for trunk, layout in itertools.product(TRUNKS, LAYOUTS)
+    if trunk in TRUNKS_OF_ALL_LAYOUTS or layout == "interleaved"
 }
 MODELS |= {
     f"{name} encoder": classifier(encoder=encoder, trunk=Transformer(layers=1, heads=2), positions=positions)
@@ -103,7 +103,7 @@ class Row:
         self.params = jax.tree.map(lambda leaf: jnp.asarray(0.4 * rng.normal(size=leaf.shape), jnp.float32), params)
         self.state = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), state)
         self.is_points = isinstance(config, PointRegressor)
-        self.outputs = jit(self.eager)
+        self.outputs = jax.jit(self.eager)
 
     def eager(self, *inputs):
         return self.model.apply(self.params, self.state, None, *inputs)[0]
@@ -123,7 +123,7 @@ class Row:
             return (outputs * jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape)).sum(), outputs
 
         gradients = jax.grad(loss, argnums=(0, 1) if differentiable else (0,), has_aux=True)
-        return jit(lambda rng: gradients(self.params, items, rng))
+        return jax.jit(lambda rng: gradients(self.params, items, rng))
 
 
 @pytest.fixture(params=MODELS, scope="module")
@@ -191,7 +191,7 @@ def test_every_items_logits_are_causal_by_gradients_and_blind_to_its_own_label(r
     def eager(items, labels):
         return model.apply(row.params, row.state, None, items, labels)[0]
 
-    outputs = jit(eager)
+    outputs = jax.jit(eager)
     logits = outputs(items, labels)
     assert (logits.shape, logits.dtype) == ((B, S, V), jnp.float32)
     np.testing.assert_allclose(logits[:, -1], row.normal, rtol=1e-5, atol=1e-5)
@@ -202,7 +202,7 @@ def test_every_items_logits_are_causal_by_gradients_and_blind_to_its_own_label(r
         assert differs.tolist() == [other > place for other in range(S)]
     if isinstance(config.encoder, IdentityEncoder):
         # d logits[t] / d item[s], summed over labels and widths.
-        jacobian = jit(jax.jacobian(lambda items: eager(items, labels)[0].sum(-1)))(items)[:, 0]
+        jacobian = jax.jit(jax.jacobian(lambda items: eager(items, labels)[0].sum(-1)))(items)[:, 0]
         assert_causal(jnp.abs(jacobian).sum(-1))
 
 
@@ -219,7 +219,7 @@ def test_who_sees_which_point_and_no_one_the_target_of_a_query_by_gradients(row)
     inputs, targets, is_query = row.inputs
     absent = np.where(is_query[..., None], np.float32(np.nan), targets)
     np.testing.assert_array_equal(row.outputs(inputs, absent, is_query), row.normal)
-    jacobian = jit(jax.jacobian(lambda *points: row.eager(*points, is_query)[0].sum(-1), argnums=(0, 1)))
+    jacobian = jax.jit(jax.jacobian(lambda *points: row.eager(*points, is_query)[0].sum(-1), argnums=(0, 1)))
     of_inputs, of_targets = (np.abs(part[:, 0]).sum(-1) for part in jacobian(inputs, absent))
     assert (of_targets[:, is_query[0]] == 0).all()
     assert (of_targets.max(0)[~is_query[0]] > 1e-7).all()
@@ -276,11 +276,15 @@ def test_all_encoders_layouts_and_trunks_go_together_or_say_why_not(encoder):
         config = classifier(encoder=ENCODERS[encoder], layout=layout, trunk=trunk, outputs=outputs)
         inputs = draw(config, vectors=D - 1)
         model = config.build()
+        if outputs == "every_item" and encoder != "linear":
+            continue  # what comes after the tokens knows nothing of the encoder
         if encoder == "identity" and not isinstance(layout, PreviousLabel):
             with pytest.raises(ValueError, match="item vectors of the model's width 8, got 7"):
                 jax.eval_shape(model.init, jax.random.key(0), *inputs)
             continue
-        params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+        params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)  # which runs through all parts
+        if encoder != "linear":
+            continue
         logits, after = jax.eval_shape(lambda *inputs, model=model: model.apply(*inputs), params, state, None, *inputs)
         assert (logits.shape, logits.dtype) == ((B, V) if outputs == "query" else (B, S, V), jnp.float32)
         assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)

@@ -22,6 +22,7 @@ from icl_models import (
     Transformer,
     VanillaRNN,
     instrument,
+    resnet,
 )
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 
@@ -112,7 +113,7 @@ def test_it_is_close_to_float32(encoder):
     np.testing.assert_allclose(logits["bfloat16"], logits["float32"], atol=0.05 * scale)
     assert not np.array_equal(logits["bfloat16"], logits["float32"])
     for one, two in zip(logits["bfloat16 state"], logits["float32 state"], strict=True):
-        np.testing.assert_allclose(one, two, rtol=0.05, atol=0.05 * float(jnp.abs(two).max()))
+        np.testing.assert_allclose(one, two, rtol=0.05, atol=0.15 * float(jnp.abs(two).max()))
 
 
 def test_norms_count_in_float32():
@@ -128,6 +129,23 @@ def test_norms_count_in_float32():
     wide = np.asarray(values, np.float32)
     expected = (wide - wide.mean(1, keepdims=True)) / wide.std(1, keepdims=True) * 1.001
     np.testing.assert_array_equal(model.apply(params, None, values), jnp.asarray(expected, jnp.bfloat16))
+
+
+def test_batch_norms_count_in_float32():
+    maps = jnp.asarray(30 + np.random.default_rng(0).normal(size=(4, 8, 8, 2)), jnp.bfloat16)
+
+    def norm(maps):
+        with computing_in("bfloat16"):
+            return resnet._normalise(maps, "norm", True)
+
+    model = hk.transform_with_state(norm)
+    params, state = model.init(jax.random.key(0), maps)
+    normal, state = model.apply(params, state, None, maps)
+    wide = np.asarray(maps, np.float32)
+    expected = (wide - wide.mean((0, 1, 2), keepdims=True)) / wide.std((0, 1, 2), keepdims=True)
+    assert normal.dtype == jnp.bfloat16
+    np.testing.assert_allclose(normal.astype(jnp.float32), expected, rtol=0.01, atol=0.01)
+    np.testing.assert_allclose(state["norm/mean_ema"]["average"].ravel(), wide.mean((0, 1, 2)), rtol=1e-5)
 
 
 def test_nothing_stays_on_after_an_error():

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from icl_models.capture import tap
 from icl_models.encoders import ConvEncoder, Encoder
+from icl_models.initial import transform
 from icl_models.layouts import Interleaved, Layout
 from icl_models.positions import Positions, add_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
@@ -88,7 +89,7 @@ class SequenceClassifier:
         >>> jax.jit(model.apply)(params, state, None, images, labels)[0].shape
         (2, 10)
         """
-        return hk.transform_with_state(self._logits)
+        return transform(self._logits)
 
     def _logits(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import tap
+from icl_models.initial import transform
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.transformer import Transformer
 from icl_models.trunk import Trunk
@@ -62,7 +63,7 @@ class PointRegressor:
         >>> jax.jit(model.apply)(params, state, None, inputs, targets, is_query)[0].shape
         (2, 9, 1)
         """
-        return hk.transform_with_state(self._predictions)
+        return transform(self._predictions)
 
     def _predictions(
         self,

@@ -1,6 +1,7 @@
 """A pre-norm Transformer (Vaswani et al. 2017; as in Chan et al. 2022, appendix)."""
 
 import dataclasses
+import math
 from typing import get_args
 
 import haiku as hk
@@ -11,6 +12,8 @@ from jaxtyping import Array, Bool, Float
 from icl_models import capture
 from icl_models.attention import Mask, attend
 from icl_models.precision import layer_norm
+
+_DEVIATION_OF_CUT_NORMAL = 0.87962566103423978  # of a normal cut at two deviations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,10 +107,11 @@ class Transformer:
         self, stream: Float[Array, "B T D"], is_query: Bool[Array, "B T"], is_training: bool
     ) -> Float[Array, "B T D"]:
         B, T, D = stream.shape
-        init = hk.initializers.VarianceScaling(2 / self.layers)
 
         def linear(inputs: Array, size: int, name: str) -> Array:
-            return hk.Linear(size, w_init=init, name=name)(inputs)
+            # VarianceScaling(2 / layers), as in the original, where the normal is made wider to make up for its cut.
+            deviation = math.sqrt(2 / self.layers / inputs.shape[-1]) / _DEVIATION_OF_CUT_NORMAL
+            return hk.Linear(size, w_init=hk.initializers.TruncatedNormal(deviation), name=name)(inputs)
 
         def add(update: Array) -> Array:
             if is_training and self.dropout:

@@ -1,0 +1,60 @@
+"""Initial parameters, drawn all at once."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+_CUT = (
+    2.0  # deviations, at which the truncated normal of ``hk.initializers.TruncatedNormal`` ends unless told otherwise
+)
+
+
+def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
+    """Do as ``hk.transform_with_state``, with parameters of the same distributions, in a fraction of the time.
+
+    XLA takes a CPU about a second to compile each draw of random numbers, and there is one for each array: half a
+    minute for a ResNet and a Transformer. So an array that is to be drawn from a truncated normal is made as its
+    standard deviation first, with the dtype uint32 (of the same bits) as the mark of that. All are multiplied by slices
+    of one long draw in the end.
+    """
+    model = hk.transform_with_state(function)
+
+    def marked(*args: Any, **kwargs: Any) -> Array:
+        with hk.custom_creator(_mark), hk.custom_getter(_unmark):
+            return function(*args, **kwargs)
+
+    def init(rng: Array, *args: Any, **kwargs: Any) -> tuple[hk.MutableParams, hk.MutableState]:
+        own, rest = jax.random.split(rng)
+        params, state = hk.transform_with_state(marked).init(rest, *args, **kwargs)
+        leaves, tree = jax.tree.flatten(params)
+        ends = [0]
+        for leaf in leaves:
+            ends.append(ends[-1] + (math.prod(leaf.shape) if leaf.dtype == jnp.uint32 else 0))
+        draws = jax.random.truncated_normal(own, -_CUT, _CUT, (ends[-1],))
+        leaves = [
+            _from_bits(leaf) * draws[start:end].reshape(leaf.shape) if leaf.dtype == jnp.uint32 else leaf
+            for leaf, start, end in zip(leaves, ends[:-1], ends[1:], strict=True)
+        ]
+        return jax.tree.unflatten(tree, leaves), state
+
+    return hk.TransformedWithState(init, model.apply)
+
+
+def _mark(creator: Any, shape: Sequence[int], dtype: Any, init: Any, context: Any) -> Array:
+    is_plain = isinstance(init, hk.initializers.TruncatedNormal) and dtype == jnp.float32
+    if not is_plain or (init.mean, init.lower, init.upper) != (0, -_CUT, _CUT):
+        return creator(shape, dtype, init)
+    return jax.lax.bitcast_convert_type(jnp.full(shape, init.stddev, jnp.float32), jnp.uint32)
+
+
+def _unmark(getter: Any, value: Array, context: Any) -> Array:
+    return getter(_from_bits(value) if value.dtype == jnp.uint32 else value)
+
+
+def _from_bits(value: Array) -> Array:
+    return jax.lax.bitcast_convert_type(value, jnp.float32)
