@@ -3,13 +3,11 @@
 nox -s bench, about two minutes on two free cores. Ratios in one process; a busy machine changes the times.
 """
 
-import dataclasses
 import functools
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from typing import cast
 from unittest import mock
 
 import haiku as hk
@@ -17,11 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
 from icl_models import (
     ConvEncoder,
-    Encoder,
     LinearEncoder,
     ResNetEncoder,
     SequenceClassifier,
@@ -40,17 +37,6 @@ SIDE = 105
 Call = Callable[[], object]
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """A ResNet in training, as an encoder."""
-
-    resnet: ResNetEncoder
-
-    def encode(self, images: Array, *, width: int) -> Float[Array, "N D"]:
-        """Encode images, and update the running statistics."""
-        return self.resnet.encode(images, width=width, is_training=True)
-
-
 def draw(side: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw 32 sequences of 9 images, with about as much ink as characters have."""
     rng = np.random.default_rng(0)
@@ -58,15 +44,15 @@ def draw(side: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, labels, (32, 9)).astype(np.int32)
 
 
-def make_step(model: hk.TransformedWithState, images: np.ndarray, labels: np.ndarray, *options: bool) -> Call:
+def make_step(model: hk.TransformedWithState, images: np.ndarray, labels: np.ndarray) -> Call:
     """Compile a training step: loss, gradients, clip and Adam. Give a function that runs it."""
-    params, state = jax.jit(lambda key: model.init(key, images, labels, *options))(jax.random.key(0))
+    params, state = jax.jit(lambda key: model.init(key, images, labels, True))(jax.random.key(0))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
     @jax.jit
     def step(params: PyTree, state: PyTree, optimizer_state: PyTree, images: Array, labels: Array) -> PyTree:
         def loss_fn(params: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
-            logits, new_state = model.apply(params, state, None, images, labels, *options)
+            logits, new_state = model.apply(params, state, None, images, labels, True)
             loss, metrics = query_cross_entropy(logits, labels[:, -1])
             return loss, (metrics, new_state)
 
@@ -125,9 +111,7 @@ def plain_convolution(channels: int, kernel: int, stride: int, name: str) -> hk.
 def paper() -> None:
     """Compare the paper's step, 12 layers on a ResNet of 105 x 105 pixels, with the plain form; first from cold."""
     images, labels = draw(SIDE, PAPER_LABELS)
-    ours = SequenceClassifier(
-        num_labels=PAPER_LABELS, encoder=cast(Encoder, Training(ResNetEncoder())), trunk=Transformer(layers=12)
-    ).build()
+    ours = SequenceClassifier(num_labels=PAPER_LABELS, encoder=ResNetEncoder(), trunk=Transformer(layers=12)).build()
     with tempfile.TemporaryDirectory() as cache:
         jax.config.update("jax_compilation_cache_dir", cache)
         for name in ("cold", "warm"):
@@ -138,7 +122,7 @@ def paper() -> None:
                 f"{name} start: init, compilation and a first step in {time.perf_counter() - start:.1f} s", flush=True
             )
         jax.config.update("jax_compilation_cache_dir", None)
-    plainly = make_step(plain.PlainClassifier(num_labels=PAPER_LABELS).build(), images, labels, True)
+    plainly = make_step(plain.PlainClassifier(num_labels=PAPER_LABELS).build(), images, labels)
     medians = take_turns({"paper step, ours": step, "paper step, plain": plainly}, 7)
     print(f"ours is {medians['paper step, plain'] / medians['paper step, ours']:.2f} times as fast\n")
 
