@@ -82,7 +82,7 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the slow tests: whole laptop runs, to the accuracies that the README promises."""
     install(session, "experiments", "test")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow", "tests", *session.posargs)
 
 
 @nox.session

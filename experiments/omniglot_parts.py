@@ -119,13 +119,15 @@ def make_steps(config: OmniglotConfig, stream: str) -> list[data.Step]:
     return steps
 
 
-def make_model(config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> hk.TransformedWithState:
-    """Build the classifier."""
+def make_model(
+    config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSplit, *, training: bool = True
+) -> hk.TransformedWithState:
+    """Build the classifier: with logits of what the loss is of, or of the query alone, by the same parameters."""
     if (config.encoder == "embedding") != (bank.key == "items"):
         raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
     encoders: dict[str, models.Encoder] = {
         "conv": models.ConvEncoder(),
-        "resnet": models.ResNetEncoder(),
+        "resnet": models.ResNetEncoder(flatten=config.flatten),
         "linear": models.LinearEncoder(),
         "embedding": models.EmbeddingEncoder(num_items=bank.num_classes),
     }
@@ -137,7 +139,13 @@ def make_model(config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSp
     layers, hidden = config.layers, config.width
     trunks: dict[str, models.Trunk] = {
         "transformer": models.Transformer(
-            layers=layers, heads=config.heads, repeats=config.repeats, dropout=config.dropout
+            layers=layers,
+            heads=config.heads,
+            key_size=config.key_size,
+            mask=config.mask,
+            mlp=not config.attention_only,
+            repeats=config.repeats,
+            dropout=config.dropout,
         ),
         "lstm": models.LSTM(layers=layers, hidden=hidden),
         "vanilla_rnn": models.VanillaRNN(layers=layers, hidden=hidden),
@@ -151,7 +159,7 @@ def make_model(config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSp
         trunk=trunks[config.trunk],
         width=config.width,
         positions=config.positions,
-        outputs="every_item" if config.context_weight else "query",
+        outputs="query" if config.loss == "query" or not training else "every_item",
         label_scale=config.label_scale,
         item_dropout=config.item_dropout,
         position_dropout=config.position_dropout,
@@ -160,7 +168,9 @@ def make_model(config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSp
 
 
 def training_loss(config: ModelConfig, logits: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
-    """Give the loss and the accuracy, of the query alone or of the context's items, too."""
-    if config.context_weight:
+    """Give the loss and the accuracies."""
+    if config.loss == "weighted":
         return models.weighted_cross_entropy(logits, labels, context_weight=config.context_weight)
+    if config.loss == "every_item":
+        return models.every_item_cross_entropy(logits, labels)
     return models.query_cross_entropy(logits, labels[:, -1])

@@ -107,12 +107,21 @@ class DataConfig:
                 )
 
 
+# Which part of a model reads an option; heads of the presets are passed over by other trunks.
+_READ_WITH = {"flatten": ("encoder", "resnet"), "context_weight": ("loss", "weighted")} | dict.fromkeys(
+    ("key_size", "mask", "attention_only", "repeats", "dropout"), ("trunk", "transformer")
+)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """An encoder of items, tokens, and a trunk over them."""
 
     encoder: Literal["conv", "resnet", "linear", "embedding"] = "conv"
     """What makes a vector of an item: embedding for symbols, another for images."""
+
+    flatten: bool = False
+    """For the ResNet: lay its last map flat instead of taking the mean."""
 
     layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
     """Tokens: item, label, item, ...; item and label in one; or item and the label before it in one."""
@@ -132,6 +141,15 @@ class ModelConfig:
     heads: int = 4
     """For the Transformer: number of attention heads."""
 
+    key_size: int | None = None
+    """For the Transformer: size of each head's keys; by default width / heads."""
+
+    mask: Literal["causal", "prefix", "full"] = "causal"
+    """For the Transformer: whether a token sees what is before it, all but the query, or everything."""
+
+    attention_only: bool = False
+    """For the Transformer: leave the MLPs out."""
+
     repeats: int = 1
     """For the Transformer: how often its layers run in a row, with the same parameters."""
 
@@ -147,18 +165,23 @@ class ModelConfig:
     label_scale: float = 0.3
     """Standard deviation of the label embeddings at initialisation (0.02 in the paper)."""
 
+    loss: Literal["query", "weighted", "every_item"] = "query"
+    """What is trained on: the query, query and context with context_weight, or all items alike."""
+
     context_weight: float = 0.0
-    """Weight of the context's own items in the training loss; the rest is the query's."""
+    """For the weighted loss: weight of the context's own items; the rest is the query's."""
 
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the computations; parameters are float32."""
 
     def __post_init__(self) -> None:
-        """Refuse options that the trunk would not read."""
-        if self.trunk != "transformer":
-            for name, default in (("repeats", 1), ("dropout", 0.0)):
-                if getattr(self, name) != default:
-                    raise ValueError(f"model.{name} is for the transformer, but model.trunk is {self.trunk}.")
+        """Refuse options that nothing would read."""
+        for field in dataclasses.fields(self):
+            part, choice = _READ_WITH.get(field.name, ("trunk", self.trunk))
+            if getattr(self, part) != choice and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"model.{field.name} is for model.{part}={choice}, but model.{part} is {getattr(self, part)}."
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,7 +198,7 @@ class EvalConfig:
     """Sequences of each evaluation of the trained model."""
 
     batch_size: int = 500
-    """Sequences that are evaluated at once; it changes no number."""
+    """Sequences that are evaluated at once; it changes no number but under model.item_dropout."""
 
     also: tuple[EvaluationName, ...] = ()
     """Evaluations besides fewshot_holdout and no_support_zipfian, which every run has."""

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models.convolution import Convolution, convolve_by_library, convolve_by_products
+from icl_models.convolution import Convolution, convolve_by_bands, convolve_by_library, convolve_by_products
 
 SHAPES = [(28, 6, 4), (28, 3, 2), (27, 3, 1), (9, 1, 1), (10, 2, 3), (7, 3, 2)]
 
 
 @pytest.mark.parametrize(("side", "kernel", "stride"), SHAPES)
-def test_products_and_library_agree_in_value_and_gradient(side, kernel, stride):
+def test_products_bands_and_library_agree_in_value_and_gradient(side, kernel, stride):
     keys = jax.random.split(jax.random.key(0), 2)
     maps = jax.random.normal(keys[0], (3, side, side + 2, 4))
     weights = jax.random.normal(keys[1], (kernel, kernel, 4, 5))
@@ -21,10 +21,20 @@ def test_products_and_library_agree_in_value_and_gradient(side, kernel, stride):
 
     results = [
         jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(convolve, maps, weights)
-        for convolve in (convolve_by_library, convolve_by_products)
+        for convolve in (convolve_by_library, convolve_by_products, convolve_by_bands)
     ]
-    for one, two in zip(*map(jax.tree.leaves, results), strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5, atol=2e-5 * float(jnp.abs(one).max()))
+    for one, *others in zip(*map(jax.tree.leaves, results), strict=True):
+        for other in others:
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5 * float(jnp.abs(one).max()))
+
+
+@pytest.mark.parametrize("convolve", [convolve_by_library, convolve_by_products, convolve_by_bands])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_half_precision_stays_half_precision(convolve, kernel):
+    maps, weights = jnp.ones((2, 9, 9, 4), jnp.bfloat16), jnp.ones((kernel, kernel, 4, 5), jnp.bfloat16)
+    assert jax.eval_shape(lambda *inputs: convolve(*inputs, 2), maps, weights).dtype == jnp.bfloat16
+    gradients = jax.grad(lambda *inputs: convolve(*inputs, 2).sum().astype(jnp.float32), (0, 1))
+    assert [gradient.dtype for gradient in jax.eval_shape(gradients, maps, weights)] == [jnp.bfloat16] * 2
 
 
 @pytest.mark.parametrize(("side", "kernel", "stride"), SHAPES)

@@ -71,6 +71,29 @@ def test_they_are_float32_with_another_dtype_of_computation():
     assert abs(float(params["linear"]["w"].std()) / (0.88 * 30**-0.5) - 1) < 0.1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_there_is_one_draw_whatever_the_dtype_of_computation(dtype):
+    def forward(inputs):
+        with computing_in(dtype):
+            return hk.layer_stack(3)(lambda inputs: hk.Linear(4)(hk.Linear(5)(inputs)))(inputs)
+
+    inputs = jnp.ones((1, 4), dtype)
+    draws = [
+        str(jax.make_jaxpr(make(forward).init)(jax.random.key(0), inputs)).count("random_bits")
+        for make in (transform, hk.transform_with_state)
+    ]
+    assert draws[0] == 1 < draws[1]
+
+
+def test_keys_may_be_numbers_and_must_be_there():
+    model = transform(forward)
+    of_number, _ = model.init(3, jnp.ones((1, 40)))
+    of_key, _ = model.init(jax.random.PRNGKey(3), jnp.ones((1, 40)))
+    jax.tree.map(np.testing.assert_array_equal, of_number, of_key)
+    with pytest.raises(ValueError, match="RNG"):
+        model.init(None, jnp.ones((1, 40)))
+
+
 def test_without_anything_to_draw_it_is_haikus():
     params, _ = transform(lambda: hk.get_parameter("a", (2,), init=jnp.ones)).init(jax.random.key(0))
     assert params["~"]["a"].tolist() == [1, 1]

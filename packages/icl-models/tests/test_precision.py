@@ -24,6 +24,7 @@ from icl_models import (
     instrument,
     resnet,
 )
+from icl_models.batch_norm import BatchNorm
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 
 B, S, V, D = 2, 4, 5, 16
@@ -146,6 +147,17 @@ def test_batch_norms_count_in_float32():
     assert normal.dtype == jnp.bfloat16
     np.testing.assert_allclose(normal.astype(jnp.float32), expected, rtol=0.01, atol=0.01)
     np.testing.assert_allclose(state["norm/mean_ema"]["average"].ravel(), wide.mean((0, 1, 2)), rtol=1e-5)
+
+
+def test_the_scale_of_batch_norm_is_not_rounded():
+    def norm():
+        with computing_in("bfloat16"):
+            return BatchNorm(2, "norm")(jnp.zeros(2), jnp.ones(2), True)[0]
+
+    model = hk.transform_with_state(norm)
+    params, state = model.init(jax.random.key(0))
+    params["norm"]["scale"] *= 1.001
+    np.testing.assert_allclose(model.apply(params, state, None)[0].ravel(), 1.001, rtol=1e-4)
 
 
 def test_nothing_stays_on_after_an_error():

@@ -36,7 +36,8 @@ class BatchNorm(hk.Module):
 
         In training the statistics of the batch are used, and enter the running ones; else the running ones are used.
         """
-        mean, variance = mean.reshape(self.scale.shape), variance.reshape(self.scale.shape)
+        # A variance made of a mean of squares can round to less than nothing.
+        mean, variance = mean.reshape(self.scale.shape), jnp.maximum(variance, 0).reshape(self.scale.shape)
         running_mean = _average("mean_ema", mean, jnp.zeros, is_training)
         running_variance = _average("var_ema", variance, jnp.ones, is_training)
         if not is_training:

@@ -34,7 +34,8 @@ def instrument(
     ``jax.vmap`` take it.
 
     Args:
-      apply: a model's ``apply``, or any function that calls one, not yet under ``jax.jit`` or another transformation.
+      apply: a model's ``apply``, or any function that calls one, not yet under ``jax.jit`` or another transformation;
+        nor may it put the model under one, such as ``jax.grad``: do that with the new function.
       capture: names or patterns of the values wanted.
       replace: by name or pattern, a function from a value to another of the same shape and dtype. With several
         patterns for one value their functions follow each other. Where layers are run by one compiled scan, the

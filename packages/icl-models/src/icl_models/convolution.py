@@ -72,7 +72,7 @@ def convolve_by_bands(
     outputs = (left + width + right - kernel) // stride + 1
     # taps[k, x, y] is 1 where tap k of the kernel joins column x to output column y.
     columns = np.arange(outputs) * stride - left + np.arange(kernel)[:, None]
-    taps = (columns[:, None] == np.arange(width)[:, None]).astype(np.float32)
+    taps = jnp.asarray(columns[:, None] == np.arange(width)[:, None], weights.dtype)
     band = jnp.einsum("kxy,rkcf->rxcyf", taps, weights).reshape(-1, outputs * features)
     rows = jnp.pad(maps.reshape(*maps.shape[:2], -1), ((0, 0), row_pads, (0, 0)))
     last = rows.shape[1] - kernel

@@ -182,7 +182,7 @@ class IdentityEncoder:
                 f"IdentityEncoder wants items that are float vectors, got {items.dtype} of shape {items.shape[1:]}; "
                 "use another encoder, or make vectors of them first."
             )
-        return to_compute_dtype(items)
+        return items
 
 
 def to_unit_range(images: Images) -> Float[Array, "N H W"]:

@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-_CUT = (
-    2.0  # deviations, at which the truncated normal of ``hk.initializers.TruncatedNormal`` ends unless told otherwise
-)
+_CUT = 2.0  # deviations, where the normal of ``hk.initializers.TruncatedNormal`` ends unless it is told otherwise
 
 
 def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
@@ -28,8 +26,10 @@ def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
         with hk.custom_creator(_mark), hk.custom_getter(_unmark):
             return function(*args, **kwargs)
 
-    def init(rng: Array, *args: Any, **kwargs: Any) -> tuple[hk.MutableParams, hk.MutableState]:
-        own, rest = jax.random.split(rng)
+    def init(rng: Array | int | None, *args: Any, **kwargs: Any) -> tuple[hk.MutableParams, hk.MutableState]:
+        if rng is None:
+            return model.init(None, *args, **kwargs)  # which says what it is needed for
+        own, rest = jax.random.split(jax.random.PRNGKey(rng) if isinstance(rng, int) else rng)
         params, state = hk.transform_with_state(marked).init(rest, *args, **kwargs)
         leaves, tree = jax.tree.flatten(params)
         ends = [0]
@@ -46,10 +46,17 @@ def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
 
 
 def _mark(creator: Any, shape: Sequence[int], dtype: Any, init: Any, context: Any) -> Array:
-    is_plain = isinstance(init, hk.initializers.TruncatedNormal) and dtype == jnp.float32
+    is_plain = isinstance(init, hk.initializers.TruncatedNormal)
     if not is_plain or (init.mean, init.lower, init.upper) != (0, -_CUT, _CUT):
         return creator(shape, dtype, init)
-    return jax.lax.bitcast_convert_type(jnp.full(shape, init.stddev, jnp.float32), jnp.uint32)
+
+    def deviation(shape: Sequence[int], dtype: Any) -> Array:
+        # The dtype is known here only: creators between this one and Haiku's may change it.
+        if dtype != jnp.float32:
+            return init(shape, dtype)
+        return jax.lax.bitcast_convert_type(jnp.full(shape, init.stddev, jnp.float32), jnp.uint32)
+
+    return creator(shape, dtype, deviation)
 
 
 def _unmark(getter: Any, value: Array, context: Any) -> Array:
