@@ -89,8 +89,24 @@ class Interleaved:
         return width
 
 
+class _TokenForEachItem:
+    """What layouts of S tokens share."""
+
+    def items(self, outputs: Float[Array, "B S E"]) -> Float[Array, "B S E"]:
+        """Give all outputs."""
+        return outputs
+
+    def length(self, items: int) -> int:
+        """Give S."""
+        return items
+
+    def token_width(self, width: int) -> int:
+        """Give the width of the model."""
+        return width
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Concatenated:
+class Concatenated(_TokenForEachItem):
     """Item and label side by side in one token, twice as wide as the model (Chan et al. 2022, appendix).
 
     In place of the query's label stands a vector of its own, the last row of the table. A context item's label is in
@@ -120,21 +136,13 @@ class Concatenated:
         shown = labels.at[:, -1].set(num_labels)
         return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_scale)], axis=-1)
 
-    def items(self, outputs: Float[Array, "B S E"]) -> Float[Array, "B S E"]:
-        """Give all outputs."""
-        return outputs
-
-    def length(self, items: int) -> int:
-        """Give S."""
-        return items
-
     def token_width(self, width: int) -> int:
         """Give two widths of the model."""
         return 2 * width
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PreviousLabel:
+class PreviousLabel(_TokenForEachItem):
     """Each item with the one-hot label of the item before it, made a token by one matrix (Kirsch et al. 2022).
 
     Before the first item there is no label: zeros. There is no table of label vectors, so label_scale is not used.
@@ -158,18 +166,6 @@ class PreviousLabel:
         before = jax.nn.one_hot(labels[:, :-1], num_labels, dtype=vectors.dtype)
         before = jnp.pad(before, ((0, 0), (1, 0), (0, 0)))
         return hk.Linear(width, name="tokens")(jnp.concatenate([vectors, before], axis=-1))
-
-    def items(self, outputs: Float[Array, "B S E"]) -> Float[Array, "B S E"]:
-        """Give all outputs."""
-        return outputs
-
-    def length(self, items: int) -> int:
-        """Give S."""
-        return items
-
-    def token_width(self, width: int) -> int:
-        """Give the width of the model."""
-        return width
 
 
 def interleave(items: Float[Array, "B S D"], labels: Float[Array, "B S-1 D"]) -> Float[Array, "B 2*S-1 D"]:
