@@ -8,11 +8,9 @@ import shlex
 import signal
 import subprocess
 import sys
-import typing
 import zipfile
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,8 +28,6 @@ TINY = shlex.split(
     "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 "
     "--eval.every 3 --eval.count 60 --eval.final-count 90"
 )
-
-IMAGES_AND_LABELS = jax.ShapeDtypeStruct((2, 9, 28, 28), np.uint8), jax.ShapeDtypeStruct((2, 9), np.int32)
 
 
 def parse(*words):
@@ -339,43 +335,6 @@ def test_another_trunk_layout_and_loss_train_from_end_to_end(tmp_path):
     run(tmp_path / "run", "--mode", "eval", "--eval.batch-size", 45)
     assert before["icl"]["count"] == 90
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["icl"]["count"] == 90
-
-
-@pytest.mark.parametrize("layout", typing.get_args(typing.get_type_hints(ModelConfig)["layout"]))
-@pytest.mark.parametrize("trunk", typing.get_args(typing.get_type_hints(ModelConfig)["trunk"]))
-def test_every_trunk_goes_with_every_layout(trunk, layout):
-    config = parse("laptop", *TINY, "--model.trunk", trunk, "--model.layout", layout)
-    bank, split = parts.make_classes(config.data)
-    model = parts.make_model(config.model, bank, split)
-    params, state = jax.eval_shape(model.init, jax.random.key(0), *IMAGES_AND_LABELS)
-    assert jax.eval_shape(model.apply, params, state, None, *IMAGES_AND_LABELS)[0].shape == (2, split.num_positions)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("layers", 2), ("heads", 2), ("repeats", 2), ("positions", "learned"), ("layout", "concatenated"),
-        ("encoder", "conv"), ("trunk", "mlp"), ("width", 32), ("dropout", 0.5), ("item_dropout", 0.5),
-        ("position_dropout", 0.5), ("label_scale", 0.1), ("loss", "weighted"), ("loss", "every_item"),
-        ("compute_dtype", "bfloat16"), ("key_size", 5), ("mask", "prefix"), ("mask", "full"), ("attention_only", True),
-    ],
-)  # fmt: skip
-def test_every_option_of_the_model_changes_what_is_computed(option, value):
-    tiny = parse("laptop", *TINY)
-    bank, split = parts.make_classes(tiny.data)
-
-    def program_of(config):
-        model = parts.make_model(config, bank, split)
-
-        def loss_at_the_start(key, images, labels):
-            params, state = model.init(key, images, labels)
-            logits, _ = model.apply(params, state, key, images, labels, is_training=True)
-            return parts.training_loss(config, logits, labels)
-
-        return str(jax.make_jaxpr(loss_at_the_start)(jax.random.key(0), *IMAGES_AND_LABELS))
-
-    assert getattr(tiny.model, option) != value
-    assert program_of(dataclasses.replace(tiny.model, **{option: value})) != program_of(tiny.model)
 
 
 def test_the_streams_of_a_run_have_noise_of_their_own():
