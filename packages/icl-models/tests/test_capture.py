@@ -250,6 +250,23 @@ def test_what_hides_its_values_is_refused():
         twice(jnp.zeros(()))
 
 
+@pytest.mark.parametrize("pattern", ["tokens", "block_0/residual"])
+@pytest.mark.parametrize("transform", [jax.jit, jax.vmap, jax.grad])
+def test_a_transformation_within_lets_no_values_out_but_lets_replacements_in(pattern, transform):
+    model, params, (state, _, *inputs) = build(CONFIG)
+
+    def apply(params, *inputs):
+        def loss(scale):
+            return (scale * model.apply(params, state, None, *inputs)[0]).sum()
+
+        return transform(loss)(jnp.ones(()) if transform is not jax.vmap else jnp.ones(2))
+
+    with pytest.raises(ValueError, match=f"'{pattern}' cannot leave a transformation within"):
+        instrument(apply, capture=[pattern])(params, *inputs)
+    changed, _ = instrument(apply, replace={pattern: jnp.zeros_like})(params, *inputs)
+    assert not np.allclose(changed, apply(params, *inputs), atol=1e-4)
+
+
 def test_outside_of_a_model_a_tap_gives_back_its_value():
     value = jnp.arange(3.0)
     assert tap("any", value) is value

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Int, Shaped
 
 Values = dict[str, Array]
@@ -35,7 +36,7 @@ def instrument(
 
     Args:
       apply: a model's ``apply``, or any function that calls one, not yet under ``jax.jit`` or another transformation;
-        nor may it put the model under one, such as ``jax.grad``: do that with the new function.
+        nor may it put a model that is captured under one, such as ``jax.grad``: do that with the new function.
       capture: names or patterns of the values wanted.
       replace: by name or pattern, a function from a value to another of the same shape and dtype. With several
         patterns for one value their functions follow each other. Where layers are run by one compiled scan, the
@@ -45,8 +46,8 @@ def instrument(
       A function of the same arguments that gives what ``apply`` gives, and the captured values by their full names.
 
     Raises:
-      ValueError: a function that is jitted already; when it runs: a pattern that matches nothing, or a replacement of
-        another shape or dtype.
+      ValueError: a function that is jitted already; when it runs: a pattern that matches nothing, a replacement of
+        another shape or dtype, or a capture from within a transformation.
 
     >>> from icl_models import IdentityEncoder, PreviousLabel, SequenceClassifier, Transformer
     >>> model = SequenceClassifier(
@@ -148,6 +149,7 @@ class _Recording:
     def __init__(self, capture: tuple[str, ...], replace: dict[str, Function]) -> None:
         self._capture, self._replace = capture, replace
         self._names: dict[str, None] = {}  # a set that keeps its order
+        self._trace = get_opaque_trace_state(convention="haiku")
         self.values: Values = {}
         self.scan: _Scan | None = None
 
@@ -167,6 +169,11 @@ class _Recording:
     def keep(self, name: str, value: Array) -> None:
         if not self._is_captured(name):
             return
+        if get_opaque_trace_state(convention="haiku") != self._trace:
+            raise ValueError(
+                f"{name!r} cannot leave a transformation within the instrumented function (jax.grad, jax.vmap, jax.jit); "
+                "instrument the function that is transformed, and transform what comes out."
+            )
         if name in self.values:
             raise ValueError(f"{name!r} came twice: instrument each model of the function by itself.")
         self.values[name] = value
