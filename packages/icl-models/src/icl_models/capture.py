@@ -171,7 +171,7 @@ class _Recording:
             return
         if get_opaque_trace_state(convention="haiku") != self._trace:
             raise ValueError(
-                f"{name!r} cannot leave a transformation within the instrumented function (jax.grad, jax.vmap, jax.jit); "
+                f"{name!r} cannot leave a transformation within the function (jax.grad, jax.vmap, jax.jit); "
                 "instrument the function that is transformed, and transform what comes out."
             )
         if name in self.values:
