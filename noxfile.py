@@ -109,6 +109,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill, damage and resume small runs; nothing may be lost: nox -s chaos -- [options] [-- options of each run]."""
+    install(session, "experiments")
+    session.run("python", "tools/chaos.py", *session.posargs)
+
+
+@nox.session
 def full(session: nox.Session) -> None:
     """Try the paper's presets at their true size for a few steps: nox -s full -- [preset ...]."""
     install(session, "experiments")

@@ -1,9 +1,10 @@
-"""A stricter JAX than users have (four host devices, rank promotion raises), and a problem to train on."""
+"""A stricter JAX than users have (eight host devices, rank promotion raises), and a problem to train on."""
 
 import os
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
+import dataclasses
 import json
 import tempfile
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import TrainConfig, data_mesh, train
+from icl_train import MeshConfig, TrainConfig, train
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most runs here are the same program; compiling it once halves the time of the suite.
@@ -81,24 +82,23 @@ def same(one, other):
     )
 
 
+FIELDS = {field.name for field in dataclasses.fields(TrainConfig)} - {"mesh"}
+
+
 def pieces(folder):
     """The pieces of a training run, and ``run(name, **changes)``, which trains in a folder of that name."""
 
-    def run(name, *, steps=10, seed=0, log_every=3, checkpoint_every=4, keep_checkpoints=2, **changes):
-        config = TrainConfig(
-            steps=steps,
-            seed=seed,
-            log_every=log_every,
-            checkpoint_every=checkpoint_every,
-            keep_checkpoints=keep_checkpoints,
-        )
+    def run(name, **changes):
+        settings = {"steps": 10, "log_every": 3, "checkpoint_every": 4}
+        settings |= {field: changes.pop(field) for field in set(changes) & FIELDS}
+        config = TrainConfig(**settings)
         arguments = {
             "init": init,
             "loss_fn": loss_fn,
             "optimizer": optax.adam(0.05),
             "batches": Rows(),
             "workdir": folder / name,
-            "mesh": data_mesh(jax.devices()[:1]),
+            "mesh": MeshConfig().build(jax.devices()[:1]),
         }
         return train(config, **(arguments | changes))
 

@@ -6,8 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import EverySteps, data_mesh, latest_step, restore_model
-from icl_train.checkpoints import Checkpoints, restore
+from icl_train import EverySteps, MeshConfig, latest_step, restore_model
+from icl_train.checkpoints import Checkpoints
+from icl_train.program import with_shardings
+from icl_train.restoring import restore
+from icl_train.rules import REPLICATED, state_shardings
 from icl_train.state import TrainState
 
 
@@ -47,12 +50,14 @@ def test_everything_comes_back(problem, tmp_path):
         "t": (jnp.ones(1, jnp.bfloat16), [jnp.zeros((), jnp.int8), {}]),
     }
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
-    state = TrainState(jnp.asarray(7, jnp.int32), params, {}, optimizer.init(params))
-    data, progress = {"next": 2**40, "nested": [1, "two"]}, {"third": 1 / 3, "nan": float("nan")}
+    state = TrainState(jnp.asarray(7, jnp.int32), params, {}, optimizer.init(params), params)
+    data = {"next": 2**40, "nested": [1, "two"]}
+    progress = {"seed": 0, "meters": [], "third": 1 / 3, "nan": float("nan")}
     with Checkpoints(tmp_path, every=1, keep=1) as checkpoints:
         checkpoints.save(state, step=7, data=data, progress=progress)
-    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-    saved = restore(tmp_path, abstract, mesh=data_mesh())
+    saved = restore(
+        tmp_path, with_shardings(state, state_shardings(state, MeshConfig().build(jax.devices()[:4]), REPLICATED))
+    )
     assert problem.same(jax.tree.map(np.array, saved.state), jax.tree.map(np.array, state))
     assert saved.data == data
     assert saved.progress["third"] == 1 / 3 and np.isnan(saved.progress["nan"])
@@ -79,12 +84,12 @@ def test_half_written_checkpoints_do_not_count(problem):
 
 
 def test_restore_model_needs_no_optimizer_and_says_what_is_missing(problem, whole):
-    with pytest.raises(FileNotFoundError, match=r"wanted a checkpoint in .*checkpoints, found steps \[\]"):
+    with pytest.raises(FileNotFoundError, match=r"wanted a whole checkpoint in .*checkpoints, found steps \[\]"):
         restore_model(problem.folder / "none", init=problem.init)
     restored = restore_model(whole.folder, init=problem.init)
     assert problem.same(restored.params, whole.state.params)
     assert problem.same(restored.model_state, whole.state.model_state)
     with pytest.raises(FileNotFoundError, match=r"the checkpoint of step 5 in .*, found steps \[8, 10\]"):
         restore_model(whole.folder, init=problem.init, step=5)
-    with pytest.raises(ValueError, match=r"model_state\.mean: saved float32\[3\], wanted nothing"):
+    with pytest.raises(ValueError, match=r"model_state/mean: saved float32\[3\], wanted nothing"):
         restore_model(whole.folder, init=lambda rng: (problem.init(rng)[0], {}))

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from icl_train import TrainConfig
+from icl_train import TrainConfig, restore_model
 
 FIELDS = [field.name for field in dataclasses.fields(TrainConfig)]
-CHANGES = {"steps": 12, "seed": 1, "log_every": 2, "checkpoint_every": 3, "keep_checkpoints": 1}
+WHOLE = ("steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "accumulate", "steps_per_dispatch")
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", WHOLE)
 def test_values_out_of_range_are_refused(field):
     for value in (-1, True):
         with pytest.raises(ValueError, match=f"wanted {field} to be a whole number of at least [01], got {value}"):
@@ -20,9 +20,25 @@ def test_values_out_of_range_are_refused(field):
             TrainConfig(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("keep_every", (0, -1)),
+        ("checkpoint_minutes", (0.0, -1.0, float("nan"))),
+        ("ema_decay", (0.0, 1.0, -0.1, float("nan"))),
+        ("profile", ((0, 1), (3, 2))),
+        ("freeze", (("(",),)),
+    ],
+)
+def test_options_out_of_range_are_refused(field, values):
+    for value in values:
+        with pytest.raises(ValueError, match="regular expression" if field == "freeze" else f"{field}|profile"):
+            TrainConfig(**{field: value})
+
+
 def test_zero_is_a_seed_and_nothing_else():
     assert TrainConfig(seed=0).seed == 0
-    for field in set(FIELDS) - {"seed"}:
+    for field in set(WHOLE) - {"seed"}:
         with pytest.raises(ValueError, match=field):
             TrainConfig(**{field: 0})
 
@@ -33,10 +49,38 @@ def test_a_seed_that_a_key_cannot_hold_is_refused():
         TrainConfig(seed=2**32)
 
 
-@pytest.mark.parametrize("field", FIELDS)
+CHANGES = {
+    "steps": 12,
+    "seed": 1,
+    "log_every": 2,
+    "checkpoint_every": 3,
+    "keep_checkpoints": 1,
+    "accumulate": 2,
+    "freeze": ("linear",),
+    "ema_decay": 0.9,
+    "tensorboard": True,
+    "keep_every": 4,
+    "profile": (2, 3),
+}
+ELSEWHERE = {
+    "mesh",
+    "ensemble",
+    "steps_per_dispatch",
+    "checkpoint_minutes",
+    "stop_when_not_finite",
+}  # tests of their own
+
+
+def test_every_field_is_tested():
+    assert CHANGES.keys() | ELSEWHERE == set(FIELDS)
+
+
+@pytest.mark.parametrize("field", CHANGES)
 def test_every_field_changes_what_is_left_in_the_folder(problem, whole, field):
     def leaves(folder):
-        return problem.untimed(folder), {path.name for path in (folder / "checkpoints").iterdir()}
+        found = {path.relative_to(folder).parts[:3] for path in folder.rglob("*")}
+        arrays = restore_model(folder, init=problem.init).ema is None
+        return problem.untimed(folder), found, arrays
 
     problem.run("changed", **{field: CHANGES[field]})
     assert leaves(whole.folder) != leaves(problem.folder / "changed")

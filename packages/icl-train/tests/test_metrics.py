@@ -7,6 +7,7 @@ import pytest
 
 from icl_train import EverySteps, drop_lines_after
 from icl_train.metrics import Meter
+from icl_train.stopwatch import Stopwatch
 
 
 class Clock:
@@ -34,24 +35,24 @@ def test_a_meter_can_be_put_down_anywhere_and_taken_up_again():
     def scalars(step):
         return {"loss": 1 / step, "gradient_norm": step / 7, "learning_rate": 1 / 3}
 
-    clock = Clock()
-    whole = Meter(log_every=5, clock=clock)
-    parts = Meter(log_every=5, clock=clock)
+    watch = Stopwatch(Clock())
+    whole, parts = Meter(log_every=5, watch=watch), Meter(log_every=5, watch=watch)
     for step in range(1, 23):
         whole.add(step, scalars(step), items=2)
         parts.add(step, scalars(step), items=2)
-        parts = Meter(log_every=5, clock=clock, state=json.loads(json.dumps(parts.get_state())))
+        parts = Meter(log_every=5, watch=watch, state=json.loads(json.dumps(parts.get_state())))
         assert parts.mean("loss") == whole.mean("loss")
     assert whole.mean("loss") == pytest.approx((1 / 21 + 1 / 22) / 2)
 
 
 def test_rates_count_time_of_training_alone():
     clock = Clock()
-    meter = Meter(log_every=4, clock=clock)
+    watch = Stopwatch(clock)
+    meter = Meter(log_every=4, watch=watch)
     for step in range(1, 5):
         clock.now += 0.5
         meter.add(step, {"loss": 1.0, "gradient_norm": 1.0, "accuracy": 0.5}, items=32)
-        with meter.paused():
+        with watch.paused():
             clock.now += 1000
     line = meter.line(4)
     assert (line["time"], line["steps_per_second"], line["items_per_second"]) == (2.0, 2.0, 64.0)

@@ -25,7 +25,7 @@ def test_config_json_describes_the_run(tmp_path):
     record = json.loads((folder / "config.json").read_text())
     assert json.dumps(record["config"]) == json.dumps(CONFIG)
     assert record["python"] == platform.python_version()
-    assert len(record["devices"]) == 4
+    assert len(record["devices"]) == 8
     assert {"jax", "optax", "orbax-checkpoint", "numpy"} <= set(record["versions"])
     assert [path.name for path in folder.iterdir()] == ["config.json"]
 

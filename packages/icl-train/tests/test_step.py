@@ -7,19 +7,18 @@ import optax
 import pytest
 
 from icl_train import (
+    MeshConfig,
     OptimizerConfig,
-    compile_initial_state,
-    compile_train_step,
-    data_mesh,
+    Recipe,
+    compile_single,
     initial_state,
-    shard_batch,
     train_step,
 )
 
 
 def test_jit_and_no_jit_agree_with_a_step_written_out_by_hand(problem):
     key, batch = jax.random.key(5), next(problem.Rows())
-    optimizer, mesh = optax.sgd(0.1), data_mesh(jax.devices()[:1])
+    optimizer = optax.sgd(0.1)
     state = initial_state(key, init=problem.init, optimizer=optimizer)
     after, metrics = train_step(state, batch, key, loss_fn=problem.loss_fn, optimizer=optimizer)
     params, model_state = problem.init(jax.random.fold_in(key, 0))
@@ -29,8 +28,11 @@ def test_jit_and_no_jit_agree_with_a_step_written_out_by_hand(problem):
     norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(gradients)))
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-6)
     assert int(after.step) == 1 and set(metrics) == {"loss", "gradient_norm", "absolute_error"}
-    step = compile_train_step(state=state, loss_fn=problem.loss_fn, optimizer=optimizer, mesh=mesh)
-    jitted, jitted_metrics = step(state, shard_batch(batch, mesh), key)
+    recipe = Recipe(problem.init, problem.loss_fn, optimizer)
+    program = compile_single(recipe, seed=5, mesh=MeshConfig().build(jax.devices()[:1]))
+    state = program.begin()
+    jitted, jitted_metrics = program.step(state, program.put([batch]), np.int32(1))
+    jitted_metrics = {name: value[0] for name, value in jitted_metrics.items()}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), (after, metrics), (jitted, jitted_metrics))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state)), "the state should have been donated"
 
@@ -75,7 +77,7 @@ def test_the_step_is_traced_once_in_a_run_and_once_more_after_a_resume(problem):
 def test_four_devices_agree_with_one(problem):
     optimizer = OptimizerConfig(learning_rate=0.05, warmup_steps=3, weight_decay=0.1).build(10)
     one = problem.run("one", optimizer=optimizer)
-    four = problem.run("four", optimizer=optimizer, mesh=data_mesh())
+    four = problem.run("four", optimizer=optimizer, mesh=MeshConfig().build(jax.devices()[:4]))
     assert all(len(leaf.sharding.device_set) == 4 for leaf in jax.tree.leaves(four.state))
     assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(four.state))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), one.state, four.state)
@@ -86,13 +88,14 @@ def test_four_devices_agree_with_one(problem):
 def test_a_run_on_one_device_can_be_resumed_on_four(problem):
     whole = problem.run("whole", steps=20)
     problem.run("parts", steps=10)
-    parts = problem.run("parts", steps=20, resume=True, mesh=data_mesh())
+    parts = problem.run("parts", steps=20, resume=True, mesh=MeshConfig().build(jax.devices()[:4]))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.state, parts.state)
 
 
 def test_the_state_is_born_on_the_mesh(problem):
-    begin = compile_initial_state(init=problem.init, optimizer=optax.adam(1.0), mesh=data_mesh())
-    assert all(len(leaf.sharding.device_set) == 4 for leaf in jax.tree.leaves(begin(jax.random.key(0))))
+    recipe = Recipe(problem.init, problem.loss_fn, optax.adam(1.0))
+    state = compile_single(recipe, seed=0, mesh=MeshConfig().build(jax.devices()[:4])).begin()
+    assert all(len(leaf.sharding.device_set) == 4 for leaf in jax.tree.leaves(state))
 
 
 def test_the_learning_rate_is_logged_where_the_optimizer_state_has_one(problem):

@@ -4,46 +4,88 @@ One axis letter is used in shapes: B, the examples of a batch.
 """
 
 from icl_train.actions import Action, EverySteps, Moment
-from icl_train.checkpoints import ModelCheckpoint, latest_step, restore_model
+from icl_train.checkpoints import CheckpointError
+from icl_train.compilation import CompileReport
+from icl_train.compile_cache import default_compile_cache, use_compile_cache
 from icl_train.config import TrainConfig
 from icl_train.contract import Batch, Batches, Init, LossFunction
-from icl_train.loop import TrainResult, train
-from icl_train.mesh import data_mesh, shard_batch
+from icl_train.debugging import debugging
+from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble
+from icl_train.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
+from icl_train.loop import TrainResult, train, train_ensemble
+from icl_train.mesh import MeshConfig, data_shard, shard_batch
 from icl_train.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
-from icl_train.run_folder import CONFIG_FILE, open_run
+from icl_train.precision import compute_in
+from icl_train.program import Program, Recipe, compile_single
+from icl_train.restoring import ModelCheckpoint, latest_step, restore_model, warm_start
+from icl_train.rules import FULLY_SHARDED, REPLICATED, LargestDimension, Rule, Rules, describe, shardings
+from icl_train.run_folder import CONFIG_FILE, member_folder, open_run
+from icl_train.session import NotFiniteError
 from icl_train.signals import Interrupted, flag_signals
 from icl_train.state import TrainState
-from icl_train.step import compile_initial_state, compile_train_step, initial_state, train_step
+from icl_train.step import initial_state, train_step
+from icl_train.watch import watch
 
 __all__ = [
     "CONFIG_FILE",
+    "FULLY_SHARDED",
     "METRICS_FILE",
+    "REPLICATED",
     "Action",
     "Batch",
     "Batches",
+    "CheckpointError",
+    "CompileReport",
+    "EnsembleBatches",
+    "EnsembleConfig",
     "EverySteps",
+    "HostsConfig",
     "Init",
     "Interrupted",
+    "LargestDimension",
     "LossFunction",
+    "Member",
+    "MeshConfig",
     "ModelCheckpoint",
     "Moment",
+    "NotFiniteError",
     "OptimizerConfig",
+    "OptimizerOf",
+    "Program",
+    "Recipe",
+    "Rule",
+    "Rules",
     "Schedule",
     "TrainConfig",
     "TrainResult",
     "TrainState",
-    "compile_initial_state",
-    "compile_train_step",
-    "data_mesh",
+    "agree",
+    "compile_ensemble",
+    "compile_single",
+    "compute_in",
+    "data_shard",
+    "debugging",
+    "default_compile_cache",
+    "describe",
     "drop_lines_after",
+    "ends_with_the_job",
     "flag_signals",
     "initial_state",
+    "is_first",
     "latest_step",
     "learning_rate_schedule",
+    "member_folder",
     "open_run",
     "restore_model",
     "shard_batch",
+    "shardings",
+    "start_hosts",
     "train",
+    "train_ensemble",
     "train_step",
+    "use_compile_cache",
+    "wait_for_all",
+    "warm_start",
+    "watch",
 ]

@@ -1,79 +1,86 @@
 """Checkpoints of everything, by Orbax: the training state, the position in the data, the metrics so far.
 
-The only module that knows Orbax. A checkpoint is a folder ``checkpoints/<step>`` with four items: ``model``
-(arrays: params and model state), ``optimizer`` (arrays: its state and the step), ``data`` (JSON: the position
-of the batch iterator) and ``progress`` (JSON: seed and metrics). Nothing in it is code, so reading one runs
-none.
+A checkpoint is a folder ``checkpoints/<step>`` with four items: ``model`` (arrays: params, model state and, if
+there is one, the average of the params), ``optimizer`` (arrays: its state and the step), ``data`` (JSON: the
+position of the batch iterator) and ``progress`` (JSON: seed, metrics, whether it is the last), and a
+``digest.json`` of all files. Nothing in it is code, so reading one runs none.
 """
 
-from collections.abc import Mapping
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh
-from jaxtyping import PyTree
-from orbax.checkpoint.checkpoint_managers import FixedIntervalPolicy, LatestN
+from orbax.checkpoint.options import AsyncOptions
 
-from icl_train.contract import Init
-from icl_train.mesh import data_mesh, replicated
+from icl_train.digest import write_digest
+from icl_train.hosts import wait_for_all
+from icl_train.restoring import CHECKPOINTS_FOLDER, items, saved_steps
+from icl_train.say import say
 from icl_train.state import TrainState
 
-CHECKPOINTS_FOLDER = "checkpoints"
+_DAMAGED = ".damaged"
+_DELETED = ".deleted"
 
 
-class Saved(NamedTuple):
-    """What a checkpoint holds.
-
-    Attributes:
-        state: The training state, on the devices.
-        data: The position of the batch iterator.
-        progress: What else was saved, as JSON values.
-    """
-
-    state: TrainState
-    data: dict[str, Any]
-    progress: dict[str, Any]
-
-
-class ModelCheckpoint(NamedTuple):
-    """The part of a checkpoint that evaluation needs.
-
-    Attributes:
-        step: Steps made when it was saved.
-        params: Parameters, on the devices.
-        model_state: Model state, on the devices.
-    """
-
-    step: int
-    params: PyTree
-    model_state: PyTree
+class CheckpointError(OSError):
+    """A checkpoint that the end of a run rests on could not be written."""
 
 
 class Checkpoints:
     """The checkpoints of one run, written in the background. A context manager.
 
+    A checkpoint that cannot be written (a full disk) is reported on stderr, and training goes on; the ones
+    before it stay. Only the last one of a session has to succeed.
+
     Args:
         workdir: The run's folder; the checkpoints are in ``checkpoints/`` there, which is made if it is
             missing.
         every: Steps between checkpoints, at least 1.
+        minutes: Minutes after which one is due whatever the step, or None.
         keep: Checkpoints to keep, the latest, at least 1.
+        keep_every: Those whose step is a multiple are kept for ever, or None.
+        restored: Step of the checkpoint that the run goes on from, or 0.
+        clock: Returns the time in seconds.
     """
 
-    def __init__(self, workdir: Path, *, every: int, keep: int) -> None:
-        self._every = every
-        options = ocp.CheckpointManagerOptions(
-            save_decision_policy=FixedIntervalPolicy(every),
-            preservation_policy=LatestN(keep),
-            cleanup_tmp_directories=True,  # what a killed process left half-written
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        every: int,
+        keep: int,
+        minutes: float | None = None,
+        keep_every: int | None = None,
+        restored: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = workdir.absolute() / CHECKPOINTS_FOLDER
+        self._every, self._minutes, self._keep, self._keep_every = every, minutes, keep, keep_every
+        self._clock, self._latest = clock, clock()
+        self._writing: int | None = None
+        self._error: Exception | None = None
+        self._written = {restored} if restored else set()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if jax.process_index() == 0:
+            for leftover in self._folder.glob(f"*{_DELETED}"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        self._checkpointer = ocp.AsyncCheckpointer(
+            ocp.CompositeCheckpointHandler(), async_options=AsyncOptions(post_finalization_callback=self._sign)
         )
-        self._manager = ocp.CheckpointManager(_folder(workdir), options=options)
 
     def is_due(self, step: int) -> bool:
-        """Return whether a checkpoint is to be saved after a step."""
+        """Return whether a checkpoint is to be saved after a step, for its number."""
         return step % self._every == 0
+
+    def is_overdue(self) -> bool:
+        """Return whether the latest one was saved too many minutes ago."""
+        return self._minutes is not None and self._clock() - self._latest >= 60 * self._minutes
 
     def save(self, state: TrainState, *, step: int, data: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
         """Begin to save a checkpoint, waiting for the one before it if that is still being written.
@@ -86,15 +93,35 @@ class Checkpoints:
             data: The position of the batch iterator, as JSON values.
             progress: Anything else, as JSON values.
         """
-        model, optimizer = _items(state)
-        items = ocp.args.Composite(
+        self._finish()
+        if step in self._written:
+            return
+        self._latest, self._writing = self._clock(), step
+        model, optimizer = items(state)
+        arguments = ocp.args.Composite(
             model=ocp.args.StandardSave(model),
             optimizer=ocp.args.StandardSave(optimizer),
             data=ocp.args.JsonSave(dict(data)),
             progress=ocp.args.JsonSave(dict(progress)),
         )
-        # Forced, because a run also ends, or is stopped, between the steps of the interval.
-        self._manager.save(step, args=items, force=True)
+        try:
+            self._make_way(step)
+            self._checkpointer.save(self._folder / str(step), args=arguments)
+        except Exception as error:  # of a full disk, Orbax and TensorStore make a ValueError, among others
+            self._failed(error)
+
+    def finish(self) -> None:
+        """Wait for the checkpoint that is being written.
+
+        Raises:
+            CheckpointError: If it, which is the latest, could not be written.
+        """
+        self._finish()
+        if self._error is not None:
+            raise CheckpointError(
+                f"the last checkpoint could not be written to {self._folder}: {_first_line(self._error)}; "
+                "make room there and resume: the ones before it are whole"
+            ) from self._error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -102,106 +129,54 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._manager.close()  # waits for the save that is under way, and raises what went wrong in it
+        self._finish()
+        self._checkpointer.close()
 
+    def _finish(self) -> None:
+        """Wait for what is being written, then let go of what need not be kept."""
+        if self._writing is None:
+            return
+        try:
+            self._checkpointer.wait_until_finished()
+        except Exception as error:
+            self._failed(error)
+            return
+        self._written.add(self._writing)
+        self._error = None
+        self._prune(self._writing)
+        self._writing = None
 
-def latest_step(workdir: str | Path) -> int | None:
-    """Return the step of the latest whole checkpoint of a run, or None if there is none.
-
-    >>> latest_step('/no/such/run') is None
-    True
-    """
-    folder = _folder(workdir)
-    return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.is_dir() else None
-
-
-def restore(workdir: str | Path, abstract_state: TrainState, *, mesh: Mesh) -> Saved:
-    """Read everything from the latest checkpoint of a run, to go on training.
-
-    Args:
-        workdir: The run's folder.
-        abstract_state: Shapes and dtypes of the state, as `jax.eval_shape` gives them.
-        mesh: Where to put the state: a copy on every device.
-
-    Raises:
-        FileNotFoundError: If there is no checkpoint.
-        ValueError: If what was saved is not of those shapes and dtypes.
-    """
-    path = _path(workdir, None)
-    wanted_model, wanted_optimizer = _items(abstract_state)
-    model = _read_arrays(path / "model", wanted_model, mesh=mesh)
-    optimizer = _read_arrays(path / "optimizer", wanted_optimizer, mesh=mesh)
-    state = TrainState(optimizer["step"], model["params"], model["model_state"], optimizer["opt_state"])
-    return Saved(state, _read_json(path / "data"), _read_json(path / "progress"))
-
-
-def restore_model(
-    workdir: str | Path, *, init: Init, step: int | None = None, mesh: Mesh | None = None
-) -> ModelCheckpoint:
-    """Read parameters and model state from a checkpoint, to evaluate them.
-
-    Args:
-        workdir: The run's folder.
-        init: What the run was trained with; only its shapes are used.
-        step: Which checkpoint; the latest if None.
-        mesh: Where to put the arrays: a copy on every device; of all devices if None.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If what was saved is not of the shapes and dtypes that ``init`` makes.
-    """
-    path = _path(workdir, step)
-    params, model_state = jax.eval_shape(init, jax.random.key(0))
-    wanted = {"params": params, "model_state": model_state}
-    model = _read_arrays(path / "model", wanted, mesh=data_mesh() if mesh is None else mesh)
-    return ModelCheckpoint(int(path.name), model["params"], model["model_state"])
-
-
-def _folder(workdir: str | Path) -> Path:
-    return Path(workdir).absolute() / CHECKPOINTS_FOLDER
-
-
-def _path(workdir: str | Path, step: int | None) -> Path:
-    steps = sorted(ocp.utils.checkpoint_steps(_folder(workdir))) if _folder(workdir).is_dir() else []
-    if not steps or (step is not None and step not in steps):
-        wanted = "a checkpoint" if step is None else f"the checkpoint of step {step}"
-        raise FileNotFoundError(f"wanted {wanted} in {_folder(workdir)}, found steps {steps}; train first")
-    return _folder(workdir) / str(steps[-1] if step is None else step)
-
-
-def _items(state: TrainState) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
-    model = {"params": state.params, "model_state": state.model_state}
-    return model, {"step": state.step, "opt_state": state.opt_state}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return ocp.JsonCheckpointHandler().restore(path)
-
-
-def _read_arrays(path: Path, wanted: PyTree, *, mesh: Mesh) -> PyTree:
-    handler = ocp.StandardCheckpointHandler()
-    # Orbax casts another dtype silently, and its message on another shape does not say which array.
-    saved, expected = _shapes(handler.metadata(path).tree), _shapes(wanted)
-    differing = [name for name in sorted(saved | expected) if saved.get(name) != expected.get(name)]
-    if differing:
-        listed = "; ".join(
-            f"{n}: saved {saved.get(n, 'nothing')}, wanted {expected.get(n, 'nothing')}" for n in differing[:3]
+    def _failed(self, error: Exception) -> None:
+        say(
+            f"CHECKPOINT FAILED: the one of step {self._writing} could not be written to {self._folder}: "
+            f"{_first_line(error)}. The checkpoints before it are whole."
         )
-        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise ValueError(
-            f"the checkpoint {path} does not fit the {path.name} it is read into: {listed}{more}. "
-            f"Build the {path.name} with the configuration of that run, or give another workdir"
-        )
-    abstract = jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        wanted,
-        replicated(wanted, mesh),
-    )
-    return handler.restore(path, args=ocp.args.StandardRestore(abstract))
+        self._error, self._writing = error, None
+
+    def _sign(self) -> None:
+        """Write the digest, called by Orbax when all files are written, just before the folder gets its name."""
+        if jax.process_index() == 0:
+            half, whole = self._folder / f"{self._writing}.orbax-checkpoint-tmp", self._folder / str(self._writing)
+            write_digest(half if half.exists() else whole)
+
+    def _make_way(self, step: int) -> None:
+        """Set aside a folder of this step, which can only be a damaged one that was skipped on resuming."""
+        if jax.process_index() == 0 and (self._folder / str(step)).exists():
+            free = (self._folder / f"{step}{_DAMAGED}{number or ''}" for number in itertools.count())
+            (self._folder / str(step)).rename(next(path for path in free if not path.exists()))
+        wait_for_all(f"make way for checkpoint {step}")
+
+    def _prune(self, step: int) -> None:
+        if jax.process_index() != 0:
+            return
+        # Later ones are damaged, and were skipped on resuming: they are left alone.
+        mine = [each for each in saved_steps(self._folder) if each <= step]
+        for old in mine[: -self._keep]:
+            if not (self._keep_every and old % self._keep_every == 0):
+                # Renamed first: a folder half deleted would look like a damaged checkpoint.
+                gone = (self._folder / str(old)).rename(self._folder / f"{old}{_DELETED}")
+                shutil.rmtree(gone, ignore_errors=True)
 
 
-def _shapes(tree: PyTree) -> dict[str, str]:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): f"{leaf.dtype}{list(leaf.shape)}"
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

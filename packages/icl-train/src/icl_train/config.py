@@ -2,10 +2,15 @@
 
 import dataclasses
 
+from icl_train.ensemble import EnsembleConfig
+from icl_train.mesh import MeshConfig
+from icl_train.paths import compiled
+from icl_train.profiling import check_profiled_steps
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How long to train, from which seed, and how often to log and to save.
+    """How long to train, from which seed, on which devices, and how often to log and to save.
 
     Raises:
         ValueError: If a value is out of the range stated with it.
@@ -20,20 +25,66 @@ class TrainConfig:
     seed: int = 0
     """Seed of initialisation and of the randomness inside the loss, 0 to 2**32 - 1. A run keeps it."""
 
+    accumulate: int = 1
+    """Micro-batches that a batch is cut into, one after the other in memory; at least 1."""
+
+    freeze: tuple[str, ...] = ()
+    """Patterns (regular expressions) of the names of parameters that are not trained."""
+
+    ema_decay: float | None = None
+    """Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1."""
+
+    steps_per_dispatch: int = 1
+    """Steps that the devices make without the host, at least 1; worth it for steps of less than a few milliseconds.
+    Fewer are made where something is due; best if it divides all intervals."""
+
+    mesh: MeshConfig = MeshConfig()
+    """How devices share batches and parameters."""
+
+    ensemble: EnsembleConfig = EnsembleConfig()
+    """How many models to train side by side."""
+
     log_every: int = 50
     """Steps per line of metrics.jsonl, at least 1; losses and accuracies in it are means over them."""
+
+    tensorboard: bool = False
+    """Also write what metrics.jsonl has for TensorBoard; wants the package tensorboardX."""
 
     checkpoint_every: int = 500
     """Steps between checkpoints, at least 1. One more is saved at the end and when a signal comes."""
 
+    checkpoint_minutes: float | None = None
+    """Also save one when the latest is this old, above 0."""
+
     keep_checkpoints: int = 2
     """Checkpoints to keep, the latest ones, at least 1."""
 
+    keep_every: int | None = None
+    """Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1."""
+
+    profile: tuple[int, int] | None = None
+    """First and last step of which to write a profile."""
+
+    stop_when_not_finite: bool = True
+    """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
+
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name == "seed" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"wanted {field.name} to be a whole number of at least {least}, got {value!r}")
+        for name in ("steps", "accumulate", "steps_per_dispatch", "log_every", "checkpoint_every", "keep_checkpoints"):
+            self._check_whole(name, 1)
+        self._check_whole("seed", 0)
         if self.seed >= 2**32:
             raise ValueError(f"wanted a seed below 2**32, got {self.seed}; a key holds 32 bits of it")
+        if self.keep_every is not None:
+            self._check_whole("keep_every", 1)
+        if self.checkpoint_minutes is not None and not self.checkpoint_minutes > 0:
+            raise ValueError(f"wanted checkpoint_minutes to be above 0, got {self.checkpoint_minutes!r}")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"wanted ema_decay to be above 0 and below 1, got {self.ema_decay!r}")
+        check_profiled_steps(self.profile)
+        for pattern in self.freeze:
+            compiled(pattern)
+
+    def _check_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")

@@ -2,26 +2,32 @@
 
 import dataclasses
 import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from icl_train.actions import Action
-from icl_train.checkpoints import Saved, latest_step, restore
 from icl_train.config import TrainConfig
 from icl_train.contract import Batches, Init, LossFunction
-from icl_train.mesh import batch_size, data_mesh, shard_batch
-from icl_train.metrics import Meter
+from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble
+from icl_train.mesh import batch_size
+from icl_train.metrics import Meters
 from icl_train.metrics_file import METRICS_FILE, drop_lines_after
-from icl_train.session import Session
+from icl_train.profiling import PROFILE_FOLDER, ProfiledSteps
+from icl_train.program import Program, Recipe, compile_single
+from icl_train.restoring import Saved, restore, saved_steps, warm_start
+from icl_train.rules import REPLICATED, Rules
+from icl_train.run_folder import check_writable, member_folder
+from icl_train.say import say
+from icl_train.session import NotFiniteError, Session
 from icl_train.signals import Interrupted
 from icl_train.state import TrainState
-from icl_train.step import compile_initial_state, compile_train_step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,19 +35,27 @@ class TrainResult:
     """What a finished run came to.
 
     Attributes:
-        state: The state after the last step, on the devices.
+        state: The state after the last step, on the devices; arrays of an ensemble have a leading axis M.
         steps: Steps made in all.
         seconds: Time of training, over all sessions of the run; compilation and checkpoints count, actions do
             not.
         steps_per_second: ``steps / seconds``.
-        final_loss: The ``loss`` in the last line of metrics.jsonl.
+        final_losses: The ``loss`` in the last line of metrics.jsonl, of each member of an ensemble.
+        failed: The members of an ensemble that stopped early, and the step at which the loss or gradient of each
+            was not finite; such a member is in ``state`` as it was before that step.
     """
 
     state: TrainState
     steps: int
     seconds: float
     steps_per_second: float
-    final_loss: float
+    final_losses: tuple[float, ...]
+    failed: Mapping[int, int]
+
+    @property
+    def final_loss(self) -> float:
+        """The last ``loss`` of a lone model, or the mean over members."""
+        return sum(self.final_losses) / len(self.final_losses)
 
 
 def train(
@@ -55,7 +69,9 @@ def train(
     actions: Sequence[Action] = (),
     resume: bool = False,
     resume_hint: str = "call train again with resume=True",
+    start_from: str | Path | None = None,
     mesh: Mesh | None = None,
+    rules: Rules = REPLICATED,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainResult:
     """Train any pytree of parameters, logging and saving on the way.
@@ -70,11 +86,14 @@ def train(
         loss_fn: ``loss_fn(params, model_state, rng, batch) -> (loss, (metrics, model_state))``.
         optimizer: Any optax transformation; `OptimizerConfig.build` makes one.
         batches: Batches of arrays [B, ...] whose position can be saved; at its beginning, also when resuming.
-        workdir: Folder of the run; made if it is missing.
+            With several hosts, each gives its own part of the rows (`data_shard`).
+        workdir: Folder of the run; made if it is missing. With several hosts, all must see the same.
         actions: What to do between steps, in this order when several are due.
-        resume: Whether to go on from the latest checkpoint. Without one, training begins at step 0.
+        resume: Whether to go on from the latest whole checkpoint. Without one, training begins at step 0.
         resume_hint: How the user resumes, for the sentence that a signal ends with.
-        mesh: Devices to train on; all of them if None.
+        start_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
+        mesh: Devices to train on; ``config.mesh`` over all of them if None.
+        rules: Which device has which part of the parameters; by default each has all.
         clock: Returns the time in seconds.
 
     Returns:
@@ -83,74 +102,204 @@ def train(
     Raises:
         Interrupted: After a signal, once the state is saved. A `SystemExit` with code 128 + the signal's
             number.
+        NotFiniteError: If the loss or gradient of a step was not finite, once the state before it is saved.
+        CheckpointError: If the last checkpoint could not be written.
+        OSError: If the folder cannot be written to.
         ValueError: If the folder has a run and ``resume`` is False, or has one that does not fit (another
-            seed, other shapes, more steps than wanted), or if the batches end early, or B does not divide
-            by the number of devices.
+            seed, other shapes, more steps than wanted) or has damaged checkpoints only; or if the batches end
+            early, or B does not divide by the number of devices.
     """
-    workdir, mesh = Path(workdir), data_mesh() if mesh is None else mesh
-    key = jax.random.key(config.seed)
-    begin = compile_initial_state(init=init, optimizer=optimizer, mesh=mesh)
-    saved = _find_saved(workdir, config=config, resume=resume, abstract_state=jax.eval_shape(begin, key), mesh=mesh)
-    state = begin(key) if saved is None else saved.state
-    step = first = int(state.step)
-    meter = Meter(log_every=config.log_every, clock=clock, state=saved and saved.progress["meter"])
+    mesh = config.mesh.build() if mesh is None else mesh
+    program = compile_single(
+        _recipe(config, init, loss_fn)._replace(optimizer=optimizer),
+        seed=config.seed,
+        mesh=mesh,
+        rules=rules,
+    )
+    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock)
+    return _train(run, resume=resume, start_from=start_from)
+
+
+def train_ensemble(
+    config: TrainConfig,
+    *,
+    init: Init,
+    loss_fn: LossFunction,
+    optimizer: OptimizerOf,
+    members: Sequence[Member],
+    workdir: str | Path,
+    actions: Sequence[Action] = (),
+    resume: bool = False,
+    resume_hint: str = "call train_ensemble again with resume=True",
+    mesh: Mesh | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> TrainResult:
+    """Train many models in one program, each as if it were alone: for sweeps and phase diagrams.
+
+    Every member has a seed, batches and hyper-parameters of its own, and metrics in
+    ``workdir/member-<number>/metrics.jsonl``. Checkpoints are of all members together, in
+    ``workdir/checkpoints/``; `restore_model` reads one member. A member whose loss is no longer finite stops
+    alone. Members are shared out among the devices of this host.
+
+    Args:
+        config: Length and intervals, for all. Its seed is recorded, and its mesh is not read.
+        init: See `train`.
+        loss_fn: See `train`.
+        optimizer: Builds a member's optimiser from its hyper-parameters, which are traced arrays: float32 [].
+        members: What sets each apart; their number is ``config.ensemble.members``.
+        workdir: See `train`.
+        actions: Called with the state of all members, whose arrays have a leading axis M.
+        resume: See `train`.
+        resume_hint: See `train`.
+        mesh: A mesh with the axis ``member``; ``config.ensemble`` over all devices of this host if None.
+        clock: See `train`.
+
+    Returns:
+        The final state of all and the run's figures.
+
+    Raises:
+        NotFiniteError: If no member is left.
+        ValueError: See `train`; or if there are not as many members as ``config.ensemble.members``.
+    """
+    if len(members) != config.ensemble.members:
+        raise ValueError(f"wanted {config.ensemble.members} members, as config.ensemble has, got {len(members)}")
+    if jax.process_count() > 1:
+        raise ValueError("wanted one host for an ensemble, got several; give each host an ensemble of its own")
+    program = compile_ensemble(
+        _recipe(config, init, loss_fn),
+        members=members,
+        optimizer=optimizer,
+        config=config.ensemble,
+        mesh=config.ensemble.build() if mesh is None else mesh,
+    )
+    batches = EnsembleBatches([member.batches for member in members])
+    return _train(_Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock), resume=resume)
+
+
+class _Run(NamedTuple):
+    """What a run is made of."""
+
+    config: TrainConfig
+    program: Program
+    batches: Batches
+    workdir: Path
+    actions: tuple[Action, ...]
+    resume_hint: str
+    clock: Callable[[], float]
+
+    def folders(self) -> list[Path]:
+        """Return the folders that have metrics."""
+        count = self.program.members
+        return [self.workdir] if count is None else [member_folder(self.workdir, each) for each in range(count)]
+
+
+def _recipe(config: TrainConfig, init: Init, loss_fn: LossFunction) -> Recipe:
+    return Recipe(
+        init=init,
+        loss_fn=loss_fn,
+        optimizer=optax.identity(),
+        accumulate=config.accumulate,
+        freeze=config.freeze,
+        ema_decay=config.ema_decay,
+        keep_last_good=config.stop_when_not_finite,
+    )
+
+
+def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> TrainResult:
+    config, program, batches = run.config, run.program, run.batches
+    saved = _find_saved(run, resume=resume)
+    state = program.begin() if saved is None else saved.state
+    if saved is None and start_from is not None:
+        state = warm_start(state, start_from)
+    step = first = 0 if saved is None else saved.progress["step"]
+    meters = Meters(
+        config,
+        workdir=run.workdir,
+        members=program.members,
+        first=first,
+        clock=run.clock,
+        state=saved and saved.progress,
+    )
     if saved is not None:
         batches.set_state(saved.data)
     if first < config.steps:
-        step_function = compile_train_step(state=state, loss_fn=loss_fn, optimizer=optimizer, mesh=mesh)
-        with Session(config, workdir=workdir, meter=meter, batches=batches, actions=actions, first=first) as session:
-            for step in range(first + 1, config.steps + 1):
-                batch = session.next_batch(step)
-                state, scalars = step_function(state, shard_batch(batch, mesh), key)
-                session.record(step, scalars, items=batch_size(batch))
-                if session.between_steps(step, state):
-                    break
-        if session.flag.signal is not None:
-            raise _interrupted(session.flag.signal, step=step, of=config.steps, workdir=workdir, hint=resume_hint)
-    seconds = meter.seconds()
+        profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
+        with Session(
+            config, workdir=run.workdir, meters=meters, batches=batches, actions=run.actions, first=first,
+            clock=run.clock,
+        ) as session, profile:  # fmt: skip
+            stop = False
+            while not stop:
+                taken = session.next_batches(step)
+                profile.before(step + 1)
+                state, scalars = program.step(state, program.put(taken), np.int32(step + 1))
+                session.record(step, scalars, taken, items=_rows(taken[0], program))
+                step += len(taken)
+                profile.after(step, scalars)
+                stop = session.between_steps(step, state)
+        if session.failed:
+            raise _not_finite(run, *session.failed[:2])
+        if session.stopping:
+            raise _interrupted(run, signal.Signals(session.stopping), step)
+    seconds = meters.seconds()
     return TrainResult(
         state=state,
         steps=step,
         seconds=seconds,
         steps_per_second=step / max(seconds, 1e-9),
-        final_loss=meter.mean("loss"),
+        final_losses=meters.final_losses(),
+        failed=meters.failed,
     )
 
 
-def _find_saved(
-    workdir: Path, *, config: TrainConfig, resume: bool, abstract_state: TrainState, mesh: Mesh
-) -> Saved | None:
+def _rows(batch: Mapping[str, Any], program: Program) -> int:
+    if program.members is None:
+        return batch_size(batch) * jax.process_count()
+    return next(iter(batch.values())).shape[1]
+
+
+def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
     """Return what to go on from, or None to begin; drop the metrics that are later than that."""
-    step, metrics = latest_step(workdir), workdir / METRICS_FILE
+    workdir, config = run.workdir, run.config
+    check_writable(workdir)
+    files = [folder / METRICS_FILE for folder in run.folders()]
     if not resume:
-        if step is not None or metrics.exists():
+        if saved_steps(workdir / "checkpoints") or any(file.exists() for file in files):
             raise ValueError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
-        workdir.mkdir(parents=True, exist_ok=True)
         return None
-    if step is None:
-        _say(f"Nothing is saved in {workdir}: training begins at step 0.")
-        workdir.mkdir(parents=True, exist_ok=True)
-        drop_lines_after(metrics, 0)
-        return None
-    if step > config.steps:
-        raise ValueError(f"wanted {config.steps} steps, but {workdir} already has {step}; ask for {step} or more")
-    saved = restore(workdir, abstract_state, mesh=mesh)
-    if saved.progress["seed"] != config.seed:
-        raise ValueError(
-            f"wanted to resume {workdir} with seed {config.seed}, but it was begun with seed "
-            f"{saved.progress['seed']}; resume with that seed, or give another workdir"
-        )
-    drop_lines_after(metrics, step)
-    done = step == config.steps
-    _say(f"{workdir} already has its {step} steps." if done else f"Resuming {workdir} after step {step}.")
+    saved = restore(workdir, run.program.state)
+    if saved is None:
+        say(f"Nothing is saved in {workdir}: training begins at step 0.")
+    else:
+        step = saved.progress["step"]
+        if step > config.steps:
+            raise ValueError(f"wanted {config.steps} steps, but {workdir} already has {step}; ask for {step} or more")
+        if saved.progress["seed"] != config.seed:
+            raise ValueError(
+                f"wanted to resume {workdir} with seed {config.seed}, but it was begun with seed "
+                f"{saved.progress['seed']}; resume with that seed, or give another workdir"
+            )
+        done = step == config.steps
+        say(f"{workdir} already has its {step} steps." if done else f"Resuming {workdir} after step {step}.")
+    if jax.process_index() == 0:
+        for file in files:
+            drop_lines_after(file, 0 if saved is None else saved.progress["step"])
     return saved
 
 
-def _interrupted(received: signal.Signals, *, step: int, of: int, workdir: Path, hint: str) -> Interrupted:
-    message = f"Stopped by {received.name} after step {step} of {of}, saved in {workdir}. To go on: {hint}."
-    _say(message)
+def _not_finite(run: _Run, step: int, what: str) -> NotFiniteError:
+    message = (
+        f"Stopped: {what}. The state after step {step - 1} is saved in {run.workdir}; go on from it with a lower "
+        f"learning rate or clipping, or look at that batch. {run.resume_hint} would come to the same end."
+    )
+    say(message)
+    return NotFiniteError(step, message)
+
+
+def _interrupted(run: _Run, received: signal.Signals, step: int) -> Interrupted:
+    message = (
+        f"Stopped by {received.name} after step {step} of {run.config.steps}, saved in {run.workdir}. "
+        f"To go on: {run.resume_hint}."
+    )
+    say(message)
     return Interrupted(received, message)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)

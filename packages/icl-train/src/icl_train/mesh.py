@@ -1,40 +1,113 @@
-"""The device mesh, and what lies where on it: batches split over ``data``, the state on every device."""
+"""The device mesh, and how batches lie on it.
 
+A mesh has up to three axes: ``data`` (each device has rows of its own, and a copy of the state), ``fsdp``
+(rows of its own and a part of the state) and ``model`` (the same rows, and a part of the state).
+"""
+
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
-DATA = "data"
+DATA, FSDP, MODEL = "data", "fsdp", "model"
 
 
-def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Return a mesh whose one axis, ``data``, runs over the devices.
-
-    Args:
-        devices: Devices to use; all that JAX sees if None.
-
-    Returns:
-        A mesh with automatic axes: sharding is propagated by the compiler, as ``pjit`` did.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """Sizes of the axes of a mesh, whose product is the number of devices.
 
     Raises:
-        ValueError: If the list of devices is empty.
+        ValueError: If a size is neither positive nor, for ``data``, -1.
 
-    >>> data_mesh().axis_names
-    ('data',)
+    >>> dict(MeshConfig(data=1).build(jax.devices()[:1]).shape)
+    {'data': 1, 'fsdp': 1, 'model': 1}
     """
-    chosen = list(jax.devices() if devices is None else devices)
-    if not chosen:
-        raise ValueError("wanted at least one device for the mesh, got none; pass devices=None to use all of them")
-    return jax.make_mesh((len(chosen),), (DATA,), axis_types=(AxisType.Auto,), devices=chosen)
+
+    data: int = -1
+    """Devices that each have rows of a batch and a copy of the state; -1: as many as there are for the other two."""
+
+    fsdp: int = 1
+    """Devices that each have rows of a batch and a part of the state (fully sharded data parallel)."""
+
+    model: int = 1
+    """Devices that share rows, and each have a part of the state (tensor parallel)."""
+
+    def __post_init__(self) -> None:
+        for name, least in ((DATA, -1), (FSDP, 1), (MODEL, 1)):
+            size = getattr(self, name)
+            if isinstance(size, bool) or not isinstance(size, int) or size < least or size == 0:
+                also = " or -1" if name == DATA else ""
+                raise ValueError(f"wanted the size of the mesh axis {name!r} to be at least 1{also}, got {size!r}")
+
+    def build(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
+        """Return the mesh.
+
+        Args:
+            devices: Devices to use; all that JAX sees, on all hosts, if None.
+
+        Returns:
+            A mesh with automatic axes: sharding is propagated by the compiler, as ``pjit`` did.
+
+        Raises:
+            ValueError: If the sizes do not multiply to the number of devices.
+        """
+        chosen = list(jax.devices() if devices is None else devices)
+        others = self.fsdp * self.model
+        data = len(chosen) // others if self.data == -1 else self.data
+        if not chosen or data * others != len(chosen):
+            rest = f"{len(chosen)} does not divide by {others}" if self.data == -1 else f"that is {data * others}"
+            raise ValueError(
+                f"wanted a mesh of {len(chosen)} devices, got data x fsdp x model = "
+                f"{'?' if self.data == -1 else data} x {self.fsdp} x {self.model}, and {rest}; "
+                "choose sizes whose product is the number of devices"
+            )
+        return jax.make_mesh(
+            (data, self.fsdp, self.model), (DATA, FSDP, MODEL), axis_types=(AxisType.Auto,) * 3, devices=chosen
+        )
 
 
-def replicated(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Return, for each leaf of a tree, the sharding that puts a whole copy of it on every device."""
-    sharding = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(lambda _: sharding, tree)
+def row_axes(mesh: Mesh) -> tuple[str, ...]:
+    """Return the axes of a mesh over which the rows of a batch are split."""
+    return tuple(name for name in mesh.axis_names if name in (DATA, FSDP))
+
+
+def row_ways(mesh: Mesh) -> int:
+    """Return into how many parts the rows of a batch are split."""
+    return math.prod(mesh.shape[name] for name in row_axes(mesh))
+
+
+def data_shard(mesh: Mesh) -> tuple[int, int]:
+    """Return which part of every batch this process has to make, for ``BatchSource(shard=..., shard_count=...)``.
+
+    The rows of a batch are cut into ``shard_count`` equal parts in their order. Processes whose devices differ
+    only along ``model`` make the same part.
+
+    Args:
+        mesh: The mesh of the run.
+
+    Returns:
+        Number of the part, from 0 on, and how many there are; (0, 1) on one host.
+
+    Raises:
+        ValueError: If the rows of a process's devices are not next to one another.
+
+    >>> data_shard(MeshConfig().build())
+    (0, 1)
+    """
+    order = [*row_axes(mesh), *(name for name in mesh.axis_names if name not in row_axes(mesh))]
+    devices = mesh.devices.transpose([mesh.axis_names.index(name) for name in order]).reshape(row_ways(mesh), -1)
+    own = [row for row, group in enumerate(devices) if any(d.process_index == jax.process_index() for d in group)]
+    whole = bool(own) and own == list(range(own[0], own[0] + len(own)))
+    if not whole or own[0] % len(own) or len(devices) % len(own):
+        raise ValueError(
+            f"wanted each process to have neighbouring rows of a batch, got parts {own} of {len(devices)} for process "
+            f"{jax.process_index()}; give the axes data and fsdp sizes that fill whole hosts"
+        )
+    return own[0] // len(own), len(devices) // len(own)
 
 
 def batch_size(batch: Mapping[str, np.ndarray]) -> int:
@@ -59,26 +132,43 @@ def batch_size(batch: Mapping[str, np.ndarray]) -> int:
 
 
 def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
-    """Put a batch on the devices, each array split over ``data`` on its leading dimension.
+    """Put a batch on the devices, each array split over ``data`` and ``fsdp`` on its leading dimension.
 
     Args:
-        batch: Arrays [B, ...] by name.
-        mesh: A mesh with a ``data`` axis whose size divides B.
+        batch: Arrays [B, ...] by name; with several hosts, this one's part of them (`data_shard`).
+        mesh: A mesh over whose row axes B divides.
 
     Returns:
-        The same arrays [B, ...] on the devices. The transfer may still be under way.
+        The arrays of the whole batch on the devices. The transfer may still be under way.
 
     Raises:
         TypeError: If the batch is not a dict of arrays.
-        ValueError: If the arrays do not share B, or B does not divide by the size of the axis.
+        ValueError: If the arrays do not share B, or B does not divide by the number of devices.
 
-    >>> shard_batch({'inputs': np.ones((4, 2))}, data_mesh(jax.devices()[:1]))['inputs'].shape
+    >>> shard_batch({'inputs': np.ones((4, 2))}, MeshConfig().build(jax.devices()[:1]))['inputs'].shape
     (4, 2)
     """
-    size, ways = batch_size(batch), mesh.shape[DATA]
+    check_divides(batch_size(batch), mesh)
+    return put_rows(dict(batch), mesh, PartitionSpec(row_axes(mesh)))
+
+
+def check_divides(size: int, mesh: Mesh) -> None:
+    """Refuse a number of rows that the devices of this process cannot share.
+
+    Raises:
+        ValueError: With the sizes that would do.
+    """
+    ways = row_ways(mesh) // data_shard(mesh)[1]
     if size % ways:
         raise ValueError(
-            f"wanted a batch size that divides by the {ways} devices of the mesh axis {DATA!r}, got {size}; "
+            f"wanted a batch size that divides by the {ways} devices of this process that share its rows, got {size}; "
             f"use {max(size // ways, 1) * ways} or {(size // ways + 1) * ways}, or a mesh of fewer devices"
         )
-    return jax.device_put(dict(batch), NamedSharding(mesh, PartitionSpec(DATA)))
+
+
+def put_rows(arrays: dict[str, np.ndarray], mesh: Mesh, spec: PartitionSpec) -> dict[str, Array]:
+    """Put this process's part of arrays on its devices, and return the whole arrays."""
+    sharding = NamedSharding(mesh, spec)
+    if jax.process_count() == 1:
+        return jax.device_put(arrays, sharding)
+    return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in arrays.items()}

@@ -1,10 +1,21 @@
 """From the scalars of every step to the lines of metrics.jsonl: window means, rates and training time."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+import jax
+import numpy as np
+
+from icl_train.config import TrainConfig
+from icl_train.metrics_file import METRICS_FILE, MetricsFile
+from icl_train.run_folder import member_folder
+from icl_train.say import say
 from icl_train.stopwatch import Stopwatch
+from icl_train.tensorboard import TensorBoardFile
 
 _SHORTEST = 1e-9  # seconds; two readings of a coarse clock can be equal
 
@@ -17,17 +28,16 @@ class Meter:
 
     Args:
         log_every: Steps per window, at least 1.
-        clock: Returns the time in seconds.
+        watch: Counts the seconds of training.
         state: What `get_state` gave in an earlier session of the run, or None.
     """
 
-    def __init__(self, *, log_every: int, clock: Callable[[], float], state: Mapping[str, Any] | None = None) -> None:
-        self._log_every = log_every
+    def __init__(self, *, log_every: int, watch: Stopwatch, state: Mapping[str, Any] | None = None) -> None:
+        self._log_every, self._watch = log_every, watch
         self._count: int = state["count"] if state else 0
         self._sums: dict[str, float] = dict(state["sums"]) if state else {}
         self._learning_rate: float | None = None
-        self._watch = Stopwatch(clock, elapsed=state["seconds"] if state else 0.0)
-        self._steps, self._items, self._since = 0, 0, self._watch.seconds()
+        self._steps, self._items, self._since = 0, 0, watch.seconds()
 
     def add(self, step: int, scalars: Mapping[str, float], *, items: int) -> None:
         """Take in the scalars of step number ``step``, which was made on ``items`` examples."""
@@ -61,6 +71,88 @@ class Meter:
         line = known | {name: self.mean(name) for name in self._sums}
         return {name: value for name, value in line.items() if value is not None}
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a scalar of this name, and a step to take its mean over."""
+        return name in self._sums
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a later session needs, as JSON values."""
+        return {"count": self._count, "sums": self._sums}
+
+
+class Meters:
+    """The meter and the metrics files of a run, or of each member of an ensemble. A context manager.
+
+    Args:
+        config: Length and intervals.
+        workdir: Folder of the run.
+        members: Number of members of an ensemble, whose scalars are arrays [M]; None for a lone model.
+        first: Steps already made.
+        clock: Returns the time in seconds.
+        state: What `get_state` gave in an earlier session of the run, or None.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        workdir: Path,
+        members: int | None,
+        first: int,
+        clock: Callable[[], float],
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._config, self._first = config, first
+        self._folders = [workdir] if members is None else [member_folder(workdir, each) for each in range(members)]
+        self._watch = Stopwatch(clock, elapsed=state["seconds"] if state else 0.0)
+        states = state["meters"] if state else [None] * len(self._folders)
+        self._meters = [Meter(log_every=config.log_every, watch=self._watch, state=each) for each in states]
+        self._failed: dict[int, int] = {int(member): step for member, step in (state or {}).get("failed", {}).items()}
+        self._files: list[list[MetricsFile | TensorBoardFile]] = [[] for _ in self._folders]
+        self._stack = ExitStack()
+
+    @property
+    def failed(self) -> dict[int, int]:
+        """The members that have stopped, and the step at which the loss or gradient of each was not finite."""
+        return dict(self._failed)
+
+    def add(self, step: int, scalars: Mapping[str, Any], *, items: int) -> None:
+        """Take in the scalars of a step that was made on ``items`` examples, and write the lines that are due."""
+        is_due = step % self._config.log_every == 0 or step == self._config.steps
+        for member, meter in enumerate(self._meters):
+            if member not in self._failed:
+                meter.add(step, {name: float(np.ravel(value)[member]) for name, value in scalars.items()}, items=items)
+                if is_due:
+                    line = meter.line(step)
+                    for file in self._files[member]:
+                        file.write(line)
+
+    def all_failed(self, step: int, scalars: Mapping[str, Any]) -> bool:
+        """Note whose loss or gradient is not finite at a step; return whether that is nobody's any longer."""
+        finite = np.ravel(np.isfinite(scalars["loss"]) & np.isfinite(scalars["gradient_norm"]))
+        for member in np.flatnonzero(~finite).tolist():
+            if member not in self._failed:
+                self._failed[member] = step
+                if len(self._meters) > 1:
+                    say(
+                        f"MEMBER {member} STOPS: its loss or gradient at step {step} is not finite; it stays as it was "
+                        "before, and the others go on."
+                    )
+        return len(self._failed) == len(self._meters)
+
+    def summary(self) -> str:
+        """Return loss, accuracy and items per second in a few words, for a progress bar."""
+        live = [meter for member, meter in enumerate(self._meters) if member not in self._failed]
+        words = []
+        for name in ("loss", "accuracy"):
+            values = [meter.mean(name) for meter in live if meter.has(name)]
+            words += [f"{name} {math.fsum(values) / len(values):.4g}"] if values else []
+        return ", ".join(words)
+
+    def final_losses(self) -> tuple[float, ...]:
+        """Return the mean loss over the latest window of each."""
+        return tuple(meter.mean("loss") if meter.has("loss") else math.nan for meter in self._meters)
+
     def seconds(self) -> float:
         """Return the seconds of training so far, over all sessions of the run."""
         return self._watch.seconds()
@@ -71,6 +163,25 @@ class Meter:
         with self._watch.paused():
             yield
 
-    def get_state(self) -> dict[str, Any]:
-        """Return what a later session needs, as JSON values."""
-        return {"seconds": self._watch.seconds(), "count": self._count, "sums": self._sums}
+    def get_state(self, step: int) -> dict[str, Any]:
+        """Return what a later session needs after ``step`` steps, as JSON values."""
+        return {
+            "seconds": self._watch.seconds(),
+            "meters": [meter.get_state() for meter in self._meters],
+            # Without a failure that is still to come: with other data, or a lower rate, it may not.
+            "failed": {str(member): failed for member, failed in self._failed.items() if failed <= step},
+        }
+
+    def __enter__(self) -> "Meters":
+        if jax.process_index() == 0:
+            for folder, files in zip(self._folders, self._files, strict=True):
+                folder.mkdir(parents=True, exist_ok=True)
+                files.append(self._stack.enter_context(MetricsFile(folder / METRICS_FILE)))
+                if self._config.tensorboard:
+                    files.append(self._stack.enter_context(TensorBoardFile(folder, first=self._first)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from icl_train.say import say
+
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -17,12 +19,21 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        self._file = path.open("ab", buffering=0)
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Append one line. A NaN is written as ``NaN``, which Python's json reads back."""
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        """Append one line. A NaN is written as ``NaN``, which Python's json reads back.
+
+        A line that cannot be written (a full disk) is reported on stderr, and leaves no trace in the file.
+        """
+        size, text = self._file.tell(), (json.dumps(line) + "\n").encode()
+        try:
+            if self._file.write(text) != len(text):
+                raise OSError("the disk is full")
+        except OSError as error:
+            say(f"METRICS LOST: step {line['step']} could not be written to {self._path}: {error}")
+            self._file.truncate(size)
 
     def __enter__(self) -> "MetricsFile":
         return self

@@ -56,7 +56,7 @@ def open_run(
     """
     workdir = Path(workdir)
     config = json.loads(json.dumps(config))  # tuples become lists, as they will be when read back
-    _check_writable(workdir)
+    check_writable(workdir)
     record = _read_record(workdir)
     if record is None:
         _write_record(workdir, _describe(config, source=Path(source)))
@@ -71,7 +71,21 @@ def open_run(
     return workdir
 
 
-def _check_writable(workdir: Path) -> None:
+def member_folder(workdir: str | Path, member: int) -> Path:
+    """Return the folder of a member of an ensemble, within the folder of the run.
+
+    >>> member_folder('runs/x', 3).as_posix()
+    'runs/x/member-003'
+    """
+    return Path(workdir) / f"member-{member:03}"
+
+
+def check_writable(workdir: Path) -> None:
+    """Make a folder, and refuse one that cannot be written to.
+
+    Raises:
+        OSError: Says why, and what to do.
+    """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=workdir):

@@ -1,12 +1,14 @@
-"""The host's side of a training run: what is logged, saved, shown and done between the steps."""
+"""One process's part of a run: batches in, metrics out, actions and checkpoints in between."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import Array
 from tqdm import tqdm
 
@@ -14,10 +16,34 @@ from icl_train.actions import Action, Moment
 from icl_train.checkpoints import Checkpoints
 from icl_train.config import TrainConfig
 from icl_train.contract import Batch, Batches
-from icl_train.metrics import Meter
-from icl_train.metrics_file import METRICS_FILE, MetricsFile
+from icl_train.hosts import agree
+from icl_train.metrics import Meters
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
+
+_AGREE_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss or the gradient became infinite or no number; the state before that step was saved.
+
+    Attributes:
+        step: The step that failed. Its batch is the one with this number, counted from 1.
+    """
+
+    def __init__(self, step: int, message: str) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class _Pending(NamedTuple):
+    """Steps that were dispatched, and perhaps not made yet: what is needed should one of them fail."""
+
+    first: int
+    scalars: Mapping[str, Array]
+    batches: Sequence[Batch]
+    positions: Sequence[dict[str, Any]]
+    items: int
 
 
 class Session:
@@ -26,10 +52,11 @@ class Session:
     Args:
         config: Length and intervals.
         workdir: Folder of the run, which exists.
-        meter: Time and window means so far.
+        meters: Time, window means and files of the metrics.
         batches: Where batches come from.
         actions: What to do between steps.
         first: Steps already made.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -37,19 +64,33 @@ class Session:
         config: TrainConfig,
         *,
         workdir: Path,
-        meter: Meter,
+        meters: Meters,
         batches: Batches,
         actions: Sequence[Action],
         first: int,
+        clock: Callable[[], float],
     ) -> None:
-        self._config, self._meter, self._batches, self._actions = config, meter, batches, tuple(actions)
-        self._pending: tuple[int, Mapping[str, Array], int] | None = None
+        self._config, self._workdir, self._meters = config, workdir, meters
+        self._batches, self._actions = batches, tuple(actions)
+        self._pending: _Pending | None = None
+        self._positions: list[dict[str, Any]] = []
+        self._dispatches = 0
+        self.failed: tuple[int, str, dict[str, Any]] | None = None
+        self.stopping = 0
         with ExitStack() as stack:
-            self.flag = stack.enter_context(flag_signals())
+            self._flag = stack.enter_context(flag_signals())
             self._checkpoints = stack.enter_context(
-                Checkpoints(workdir, every=config.checkpoint_every, keep=config.keep_checkpoints)
+                Checkpoints(
+                    workdir,
+                    every=config.checkpoint_every,
+                    minutes=config.checkpoint_minutes,
+                    keep=config.keep_checkpoints,
+                    keep_every=config.keep_every,
+                    restored=first,
+                    clock=clock,
+                )
             )
-            self._file = stack.enter_context(MetricsFile(workdir / METRICS_FILE))
+            stack.enter_context(meters)
             self._bar = stack.enter_context(
                 tqdm(
                     desc=workdir.name,
@@ -57,66 +98,104 @@ class Session:
                     initial=first,
                     unit=" steps",
                     file=sys.stderr,
-                    disable=None,  # silent where stderr is no terminal
+                    disable=True if jax.process_index() else None,  # None: silent where stderr is no terminal
                     dynamic_ncols=True,
                 )
             )
             self._stack = stack.pop_all()
 
-    def next_batch(self, step: int) -> Batch:
-        """Return the batch for step number ``step``.
+    def next_batches(self, step: int) -> list[Batch]:
+        """Return the batches for the steps after ``step``: as many as can be made before something is due.
 
         Raises:
             ValueError: If there is none.
         """
-        try:
-            return next(self._batches)
-        except StopIteration:
-            raise ValueError(
-                f"wanted batches for {self._config.steps} steps, got {step - 1}; "
-                "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
-            ) from None
+        count = min(self._config.steps_per_dispatch, self._config.steps - step)
+        events = (n for n in range(1, count) if self._ends_at(step + n))
+        count = next(events, count)
+        batches, self._positions = [], []
+        for number in range(step, step + count):
+            self._positions.append(self._batches.get_state())
+            try:
+                batches.append(next(self._batches))
+            except StopIteration:
+                raise ValueError(
+                    f"wanted batches for {self._config.steps} steps, got {number}; "
+                    "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
+                ) from None
+        return batches
 
-    def record(self, step: int, scalars: Mapping[str, Array], *, items: int) -> None:
-        """Take note of a step that has been dispatched, perhaps not run.
+    def record(self, step: int, scalars: Mapping[str, Array], batches: Sequence[Batch], *, items: int) -> None:
+        """Take note of the steps after ``step``, which have been dispatched, perhaps not made.
 
-        Its scalars are fetched when the next step is dispatched, so that the devices never wait for the host.
+        Their scalars are fetched when the next are dispatched, so that the devices never wait for the host.
         """
         self._settle()
-        self._pending = (step, scalars, items)
+        self._pending = _Pending(step + 1, scalars, batches, self._positions, items)
 
     def between_steps(self, step: int, state: TrainState) -> bool:
         """Run the actions that are due, then save if a checkpoint is; return whether to stop here."""
         last = step == self._config.steps
-        moment = Moment(step, self._meter.seconds(), last)
-        due = [action for action in self._actions if action.is_due(moment)]
+        due = self._due(step)
         if due or last:
             self._settle()
-            with self._meter.paused():
-                for action in due:
-                    action(step, state)
-        stopping = self.flag.signal is not None
-        if last or stopping or self._checkpoints.is_due(step):
-            self._save(step, state)
-        return last or stopping
+            if not self.failed:
+                with self._meters.paused():
+                    for action in due:
+                        action(step, state)
+        overdue = self._ask(last)
+        if last or self.stopping or overdue or self._checkpoints.is_due(step):
+            self._settle()  # first: a line that belongs to this checkpoint must be on disk before it
+            if not self.failed:
+                self._save(step, state, self._batches.get_state(), is_last=last)
+        if self.failed:
+            number, _, position = self.failed
+            self._save(number - 1, state, position, is_last=False)
+        if last or self.stopping or self.failed:
+            with self._meters.paused():  # the time that was saved is the time of the run
+                self._checkpoints.finish()
+            return True
+        return False
+
+    def _ends_at(self, step: int) -> bool:
+        """Return whether something happens between this step and the next."""
+        first, last = self._config.profile or (0, 0)
+        return step in (first - 1, last) or self._checkpoints.is_due(step) or bool(self._due(step))
+
+    def _due(self, step: int) -> list[Action]:
+        moment = Moment(step, self._meters.seconds(), step == self._config.steps)
+        return [action for action in self._actions if action.is_due(moment)]
+
+    def _ask(self, last: bool) -> bool:
+        """Learn, with all hosts, whether a signal has come; return whether a checkpoint is overdue."""
+        self._dispatches += 1
+        if jax.process_count() > 1 and not last and self._dispatches % _AGREE_EVERY:
+            return False
+        self.stopping, overdue = divmod(agree(2 * (self._flag.signal or 0) + self._checkpoints.is_overdue()), 2)
+        return bool(overdue)
 
     def _settle(self) -> None:
-        """Wait for the pending step, and log it."""
-        if self._pending is None:
+        """Wait for the pending steps, and log them."""
+        if self._pending is None or self.failed:
             return
-        (step, scalars, items), self._pending = self._pending, None
-        values = {name: float(value) for name, value in jax.device_get(dict(scalars)).items()}
-        self._meter.add(step, values, items=items)
-        if step % self._config.log_every == 0 or step == self._config.steps:
-            self._file.write(self._meter.line(step))
-        self._bar.set_postfix_str(f"loss {self._meter.mean('loss'):.4g}", refresh=False)
-        self._bar.update()
+        pending, self._pending = self._pending, None
+        values = {name: np.asarray(value, np.float64) for name, value in jax.device_get(dict(pending.scalars)).items()}
+        for row, step in enumerate(range(pending.first, pending.first + len(pending.batches))):
+            scalars = {name: value[row] for name, value in values.items()}
+            if self._config.stop_when_not_finite and self._meters.all_failed(step, scalars):
+                self.failed = step, _describe(step, scalars, pending.batches[row]), pending.positions[row]
+                return
+            self._meters.add(step, scalars, items=pending.items)
+        self._bar.set_postfix_str(self._postfix(pending.items), refresh=False)
+        self._bar.update(len(pending.batches))
 
-    def _save(self, step: int, state: TrainState) -> None:
-        # Settled first: a line that belongs to this checkpoint must be on disk before it.
-        self._settle()
-        progress = {"seed": self._config.seed, "meter": self._meter.get_state()}
-        self._checkpoints.save(state, step=step, data=self._batches.get_state(), progress=progress)
+    def _postfix(self, items: int) -> str:
+        rate = self._bar.format_dict["rate"]  # steps per second; None until tqdm has measured one
+        return self._meters.summary() + (f", {rate * items:,.0f} items/s" if rate else "")
+
+    def _save(self, step: int, state: TrainState, position: dict[str, Any], *, is_last: bool) -> None:
+        progress = {"seed": self._config.seed, "is_last": is_last, "step": step, **self._meters.get_state(step)}
+        self._checkpoints.save(state, step=step, data=position, progress=progress)
 
     def __enter__(self) -> "Session":
         return self
@@ -125,3 +204,12 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def _describe(step: int, scalars: Mapping[str, Any], batch: Batch) -> str:
+    loss, norm = (np.ravel(scalars[name]) for name in ("loss", "gradient_norm"))
+    worst = int(np.argmin(np.isfinite(loss) & np.isfinite(norm)))
+    index = np.ravel(batch["index"]) if "index" in batch else None
+    examples = "" if index is None else f", examples {index.min()} to {index.max()} of the data"
+    numbers = f"the loss of step {step} is {loss[worst]:g} and its gradient norm {norm[worst]:g}"
+    return f"{numbers}, on batch number {step}{examples}"

@@ -16,9 +16,11 @@ class TrainState(NamedTuple):
         model_state: What the model carries from step to step without a gradient (batch statistics); may be
             empty.
         opt_state: State of the optax transformation.
+        ema: Exponential moving average of the parameters, or None if none is kept.
     """
 
-    step: Int32[Array, ""]
+    step: Int32[Array, "*members"]
     params: PyTree
     model_state: PyTree
     opt_state: PyTree
+    ema: PyTree = None

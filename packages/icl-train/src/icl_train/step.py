@@ -1,17 +1,16 @@
-"""One training step and the state before the first, as pure functions, and compiled for a mesh."""
+"""One training step and the state before the first, as pure functions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from icl_train.contract import Init, LossFunction
-from icl_train.mesh import DATA, replicated
+from icl_train.paths import matching
 from icl_train.state import TrainState
 
 RESERVED_METRICS = (
@@ -25,10 +24,15 @@ RESERVED_METRICS = (
 )
 """Names in a metrics line that the loop fills in, so that ``loss_fn`` may not use them."""
 
-StepFunction = Callable[[TrainState, Mapping[str, Array], Array], tuple[TrainState, dict[str, Array]]]
 
-
-def initial_state(key: Array, *, init: Init, optimizer: optax.GradientTransformation) -> TrainState:
+def initial_state(
+    key: Array,
+    *,
+    init: Init,
+    optimizer: optax.GradientTransformation,
+    freeze: Sequence[str] = (),
+    ema_decay: float | None = None,
+) -> TrainState:
     """Return the state before the first step. Pure, made to be jitted.
 
     Args:
@@ -36,22 +40,33 @@ def initial_state(key: Array, *, init: Init, optimizer: optax.GradientTransforma
             ``fold_in(key, n)``.
         init: Makes parameters and model state.
         optimizer: Any optax transformation.
+        freeze: Patterns of the names of parameters that are not trained, see `train_step`.
+        ema_decay: Whether an average of the parameters is kept; it begins as the parameters.
 
     Returns:
         The state with ``step`` 0.
+
+    Raises:
+        ValueError: If a pattern matches no parameter.
     """
     params, model_state = init(jax.random.fold_in(key, 0))
-    state = TrainState(jnp.zeros((), jnp.int32), params, model_state, optimizer.init(params))
-    return _strongly_typed(state)
+    opt_state = _partly(optimizer, params, freeze).init(params)
+    ema = None if ema_decay is None else jax.tree.map(jnp.copy, params)
+    return _strongly_typed(TrainState(jnp.zeros((), jnp.int32), params, model_state, opt_state, ema))
 
 
 def train_step(
     state: TrainState,
     batch: Mapping[str, Array | np.ndarray],
     key: Array,
+    number: Array | np.integer | int | None = None,
     *,
     loss_fn: LossFunction,
     optimizer: optax.GradientTransformation,
+    accumulate: int = 1,
+    freeze: Sequence[str] = (),
+    ema_decay: float | None = None,
+    keep_last_good: bool = True,
 ) -> tuple[TrainState, dict[str, Array]]:
     """Make one step of gradient descent. Pure: the same arguments always give the same state.
 
@@ -59,64 +74,95 @@ def train_step(
         state: State after n - 1 steps.
         batch: Arrays [B, ...] by name.
         key: The run's key; step n is given ``fold_in(key, n)``, so its randomness depends on (seed, n) alone.
+        number: n, or None if it is known to be ``state.step + 1``. Where it is not, a step before this one failed
+            (see ``keep_last_good``), and the state stays as it is.
         loss_fn: See `LossFunction`.
         optimizer: Any optax transformation.
+        accumulate: k, into how many micro-batches the batch is cut; B divides by it. Their gradients, losses and
+            metrics are averaged, so that a loss that is a mean over independent rows gives what k = 1 gives, in
+            a k-th of the memory. Micro-batch j is rows j, j + k, j + 2k, ...; it gets ``fold_in`` of the step's
+            randomness and j; the model state goes through them in order, so that batch statistics are those of
+            micro-batches, and running averages move k times.
+        freeze: Patterns (regular expressions, looked for anywhere in names such as 'encoder/conv/w') of parameters
+            that are not trained: no gradient, no decay, no state of the optimiser.
+        ema_decay: d in ``ema = d * ema + (1 - d) * params`` after each step; None if the state has no average.
+        keep_last_good: Leave the state as it is if the loss or the norm of the gradient is infinite or no number;
+            its ``step`` then tells which step was the last good one.
 
     Returns:
         The state after n steps, and scalars by name: ``loss``, ``gradient_norm`` (before the optimiser's
-        clipping), ``learning_rate`` where the optimiser state holds one (`optax.inject_hyperparams`), and
-        those of ``loss_fn``.
+        clipping, of the parameters that are trained), ``learning_rate`` where the optimiser state holds one
+        (`optax.inject_hyperparams`), and those of ``loss_fn``.
 
     Raises:
         ValueError: If ``loss_fn`` returns metrics with a reserved name or that are no scalars, or a model
-            state of another structure, shape or dtype. Raised while tracing, before anything runs.
+            state of another structure, shape or dtype; if B does not divide by ``accumulate``; if a pattern
+            matches no parameter. Raised while tracing, before anything runs.
     """
     step = state.step + 1
-    gradient_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (extra, model_state)), gradients = gradient_fn(
+    frozen = matching(state.params, freeze)
+
+    def loss_of_trained(params: PyTree, model_state: PyTree, rng: Array, batch: Any) -> Any:
+        params = jax.tree.map(lambda p, fixed: jax.lax.stop_gradient(p) if fixed else p, params, frozen)
+        loss, (extra, new_model_state) = loss_fn(params, model_state, rng, batch)
+        _check_metrics(extra)
+        _check_model_state(model_state, new_model_state)
+        return loss, (extra, new_model_state)
+
+    (loss, (extra, model_state)), gradients = _accumulated(loss_of_trained, accumulate)(
         state.params, state.model_state, jax.random.fold_in(key, step), batch
     )
-    _check_metrics(extra)
-    _check_model_state(state.model_state, model_state)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    updates, opt_state = _partly(optimizer, state.params, freeze).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {
-        "loss": loss,
-        "gradient_norm": optax.tree.norm(gradients),
-        **_learning_rate(opt_state),
-        **extra,
-    }
-    return _strongly_typed(TrainState(step, params, model_state, opt_state)), metrics
+    ema = state.ema if ema_decay is None else optax.incremental_update(params, state.ema, 1 - ema_decay)
+    norm = optax.tree.norm(gradients)
+    metrics = {"loss": loss, "gradient_norm": norm, **_learning_rate(opt_state), **extra}
+    new = _strongly_typed(TrainState(step, params, model_state, opt_state, ema))
+    if keep_last_good:
+        is_next = True if number is None else step == number
+        good = jnp.isfinite(loss) & jnp.isfinite(norm) & is_next
+        new = jax.tree.map(lambda after, before: jnp.where(good, after, before), new, state)
+    return new, metrics
 
 
-def compile_initial_state(*, init: Init, optimizer: optax.GradientTransformation, mesh: Mesh) -> Callable[[Array], Any]:
-    """Return `initial_state` of a key, jitted so that the state is born where it belongs on the mesh."""
+def _accumulated(loss_fn: LossFunction, count: int) -> Any:
+    """Return ``value_and_grad`` of a loss, taken on ``count`` parts of the batch one after the other."""
+    gradient_fn = jax.value_and_grad(loss_fn, has_aux=True)
+    if count == 1:
+        return gradient_fn
 
-    def begin(key: Array) -> TrainState:
-        return initial_state(key, init=init, optimizer=optimizer)
+    def apply(params: PyTree, model_state: PyTree, rng: Array, batch: Any) -> Any:
+        def cut(rows: Array | np.ndarray) -> Array | np.ndarray:
+            if len(rows) % count:
+                raise ValueError(f"wanted a batch size that divides by accumulate={count}, got {len(rows)}")
+            # Strided, so that every device cuts the rows that it has.
+            return rows.reshape(len(rows) // count, count, *rows.shape[1:]).swapaxes(0, 1)
 
-    shardings = replicated(jax.eval_shape(begin, jax.random.key(0)), mesh)
-    return jax.jit(begin, out_shardings=shardings)
+        def one(model_state: PyTree, part: tuple[Array, PyTree]) -> tuple[PyTree, PyTree]:
+            (loss, (extra, model_state)), gradients = gradient_fn(
+                params, model_state, jax.random.fold_in(rng, part[0]), part[1]
+            )
+            return model_state, (loss, extra, gradients)
+
+        def add(carry: tuple[PyTree, PyTree], part: tuple[Array, PyTree]) -> tuple[tuple[PyTree, PyTree], None]:
+            model_state, values = one(carry[0], part)
+            return (model_state, jax.tree.map(jnp.add, carry[1], values)), None
+
+        parts = jnp.arange(count), jax.tree.map(cut, batch)
+        first, rest = (jax.tree.map(lambda leaf, which=which: leaf[which], parts) for which in (0, slice(1, None)))
+        (model_state, sums), _ = jax.lax.scan(add, one(model_state, first), rest)
+        loss, extra, gradients = jax.tree.map(lambda leaf: leaf / count, sums)
+        return (loss, (extra, model_state)), gradients
+
+    return apply
 
 
-def compile_train_step(
-    *, state: TrainState, loss_fn: LossFunction, optimizer: optax.GradientTransformation, mesh: Mesh
-) -> StepFunction:
-    """Return `train_step` of (state, batch, key), jitted for a mesh. The state that is passed in is donated.
-
-    Args:
-        state: A state, or its shapes, from which the shardings are derived.
-        loss_fn: See `LossFunction`.
-        optimizer: Any optax transformation.
-        mesh: A mesh with a ``data`` axis.
-    """
-
-    def step(state: TrainState, batch: Mapping[str, Array], key: Array) -> tuple[TrainState, dict[str, Array]]:
-        return train_step(state, batch, key, loss_fn=loss_fn, optimizer=optimizer)
-
-    whole, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(DATA))
-    shardings = replicated(state, mesh)
-    return jax.jit(step, in_shardings=(shardings, rows, whole), out_shardings=(shardings, whole), donate_argnums=0)
+def _partly(
+    optimizer: optax.GradientTransformation, params: PyTree, freeze: Sequence[str]
+) -> optax.GradientTransformation:
+    if not freeze:
+        return optimizer
+    return optax.transforms.selective_transform(optimizer, freeze_mask=matching(params, freeze))
 
 
 def _strongly_typed(state: TrainState) -> TrainState:
@@ -134,7 +180,7 @@ def _learning_rate(opt_state: PyTree) -> dict[str, Array]:
     return {"learning_rate": found[0]} if len(found) == 1 else {}
 
 
-def _check_metrics(metrics: Mapping[str, Array]) -> None:
+def _check_metrics(metrics: Mapping[str, Any]) -> None:
     for name, value in metrics.items():
         if name in RESERVED_METRICS:
             raise ValueError(f"loss_fn gave a metric named {name!r}, which the loop fills in itself; rename it")

@@ -1,0 +1,193 @@
+"""Many small models trained in one program, each as if it were alone."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from icl_train.contract import Batch, Batches
+from icl_train.mesh import batch_size, put_rows
+from icl_train.program import Compiled, Program, Recipe, Scalars, stack, with_shardings
+from icl_train.state import TrainState
+
+MEMBER = "member"
+
+OptimizerOf = Callable[[Mapping[str, Array]], optax.GradientTransformation]
+"""Builds a member's optimiser from its hyper-parameters, float32 [] by name, inside the compiled step."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsembleConfig:
+    """How the members of an ensemble share a device.
+
+    Raises:
+        ValueError: If a value is out of its range.
+
+    >>> EnsembleConfig(members=8).members
+    8
+    """
+
+    members: int = 1
+    """Models to train in one program, each with a seed of its own; divides by the number of devices, or there are
+    fewer members than devices, and some devices stay idle."""
+
+    on_device: Literal["auto", "vmap", "map"] = "auto"
+    """The members on one device: all at once (vmap) or one after the other (map); auto: map on CPUs, else vmap."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.members, bool) or not isinstance(self.members, int) or self.members < 1:
+            raise ValueError(f"wanted members to be a whole number of at least 1, got {self.members!r}")
+        if self.on_device not in ("auto", "vmap", "map"):
+            raise ValueError(f"wanted on_device to be auto, vmap or map, got {self.on_device!r}")
+
+    def build(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
+        """Return a mesh with one axis, ``member``, over as many devices as the members can share equally.
+
+        Args:
+            devices: Devices to choose from; all that this process sees if None.
+
+        >>> dict(EnsembleConfig(members=3).build(jax.devices()[:1]).shape)
+        {'member': 1}
+        """
+        chosen = list(jax.local_devices() if devices is None else devices)
+        most = max(count for count in range(1, len(chosen) + 1) if self.members % count == 0)
+        return jax.make_mesh((most,), (MEMBER,), axis_types=(AxisType.Auto,), devices=chosen[:most])
+
+
+class Member(NamedTuple):
+    """What sets a member of an ensemble apart.
+
+    Attributes:
+        seed: Of its initialisation and the randomness of its steps, 0 to 2**32 - 1.
+        batches: Its data; batches of all members have the same shapes.
+        hyperparameters: Numbers from which its optimiser is built; the same names for all members.
+    """
+
+    seed: int
+    batches: Batches
+    hyperparameters: Mapping[str, float] = {}
+
+
+class EnsembleBatches:
+    """The batches of all members, as arrays [M, B, ...].
+
+    Args:
+        members: The batches of each.
+    """
+
+    def __init__(self, members: Sequence[Batches]) -> None:
+        self._members = list(members)
+
+    def __iter__(self) -> "EnsembleBatches":
+        return self
+
+    def __next__(self) -> Batch:
+        """Return the next batch of each.
+
+        Raises:
+            ValueError: If they are not alike.
+        """
+        batches = [next(each) for each in self._members]
+        shapes = [{name: np.shape(rows) for name, rows in batch.items()} for batch in batches]
+        for number, shape in enumerate(shapes):
+            batch_size(batches[number])
+            if shape != shapes[0]:
+                raise ValueError(
+                    f"wanted batches of the same shapes for all members, got {shapes[0]} for member 0 and {shape} "
+                    f"for member {number}"
+                )
+        return stack(batches)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the positions of all."""
+        return {"members": [each.get_state() for each in self._members]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go to the positions of all."""
+        for each, position in zip(self._members, state["members"], strict=True):
+            each.set_state(position)
+
+
+def compile_ensemble(
+    recipe: Recipe, *, members: Sequence[Member], optimizer: OptimizerOf, config: EnsembleConfig, mesh: Mesh
+) -> Program:
+    """Compile the training of many models: the members are shared out among the devices of a mesh.
+
+    Args:
+        recipe: What a step is made of, but for its optimiser.
+        members: What sets each apart.
+        optimizer: Builds the optimiser of a member.
+        config: How members share a device.
+        mesh: A mesh with the axis ``member``, whose size divides the number of members.
+
+    Raises:
+        ValueError: If the members differ in the names of their hyper-parameters.
+    """
+    names = list(members[0].hyperparameters)
+    for number, member in enumerate(members):
+        if list(member.hyperparameters) != names:
+            raise ValueError(
+                f"wanted the same hyper-parameters for all members, got {names} for member 0 and "
+                f"{list(member.hyperparameters)} for member {number}"
+            )
+    hyper = {name: np.array([each.hyperparameters[name] for each in members], np.float32) for name in names}
+    own = np.array([member.seed for member in members], np.uint32), hyper
+    vmapped = config.on_device == "vmap" or (config.on_device == "auto" and jax.default_backend() != "cpu")
+
+    def recipe_of(hyper: Mapping[str, Array]) -> Recipe:
+        return recipe._replace(optimizer=optimizer(hyper))
+
+    def begin(own: tuple[Array, Mapping[str, Array]]) -> TrainState:
+        return recipe_of(own[1]).begin(own[0])
+
+    def steps(
+        state: TrainState, batches: Mapping[str, Array], own: tuple[Array, Mapping[str, Array]], first: Array | np.int32
+    ) -> tuple[TrainState, Scalars]:
+        return recipe_of(own[1]).steps(state, batches, own[0], first)
+
+    split = PartitionSpec(MEMBER)
+    shared = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+    begin_all = shared(_each(begin, vmapped), in_specs=(split,), out_specs=split)
+    steps_all = shared(
+        lambda state, batches, own, first: _each(functools.partial(steps, first=first), vmapped)(state, batches, own),
+        in_specs=(split, split, split, PartitionSpec()),
+        out_specs=split,
+    )
+    placed, whole = NamedSharding(mesh, split), NamedSharding(mesh, PartitionSpec())
+
+    def step(state: TrainState, batches: PyTree, own: PyTree, first: Array | np.int32) -> tuple[TrainState, Scalars]:
+        state, scalars = steps_all(state, batches, own, first)
+        return state, {name: value.swapaxes(0, 1) for name, value in scalars.items()}  # [K, M]
+
+    jitted = jax.jit(
+        step, in_shardings=(placed, placed, placed, whole), out_shardings=(placed, whole), donate_argnums=0
+    )
+    shapes = jax.eval_shape(begin_all, own)
+    return Program(
+        begin=lambda: jax.jit(begin_all, out_shardings=placed)(own),
+        step=Compiled(jitted, own),
+        put=lambda batches: put_rows(stack(batches, axis=1), mesh, split),
+        state=with_shardings(shapes, jax.tree.map(lambda _: placed, shapes)),
+        members=len(members),
+    )
+
+
+def _each(function: Callable[..., Any], vmapped: bool) -> Callable[..., Any]:
+    """Return a function of arguments with a leading axis of members, which calls ``function`` for each."""
+    if vmapped:
+        return jax.vmap(function)
+
+    def one_by_one(*arguments: PyTree) -> PyTree:
+        count = len(jax.tree.leaves(arguments)[0])
+        if count == 1:  # without a loop, which XLA would not look into
+            alone = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
+            return jax.tree.map(lambda leaf: leaf[None], alone)
+        return jax.lax.map(lambda each: function(*each), arguments)
+
+    return one_by_one

@@ -1,0 +1,171 @@
+"""What runs on the devices: the first state, steps, and the way of a batch there, compiled for a mesh."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from icl_train.compilation import compile_once
+from icl_train.contract import Batch, Init, LossFunction
+from icl_train.mesh import batch_size, check_divides, put_rows, row_axes
+from icl_train.rules import REPLICATED, Rules, state_shardings
+from icl_train.say import say
+from icl_train.state import TrainState
+from icl_train.step import initial_state, train_step
+
+Scalars: TypeAlias = dict[str, Array]
+"""Metrics by name; of K steps [K], and of K steps of M members of an ensemble [K, M]."""
+
+
+class Step(Protocol):
+    """K steps of training in one dispatch; the state that goes in is donated."""
+
+    def __call__(self, state: TrainState, batches: Mapping[str, Array], first: np.int32) -> tuple[TrainState, Scalars]:
+        """Make steps ``first``, ``first`` + 1, ... on batches [K, B, ...]; give metrics [K]."""
+
+
+class Program(NamedTuple):
+    """A training run as the devices see it.
+
+    Attributes:
+        begin: Makes the state before the first step, where it belongs.
+        step: Makes as many steps as it is given batches.
+        put: Takes K batches [B, ...] of this host, and puts the whole stack [K, B, ...] on the devices.
+        state: Shapes, dtypes and shardings of the state.
+        members: M for an ensemble of M models, whose arrays have a leading axis M; else None.
+    """
+
+    begin: Callable[[], TrainState]
+    step: Step
+    put: Callable[[Sequence[Batch]], dict[str, Array]]
+    state: TrainState
+    members: int | None = None
+
+
+class Recipe(NamedTuple):
+    """What a step is made of, see `train_step`."""
+
+    init: Init
+    loss_fn: LossFunction
+    optimizer: optax.GradientTransformation
+    accumulate: int = 1
+    freeze: tuple[str, ...] = ()
+    ema_decay: float | None = None
+    keep_last_good: bool = True
+
+    def begin(self, seed: Array | np.uint32) -> TrainState:
+        """Return the state before the first step."""
+        return initial_state(
+            jax.random.key(seed),
+            init=self.init,
+            optimizer=self.optimizer,
+            freeze=self.freeze,
+            ema_decay=self.ema_decay,
+        )
+
+    def steps(
+        self, state: TrainState, batches: Mapping[str, Array], seed: Array | np.uint32, first: Array | np.int32
+    ) -> tuple[TrainState, Scalars]:
+        """Make a step with each of the batches [K, B, ...]; return metrics [K]."""
+        step = functools.partial(
+            train_step,
+            loss_fn=self.loss_fn,
+            optimizer=self.optimizer,
+            accumulate=self.accumulate,
+            freeze=self.freeze,
+            ema_decay=self.ema_decay,
+            keep_last_good=self.keep_last_good,
+        )
+        key, count = jax.random.key(seed), len(next(iter(batches.values())))
+        if count == 1:  # without a loop, which XLA would not look into
+            state, scalars = step(state, {name: rows[0] for name, rows in batches.items()}, key, first)
+            return state, {name: value[None] for name, value in scalars.items()}
+
+        def body(state: TrainState, row: tuple[Any, Array]) -> tuple[TrainState, Scalars]:
+            return step(state, row[0], key, row[1])
+
+        return jax.lax.scan(body, state, (dict(batches), first + jnp.arange(count)))
+
+
+def compile_single(recipe: Recipe, *, seed: int, mesh: Mesh, rules: Rules = REPLICATED) -> Program:
+    """Compile the training of one model.
+
+    Args:
+        recipe: What a step is made of.
+        seed: Seed of initialisation and of the randomness of steps.
+        mesh: The devices.
+        rules: How parameters are split over them.
+    """
+    whole, rows = NamedSharding(mesh, PartitionSpec()), PartitionSpec(None, row_axes(mesh))
+    # A NumPy scalar, which is the same on all hosts; the seed is no constant of the program, which can be cached.
+    number = np.uint32(seed)
+    shapes = jax.eval_shape(recipe.begin, number)
+    placed = state_shardings(shapes, mesh, rules)
+    jitted = jax.jit(
+        recipe.steps,
+        in_shardings=(placed, NamedSharding(mesh, rows), whole, whole),
+        out_shardings=(placed, whole),
+        donate_argnums=0,
+    )
+
+    def put(batches: Sequence[Batch]) -> dict[str, Array]:
+        for batch in batches:
+            check_divides(batch_size(batch), mesh)
+        return put_rows(stack(batches), mesh, rows)
+
+    return Program(
+        begin=lambda: jax.jit(recipe.begin, out_shardings=placed)(number),
+        step=Compiled(jitted, number),
+        put=put,
+        state=with_shardings(shapes, placed),
+    )
+
+
+class Compiled:
+    """Compiles a step when it is first called with so many batches, and says what that took.
+
+    Args:
+        jitted: A jitted function of (state, batches, seed, first).
+        seed: Its third argument.
+    """
+
+    def __init__(self, jitted: Any, seed: PyTree) -> None:
+        self._jitted, self._seed = jitted, seed
+        self._programs: dict[Any, Any] = {}
+
+    def __call__(self, state: TrainState, batches: Mapping[str, Array], first: np.int32) -> tuple[TrainState, Scalars]:
+        """Make the steps."""
+        shapes = tuple((name, rows.shape, rows.dtype) for name, rows in batches.items())
+        program = self._programs.get(shapes)
+        if program is None:
+            program = self._programs[shapes] = self._compile(state, batches, first)
+        return program(state, batches, self._seed, first)
+
+    def _compile(self, state: TrainState, batches: Mapping[str, Array], first: np.int32) -> Any:
+        # These two work on what ``jit`` returned alone.
+        if jax.config.jax_disable_jit or jax.config.jax_debug_nans:  # type: ignore[attr-defined]
+            return self._jitted
+        compiled, report = compile_once(self._jitted, state, batches, self._seed, first)
+        if not self._programs:
+            say(str(report))
+        return compiled
+
+
+def stack(batches: Sequence[Batch], axis: int = 0) -> dict[str, np.ndarray]:
+    """Return batches as one, with a new axis over them."""
+    if len(batches) == 1:
+        return {name: np.expand_dims(rows, axis) for name, rows in batches[0].items()}
+    return {name: np.stack([batch[name] for batch in batches], axis) for name in batches[0]}
+
+
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+    """Return shapes that say where they lie."""
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes, shardings
+    )

@@ -1,0 +1,272 @@
+"""Reading checkpoints: the latest that is whole, everything or the model alone, on any mesh."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from icl_train.contract import Init
+from icl_train.digest import find_damage
+from icl_train.hosts import agree
+from icl_train.mesh import MeshConfig
+from icl_train.paths import name_of, named_leaves
+from icl_train.program import with_shardings
+from icl_train.say import say
+from icl_train.state import TrainState
+
+CHECKPOINTS_FOLDER = "checkpoints"
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        state: The training state, on the devices.
+        data: The position of the batch iterator.
+        progress: What else was saved, as JSON values.
+    """
+
+    state: TrainState
+    data: dict[str, Any]
+    progress: dict[str, Any]
+
+
+class ModelCheckpoint(NamedTuple):
+    """The part of a checkpoint that evaluation needs.
+
+    Attributes:
+        step: Steps made when it was saved.
+        params: Parameters, on the devices.
+        model_state: Model state, on the devices.
+        ema: Average of the parameters, or None if the run kept none.
+    """
+
+    step: int
+    params: PyTree
+    model_state: PyTree
+    ema: PyTree = None
+
+
+def latest_step(workdir: str | Path) -> int | None:
+    """Return the step of the latest whole checkpoint of a run, or None if there is none.
+
+    Its files are compared with their hashes; a damaged one is passed over.
+
+    >>> latest_step('/no/such/run') is None
+    True
+    """
+    folder = _folder(workdir)
+    return next((step for step in reversed(saved_steps(folder)) if not _damage(folder / str(step))), None)
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Return the steps of the checkpoints in a folder, whole or not, in their order."""
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+
+
+def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
+    """Read everything from the latest whole checkpoint of a run, to go on training.
+
+    Damaged and half-written checkpoints are named on stderr, skipped and left alone.
+
+    Args:
+        workdir: The run's folder.
+        wanted: Shapes, dtypes and shardings of the state; the shardings need not be those it was saved with.
+
+    Returns:
+        What was saved, or None if nothing ever was.
+
+    Raises:
+        ValueError: If what was saved is not of those shapes and dtypes, or if all checkpoints are damaged.
+    """
+    folder = _folder(workdir)
+    for half in sorted(folder.glob("*.orbax-checkpoint-tmp*")) if folder.is_dir() else ():
+        say(f"{half} was not written to its end: skipped.")
+    steps = saved_steps(folder)
+    for step in reversed(steps):
+        path = folder / str(step)
+        damage, saved = _damage(path), None
+        if not damage:
+            try:
+                saved = _read(path, wanted)
+            except _DamagedError as error:
+                damage = str(error)
+        # Agreed, so that a file that one host alone cannot read does not set the hosts at odds.
+        if saved is not None and not agree(int(bool(damage))):
+            return saved
+        say(f"The checkpoint {path} is damaged ({damage or 'on another host'}): skipped, and left as it is.")
+    if not steps:
+        return None
+    raise ValueError(
+        f"wanted a whole checkpoint in {folder}, but those of steps {', '.join(map(str, steps))} are damaged; "
+        "bring one back from a copy, or give another workdir"
+    )
+
+
+def restore_model(
+    workdir: str | Path, *, init: Init, step: int | None = None, member: int | None = None, mesh: Mesh | None = None
+) -> ModelCheckpoint:
+    """Read parameters and model state from a checkpoint, to evaluate them.
+
+    Args:
+        workdir: The run's folder.
+        init: What the run was trained with; only its shapes are used.
+        step: Which checkpoint; the latest whole one if None.
+        member: Which member, of a run that is an ensemble.
+        mesh: Where to put the arrays: a copy on every device; of all devices if None.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged.
+    """
+    path = _path(workdir, step)
+    wanted = dict(zip(("params", "model_state"), jax.eval_shape(init, jax.random.key(0)), strict=True))
+    saved = ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    if "ema" in saved:
+        wanted["ema"] = wanted["params"]
+    if member is not None:
+        members = jax.tree.leaves(saved)[0].shape[:1]
+        if not 0 <= member < (members or (0,))[0]:
+            raise ValueError(f"wanted a member of the ensemble in {workdir}, got {member} of {members}")
+        wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
+    whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
+    model = _read_arrays(path / "model", with_shardings(wanted, jax.tree.map(lambda _: whole, wanted)))
+    if member is not None:
+        model = jax.tree.map(lambda leaf: leaf[member], model)
+    return ModelCheckpoint(int(path.name), model["params"], model["model_state"], model.get("ema"))
+
+
+def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
+    """Take parameters and model state from the latest whole checkpoint of another run, wherever they fit.
+
+    What fits is what has the same name and shape; it is cast to the dtype here. All else stays as it was
+    initialised, and is listed on stderr, with the reason. The optimiser begins anew.
+
+    Args:
+        state: A state before its first step, on the devices.
+        workdir: Folder of the other run, whose model may have been another.
+
+    Returns:
+        The state with those arrays replaced; an average of the parameters begins as they are.
+
+    Raises:
+        FileNotFoundError: If that folder has no checkpoint.
+        ValueError: If nothing in it fits.
+    """
+    path = _path(workdir, None)
+    handler = ocp.StandardCheckpointHandler()
+    own = {"params": state.params, "model_state": state.model_state}
+    saved = named_leaves(handler.metadata(path / "model").tree)
+    saved = {name: leaf for name, leaf in saved.items() if name.partition("/")[0] != "ema"}
+    mine = named_leaves(own)
+    fits = {name for name in mine if name in saved and tuple(saved[name].shape) == mine[name].shape}
+    if not any(name.startswith("params/") or name == "params" for name in fits):
+        raise ValueError(
+            f"wanted parameters of {path} to start from, but none fits: {', '.join(sorted(saved)[:3])} are saved, "
+            f"{', '.join(sorted(mine)[:3])} are wanted; build the model with like names and shapes"
+        )
+    whole = NamedSharding(MeshConfig().build(), PartitionSpec())
+    read = named_leaves(
+        _read_arrays(
+            path / "model",
+            jax.tree_util.tree_map_with_path(
+                lambda where, leaf: jax.ShapeDtypeStruct(
+                    leaf.shape, leaf.dtype, sharding=mine[name_of(where)].sharding if name_of(where) in fits else whole
+                ),
+                handler.metadata(path / "model").tree,
+            ),
+        )
+    )
+    for name in sorted(mine.keys() | saved.keys()):
+        if name not in saved:
+            say(f"  {name}: not in {workdir}, stays as initialised")
+        elif name not in mine:
+            say(f"  {name}: in {workdir}, not in this model")
+        elif name not in fits:
+            say(
+                f"  {name}: {list(saved[name].shape)} in {workdir}, {list(mine[name].shape)} here, stays as initialised"
+            )
+    say(f"Started from {len(fits)} arrays of {path}.")
+    leaves, tree = jax.tree.flatten(own)
+    new = [read[name].astype(leaf.dtype) if name in fits else leaf for name, leaf in zip(mine, leaves, strict=True)]
+    model = jax.tree.unflatten(tree, new)
+    ema = None if state.ema is None else jax.tree.map(lambda leaf: leaf.copy(), model["params"])
+    return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
+
+
+class _DamagedError(ValueError):
+    """A checkpoint that cannot be read."""
+
+
+def items(state: TrainState) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    """Return the two items of arrays that a state is saved as: the model, and the optimiser's."""
+    model = {"params": state.params, "model_state": state.model_state}
+    model |= {} if state.ema is None else {"ema": state.ema}
+    return model, {"step": state.step, "opt_state": state.opt_state}
+
+
+def _folder(workdir: str | Path) -> Path:
+    return Path(workdir).absolute() / CHECKPOINTS_FOLDER
+
+
+def _path(workdir: str | Path, step: int | None) -> Path:
+    folder = _folder(workdir)
+    steps = saved_steps(folder)
+    found = latest_step(workdir) if step is None else step if step in steps else None
+    if found is None:
+        wanted = "a whole checkpoint" if step is None else f"the checkpoint of step {step}"
+        raise FileNotFoundError(f"wanted {wanted} in {folder}, found steps {steps}; train first")
+    if damage := _damage(folder / str(found)):
+        raise ValueError(f"the checkpoint {folder / str(found)} is damaged ({damage}); choose another step")
+    return folder / str(found)
+
+
+def _damage(path: Path) -> str | None:
+    missing = [name for name in ("model", "optimizer", "data", "progress") if not (path / name).is_dir()]
+    return f"{missing[0]} is missing" if missing else find_damage(path)
+
+
+def _read(path: Path, wanted: TrainState) -> Saved:
+    wanted_model, wanted_optimizer = items(wanted)
+    try:
+        data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
+        progress["seed"], progress["meters"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _DamagedError(f"data or progress cannot be read: {error}") from error
+    model = _read_arrays(path / "model", wanted_model)
+    optimizer = _read_arrays(path / "optimizer", wanted_optimizer)
+    state = TrainState(
+        optimizer["step"], model["params"], model["model_state"], optimizer["opt_state"], model.get("ema")
+    )
+    return Saved(state, data, progress)
+
+
+def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
+    handler = ocp.StandardCheckpointHandler()
+    try:
+        metadata = handler.metadata(path).tree
+    except Exception as error:  # whatever Orbax and TensorStore say of files that they cannot read
+        raise _DamagedError(f"{path.name} cannot be read: {error}") from error
+    # Orbax casts another dtype silently, and its message on another shape does not say which array.
+    saved, expected = _shapes(metadata), _shapes(wanted)
+    differing = [name for name in sorted(saved | expected) if saved.get(name) != expected.get(name)]
+    if differing:
+        listed = "; ".join(
+            f"{n}: saved {saved.get(n, 'nothing')}, wanted {expected.get(n, 'nothing')}" for n in differing[:3]
+        )
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise ValueError(
+            f"the checkpoint {path} does not fit the {path.name} it is read into: {listed}{more}. "
+            f"Build the {path.name} with the configuration of that run, or give another workdir"
+        )
+    try:
+        return handler.restore(path, args=ocp.args.StandardRestore(wanted))
+    except Exception as error:
+        raise _DamagedError(f"{path.name} cannot be read: {error}") from error
+
+
+def _shapes(tree: PyTree) -> dict[str, str]:
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in named_leaves(tree).items()}

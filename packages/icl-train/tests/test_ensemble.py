@@ -1,0 +1,167 @@
+"""A member of an ensemble is trained as if it were alone, wherever and however it shares a device."""
+
+import math
+import signal
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from icl_train import (
+    EnsembleConfig,
+    EverySteps,
+    Interrupted,
+    Member,
+    NotFiniteError,
+    TrainConfig,
+    restore_model,
+    train_ensemble,
+)
+
+RATES = (0.05, 0.1, 0.02, 0.05)
+
+
+def optimizer(hyper):
+    return optax.adam(hyper["learning_rate"])
+
+
+def ensemble(problem, name, *, on_device="map", devices=1, count=4, steps=20, **changes):
+    rates = [RATES[number % 4] for number in range(count)]
+    members = [
+        Member(7 + number, problem.Rows(seed=number // 2), {"learning_rate": rate}) for number, rate in enumerate(rates)
+    ]
+    split = EnsembleConfig(members=count, on_device=on_device)
+    settings = {"log_every": 3, "checkpoint_every": 8} | {
+        field: changes.pop(field) for field in ("accumulate", "steps_per_dispatch", "ema_decay") if field in changes
+    }
+    arguments = {"init": problem.init, "loss_fn": problem.loss_fn, "optimizer": optimizer, "members": members}
+    return train_ensemble(
+        TrainConfig(steps=steps, ensemble=split, **settings),
+        workdir=problem.folder / name,
+        mesh=split.build(jax.devices()[:devices]),
+        **(arguments | changes),
+    )
+
+
+def lone(problem, member, **changes):
+    name = f"lone-{member}-{len(list(problem.folder.iterdir()))}"
+    rows, rate = problem.Rows(seed=member // 2), optax.adam(RATES[member % 4])
+    settings = {"seed": 7 + member, "steps": 20, "checkpoint_every": 8}
+    return problem.run(name, batches=rows, optimizer=rate, **(settings | changes)), problem.folder / name
+
+
+@pytest.mark.parametrize(
+    ("on_device", "devices", "changes"),
+    [
+        ("map", 1, {}),
+        ("vmap", 1, {}),
+        ("map", 2, {}),
+        ("vmap", 4, {}),
+        ("map", 4, {"accumulate": 2, "ema_decay": 0.9}),
+        ("map", 2, {"steps_per_dispatch": 4}),
+    ],
+)
+def test_each_member_is_what_it_is_alone(problem, on_device, devices, changes):
+    together = ensemble(problem, "together", on_device=on_device, devices=devices, **changes)
+    for member in range(4):
+        alone, folder = lone(problem, member, **changes)
+        mine = jax.tree.map(lambda leaf, member=member: leaf[member], together.state)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), mine, alone.state)
+        lines = problem.untimed(problem.folder / "together" / f"member-00{member}")
+        for one, other in zip(lines, problem.untimed(folder), strict=True):
+            assert one == pytest.approx(other, rel=1e-4)
+        assert together.final_losses[member] == pytest.approx(alone.final_loss, rel=1e-4)
+        restored = restore_model(problem.folder / "together", init=problem.init, member=member)
+        assert problem.same(restored.params, mine.params) and problem.same(restored.model_state, mine.model_state)
+    assert len(jax.tree.leaves(together.state)[0].sharding.device_set) == devices
+
+
+def test_an_ensemble_that_was_stopped_goes_on_exactly(problem):
+    whole = ensemble(problem, "whole", devices=2)
+    stop = EverySteps(11, lambda step, state: signal.raise_signal(signal.SIGINT), at_end=False)
+    with pytest.raises(Interrupted):
+        ensemble(problem, "parts", devices=2, actions=[stop])
+    parts = ensemble(problem, "parts", devices=2, resume=True)
+    assert problem.same(parts.state, whole.state)
+    for member in range(4):
+        folders = [problem.folder / name / f"member-00{member}" for name in ("whole", "parts")]
+        assert problem.untimed(folders[0]) == problem.untimed(folders[1])
+
+
+def test_a_member_that_diverges_stops_alone_and_stays_as_it_was_before(problem, capsys):
+    class Broken(problem.Rows):
+        def __next__(self):
+            batch = super().__next__()
+            if self.position == 13:
+                batch["targets"] = batch["targets"] * np.inf
+            return batch
+
+    def run(name, kinds, **changes):
+        pair = [Member(number, kind(), {"learning_rate": 0.05}) for number, kind in enumerate(kinds)]
+        return ensemble(problem, name, count=2, members=pair, **changes)
+
+    result = run("run", (problem.Rows, Broken))
+    assert dict(result.failed) == {1: 13}
+    assert "MEMBER 1 STOPS: its loss or gradient at step 13" in capsys.readouterr().err
+    assert jax.tree.leaves(result.state.step)[0].tolist() == [20, 12]
+    before = run("before", (problem.Rows, Broken), steps=12)
+    well = run("well", (problem.Rows, problem.Rows))
+    assert problem.same(*(jax.tree.map(lambda leaf: leaf[1], each.state.params) for each in (result, before)))
+    assert problem.same(*(jax.tree.map(lambda leaf: leaf[0], each.state.params) for each in (result, well)))
+    lines = [problem.untimed(problem.folder / "run" / f"member-00{member}") for member in (0, 1)]
+    assert [line["step"] for line in lines[0]] == [3, 6, 9, 12, 15, 18, 20]
+    assert [line["step"] for line in lines[1]] == [3, 6, 9, 12]
+    assert math.isfinite(result.final_losses[1])
+    again = run("run", (problem.Rows, Broken), steps=24, resume=True)
+    assert dict(again.failed) == {1: 13} and again.state.step.tolist() == [24, 12]
+    with pytest.raises(NotFiniteError, match="loss of step 13 is"):
+        run("none", (Broken, Broken))
+
+
+def test_the_members_are_shared_out_equally_or_some_devices_rest():
+    for members, devices, used in ((8, 8, 8), (8, 3, 2), (3, 8, 3), (6, 4, 3), (7, 2, 1), (1, 8, 1)):
+        assert dict(EnsembleConfig(members=members).build(jax.devices()[:devices]).shape) == {"member": used}
+
+
+def test_members_that_do_not_go_together_are_refused(problem):
+    with pytest.raises(ValueError, match=r"wanted 4 members, as config\.ensemble has, got 1"):
+        ensemble(problem, "few", members=[Member(0, problem.Rows(), {})])
+    odd = [Member(0, problem.Rows(), {"learning_rate": 0.1}), Member(1, problem.Rows(), {"rate": 0.1})]
+    with pytest.raises(
+        ValueError, match=r"same hyper-parameters .* \['learning_rate'\] for member 0 and \['rate'\] for"
+    ):
+        ensemble(problem, "odd", count=2, members=odd)
+    uneven = [
+        Member(0, problem.Rows(), {"learning_rate": 0.1}),
+        Member(1, problem.Rows(size=4), {"learning_rate": 0.1}),
+    ]
+    with pytest.raises(ValueError, match=r"same shapes for all members.* for member 1"):
+        ensemble(problem, "uneven", count=2, members=uneven)
+    for wrong in ({"members": 0}, {"members": True}):
+        with pytest.raises(ValueError, match="members to be a whole number of at least 1"):
+            EnsembleConfig(**wrong)
+    ensemble(problem, "run", steps=2)
+    with pytest.raises(ValueError, match="wanted a member of the ensemble"):
+        restore_model(problem.folder / "run", init=problem.init, member=4)
+
+
+def test_the_step_is_traced_once_whatever_the_number_of_members(problem):
+    traces = []
+
+    def loss_fn(params, model_state, rng, batch):
+        traces.append(1)
+        return problem.loss_fn(params, model_state, rng, batch)
+
+    ensemble(problem, "run", count=8, loss_fn=loss_fn)
+    assert len(traces) <= 2, "once for the shapes, once in the loop"
+
+
+def test_hyperparameters_reach_schedules_too(problem):
+    def scheduled(hyper):
+        return optax.inject_hyperparams(optax.sgd)(learning_rate=lambda count: hyper["learning_rate"] / (count + 1))
+
+    ensemble(problem, "run", optimizer=scheduled, steps=6)
+    for member, rate in enumerate(RATES):
+        lines = problem.lines(problem.folder / "run" / f"member-00{member}")
+        assert [line["learning_rate"] for line in lines] == pytest.approx([rate / 3, rate / 6])

@@ -1,0 +1,35 @@
+"""``nox -s chaos`` in small: killed runs lose nothing, and the comparison that says so can say no."""
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TOOLS = Path(__file__).parents[1] / "tools"
+SMALL = ("--steps=40", "--seed=3", "--damage=0", "--devices=0", "--", "--pause=0.02")
+
+
+def chaos(*words):
+    command = [sys.executable, str(TOOLS / "chaos.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_runs_that_are_killed_and_terminated_end_as_those_that_are_not():
+    result = chaos("--times=2", "--terminate=1", *SMALL)
+    assert result.returncode == 0, result.stdout + result.stderr
+    table = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.endswith(" 0")}
+    assert table == {"kill": ["2", "0"], "terminate": ["1", "0"]}
+    assert re.search(r"^[1-9]\d* kills hit: ", result.stdout, re.MULTILINE)
+
+
+def test_it_goes_red_and_keeps_the_folder_when_the_reference_is_another_run(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    monkeypatch.setenv("XLA_FLAGS", "")  # which the child sets
+    other, kept = tmp_path / "other", tmp_path / "kept"
+    importlib.import_module("chaos_child").main([str(other), "--steps=40", "--seed=1", "--keep=100", "--pause=0"])
+    result = chaos("--times=0", "--terminate=1", f"--reference={other}", f"--keep={kept}", *SMALL)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert f"FAILED {kept / 'terminate-0'}: " in result.stdout
+    assert "arrays differ from the reference's" in result.stdout
+    assert (kept / "terminate-0" / "run" / "checkpoints" / "40").is_dir()
