@@ -20,6 +20,8 @@ import cattrs
 import tyro
 from absl import app, flags
 
+import icl_train as training
+
 NEW_WORKDIR = Path("runs/<experiment>-<preset>-<time>")  # is filled in when the run begins
 _HELP = ("-h", "--help")
 
@@ -35,7 +37,19 @@ class Session:
     """Folder of the run."""
 
     resume: bool = False
-    """Go on with the run in this workdir from its latest checkpoint."""
+    """Go on with the run in this workdir from its latest whole checkpoint."""
+
+    hosts: training.HostsConfig = training.HostsConfig()
+    """Other processes that train with this one."""
+
+    compile_cache: Path | None = dataclasses.field(default_factory=training.default_compile_cache)
+    """Folder where compiled programs are kept for the next run, or None."""
+
+    disable_jit: bool = False
+    """For debugging: run as plain Python, many times slower, in which prints and breakpoints work."""
+
+    stop_at_nan: bool = False
+    """For debugging: stop at the first operation that makes a NaN, and name it."""
 
 
 Config = TypeVar("Config", bound=Session)
@@ -86,9 +100,25 @@ def parse(
         if config.workdir == NEW_WORKDIR:
             if config.resume:
                 raise ValueError(f"--resume wants the folder of a run: {script} runs/x --resume.")
+            if config.hosts != training.HostsConfig():
+                raise ValueError("several hosts want one folder, which all see: name it with --workdir.")
             name = f"{Path(script).stem}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
             config = dataclasses.replace(config, workdir=Path("runs") / name)
         return config
+
+
+@contextlib.contextmanager
+def session(config: Session) -> Iterator[None]:
+    """Do for the length of a ``with`` block what a session asks for: other hosts, compilation cache, debugging."""
+    with training.ends_with_the_job():
+        with one_line_errors():
+            try:
+                training.start_hosts(config.hosts)
+            except RuntimeError as error:
+                raise ValueError(str(error)) from error
+        training.use_compile_cache(config.compile_cache)
+        with training.debugging(disable_jit=config.disable_jit, stop_at_nan=config.stop_at_nan):
+            yield
 
 
 def resume_command(config: Session) -> str:
@@ -97,7 +127,11 @@ def resume_command(config: Session) -> str:
     by_nox = os.environ.get("NOX_CURRENT_SESSION") == "train"
     command = ["nox", "-s", "train", "--", script.stem] if by_nox else [sys.executable, str(script)]
     mode = [] if config.mode == "both" else ["--mode", config.mode]
-    return shlex.join([*command, str(config.workdir), "--resume", *mode])
+    hosts = ["--hosts.detect"] if config.hosts.detect else []
+    if config.hosts.count:
+        hosts = ["--hosts.coordinator", str(config.hosts.coordinator), "--hosts.count", str(config.hosts.count)]
+        hosts += ["--hosts.index", str(config.hosts.index)]
+    return shlex.join([*command, str(config.workdir), "--resume", *mode, *hosts])
 
 
 def check_progress(config: Session, *, steps: int, saved: int | None) -> None:
@@ -149,3 +183,13 @@ def one_line_errors() -> Iterator[None]:
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def one_line_endings() -> Iterator[None]:
+    """End the program with one line when a run cannot go on and its user can mend that; bugs keep their traceback."""
+    try:
+        yield
+    except (training.RunError, training.CheckpointError, training.NotFiniteError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, training.RunError) else 1)

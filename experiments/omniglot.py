@@ -6,6 +6,8 @@
     python experiments/omniglot.py --model.trunk lstm     an LSTM does not get there
     python experiments/omniglot.py all_exemplars --data.zips images_background.zip images_evaluation.zip
                                                           the paper's settings, for an accelerator
+    python experiments/omniglot.py --train.ensemble.members 4 --vary.p-bursty 0 0.5 0.9 1
+                                                          four runs in one program, each in a folder of its own
     python experiments/omniglot.py runs/x --resume        go on with a run
     python experiments/omniglot.py runs/x --mode eval     evaluate its latest checkpoint again
 
@@ -13,90 +15,99 @@ ICL is the closed accuracy on few-shot problems of held-out characters, chance 1
 trained characters that the context does not show.
 """
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 import jax
+import optax
 import tqdm
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 import command_line
 import icl_eval as evaluation
 import icl_train as training
-from omniglot_parts import make_classes, make_evaluations, make_model, make_streams, training_loss
+from omniglot_parts import SPLIT_BY, make_classes
 from omniglot_presets import PRESETS, OmniglotConfig
-
-MAY_CHANGE = ("train.steps", "train.log_every", "train.checkpoint_every", "train.keep_checkpoints", "eval")
+from omniglot_run import OmniglotRun, open_folders
 
 
 def main(config: OmniglotConfig) -> None:
     """Train, evaluate on the way, and report."""
-    with command_line.one_line_errors():
-        command_line.check_progress(config, steps=config.train.steps, saved=training.latest_step(config.workdir))
-        bank, split = make_classes(config.data)
-        streams = make_streams(config, bank, split)
-        model = make_model(config.model, bank, split)
-        evaluated = make_model(config.model, bank, split, training=False)
-        evaluations = make_evaluations(config, split)
+    is_ensemble = config.train.ensemble.members > 1
+    if is_ensemble:
+        training.use_cpu_cores()
+    with command_line.session(config), command_line.one_line_endings():
+        with command_line.one_line_errors():
+            saved = training.latest_step(config.workdir)
+            command_line.check_progress(config, steps=config.train.steps, saved=saved)
+            bank, split = make_classes(config.data)
+            mesh = None if is_ensemble else config.train.mesh.build()
+            members = config.members()
+            first = OmniglotRun(members[0], bank, split, mesh)
+            runs = [first, *map(first.member, members[1:])]
+            config.optimizer.build(config.train.steps)
+            open_folders([config, *members] if is_ensemble else members)
+        result = None if config.mode == "eval" else train(config, runs, saved or 0)
+        for number, run in enumerate(runs):
+            member = number if is_ensemble else None
+            if config.mode != "train":
+                model = training.restore_model(config.workdir, init=run.init, member=member, mesh=mesh)
+                icl_and_iwl = run.evaluate(model, count=config.eval.final_count)
+                say(f"{icl_and_iwl}  (chance of ICL: {1 / config.data.ways:g})", member)
+            say(run.report(result, number), member)
 
-        def init(rng: Array) -> tuple[PyTree, PyTree]:
-            batch = next(iter(streams["train"]))
-            return model.init(rng, batch[bank.key], batch["labels"])
 
-        optimizer = config.optimizer.build(config.train.steps)
-        jax.eval_shape(init, jax.random.key(0))  # a model that cannot be built is refused before a folder is made
-        workdir = training.open_run(
-            config.workdir,
-            command_line.to_json(config),
-            resume=config.resume or config.mode == "eval",
-            may_change=("eval",) if config.mode == "eval" else MAY_CHANGE,
-        )
+def train(config: OmniglotConfig, runs: list[OmniglotRun], saved: int) -> training.TrainResult:
+    """Train the model, or all members of an ensemble together."""
+    first, is_ensemble = runs[0], len(runs) > 1
+    if training.is_first():
+        for run in runs:
+            evaluation.drop_evaluations_after(run.config.workdir, step=saved)
 
-    def loss_fn(params: PyTree, state: PyTree, rng: Array, batch: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
-        logits, state = model.apply(params, state, rng, batch[bank.key], batch["labels"], is_training=True)
-        loss, metrics = training_loss(config.model, logits, batch["labels"])
-        return loss, (metrics, state)
+    def evaluate(step: int, state: training.TrainState) -> None:
+        for number, run in enumerate(runs):
+            # A member's arrays are taken from the device it is on, as if it were alone.
+            model = jax.device_get(jax.tree.map(lambda leaf, n=number: leaf[n], state)) if is_ensemble else state
+            say(f"step {step}: {run.evaluate(model, count=config.eval.count)}", number if is_ensemble else None)
 
-    @jax.jit
-    def logits(params: PyTree, state: PyTree, items: Array, labels: Array) -> Array:
-        # Only item dropout, which is noise in the data, reads the key: the same for all batches.
-        return evaluated.apply(params, state, jax.random.key(config.train.seed), items, labels)[0]
+    def optimizer(hyper: Mapping[str, Array]) -> optax.GradientTransformation:
+        return config.optimizer.build(config.train.steps, **hyper)
 
-    def evaluate(params: PyTree, state: PyTree, *, step: int, count: int) -> str:
-        def predict(batch: dict) -> Array:
-            return logits(params, state, batch[bank.key], batch["labels"])
-
-        shown = min(4, count) if bank.key == "images" else 0
-        results = [
-            evaluation.evaluate(predict, streams[kind.name], kind, count=count, examples=shown) for kind in evaluations
-        ]
-        evaluation.append_evaluations(workdir, step=step, results=results)
-        evaluation.save_examples(workdir, results)
-        few_shot, no_support = (result.metrics for result in results[:2])
-        return f"ICL {few_shot['accuracy_closed']}  IWL {no_support['accuracy_open']}"
-
-    def evaluate_on_the_way(step: int, state: training.TrainState) -> None:
-        tqdm.tqdm.write(f"step {step}: {evaluate(state.params, state.model_state, step=step, count=config.eval.count)}")
-
-    if config.mode == "eval":
-        train_numbers = evaluation.read_run(workdir).summary.get("train", {})
-    else:
-        evaluation.drop_evaluations_after(workdir, step=training.latest_step(workdir) or 0)
-        result = training.train(
+    actions = [training.EverySteps(config.eval.every, evaluate)] if config.mode == "both" else []
+    common: dict[str, Any] = {
+        "init": first.init,
+        "loss_fn": first.loss_fn,
+        "workdir": config.workdir,
+        "actions": actions,
+        "resume": config.resume,
+        "resume_hint": command_line.resume_command(config),
+    }
+    if not is_ensemble:
+        return training.train(
             config.train,
-            init=init,
-            loss_fn=loss_fn,
-            optimizer=optimizer,
-            batches=iter(streams["train"]),
-            workdir=workdir,
-            actions=[training.EverySteps(config.eval.every, evaluate_on_the_way)] if config.mode == "both" else [],
-            resume=config.resume,
-            resume_hint=command_line.resume_command(config),
+            optimizer=optimizer({}),
+            batches=iter(first.streams["train"]),
+            start_from=config.start_from,
+            rules=SPLIT_BY,
+            **common,
         )
-        train_numbers = {name: getattr(result, name) for name in ("steps", "seconds", "steps_per_second", "final_loss")}
-    if config.mode != "train":
-        saved = training.restore_model(workdir, init=init)
-        final = evaluate(saved.params, saved.model_state, step=saved.step, count=config.eval.final_count)
-        print(f"{final}  (chance of ICL: {1 / config.data.ways:g})")
-    evaluation.write_summary(workdir, train=train_numbers, seed=config.train.seed)
-    print(f"report: {evaluation.write_report(workdir)}")
+    varied = [field.name for field in dataclasses.fields(config.vary) if getattr(config.vary, field.name)]
+    members = [
+        training.Member(
+            run.config.train.seed,
+            iter(run.streams["train"]),
+            {name: getattr(run.config.optimizer, name) for name in varied if hasattr(run.config.optimizer, name)},
+        )
+        for run in runs
+    ]
+    return training.train_ensemble(config.train, optimizer=optimizer, members=members, **common)
+
+
+def say(message: str, member: int | None) -> None:
+    """Print a line, of a member of an ensemble with its number, on the first of several hosts."""
+    if message and training.is_first():
+        tqdm.tqdm.write(message if member is None else f"member {member}: {message}")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,22 @@ import functools
 
 import grain
 import haiku as hk
-import jax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
 import icl_data as data
 import icl_eval as evaluation
 import icl_models as models
+import icl_train as training
 from omniglot_presets import DataConfig, EvaluationName, ModelConfig, OmniglotConfig
+
+# How a mesh's axes split the Transformer: over heads and units along "model", and the other side along "fsdp".
+SPLIT_BY = (
+    training.Rule(r"blocks/(query|key|value|mlp_in)/w$", PartitionSpec(None, "fsdp", "model")),
+    training.Rule(r"blocks/(query|key|value|mlp_in)/b$", PartitionSpec(None, "model")),
+    training.Rule(r"blocks/(attention_out|mlp_out)/w$", PartitionSpec(None, "model", "fsdp")),
+    *training.FULLY_SHARDED,
+)
 
 # What an evaluation's name means: whether it has support, and which classes it draws.
 EVALUATIONS: dict[EvaluationName, tuple[bool, data.ClassSet]] = {
@@ -72,14 +81,10 @@ def _names(config: OmniglotConfig) -> list[EvaluationName]:
 
 
 def make_streams(
-    config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit
+    config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit, *, shard: tuple[int, int] = (0, 1)
 ) -> dict[str, grain.IterDataset]:
-    """Make the training batches and those of the evaluations, by name."""
+    """Make the training batches, of which this host has a shard, and those of the evaluations, by name."""
     ways, length = config.data.ways, config.data.length
-    if config.data.batch_size % jax.device_count():
-        raise ValueError(
-            f"data.batch_size must be a multiple of the {jax.device_count()} devices, got {config.data.batch_size}."
-        )
     bursty = data.Bursty(
         p_bursty=config.data.p_bursty,
         shots=config.data.shots,
@@ -102,6 +107,8 @@ def make_streams(
                 sampler=sampler(kind=kind, stream=name),
                 bank=bank,
                 batch_size=config.data.batch_size if name == "train" else config.eval.batch_size,
+                shard=shard[0] if name == "train" else 0,
+                shard_count=shard[1] if name == "train" else 1,
             ),
             steps=make_steps(config, name),
         )
@@ -120,7 +127,7 @@ def make_steps(config: OmniglotConfig, stream: str) -> list[data.Step]:
 
 
 def make_model(
-    config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSplit, *, training: bool = True
+    config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSplit, *, is_training: bool = True
 ) -> hk.TransformedWithState:
     """Build the classifier: with logits of what the loss is of, or of the query alone, by the same parameters."""
     if (config.encoder == "embedding") != (bank.key == "items"):
@@ -159,7 +166,7 @@ def make_model(
         trunk=trunks[config.trunk],
         width=config.width,
         positions=config.positions,
-        outputs="query" if config.loss == "query" or not training else "every_item",
+        outputs="query" if config.loss == "query" or not is_training else "every_item",
         label_scale=config.label_scale,
         item_dropout=config.item_dropout,
         position_dropout=config.position_dropout,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from command_line import Session
 from icl_data import NonBursty, Polarity
-from icl_train import OptimizerConfig, TrainConfig
+from icl_train import EnsembleConfig, OptimizerConfig, TrainConfig, member_folder
 
 EvaluationName = Literal[
     "fewshot_common",
@@ -217,6 +217,20 @@ class EvalConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class VaryConfig:
+    """What the members of an ensemble differ in besides their seeds: train.seed, train.seed + 1, ..."""
+
+    learning_rate: tuple[float, ...] = ()
+    """A learning rate for each member, in place of optimizer.learning_rate."""
+
+    weight_decay: tuple[float, ...] = ()
+    """A weight decay for each member, in place of optimizer.weight_decay."""
+
+    p_bursty: tuple[float, ...] = ()
+    """A share of bursty sequences for each member, in place of data.p_bursty."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class OmniglotConfig(Session):
     """Emergent in-context learning on sequences of character images and labels (Chan et al. 2022)."""
 
@@ -225,6 +239,47 @@ class OmniglotConfig(Session):
     optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid")
     train: TrainConfig = TrainConfig(steps=3_200)
     eval: EvalConfig = EvalConfig()
+    vary: VaryConfig = VaryConfig()
+    start_from: Path | None = None
+    """Folder of another run, whose parameters this one begins with wherever they fit."""
+
+    def __post_init__(self) -> None:
+        """Refuse an ensemble that does not have a value for each member."""
+        members = self.train.ensemble.members
+        for field in dataclasses.fields(self.vary):
+            values = getattr(self.vary, field.name)
+            if values and len(values) != members:
+                raise ValueError(
+                    f"vary.{field.name} wants a value for each of the train.ensemble.members={members} members, "
+                    f"got {len(values)}."
+                )
+        if members > 1 and self.start_from is not None:
+            raise ValueError("start_from is for a lone model; leave it out with train.ensemble.members above 1.")
+
+    def members(self) -> list["OmniglotConfig"]:
+        """Give what each member of an ensemble would be configured as if it were alone; of a lone model, itself."""
+        if self.train.ensemble.members == 1:
+            return [self]
+
+        def of(name: str, member: int, default: float) -> float:
+            values = getattr(self.vary, name)
+            return values[member] if values else default
+
+        return [
+            dataclasses.replace(
+                self,
+                workdir=member_folder(self.workdir, member),
+                vary=VaryConfig(),
+                data=dataclasses.replace(self.data, p_bursty=of("p_bursty", member, self.data.p_bursty)),
+                optimizer=dataclasses.replace(
+                    self.optimizer,
+                    learning_rate=of("learning_rate", member, self.optimizer.learning_rate),
+                    weight_decay=of("weight_decay", member, self.optimizer.weight_decay),
+                ),
+                train=dataclasses.replace(self.train, seed=self.train.seed + member, ensemble=EnsembleConfig()),
+            )
+            for member in range(self.train.ensemble.members)
+        ]
 
 
 _LAPTOP = OmniglotConfig()

@@ -33,7 +33,7 @@ def test_every_trunk_goes_with_every_layout(trunk, layout, classes):
 @pytest.mark.parametrize("loss", typing.get_args(CHOICES["loss"]))
 def test_evaluation_takes_the_parameters_of_training_and_gives_the_query(loss, classes):
     config = dataclasses.replace(MODEL, loss=loss, context_weight=0.5 if loss == "weighted" else 0.0)
-    trained, evaluated = (parts.make_model(config, *classes, training=training) for training in (True, False))
+    trained, evaluated = (parts.make_model(config, *classes, is_training=training) for training in (True, False))
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 28, 28), dtype=np.uint8)
     labels = np.arange(18, dtype=np.int32).reshape(2, 9)
     params, state = jax.jit(trained.init)(jax.random.key(0), images, labels)

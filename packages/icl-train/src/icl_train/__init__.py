@@ -10,7 +10,8 @@ from icl_train.compile_cache import default_compile_cache, use_compile_cache
 from icl_train.config import TrainConfig
 from icl_train.contract import Batch, Batches, Init, LossFunction
 from icl_train.debugging import debugging
-from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble
+from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble, use_cpu_cores
+from icl_train.errors import RunError
 from icl_train.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.mesh import MeshConfig, data_shard, shard_batch
@@ -56,6 +57,7 @@ __all__ = [
     "Recipe",
     "Rule",
     "Rules",
+    "RunError",
     "Schedule",
     "TrainConfig",
     "TrainResult",
@@ -85,6 +87,7 @@ __all__ = [
     "train_ensemble",
     "train_step",
     "use_compile_cache",
+    "use_cpu_cores",
     "wait_for_all",
     "warm_start",
     "watch",

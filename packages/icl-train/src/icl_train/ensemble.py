@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -58,6 +60,17 @@ class EnsembleConfig:
         chosen = list(jax.local_devices() if devices is None else devices)
         most = max(count for count in range(1, len(chosen) + 1) if self.members % count == 0)
         return jax.make_mesh((most,), (MEMBER,), axis_types=(AxisType.Auto,), devices=chosen[:most])
+
+
+def use_cpu_cores() -> None:
+    """Let JAX see each core of a CPU as a device, so that members of an ensemble have one each.
+
+    Called before anything that makes JAX look for devices; after that, and where XLA_FLAGS already say how many
+    there are, it does nothing. It changes nothing on accelerators.
+    """
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with suppress(RuntimeError):  # JAX has looked already
+            jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
 
 class Member(NamedTuple):

@@ -16,6 +16,7 @@ from icl_train.actions import Action
 from icl_train.config import TrainConfig
 from icl_train.contract import Batches, Init, LossFunction
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble
+from icl_train.errors import RunError
 from icl_train.mesh import batch_size
 from icl_train.metrics import Meters
 from icl_train.metrics_file import METRICS_FILE, drop_lines_after
@@ -265,7 +266,7 @@ def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
     files = [folder / METRICS_FILE for folder in run.folders()]
     if not resume:
         if saved_steps(workdir / "checkpoints") or any(file.exists() for file in files):
-            raise ValueError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
+            raise RunError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
         return None
     saved = restore(workdir, run.program.state)
     if saved is None:
@@ -273,9 +274,9 @@ def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
     else:
         step = saved.progress["step"]
         if step > config.steps:
-            raise ValueError(f"wanted {config.steps} steps, but {workdir} already has {step}; ask for {step} or more")
+            raise RunError(f"wanted {config.steps} steps, but {workdir} already has {step}; ask for {step} or more")
         if saved.progress["seed"] != config.seed:
-            raise ValueError(
+            raise RunError(
                 f"wanted to resume {workdir} with seed {config.seed}, but it was begun with seed "
                 f"{saved.progress['seed']}; resume with that seed, or give another workdir"
             )

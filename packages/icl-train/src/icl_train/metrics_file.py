@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from icl_train.errors import RunError
 from icl_train.say import say
 
 METRICS_FILE = "metrics.jsonl"
@@ -55,7 +56,7 @@ def drop_lines_after(path: Path, step: int) -> None:
         step: The last step to keep; 0 empties the file.
 
     Raises:
-        ValueError: If a line other than the last is not a JSON object with a whole number as ``step``.
+        RunError: If a line other than the last is not a JSON object with a whole number as ``step``.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / 'metrics.jsonl'
@@ -81,7 +82,7 @@ def _step_of(line: str, *, path: Path, number: int) -> int:
     except (json.JSONDecodeError, TypeError, KeyError):
         step = None
     if not isinstance(step, int):
-        raise ValueError(
+        raise RunError(
             f"wanted a JSON object with a 'step' in line {number} of {path}, got {line.strip()!r:.60}; "
             "mend or remove that line, then resume"
         )

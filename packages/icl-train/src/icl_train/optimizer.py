@@ -14,7 +14,7 @@ _COOLDOWN = 0.2  # of the run, for "trapezoid"
 
 
 def learning_rate_schedule(
-    schedule: Schedule, *, peak: float, warmup_steps: int, total_steps: int | None = None
+    schedule: Schedule, *, peak: Array | float, warmup_steps: int, total_steps: int | None = None
 ) -> optax.Schedule:
     """Return a learning rate that rises linearly to a peak and then follows a schedule.
 
@@ -129,11 +129,19 @@ class OptimizerConfig:
         if not holds:
             raise ValueError(f"wanted {name} to be {wanted}, got {getattr(self, name)!r}")
 
-    def build(self, total_steps: int) -> optax.GradientTransformation:
+    def build(
+        self,
+        total_steps: int,
+        *,
+        learning_rate: Array | float | None = None,
+        weight_decay: Array | float | None = None,
+    ) -> optax.GradientTransformation:
         """Return the optimiser for a run of a given length.
 
         Args:
             total_steps: Steps of the whole run; read by the schedules that end with it.
+            learning_rate: In place of ``self.learning_rate``; may be traced, for a member of an ensemble.
+            weight_decay: In place of ``self.weight_decay``; may be traced.
 
         Returns:
             An optax transformation whose state holds ``learning_rate``, the one that the last update used.
@@ -142,13 +150,18 @@ class OptimizerConfig:
             ValueError: If a schedule that ends with the run has no steps left after its warm-up.
         """
         rate = learning_rate_schedule(
-            self.schedule, peak=self.learning_rate, warmup_steps=self.warmup_steps, total_steps=total_steps
+            self.schedule,
+            peak=self.learning_rate if learning_rate is None else learning_rate,
+            warmup_steps=self.warmup_steps,
+            total_steps=total_steps,
         )
+        has_decay = self.weight_decay > 0 or weight_decay is not None
+        decay = self.weight_decay if weight_decay is None else weight_decay
         # Only the last link is injected, so that the state gains the learning rate and nothing else.
         scale = optax.inject_hyperparams(optax.scale_by_learning_rate, static_args="flip_sign")
         return optax.chain(
             optax.identity() if self.clip_norm is None else optax.clip_by_global_norm(self.clip_norm),
             optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps),
-            optax.add_decayed_weights(self.weight_decay) if self.weight_decay else optax.identity(),
+            optax.add_decayed_weights(decay) if has_decay else optax.identity(),
             scale(learning_rate=rate),
         )

@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 
 from icl_train.contract import Init
 from icl_train.digest import find_damage
+from icl_train.errors import RunError
 from icl_train.hosts import agree
 from icl_train.mesh import MeshConfig
 from icl_train.paths import name_of, named_leaves
@@ -80,7 +81,7 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
         What was saved, or None if nothing ever was.
 
     Raises:
-        ValueError: If what was saved is not of those shapes and dtypes, or if all checkpoints are damaged.
+        RunError: If what was saved is not of those shapes and dtypes, or if all checkpoints are damaged.
     """
     folder = _folder(workdir)
     for half in sorted(folder.glob("*.orbax-checkpoint-tmp*")) if folder.is_dir() else ():
@@ -100,7 +101,7 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
         say(f"The checkpoint {path} is damaged ({damage or 'on another host'}): skipped, and left as it is.")
     if not steps:
         return None
-    raise ValueError(
+    raise RunError(
         f"wanted a whole checkpoint in {folder}, but those of steps {', '.join(map(str, steps))} are damaged; "
         "bring one back from a copy, or give another workdir"
     )
@@ -120,7 +121,7 @@ def restore_model(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged.
+        RunError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged.
     """
     path = _path(workdir, step)
     wanted = dict(zip(("params", "model_state"), jax.eval_shape(init, jax.random.key(0)), strict=True))
@@ -130,7 +131,7 @@ def restore_model(
     if member is not None:
         members = jax.tree.leaves(saved)[0].shape[:1]
         if not 0 <= member < (members or (0,))[0]:
-            raise ValueError(f"wanted a member of the ensemble in {workdir}, got {member} of {members}")
+            raise RunError(f"wanted a member of the ensemble in {workdir}, got {member} of {members}")
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
     model = _read_arrays(path / "model", with_shardings(wanted, jax.tree.map(lambda _: whole, wanted)))
@@ -154,7 +155,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
 
     Raises:
         FileNotFoundError: If that folder has no checkpoint.
-        ValueError: If nothing in it fits.
+        RunError: If nothing in it fits.
     """
     path = _path(workdir, None)
     handler = ocp.StandardCheckpointHandler()
@@ -164,7 +165,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     mine = named_leaves(own)
     fits = {name for name in mine if name in saved and tuple(saved[name].shape) == mine[name].shape}
     if not any(name.startswith("params/") or name == "params" for name in fits):
-        raise ValueError(
+        raise RunError(
             f"wanted parameters of {path} to start from, but none fits: {', '.join(sorted(saved)[:3])} are saved, "
             f"{', '.join(sorted(mine)[:3])} are wanted; build the model with like names and shapes"
         )
@@ -197,7 +198,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
 
 
-class _DamagedError(ValueError):
+class _DamagedError(RunError):
     """A checkpoint that cannot be read."""
 
 
@@ -220,7 +221,7 @@ def _path(workdir: str | Path, step: int | None) -> Path:
         wanted = "a whole checkpoint" if step is None else f"the checkpoint of step {step}"
         raise FileNotFoundError(f"wanted {wanted} in {folder}, found steps {steps}; train first")
     if damage := _damage(folder / str(found)):
-        raise ValueError(f"the checkpoint {folder / str(found)} is damaged ({damage}); choose another step")
+        raise RunError(f"the checkpoint {folder / str(found)} is damaged ({damage}); choose another step")
     return folder / str(found)
 
 
@@ -258,7 +259,7 @@ def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
             f"{n}: saved {saved.get(n, 'nothing')}, wanted {expected.get(n, 'nothing')}" for n in differing[:3]
         )
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise ValueError(
+        raise RunError(
             f"the checkpoint {path} does not fit the {path.name} it is read into: {listed}{more}. "
             f"Build the {path.name} with the configuration of that run, or give another workdir"
         )
