@@ -19,7 +19,7 @@ def test_runs_that_are_killed_and_terminated_end_as_those_that_are_not():
     result = chaos("--times=2", "--terminate=1", *SMALL)
     assert result.returncode == 0, result.stdout + result.stderr
     table = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.endswith(" 0")}
-    damaged = dict.fromkeys(("prepare", "truncate", "delete", "flip", "empty", "refuse"), ["1", "0"])
+    damaged = {key: ["1", "0"] for key in ("prepare", "truncate", "delete", "flip", "empty", "refuse")}
     assert table == {"kill": ["2", "0"], "terminate": ["1", "0"], **damaged}
     assert re.search(r"^[1-9]\d* kills hit: ", result.stdout, re.MULTILINE)
 
@@ -29,7 +29,14 @@ def test_it_goes_red_and_keeps_the_folder_when_the_reference_is_another_run(tmp_
     monkeypatch.setenv("XLA_FLAGS", "")  # which the child sets
     other, kept = tmp_path / "other", tmp_path / "kept"
     importlib.import_module("chaos_child").main([str(other), "--steps=60", "--seed=1", "--keep=100", "--pause=0"])
-    result = chaos("--times=0", "--terminate=1", f"--reference={other}", f"--keep={kept}", "--damage=0", *(word for word in SMALL if "damage" not in word))
+    result = chaos(
+        "--times=0",
+        "--terminate=1",
+        f"--reference={other}",
+        f"--keep={kept}",
+        "--damage=0",
+        *(word for word in SMALL if "damage" not in word),
+    )
     assert result.returncode == 1, result.stdout + result.stderr
     assert f"FAILED {kept / 'terminate-0'}: " in result.stdout
     assert "arrays differ from the reference's" in result.stdout

@@ -25,8 +25,9 @@ def rows_that_fail(problem, at, value=np.nan):
     return Rows()
 
 
-@pytest.mark.parametrize("count", [1, 4])
-@pytest.mark.parametrize(("at", "value"), [(1, np.nan), (5, np.inf), (7, np.nan), (9, np.nan), (10, np.nan)])
+@pytest.mark.parametrize(
+    ("at", "value", "count"), [(1, np.nan, 1), (5, np.inf, 1), (10, np.nan, 1), (1, np.nan, 4), (7, np.inf, 4)]
+)
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_state_saved(problem, whole, at, value, count, capsys):
     with pytest.raises(NotFiniteError, match=f"the loss of step {at} is (nan|inf)") as caught:
         problem.run("run", batches=rows_that_fail(problem, at, value), steps_per_dispatch=count)
@@ -168,23 +169,26 @@ def damage(path, how):
 @pytest.mark.parametrize("how", ["deleted", "truncated", "emptied", "flipped"])
 def test_whatever_file_of_the_newest_checkpoint_is_damaged_the_one_before_is_restored(problem, whole, how, capsys):
     names = [path.relative_to(whole.folder) for path in files_of(whole.folder / "checkpoints" / "10")]
+    last_array, resumes = max(number for number, name in enumerate(names) if "d" in name.parts), 0
     for number, name in enumerate(names):
         folder = problem.folder / f"run-{number}"
         shutil.copytree(whole.folder, folder)
         damage(folder / name, how)
         left = {path: path.read_bytes() for path in files_of(folder / "checkpoints" / "10")}
         capsys.readouterr()
-        matters = latest_step(folder) == 8
-        assert matters or name.name in ("_CHECKPOINT_METADATA", "commit_success.txt", "digest.json"), name
-        resumed = problem.run(folder.name, resume=True)
-        assert problem.same(resumed.state, whole.state), name
-        assert problem.untimed(folder) == whole.untimed, name
-        if matters:
+        if latest_step(folder) == 10:
+            assert name.name in ("_CHECKPOINT_METADATA", "commit_success.txt", "digest.json"), name
+        elif name.parts[2:] in (("model", "_METADATA"), ("progress", "metadata")) or number == last_array:
+            resumed = problem.run(folder.name, resume=True)
+            assert problem.same(resumed.state, whole.state), name
+            assert problem.untimed(folder) == whole.untimed, name
             words = capsys.readouterr().err
             assert f"The checkpoint {folder / 'checkpoints' / '10'} is damaged" in words and "after step 8" in words
             aside = folder / "checkpoints" / "10.damaged"
             assert {folder / "checkpoints" / "10" / path.relative_to(aside): path.read_bytes()
                     for path in files_of(aside)} == left  # fmt: skip
+            resumes += 1
+    assert resumes == 3
 
 
 @pytest.mark.parametrize("item", ["model", "optimizer", "data", "progress"])

@@ -127,3 +127,19 @@ def test_a_schedule_that_ends_with_the_run_needs_steps_after_its_warm_up(schedul
         OptimizerConfig(schedule=schedule).build(200)
     with pytest.raises(ValueError, match="got None"):
         learning_rate_schedule(schedule, peak=1.0, warmup_steps=2)
+
+
+def test_numbers_of_a_member_take_the_place_of_those_of_the_configuration():
+    params, gradients = {"w": jnp.arange(3.0)}, {"w": jnp.ones(3)}
+
+    def after(config, **hyper):
+        def updates(hyper):
+            optimizer = config.build(10, **hyper)
+            return optimizer.update(gradients, optimizer.init(params), params)[0]
+
+        return jax.jit(updates)({name: jnp.asarray(value) for name, value in hyper.items()})["w"]
+
+    plain = OptimizerConfig(learning_rate=1e-3, warmup_steps=0)
+    meant = OptimizerConfig(learning_rate=0.5, weight_decay=0.1, warmup_steps=0)
+    np.testing.assert_allclose(after(plain, learning_rate=0.5, weight_decay=0.1), after(meant), rtol=1e-6)
+    assert not np.allclose(after(plain), after(meant))
