@@ -13,7 +13,11 @@ PACKAGES = {"icl_data", "icl_models", "icl_train", "icl_eval"}
 FOLDERS = sorted((ROOT / "packages").iterdir())
 IMPORT_NAMES = {"dm-haiku": "haiku", "orbax-checkpoint": "orbax", "pillow": "PIL", "scikit-learn": "sklearn"}
 # What a file may import besides its package's dependencies: something of that package's extras.
-OPTIONAL = {"icl_data/accelerator.py": {"jax"}, "icl_data/prepared.py": {"tensorflow_datasets"}}
+OPTIONAL = {
+    "icl_data/accelerator.py": {"jax"},
+    "icl_data/prepared.py": {"tensorflow_datasets"},
+    "icl_train/tensorboard.py": {"tensorboardX"},
+}
 
 
 def imported_by(path):

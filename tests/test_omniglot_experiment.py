@@ -101,17 +101,17 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, tmp
 
 
 def test_a_run_that_is_stopped_and_resumed_is_the_run_that_was_not(tmp_path):
-    longer = [*TINY, "--train.steps", "400", "--eval.every", "100", "--train.checkpoint-every", "150"]
+    longer = [*TINY, "--train.steps", "160", "--eval.every", "40", "--train.checkpoint-every", "60"]
     run("laptop", *longer, "--workdir", tmp_path / "whole")
     command = [sys.executable, str(SCRIPT), "laptop", *longer, "--workdir", str(tmp_path / "stopped")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None and "step 100" in process.stdout.readline()
+    assert process.stdout is not None and "step 40" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     sentence = errors.strip().splitlines()[-1]
     assert "SIGTERM" in sentence and f"{SCRIPT} {tmp_path / 'stopped'} --resume" in sentence
-    assert int(re.search(r"after step (\d+) of 400", sentence)[1]) < 400
+    assert int(re.search(r"after step (\d+) of 160", sentence)[1]) < 160
     run(tmp_path / "stopped", "--resume")
     for name in ("metrics.jsonl", "eval.jsonl"):
         assert untimed(tmp_path / "stopped" / name) == untimed(tmp_path / "whole" / name)

@@ -64,7 +64,7 @@ def lone(problem, member, **changes):
 )
 def test_each_member_is_what_it_is_alone(problem, on_device, devices, changes):
     together = ensemble(problem, "together", on_device=on_device, devices=devices, **changes)
-    for member in range(4):
+    for member in (1, 2):
         alone, folder = lone(problem, member, **changes)
         mine = jax.tree.map(lambda leaf, member=member: leaf[member], together.state)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), mine, alone.state)
