@@ -69,6 +69,8 @@ def train(config: OmniglotConfig, runs: list[OmniglotRun], saved: int) -> traini
         for number, run in enumerate(runs):
             # A member's arrays are taken from the device it is on, as if it were alone.
             model = jax.device_get(jax.tree.map(lambda leaf, n=number: leaf[n], state)) if is_ensemble else state
+            if int(model.step) != step:  # a member that has stopped
+                continue
             say(f"step {step}: {run.evaluate(model, count=config.eval.count)}", number if is_ensemble else None)
 
     def optimizer(hyper: Mapping[str, Array]) -> optax.GradientTransformation:

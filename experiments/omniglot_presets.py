@@ -6,7 +6,7 @@ from typing import Literal
 
 from command_line import Session
 from icl_data import NonBursty, Polarity
-from icl_train import EnsembleConfig, OptimizerConfig, TrainConfig, member_folder
+from icl_train import EnsembleConfig, HostsConfig, MeshConfig, OptimizerConfig, TrainConfig, member_folder
 
 EvaluationName = Literal[
     "fewshot_common",
@@ -246,12 +246,14 @@ class OmniglotConfig(Session):
     def __post_init__(self) -> None:
         """Refuse an ensemble that does not have a value for each member."""
         members = self.train.ensemble.members
+        if members > 1 and (self.hosts != HostsConfig() or self.train.mesh != MeshConfig()):
+            raise ValueError("train.ensemble.members above 1 is for one host and no mesh: devices share the members.")
         for field in dataclasses.fields(self.vary):
             values = getattr(self.vary, field.name)
-            if values and len(values) != members:
+            if values and (len(values) != members or members == 1):
                 raise ValueError(
                     f"vary.{field.name} wants a value for each of the train.ensemble.members={members} members, "
-                    f"got {len(values)}."
+                    f"which are at least two, got {len(values)}."
                 )
         if members > 1 and self.start_from is not None:
             raise ValueError("start_from is for a lone model; leave it out with train.ensemble.members above 1.")

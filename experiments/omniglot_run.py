@@ -117,5 +117,7 @@ class OmniglotRun:
         else:
             trained = {name: getattr(result, name) for name in ("steps", "seconds", "steps_per_second")}
             trained |= {"final_loss": result.final_losses[member]}
+            if member in result.failed:
+                trained |= {"steps": result.failed[member] - 1, "failed_at": result.failed[member]}
         evaluation.write_summary(workdir, train=trained, seed=self.config.train.seed)
         return f"report: {evaluation.write_report(workdir)}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import threading
 from pathlib import Path
@@ -90,9 +91,14 @@ def check_same(run: Path, reference: Path, *, steps: int, tolerance: float = 0.0
         raise FailedError(f"{len(differing)} arrays differ from the reference's: {'; '.join(differing[:3])}")
     lines, wanted = metrics(run), [line for line in metrics(reference) if line["step"] <= steps]
     if tolerance:  # a run that ends earlier has a last line of its own
-        lines, wanted = ([line["step"] for line in each if line["step"] % 7 == 0] for each in (lines, wanted))
-    if lines != wanted:
-        pairs = [(got, want) for got, want in zip(lines, wanted, strict=False) if got != want]
+        lines, wanted = ([line for line in each if line["step"] % 7 == 0] for each in (lines, wanted))
+
+    def same(got: dict, want: dict) -> bool:
+        close = (math.isclose(got[name], want[name], rel_tol=10 * tolerance) for name in want if name in got)
+        return got.keys() == want.keys() and all(close)
+
+    pairs = [(got, want) for got, want in zip(lines, wanted, strict=False) if not same(got, want)]
+    if pairs or len(lines) != len(wanted):
         raise FailedError(f"metrics: {len(lines)} lines for {len(wanted)}; first that differ: {pairs[:1]}")
 
 

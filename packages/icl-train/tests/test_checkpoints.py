@@ -52,7 +52,7 @@ def test_everything_comes_back(problem, tmp_path):
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     state = TrainState(jnp.asarray(7, jnp.int32), params, {}, optimizer.init(params), params)
     data = {"next": 2**40, "nested": [1, "two"]}
-    progress = {"seed": 0, "meters": [], "third": 1 / 3, "nan": float("nan")}
+    progress = {"seed": 0, "meters": [], "failed": {}, "third": 1 / 3, "nan": float("nan")}
     with Checkpoints(tmp_path, every=1, keep=1) as checkpoints:
         checkpoints.save(state, step=7, data=data, progress=progress)
     saved = restore(

@@ -113,6 +113,8 @@ def test_a_member_that_diverges_stops_alone_and_stays_as_it_was_before(problem, 
     assert [line["step"] for line in lines[0]] == [3, 6, 9, 12, 15, 18, 20]
     assert [line["step"] for line in lines[1]] == [3, 6, 9, 12]
     assert math.isfinite(result.final_losses[1])
+    steps = [restore_model(problem.folder / "run", init=problem.init, member=member).step for member in (0, 1)]
+    assert steps == [20, 12]
     again = run("run", (problem.Rows, Broken), steps=24, resume=True)
     assert dict(again.failed) == {1: 13} and again.state.step.tolist() == [24, 12]
     with pytest.raises(NotFiniteError, match="loss of step 13 is"):
@@ -142,6 +144,11 @@ def test_members_that_do_not_go_together_are_refused(problem):
         with pytest.raises(ValueError, match="members to be a whole number of at least 1"):
             EnsembleConfig(**wrong)
     ensemble(problem, "run", steps=2)
+    others = [Member(number, problem.Rows(), {"learning_rate": 0.5}) for number in range(4)]
+    with pytest.raises(ValueError, match=r"with members .*'learning_rate': 0.5.* but it was begun with .*'seed': 7"):
+        ensemble(problem, "run", steps=4, resume=True, members=others)
+    with pytest.raises(ValueError, match=r"wanted one model, got config\.ensemble\.members=2; use train_ensemble"):
+        problem.run("alone", ensemble=EnsembleConfig(members=2))
     with pytest.raises(ValueError, match="wanted a member of the ensemble"):
         restore_model(problem.folder / "run", init=problem.init, member=4)
 

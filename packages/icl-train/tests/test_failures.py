@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+import signal
 import time
 
 import jax
@@ -10,7 +11,8 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import CheckpointError, EverySteps, NotFiniteError, latest_step, restore_model
+from icl_train import CheckpointError, EverySteps, Interrupted, NotFiniteError, latest_step, restore_model
+from icl_train.checkpoints import Checkpoints
 from icl_train.metrics_file import MetricsFile
 
 
@@ -58,11 +60,67 @@ def test_a_gradient_that_is_not_finite_stops_too_before_it_spoils_the_parameters
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
-def test_failing_again_at_once_after_a_resume_leaves_the_checkpoint_alone(problem):
+@pytest.mark.parametrize("at", [1, 5])
+def test_failing_again_at_once_after_a_resume_leaves_the_checkpoint_alone(problem, at):
     for resume in (False, True, True):
-        with pytest.raises(NotFiniteError, match="step 5"):
-            problem.run("run", batches=rows_that_fail(problem, 5), resume=resume)
-        assert {path.name for path in (problem.folder / "run" / "checkpoints").iterdir()} == {"4"}
+        with pytest.raises(NotFiniteError, match=f"step {at}"):
+            problem.run("run", batches=rows_that_fail(problem, at), resume=resume)
+        assert {path.name for path in (problem.folder / "run" / "checkpoints").iterdir()} == {str(at - 1)}
+
+
+def test_a_position_that_the_iterator_goes_on_writing_to_is_saved_as_it_was(problem):
+    class Live(problem.Rows):
+        state = None
+
+        def __next__(self):
+            batch = super().__next__()
+            self.get_state()["position"] = self.position
+            return batch if self.position != 6 else batch | {"targets": batch["targets"] * np.nan}
+
+        def get_state(self):
+            self.state = self.state or {"position": self.position}
+            return self.state
+
+    with pytest.raises(NotFiniteError, match="step 6"):
+        problem.run("run", batches=Live())
+    data = problem.folder / "run" / "checkpoints" / "5" / "data" / "metadata"
+    assert json.loads(data.read_text()) == {"position": 5}
+
+
+def test_a_damaged_checkpoint_takes_no_good_ones_place_and_is_not_deleted(problem, whole):
+    stop = EverySteps(6, lambda *_: signal.raise_signal(signal.SIGTERM), at_end=False)
+    with pytest.raises(Interrupted):
+        problem.run("run", actions=[stop])
+    folder = problem.folder / "run" / "checkpoints"
+    damage(folder / "6" / "model" / "_METADATA", "flipped")
+    left = {path: path.read_bytes() for path in files_of(folder / "6")}
+    kept = []
+    look = EverySteps(9, lambda *_: kept.extend(sorted(path.name for path in folder.iterdir())), at_end=False)
+    resumed = problem.run("run", resume=True, actions=[look])
+    assert {"4", "6"} <= set(kept)
+    assert problem.same(resumed.state, whole.state)
+    assert sorted(path.name for path in folder.iterdir()) == ["10", "6", "8"]
+    assert {path: path.read_bytes() for path in files_of(folder / "6")} == left
+
+
+def test_a_state_with_random_keys_comes_back(problem):
+    optimizer = optax.chain(optax.add_noise(0.01, 0.5, jax.random.key(3)), optax.sgd(0.01))
+    whole = problem.run("whole", optimizer=optimizer)
+    problem.run("parts", optimizer=optimizer, steps=5)
+    parts = problem.run("parts", optimizer=optimizer, resume=True)
+    assert problem.same(parts.state.params, whole.state.params)
+
+
+def test_a_signal_during_the_last_save_is_not_lost(problem, monkeypatch):
+    finish = Checkpoints.finish
+
+    def interrupted(self):
+        finish(self)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Checkpoints, "finish", interrupted)
+    with pytest.raises(Interrupted, match="after step 10 of 10, saved"):
+        problem.run("run")
 
 
 LIMIT = 100_000

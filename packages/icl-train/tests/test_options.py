@@ -149,3 +149,14 @@ def test_shorter_computation_keeps_the_dtypes_of_everything_that_stays(problem):
     assert not problem.same(short.state.params, long.state.params)
     with pytest.raises(ValueError, match="floating-point dtype"):
         compute_in(jnp.int8, loss_fn)
+
+
+def test_metrics_of_any_dtype_are_averaged_over_micro_batches():
+    def loss_fn(params, model_state, rng, batch):
+        flags = {"always": jnp.asarray(True), "first": batch["x"][0] == 0, "count": jnp.asarray(3, jnp.int8)}
+        return params * batch["x"].mean(), (flags, model_state)
+
+    state = initial_state(jax.random.key(0), init=lambda rng: (jnp.ones(()), {}), optimizer=optax.sgd(1.0))
+    batch = {"x": jnp.arange(8.0)}
+    _, metrics = train_step(state, batch, jax.random.key(0), loss_fn=loss_fn, optimizer=optax.sgd(1.0), accumulate=4)
+    assert (float(metrics["always"]), float(metrics["first"]), float(metrics["count"])) == (1.0, 0.25, 3.0)

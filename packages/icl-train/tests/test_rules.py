@@ -141,3 +141,11 @@ def test_a_state_is_described_with_its_bytes_on_each_device(capsys):
     assert ["in/w", "float32[16,32]", "P('fsdp', 'model')", str(16 * 32 * 4 // 8)] in rows
     assert ["out/b", "float32[5]", "on 8 devices", "20"] in rows
     assert rows[-1][-1] == str(256 + 64 + 20 + 32 * 5 * 4 // 2)
+
+
+def test_the_optimizers_state_of_a_single_array_follows_it():
+    params = jnp.zeros((8, 3))
+    state = TrainState(jnp.zeros((), jnp.int32), params, {}, optax.adam(0.1).init(params))
+    placed = state_shardings(state, MeshConfig(fsdp=8).build(), FULLY_SHARDED)
+    specs = [sharding.spec for sharding in jax.tree.leaves(placed.opt_state)]
+    assert placed.params.spec == P("fsdp") and specs == [P(), P("fsdp"), P("fsdp")]

@@ -95,3 +95,11 @@ def test_without_tensorboardx_the_error_says_how_to_get_it(tmp_path, monkeypatch
 def test_a_negative_number_of_steps_is_refused(tmp_path):
     with pytest.raises(ValueError, match="got -1"):
         TensorBoardFile(tmp_path, first=-1)
+
+
+def test_a_writer_whose_disk_is_full_is_left_and_training_is_not_held_up(tmp_path, capsys):
+    with TensorBoardFile(tmp_path, first=0) as file:
+        file._writer.file_writer.event_writer._worker.stop()
+        for step in range(1, 2_000):
+            file.write({"step": step, "loss": 0.5})
+    assert capsys.readouterr().err.count("TENSORBOARD STOPS: step 1 and later") == 1

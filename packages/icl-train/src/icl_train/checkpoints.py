@@ -9,7 +9,7 @@ position of the batch iterator) and ``progress`` (JSON: seed, metrics, whether i
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,13 +19,15 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AsyncOptions
 
 from icl_train.digest import write_digest
-from icl_train.hosts import wait_for_all
+from icl_train.hosts import agree
 from icl_train.restoring import CHECKPOINTS_FOLDER, items, saved_steps
 from icl_train.say import say
 from icl_train.state import TrainState
 
+_HALF = ".orbax-checkpoint-tmp"
 _DAMAGED = ".damaged"
 _DELETED = ".deleted"
+_TIMEOUT = 300  # seconds after which a host that waits for the others to write their part of a checkpoint gives up
 
 
 class CheckpointError(OSError):
@@ -45,7 +47,8 @@ class Checkpoints:
         minutes: Minutes after which one is due whatever the step, or None.
         keep: Checkpoints to keep, the latest, at least 1.
         keep_every: Those whose step is a multiple are kept for ever, or None.
-        restored: Step of the checkpoint that the run goes on from, or 0.
+        restored: Step of the checkpoint that the run goes on from, or None.
+        skipped: Steps of damaged checkpoints, which are left alone.
         clock: Returns the time in seconds.
     """
 
@@ -57,7 +60,8 @@ class Checkpoints:
         keep: int,
         minutes: float | None = None,
         keep_every: int | None = None,
-        restored: int = 0,
+        restored: int | None = None,
+        skipped: Collection[int] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = workdir.absolute() / CHECKPOINTS_FOLDER
@@ -65,13 +69,15 @@ class Checkpoints:
         self._clock, self._latest = clock, clock()
         self._writing: int | None = None
         self._error: Exception | None = None
-        self._written = {restored} if restored else set()
+        self._written = set() if restored is None else {restored}
+        self._skipped = frozenset(skipped)
         self._folder.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
             for leftover in self._folder.glob(f"*{_DELETED}"):
                 shutil.rmtree(leftover, ignore_errors=True)
         self._checkpointer = ocp.AsyncCheckpointer(
-            ocp.CompositeCheckpointHandler(), async_options=AsyncOptions(post_finalization_callback=self._sign)
+            ocp.CompositeCheckpointHandler(),
+            async_options=AsyncOptions(timeout_secs=_TIMEOUT, post_finalization_callback=self._sign),
         )
 
     def is_due(self, step: int) -> bool:
@@ -104,11 +110,13 @@ class Checkpoints:
             data=ocp.args.JsonSave(dict(data)),
             progress=ocp.args.JsonSave(dict(progress)),
         )
-        try:
-            self._make_way(step)
-            self._checkpointer.save(self._folder / str(step), args=arguments)
-        except Exception as error:  # of a full disk, Orbax and TensorStore make a ValueError, among others
-            self._failed(error)
+        error = self._make_way(step)
+        if error is None:
+            try:
+                self._checkpointer.save(self._folder / str(step), args=arguments)
+            except Exception as raised:  # of a full disk, Orbax and TensorStore make a ValueError, among others
+                error = raised
+        self._agree_on(error)
 
     def finish(self) -> None:
         """Wait for the checkpoint that is being written.
@@ -136,45 +144,62 @@ class Checkpoints:
         """Wait for what is being written, then let go of what need not be kept."""
         if self._writing is None:
             return
+        step, error = self._writing, None
         try:
             self._checkpointer.wait_until_finished()
-        except Exception as error:
-            self._failed(error)
-            return
-        self._written.add(self._writing)
-        self._error = None
-        self._prune(self._writing)
-        self._writing = None
+        except Exception as raised:
+            error = raised
+        if self._agree_on(error):
+            self._writing = None
+            self._written.add(step)
+            self._skipped -= {step}
+            self._prune(step)
 
-    def _failed(self, error: Exception) -> None:
+    def _agree_on(self, error: Exception | None) -> bool:
+        """Return whether all hosts succeeded, so that all go on alike; if not, say so and clear away what is left."""
+        if not agree(int(error is not None)):
+            self._error = None
+            return True
+        error = error or OSError("another host failed")
         say(
             f"CHECKPOINT FAILED: the one of step {self._writing} could not be written to {self._folder}: "
             f"{_first_line(error)}. The checkpoints before it are whole."
         )
+        if jax.process_index() == 0:  # half a checkpoint of its own would only keep the disk full
+            shutil.rmtree(self._folder / f"{self._writing}{_HALF}", ignore_errors=True)
         self._error, self._writing = error, None
+        return False
 
     def _sign(self) -> None:
         """Write the digest, called by Orbax when all files are written, just before the folder gets its name."""
         if jax.process_index() == 0:
-            half, whole = self._folder / f"{self._writing}.orbax-checkpoint-tmp", self._folder / str(self._writing)
+            half, whole = self._folder / f"{self._writing}{_HALF}", self._folder / str(self._writing)
             write_digest(half if half.exists() else whole)
 
-    def _make_way(self, step: int) -> None:
-        """Set aside a folder of this step, which can only be a damaged one that was skipped on resuming."""
+    def _make_way(self, step: int) -> Exception | None:
+        """Set aside a folder of this step, a damaged one that was skipped on resuming; return what went wrong."""
+        error: Exception | None = None
         if jax.process_index() == 0 and (self._folder / str(step)).exists():
             free = (self._folder / f"{step}{_DAMAGED}{number or ''}" for number in itertools.count())
-            (self._folder / str(step)).rename(next(path for path in free if not path.exists()))
-        wait_for_all(f"make way for checkpoint {step}")
+            try:
+                (self._folder / str(step)).rename(next(path for path in free if not path.exists()))
+            except OSError as raised:
+                error = raised
+        return OSError("another host failed") if agree(int(error is not None)) and error is None else error
 
     def _prune(self, step: int) -> None:
         if jax.process_index() != 0:
             return
-        # Later ones are damaged, and were skipped on resuming: they are left alone.
-        mine = [each for each in saved_steps(self._folder) if each <= step]
+        mine = [each for each in saved_steps(self._folder) if each <= step and each not in self._skipped]
         for old in mine[: -self._keep]:
             if not (self._keep_every and old % self._keep_every == 0):
                 # Renamed first: a folder half deleted would look like a damaged checkpoint.
-                gone = (self._folder / str(old)).rename(self._folder / f"{old}{_DELETED}")
+                gone = self._folder / f"{old}{_DELETED}"
+                shutil.rmtree(gone, ignore_errors=True)
+                try:
+                    (self._folder / str(old)).rename(gone)
+                except OSError as error:  # a file that another process holds open, on some file systems
+                    say(f"The old checkpoint {self._folder / str(old)} could not be deleted: {error}")
                 shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -17,6 +17,7 @@ from icl_train.config import TrainConfig
 from icl_train.contract import Batches, Init, LossFunction
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble
 from icl_train.errors import RunError
+from icl_train.hosts import wait_for_all
 from icl_train.mesh import batch_size
 from icl_train.metrics import Meters
 from icl_train.metrics_file import METRICS_FILE, drop_lines_after
@@ -110,6 +111,8 @@ def train(
             seed, other shapes, more steps than wanted) or has damaged checkpoints only; or if the batches end
             early, or B does not divide by the number of devices.
     """
+    if config.ensemble.members > 1:
+        raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
     mesh = config.mesh.build() if mesh is None else mesh
     program = compile_single(
         _recipe(config, init, loss_fn)._replace(optimizer=optimizer),
@@ -117,7 +120,8 @@ def train(
         mesh=mesh,
         rules=rules,
     )
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock)
+    identity = {"seed": config.seed}
+    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, identity)
     return _train(run, resume=resume, start_from=start_from)
 
 
@@ -174,7 +178,9 @@ def train_ensemble(
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
     batches = EnsembleBatches([member.batches for member in members])
-    return _train(_Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock), resume=resume)
+    identity = {"seed": config.seed, "members": [{"seed": each.seed, **each.hyperparameters} for each in members]}
+    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, identity)
+    return _train(run, resume=resume)
 
 
 class _Run(NamedTuple):
@@ -187,6 +193,7 @@ class _Run(NamedTuple):
     actions: tuple[Action, ...]
     resume_hint: str
     clock: Callable[[], float]
+    identity: Mapping[str, Any]
 
     def folders(self) -> list[Path]:
         """Return the folders that have metrics."""
@@ -227,14 +234,14 @@ def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> 
         profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
         with Session(
             config, workdir=run.workdir, meters=meters, batches=batches, actions=run.actions, first=first,
-            clock=run.clock,
+            saved=saved, identity=run.identity, clock=run.clock,
         ) as session, profile:  # fmt: skip
             stop = False
             while not stop:
                 taken = session.next_batches(step)
                 profile.before(step + 1)
                 state, scalars = program.step(state, program.put(taken), np.int32(step + 1))
-                session.record(step, scalars, taken, items=_rows(taken[0], program))
+                session.record(step, scalars, taken, items=_items(taken[0], program))
                 step += len(taken)
                 profile.after(step, scalars)
                 stop = session.between_steps(step, state)
@@ -253,10 +260,9 @@ def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> 
     )
 
 
-def _rows(batch: Mapping[str, Any], program: Program) -> int:
-    if program.members is None:
-        return batch_size(batch) * jax.process_count()
-    return next(iter(batch.values())).shape[1]
+def _items(batch: Mapping[str, Any], program: Program) -> int:
+    """Return B, of all hosts together."""
+    return batch_size(batch) * program.shards if program.members is None else next(iter(batch.values())).shape[1]
 
 
 def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
@@ -267,6 +273,7 @@ def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
     if not resume:
         if saved_steps(workdir / "checkpoints") or any(file.exists() for file in files):
             raise RunError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
+        wait_for_all("the workdir was examined")
         return None
     saved = restore(workdir, run.program.state)
     if saved is None:
@@ -280,8 +287,14 @@ def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
                 f"wanted to resume {workdir} with seed {config.seed}, but it was begun with seed "
                 f"{saved.progress['seed']}; resume with that seed, or give another workdir"
             )
+        if saved.progress.get("members") != run.identity.get("members"):
+            raise RunError(
+                f"wanted to resume {workdir} with members {run.identity.get('members')}, but it was begun with "
+                f"{saved.progress.get('members')}; resume with those, or give another workdir"
+            )
         done = step == config.steps
         say(f"{workdir} already has its {step} steps." if done else f"Resuming {workdir} after step {step}.")
+    wait_for_all("the workdir was examined")  # before the first of several hosts changes it
     if jax.process_index() == 0:
         for file in files:
             drop_lines_after(file, 0 if saved is None else saved.progress["step"])

@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 
 from icl_train.compilation import compile_once
 from icl_train.contract import Batch, Init, LossFunction
-from icl_train.mesh import batch_size, check_divides, put_rows, row_axes
+from icl_train.mesh import batch_size, check_divides, data_shard, put_rows, row_axes
 from icl_train.rules import REPLICATED, Rules, state_shardings
 from icl_train.say import say
 from icl_train.state import TrainState
@@ -38,6 +38,7 @@ class Program(NamedTuple):
         step: Makes as many steps as it is given batches.
         put: Takes K batches [B, ...] of this host, and puts the whole stack [K, B, ...] on the devices.
         state: Shapes, dtypes and shardings of the state.
+        shards: How many parts like this host's a batch has.
         members: M for an ensemble of M models, whose arrays have a leading axis M; else None.
     """
 
@@ -45,6 +46,7 @@ class Program(NamedTuple):
     step: Step
     put: Callable[[Sequence[Batch]], dict[str, Array]]
     state: TrainState
+    shards: int = 1
     members: int | None = None
 
 
@@ -124,6 +126,7 @@ def compile_single(recipe: Recipe, *, seed: int, mesh: Mesh, rules: Rules = REPL
         step=Compiled(jitted, number),
         put=put,
         state=with_shardings(shapes, placed),
+        shards=data_shard(mesh)[1],
     )
 
 

@@ -28,18 +28,20 @@ class Saved(NamedTuple):
         state: The training state, on the devices.
         data: The position of the batch iterator.
         progress: What else was saved, as JSON values.
+        skipped: Steps of later checkpoints, which are damaged.
     """
 
     state: TrainState
     data: dict[str, Any]
     progress: dict[str, Any]
+    skipped: tuple[int, ...] = ()
 
 
 class ModelCheckpoint(NamedTuple):
     """The part of a checkpoint that evaluation needs.
 
     Attributes:
-        step: Steps made when it was saved.
+        step: Steps made when it was saved; those of a member of an ensemble that had stopped before.
         params: Parameters, on the devices.
         model_state: Model state, on the devices.
         ema: Average of the parameters, or None if the run kept none.
@@ -90,14 +92,15 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
     for step in reversed(steps):
         path = folder / str(step)
         damage, saved = _damage(path), None
-        if not damage:
+        # Agreed, so that a file that one host alone cannot read does not set the hosts at odds.
+        if not agree(int(damage is not None)):
             try:
                 saved = _read(path, wanted)
             except _DamagedError as error:
                 damage = str(error)
-        # Agreed, so that a file that one host alone cannot read does not set the hosts at odds.
-        if saved is not None and not agree(int(bool(damage))):
-            return saved
+            if not agree(int(saved is None)):
+                assert saved is not None
+                return saved._replace(skipped=tuple(later for later in steps if later > step))
         say(f"The checkpoint {path} is damaged ({damage or 'on another host'}): skipped, and left as it is.")
     if not steps:
         return None
@@ -135,9 +138,11 @@ def restore_model(
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
     model = _read_arrays(path / "model", with_shardings(wanted, jax.tree.map(lambda _: whole, wanted)))
+    made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
-    return ModelCheckpoint(int(path.name), model["params"], model["model_state"], model.get("ema"))
+        made = _read_json(path)[1]["failed"].get(str(member), made + 1) - 1
+    return ModelCheckpoint(made, model["params"], model["model_state"], model.get("ema"))
 
 
 def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
@@ -206,7 +211,7 @@ def items(state: TrainState) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
     """Return the two items of arrays that a state is saved as: the model, and the optimiser's."""
     model = {"params": state.params, "model_state": state.model_state}
     model |= {} if state.ema is None else {"ema": state.ema}
-    return model, {"step": state.step, "opt_state": state.opt_state}
+    return jax.tree.map(_as_bits, (model, {"step": state.step, "opt_state": state.opt_state}))
 
 
 def _folder(workdir: str | Path) -> Path:
@@ -232,17 +237,42 @@ def _damage(path: Path) -> str | None:
 
 def _read(path: Path, wanted: TrainState) -> Saved:
     wanted_model, wanted_optimizer = items(wanted)
-    try:
-        data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
-        progress["seed"], progress["meters"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _DamagedError(f"data or progress cannot be read: {error}") from error
+    data, progress = _read_json(path)
     model = _read_arrays(path / "model", wanted_model)
     optimizer = _read_arrays(path / "optimizer", wanted_optimizer)
     state = TrainState(
         optimizer["step"], model["params"], model["model_state"], optimizer["opt_state"], model.get("ema")
     )
-    return Saved(state, data, progress)
+    return Saved(jax.tree.map(_as_key, state, wanted), data, progress)
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
+        progress["seed"], progress["meters"], progress["failed"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _DamagedError(f"data or progress cannot be read: {error}") from error
+    return data, progress
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _as_bits(leaf: Any) -> Any:
+    """Return the bits of a random key, or of the shape of one; Orbax cannot read keys back."""
+    if not _is_key(leaf):
+        return leaf
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        bits = jax.eval_shape(jax.random.key_data, leaf)
+        return jax.ShapeDtypeStruct(bits.shape, bits.dtype, sharding=leaf.sharding)
+    return jax.random.key_data(leaf)
+
+
+def _as_key(leaf: Any, wanted: Any) -> Any:
+    if not _is_key(wanted):
+        return leaf
+    return jax.random.wrap_key_data(leaf, impl=wanted.dtype._impl.name)  # which JAX gives of arrays alone
 
 
 def _read_arrays(path: Path, wanted: PyTree) -> PyTree:

@@ -98,7 +98,7 @@ def state_shardings(state: TrainState, mesh: Mesh, rules: Rules) -> TrainState:
 
     def follow(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         words = name_of(path).split("/")
-        for start in range(len(words)):  # the longest name first
+        for start in range(len(words) + 1):  # the longest name first; none at all where the parameters are one array
             shape, sharding = by_name.get("/".join(words[start:]), (None, whole))
             if shape == leaf.shape:
                 return sharding

@@ -1,5 +1,6 @@
 """One process's part of a run: batches in, metrics out, actions and checkpoints in between."""
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,12 +13,13 @@ import numpy as np
 from jaxtyping import Array
 from tqdm import tqdm
 
-from icl_train.actions import Action, Moment
+from icl_train.actions import Action, EverySteps, Moment
 from icl_train.checkpoints import Checkpoints
 from icl_train.config import TrainConfig
 from icl_train.contract import Batch, Batches
 from icl_train.hosts import agree
 from icl_train.metrics import Meters
+from icl_train.restoring import Saved
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 
@@ -56,6 +58,8 @@ class Session:
         batches: Where batches come from.
         actions: What to do between steps.
         first: Steps already made.
+        saved: The checkpoint that the run goes on from, if any.
+        identity: What a resume has to have in common with the run, as JSON values.
         clock: Returns the time in seconds.
     """
 
@@ -68,13 +72,15 @@ class Session:
         batches: Batches,
         actions: Sequence[Action],
         first: int,
+        saved: Saved | None,
+        identity: Mapping[str, Any],
         clock: Callable[[], float],
     ) -> None:
         self._config, self._workdir, self._meters = config, workdir, meters
         self._batches, self._actions = batches, tuple(actions)
         self._pending: _Pending | None = None
         self._positions: list[dict[str, Any]] = []
-        self._dispatches = 0
+        self._dispatches, self._identity = 0, dict(identity)
         self.failed: tuple[int, str, dict[str, Any]] | None = None
         self.stopping = 0
         with ExitStack() as stack:
@@ -86,7 +92,8 @@ class Session:
                     minutes=config.checkpoint_minutes,
                     keep=config.keep_checkpoints,
                     keep_every=config.keep_every,
-                    restored=first,
+                    restored=None if saved is None else first,
+                    skipped=() if saved is None else saved.skipped,
                     clock=clock,
                 )
             )
@@ -111,11 +118,12 @@ class Session:
             ValueError: If there is none.
         """
         count = min(self._config.steps_per_dispatch, self._config.steps - step)
-        events = (n for n in range(1, count) if self._ends_at(step + n))
+        seconds = self._seconds() if count > 1 else 0.0
+        events = (n for n in range(1, count) if self._ends_at(step + n, seconds))
         count = next(events, count)
         batches, self._positions = [], []
         for number in range(step, step + count):
-            self._positions.append(self._batches.get_state())
+            self._positions.append(copy.deepcopy(self._batches.get_state()))
             try:
                 batches.append(next(self._batches))
             except StopIteration:
@@ -136,7 +144,7 @@ class Session:
     def between_steps(self, step: int, state: TrainState) -> bool:
         """Run the actions that are due, then save if a checkpoint is; return whether to stop here."""
         last = step == self._config.steps
-        due = self._due(step)
+        due = self._due(step, self._seconds())
         if due or last:
             self._settle()
             if not self.failed:
@@ -147,23 +155,30 @@ class Session:
         if last or self.stopping or overdue or self._checkpoints.is_due(step):
             self._settle()  # first: a line that belongs to this checkpoint must be on disk before it
             if not self.failed:
-                self._save(step, state, self._batches.get_state(), is_last=last)
+                self._save(step, state, copy.deepcopy(self._batches.get_state()), is_last=last)
         if self.failed:
             number, _, position = self.failed
             self._save(number - 1, state, position, is_last=False)
         if last or self.stopping or self.failed:
             with self._meters.paused():  # the time that was saved is the time of the run
                 self._checkpoints.finish()
+            self._ask(True)  # once more: a signal may have come while it was being saved
             return True
         return False
 
-    def _ends_at(self, step: int) -> bool:
+    def _seconds(self) -> float:
+        """Return the seconds of training so far, the same on all hosts where an action may depend on them."""
+        if jax.process_count() == 1 or all(isinstance(action, EverySteps) for action in self._actions):
+            return self._meters.seconds()
+        return agree(int(1000 * self._meters.seconds())) / 1000
+
+    def _ends_at(self, step: int, seconds: float) -> bool:
         """Return whether something happens between this step and the next."""
         first, last = self._config.profile or (0, 0)
-        return step in (first - 1, last) or self._checkpoints.is_due(step) or bool(self._due(step))
+        return step in (first - 1, last) or self._checkpoints.is_due(step) or bool(self._due(step, seconds))
 
-    def _due(self, step: int) -> list[Action]:
-        moment = Moment(step, self._meters.seconds(), step == self._config.steps)
+    def _due(self, step: int, seconds: float) -> list[Action]:
+        moment = Moment(step, seconds, step == self._config.steps)
         return [action for action in self._actions if action.is_due(moment)]
 
     def _ask(self, last: bool) -> bool:
@@ -194,7 +209,7 @@ class Session:
         return self._meters.summary() + (f", {rate * items:,.0f} items/s" if rate else "")
 
     def _save(self, step: int, state: TrainState, position: dict[str, Any], *, is_last: bool) -> None:
-        progress = {"seed": self._config.seed, "is_last": is_last, "step": step, **self._meters.get_state(step)}
+        progress = {"is_last": is_last, "step": step, **self._identity, **self._meters.get_state(step)}
         self._checkpoints.save(state, step=step, data=position, progress=progress)
 
     def __enter__(self) -> "Session":

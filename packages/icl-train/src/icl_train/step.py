@@ -142,7 +142,8 @@ def _accumulated(loss_fn: LossFunction, count: int) -> Any:
             (loss, (extra, model_state)), gradients = gradient_fn(
                 params, model_state, jax.random.fold_in(rng, part[0]), part[1]
             )
-            return model_state, (loss, extra, gradients)
+            # Metrics may be of any dtype, such as bool, whose sum is no count.
+            return model_state, (loss, jax.tree.map(lambda m: jnp.asarray(m, jnp.float32), dict(extra)), gradients)
 
         def add(carry: tuple[PyTree, PyTree], part: tuple[Array, PyTree]) -> tuple[tuple[PyTree, PyTree], None]:
             model_state, values = one(carry[0], part)

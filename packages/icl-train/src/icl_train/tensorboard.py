@@ -4,9 +4,12 @@ import logging
 import numbers
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from icl_train.say import say
 
 TENSORBOARD_FOLDER = "tensorboard"
 
@@ -42,6 +45,7 @@ class TensorBoardFile:
             ) from error
         # It would print the same sentence for each NaN it is given; a NaN shows in the curve and in metrics.jsonl.
         logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)
+        self._lost = False
         self._writer = SummaryWriter(
             str(workdir / TENSORBOARD_FOLDER),
             purge_step=first + 1,
@@ -55,6 +59,12 @@ class TensorBoardFile:
 
         What is no number (a text, a truth value, None, a list) is left out.
         """
+        if not self._writer.file_writer.event_writer._worker.is_alive():
+            # Its thread ends when the disk is full, and nobody would empty its queue, which would stop training.
+            if not self._lost:
+                say(f"TENSORBOARD STOPS: step {line['step']} and later could not be written; metrics.jsonl goes on.")
+            self._lost = True
+            return
         for name, value in line.items():
             if name != "step" and isinstance(value, numbers.Real) and not isinstance(value, bool):
                 self._writer.add_scalar(name, float(value), line["step"])
@@ -65,4 +75,5 @@ class TensorBoardFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()  # waits until all is on disk
+        with suppress(OSError):
+            self._writer.close()  # waits until all is on disk
