@@ -12,16 +12,22 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """Keep glyphs out of the user's cache, but draw them once for all tests here, and compile each program once."""
+def cache(tmp_path_factory, request):
+    """Keep glyphs out of the user's cache, but draw them once for all tests here, and compile each program once.
+
+    Soon rather than well, but for the slow tests, which train for long.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ICL_DATA_CACHE", str(tmp_path_factory.mktemp("cache")))
         options = {
             "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
             "jax_persistent_cache_min_compile_time_secs": 0,
+            "jax_disable_most_optimizations": request.config.option.markexpr == "not slow",
         }
         for name, value in options.items():
-            patch.setenv(name.upper(), str(value))  # for the processes that tests start
+            patch.setenv(
+                name.upper(), str(int(value) if isinstance(value, bool) else value)
+            )  # for the processes that tests start
             jax.config.update(name, value)
         yield
 

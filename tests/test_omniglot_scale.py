@@ -70,6 +70,7 @@ def test_two_processes_train_what_one_does_and_one_can_go_on(finished, tmp_path)
     assert untimed(tmp_path / "two")[-1] == pytest.approx(untimed(tmp_path / "one")[-1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_mesh_of_devices_trains_what_one_does(finished, tmp_path):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     mesh = ["--train.mesh.data", "2", "--train.mesh.fsdp", "2", "--train.mesh.model", "2"]
@@ -86,6 +87,7 @@ def test_a_mesh_that_the_devices_do_not_make_is_refused_in_a_line(tmp_path, caps
     assert re.search(r"data x fsdp x model = \? x 7 x 1, and \d does not divide by 7", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_are_the_runs_they_would_be_alone(tmp_path):
     varied = ["--vary.p-bursty", 0, 0.5, 1, "--vary.learning-rate", 1e-3, 3e-3, 2e-3]
     run("laptop", *TINY, "--train.ensemble.members", 3, *varied, "--workdir", tmp_path / "all")

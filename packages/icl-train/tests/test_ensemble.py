@@ -55,8 +55,6 @@ def lone(problem, member, **changes):
     ("on_device", "devices", "changes"),
     [
         ("map", 1, {}),
-        ("vmap", 1, {}),
-        ("map", 2, {}),
         ("vmap", 4, {}),
         ("map", 4, {"accumulate": 2, "ema_decay": 0.9}),
         ("map", 2, {"steps_per_dispatch": 4}),

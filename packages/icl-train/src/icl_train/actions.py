@@ -31,7 +31,7 @@ class Action(Protocol):
     """
 
     def is_due(self, moment: Moment) -> bool:
-        """Return whether to run then. A pure function of the moment, the same on all hosts; asked about steps to come too."""
+        """Return whether to run then. Pure, and the same on all hosts: it is asked about steps to come, too."""
 
     def __call__(self, step: int, state: TrainState) -> Any:
         """Do it, given the number of steps made and the state after them."""
