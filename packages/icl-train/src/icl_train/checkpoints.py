@@ -137,8 +137,10 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish()
-        self._checkpointer.close()
+        # A host that fails alone would wait here for the others, which wait for it: it must end, and end the job.
+        if kind is None or jax.process_count() == 1:
+            self._finish()
+            self._checkpointer.close()
 
     def _finish(self) -> None:
         """Wait for what is being written, then let go of what need not be kept."""

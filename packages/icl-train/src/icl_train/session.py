@@ -76,7 +76,7 @@ class Session:
         identity: Mapping[str, Any],
         clock: Callable[[], float],
     ) -> None:
-        self._config, self._workdir, self._meters = config, workdir, meters
+        self._config, self._meters = config, meters
         self._batches, self._actions = batches, tuple(actions)
         self._pending: _Pending | None = None
         self._positions: list[dict[str, Any]] = []
