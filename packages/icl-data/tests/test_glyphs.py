@@ -42,17 +42,23 @@ def test_a_glyph_does_not_depend_on_how_many_are_made():
     many = glyphs(260, num_exemplars=7, cache=False).items.reshape(260, 7, 28, 28)
     few = glyphs(258, num_exemplars=3, cache=False).items.reshape(258, 3, 28, 28)
     assert np.array_equal(many[:258, :3], few)
-    assert not np.array_equal(few, glyphs(258, num_exemplars=3, seed=1, cache=False).items.reshape(few.shape))
+    assert not np.array_equal(few[:2], glyphs(2, num_exemplars=3, seed=1, cache=False).items.reshape(2, 3, 28, 28))
 
 
-def test_no_two_images_and_no_two_classes_are_alike():
-    images = glyphs(300, num_exemplars=4, cache=False).items.reshape(300, 4, -1).astype(float)
+@pytest.fixture(scope="module")
+def images_of_300():
+    """Give 4 exemplars of each of 300 characters."""
+    return glyphs(300, num_exemplars=4, cache=False).items
+
+
+def test_no_two_images_and_no_two_classes_are_alike(images_of_300):
+    images = images_of_300.reshape(300, 4, -1).astype(float)
     assert len(np.unique(images.reshape(1200, -1), axis=0)) == 1200
     assert images.reshape(1200, -1).sum(1).min() > 0.01 * 255 * 784  # none is blank
 
 
-def test_ink_stays_on_the_page():
-    images = glyphs(300, num_exemplars=4, cache=False).items
+def test_ink_stays_on_the_page(images_of_300):
+    images = images_of_300
     border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
     assert (border > 127).any(axis=1).mean() < 0.06  # Omniglot small1: 0.04
 

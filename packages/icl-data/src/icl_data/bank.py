@@ -130,6 +130,16 @@ class ExemplarBank:
             gathered[chosen] = _transform(np.take(self.items, rows[chosen], axis=0), symmetry)
         return gathered
 
+    def every_item(self) -> Shaped[np.ndarray, "all ..."]:
+        """Fetch all items, class after class.
+
+        >>> bank_from_arrays([np.array([1, 2]), np.array([3])]).subset([1, 0]).every_item()
+        array([3, 1, 2])
+        """
+        firsts = np.cumsum(self.counts) - self.counts
+        exemplars = np.arange(self.counts.sum()) - np.repeat(firsts, self.counts)
+        return self.gather(np.repeat(np.arange(self.num_classes), self.counts), exemplars)
+
     def _pairs(self, classes: np.ndarray, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Check (class, exemplar) pairs and give them as int64 of one shape."""
         classes, exemplars = _integers(classes, "classes"), _integers(exemplars, "exemplars")
@@ -198,6 +208,31 @@ class ExemplarBank:
         """
         check_whole("count, of the exemplars that each class keeps,", count, least=1)
         return dataclasses.replace(self, counts=np.minimum(self.counts, count))
+
+    def split_exemplars(self, last: float) -> tuple["ExemplarBank", "ExemplarBank"]:
+        """Split each class's exemplars, into images to train on and images to be tested on, for example.
+
+        Args:
+          last: the share of each class's exemplars that the second bank gets, its last ones; above 0 and below 1. Both
+            get at least one.
+
+        Raises:
+          ValueError: a share outside of that, or a class of one exemplar.
+
+        >>> first, second = bank_from_arrays([np.zeros((10, 4)), np.ones((5, 4))]).split_exemplars(0.2)
+        >>> first.counts, second.counts, second.starts
+        (array([8, 4]), array([2, 1]), array([ 8, 14]))
+        """
+        if not 0 < last < 1 or self.counts.min() < 2:
+            raise ValueError(
+                "split_exemplars wants a share above 0 and below 1, and two exemplars of each class at least, "
+                f"got {last} and a class of {self.counts.min()}."
+            )
+        kept = np.clip(np.round(self.counts * (1 - last)).astype(np.int64), 1, self.counts - 1)
+        return (
+            dataclasses.replace(self, counts=kept),
+            dataclasses.replace(self, starts=self.starts + kept, counts=self.counts - kept),
+        )
 
     def subset(self, classes: Sequence[int] | Integer[np.ndarray, " K"]) -> "ExemplarBank":
         """Keep only these classes, in this order; class k of the result is ``classes[k]`` here.

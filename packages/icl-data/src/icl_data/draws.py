@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Int32, Integer, UInt64
 from icl_data.checks import check_whole
 
 _WORDS_PER_COUNTER = 4  # Philox 4x64 gives four 64-bit words for each value of its counter.
+_COUNTERS = 2**256
 _UNIT = 2.0**-53
 _LOW_BITS = np.uint64(0xFFFF)
 _MARK = 256  # more than any byte of a name
@@ -38,11 +39,15 @@ def word_rows(
     indices = checked_indices(indices)
     key = np.random.SeedSequence(_entropy(seed, stream)).generate_state(2, np.uint64)
     counters = -(-width // _WORDS_PER_COUNTER)
+    philox, position = np.random.Philox(key=key, counter=0), 0
     parts = []
     for start, stop in _runs(indices):
-        # One generator serves a whole run of consecutive indices, so a block costs hardly more than a row.
-        philox = np.random.Philox(key=key, counter=int(indices[start]) * counters)
+        # One call serves a whole run of consecutive indices, so a block costs hardly more than a row. To the next run
+        # the generator is moved, backwards too, which takes a quarter of the time of making another.
+        first = int(indices[start]) * counters
+        philox.advance((first - position) % _COUNTERS)
         parts.append(philox.random_raw((stop - start) * counters * _WORDS_PER_COUNTER))
+        position = first + (stop - start) * counters
     # Most blocks are one run, and a copy of so many words would cost more than they do.
     words = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint64), *parts])
     return words.reshape(len(indices), counters * _WORDS_PER_COUNTER)[:, :width]

@@ -83,6 +83,11 @@ class SequenceSampler:
     def _mixture(self) -> Mixture:
         return self.kind.mixture(self.split, self.length)
 
+    @property
+    def rows_at_once(self) -> int:
+        """How many sequences are best drawn in one call: from 512 on its own cost hardly counts."""
+        return 512
+
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
         """Make the sequences with these indices.
 

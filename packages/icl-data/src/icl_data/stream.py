@@ -5,18 +5,30 @@ import operator
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Integer
 
 from icl_data.bank import ExemplarBank
 from icl_data.checks import check_whole
 from icl_data.sampler import Batch, SequenceSampler
 
-_BLOCK = 512  # sequences drawn at once, at least: from here on a call's own cost hardly counts
 _KEPT_BLOCKS = 4  # forwards needs one; a few more serve several readers of one source
 
 Step = Callable[[Batch], Batch]  # must not change the batch that it is given
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """What makes sequences or tasks by index; bring your own by writing these two."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many are best made in one call: as many as make its own cost small, but fit in memory with ease."""
+
+    def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
+        """Make those with these indices, arrays [B, ...]; each is the same in whatever company it is asked for."""
 
 
 class _LatestBlocks:
@@ -48,11 +60,11 @@ class BatchSource:
     Of S shards (hosts), each makes its own rows of every batch; laid one after another they are the whole batch,
     so the data that training sees does not depend on the number of hosts.
 
-    Any number may be asked for at any time. Neighbours are cheap: sequences are drawn in blocks of 512 or more, and
-    the latest blocks are kept. Images are gathered for one batch at a time.
+    Any number may be asked for at any time. Neighbours are cheap: sequences are drawn in blocks (of 512 or more, for
+    sequences of items), and the latest blocks are kept. Images are gathered for one batch at a time.
 
     Attributes:
-      sampler: makes the sequences.
+      sampler: makes the sequences or tasks.
       bank: gives their images; None leaves them out, for a model that gathers them on its accelerator
         (``icl_data.accelerator``) or reads the numbers of classes.
       batch_size: sequences in a whole batch, over all shards.
@@ -63,7 +75,7 @@ class BatchSource:
       ValueError: numbers that do not fit together.
     """
 
-    sampler: SequenceSampler
+    sampler: Sampler
     bank: ExemplarBank | None
     batch_size: int
     shard: int = 0
@@ -97,9 +109,12 @@ class BatchSource:
         if not 0 <= number < len(self):
             raise IndexError(f"Batches are numbered 0..{len(self) - 1}, got {number}.")
         block, place = divmod(number, self._batches_per_block)
-        rows = slice(place * self._rows, (place + 1) * self._rows)
-        # Copies: who writes into a batch must not change the block that later batches are cut from.
-        batch = {name: values[rows].copy() for name, values in self._latest.get(block, self._draw).items()}
+        if self._batches_per_block == 1:  # nothing to keep for a neighbour
+            batch = self._draw(number)
+        else:
+            rows = slice(place * self._rows, (place + 1) * self._rows)
+            # Copies: who writes into a batch must not change the block that later batches are cut from.
+            batch = {name: values[rows].copy() for name, values in self._latest.get(block, self._draw).items()}
         if self.bank is not None:
             batch[self.bank.key] = self.bank.gather(batch["classes"], batch["exemplars"])
         return batch
@@ -110,7 +125,7 @@ class BatchSource:
 
     @property
     def _batches_per_block(self) -> int:
-        return -(-_BLOCK // self._rows)
+        return -(-self.sampler.rows_at_once // self._rows)
 
     def _draw(self, block: int) -> Batch:
         """Draw this shard's rows of the batches of one block."""
@@ -127,7 +142,7 @@ class SequenceSource:
     Every element costs Grain some 40 microseconds, as much as a whole batch: prefer ``batches`` where it will do.
 
     Attributes:
-      sampler: makes the sequences.
+      sampler: makes the sequences or tasks.
       bank: gives their images; None leaves them out.
 
     >>> import grain
@@ -141,7 +156,7 @@ class SequenceSource:
     array([193, 195, 197, 199])
     """
 
-    sampler: SequenceSampler
+    sampler: Sampler
     bank: ExemplarBank | None
     _batches_of_one: BatchSource = dataclasses.field(init=False, repr=False)
 
@@ -165,12 +180,15 @@ class SequenceSource:
         return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}
 
 
-def check_bank(bank: ExemplarBank, sampler: SequenceSampler) -> None:
+def check_bank(bank: ExemplarBank, sampler: Sampler) -> None:
     """Refuse a bank whose items are not those that the sampler's numbers mean.
 
     Raises:
-      ValueError: another number of classes, fewer exemplars, or classes of one group on both sides of the split.
+      ValueError: a sampler of tasks, which needs no bank; another number of classes, fewer exemplars, or classes of
+        one group on both sides of the split.
     """
+    if not isinstance(sampler, SequenceSampler):
+        raise ValueError(f"{type(sampler).__name__} makes whole tasks and needs no bank; pass bank=None.")
     split = sampler.split
     if bank.num_classes != split.num_classes or (np.asarray(sampler.exemplar_counts) > bank.counts).any():
         raise ValueError(

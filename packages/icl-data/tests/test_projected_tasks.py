@@ -1,0 +1,190 @@
+"""Projected classification: the variance of A, permutations, pools, seen and unseen."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+
+from icl_data import (
+    UNSEEN,
+    BatchSource,
+    ExemplarBank,
+    ProjectedSampler,
+    TaskDraws,
+    Tasks,
+    bank_from_labels,
+    batches,
+    fit_vectors,
+    random_vectors,
+)
+from icl_data.projected_tasks import projections, task_classes
+
+BANK = random_vectors(6, exemplars=40, dimensions=8, seed=1)
+SAMPLER = ProjectedSampler(bank=BANK, tasks=Tasks(count=50), ways=4, length=20, seed=2)
+
+
+def rows_of(batch, bank, task_seed):
+    """Find which row of the bank each item is, by undoing the projection."""
+    matrices = projections(TaskDraws(task_seed, batch["task"]), bank.items.shape[1])
+    back = np.linalg.solve(matrices.astype(np.float64), batch["items"].transpose(0, 2, 1)).transpose(0, 2, 1)
+    distances = np.abs(back[:, :, None] - bank.items[None, None]).max(axis=3)
+    assert distances.min(axis=2).max() < 1e-2
+    return distances.argmin(axis=2)
+
+
+@pytest.mark.parametrize("dimensions", [8, 64, 784])
+def test_the_entries_of_a_have_variance_one_over_their_number_of_columns(dimensions):
+    matrices = projections(TaskDraws(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions).astype(np.float64)
+    n = matrices.size
+    assert abs(matrices.mean()) < 4 / np.sqrt(n * dimensions)
+    assert abs(matrices.var() * dimensions - 1) < 4 * np.sqrt(2 / n)
+    # So a projected vector is about as long as it was; with 1 / X for the standard deviation it would be far shorter.
+    x = np.random.default_rng(0).normal(size=dimensions)
+    lengths = np.square(matrices @ x).sum(axis=1) / np.square(x).sum()
+    assert abs(lengths.mean() - 1) < 4 * np.sqrt(2 / (dimensions * len(matrices)))
+
+
+def test_items_are_projected_and_labels_permuted_as_the_task_says():
+    batch = SAMPLER.sample(np.arange(100))
+    rows = rows_of(batch, BANK, 2)
+    assert np.array_equal(rows // 40, batch["classes"])
+    order = task_classes(TaskDraws(2, batch["task"]), 6)
+    for row in range(100):
+        assert np.array_equal(order[row][batch["labels"][row]], batch["classes"][row])
+    assert batch["labels"].min() == 0 and batch["labels"].max() == 3
+    assert batch["items"].dtype == np.float32 and batch["labels"].dtype == np.int32
+
+
+def test_orders_of_classes_are_permutations_each_as_likely():
+    order = task_classes(TaskDraws(0, np.arange(6_000)), 3)
+    assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(3), (6_000, 1)))
+    times = collections.Counter(map(tuple, order))
+    assert len(times) == 6 and all(abs(count - 1_000) < 5 * np.sqrt(1_000) for count in times.values())
+
+
+def test_items_of_a_sequence_are_all_different_and_labels_are_balanced():
+    batch = SAMPLER.sample(np.arange(400))
+    rows = rows_of(batch, BANK, 2)
+    assert all(len(set(row)) == 20 for row in rows)
+    assert np.abs(np.bincount(batch["labels"].ravel()) / batch["labels"].size - 0.25).max() < 0.02
+
+
+def test_a_task_has_one_projection_and_one_permutation_and_a_pool_has_n():
+    batch = SAMPLER.sample(np.arange(600))
+    assert set(batch["task"]) == set(range(50))
+    labels = collections.defaultdict(set)
+    for task, classes, given in zip(batch["task"], batch["classes"], batch["labels"], strict=True):
+        labels[task] |= set(zip(classes.tolist(), given.tolist(), strict=True))
+    assert all(len(pairs) == 4 for pairs in labels.values())
+    assert len({frozenset(pairs) for pairs in labels.values()}) > 30
+
+
+def test_seen_tasks_can_be_asked_about_with_other_images_and_unseen_ones_are_others():
+    train, test = BANK.split_exemplars(0.25)
+    seen = dataclasses.replace(SAMPLER, bank=test, stream="seen")
+    assert (rows_of(dataclasses.replace(SAMPLER, bank=train).sample(np.arange(50)), BANK, 2) % 40 < 30).all()
+    assert (rows_of(seen.sample(np.arange(50)), BANK, 2) % 40 >= 30).all()
+    unseen = dataclasses.replace(seen, tasks=Tasks(first=UNSEEN))
+    assert set(unseen.sample(np.arange(50))["task"]) == set(range(UNSEEN, UNSEEN + 50))
+    assert not np.allclose(
+        projections(TaskDraws(2, np.array([UNSEEN])), 8), projections(TaskDraws(2, np.array([0])), 8), atol=0.1
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_sequences_has_the_identity_permutation(share):
+    batch = dataclasses.replace(SAMPLER, tasks=Tasks(), identity=share).sample(np.arange(2_000))
+    plain = (batch["classes"] == batch["labels"]).all(axis=1).mean()
+    # Of 6 * 5 * 4 * 3 choices and orders of 4 classes, one is the identity by chance.
+    expected = share + (1 - share) / 360
+    assert abs(plain - expected) < 4 * np.sqrt(expected / 2_000) + 1e-9
+    rows_of(batch, BANK, 2)  # the projections stay
+
+
+def test_a_batch_is_its_sequences_one_by_one_and_memory_is_bounded():
+    block = SAMPLER.sample(np.array([4, 0, 2**40]))
+    for place, index in enumerate((4, 0, 2**40)):
+        for name, values in SAMPLER.sample(np.array([index])).items():
+            assert np.allclose(values[0], block[name][place], atol=1e-5), name
+    wide = ProjectedSampler(bank=random_vectors(10, exemplars=10, dimensions=3_000), length=3)
+    assert wide.rows_at_once == 1 and wide.sample(np.arange(3))["items"].shape == (3, 3, 3_000)
+    assert SAMPLER.rows_at_once == 512
+
+
+def test_a_stream_of_tasks_is_cut_into_batches():
+    stream = iter(batches(BatchSource(sampler=SAMPLER, bank=None, batch_size=6)))
+    for start in (0, 6):
+        whole, batch = SAMPLER.sample(np.arange(start, start + 6)), next(stream)
+        assert all(np.allclose(batch[name], whole[name], atol=1e-5) for name in whole)
+
+
+@pytest.mark.parametrize(
+    "options", [{"ways": 7}, {"ways": 0}, {"length": 0}, {"identity": 1.5}, {"seed": -1}, {"task_seed": -1}]
+)
+def test_options_that_cannot_be_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        dataclasses.replace(SAMPLER, **options)
+
+
+def test_items_that_are_no_vectors_are_refused():
+    images = bank_from_labels(np.zeros((4, 3, 3), np.uint8), np.array([0, 0, 1, 1]))
+    with pytest.raises(ValueError, match="fit_vectors"):
+        ProjectedSampler(bank=images)
+
+
+def images(seed=0):
+    generator = np.random.default_rng(seed)
+    base = generator.normal(size=(60, 3)) @ generator.normal(size=(3, 16)) * 20 + 120
+    return np.clip(base + generator.normal(size=base.shape), 0, 255).astype(np.uint8).reshape(60, 4, 4)
+
+
+def test_vectors_have_mean_0_and_variance_1_and_components_are_scikit_learns():
+    bank = bank_from_labels(images(), np.arange(60) % 3)
+    plain = fit_vectors(bank.items).apply(bank).items
+    assert (
+        plain.shape == (60, 16) and np.abs(plain.mean(axis=0)).max() < 1e-5 and abs(np.square(plain).mean() - 1) < 1e-5
+    )
+    few = fit_vectors(bank.items, components=3)
+    found = few.apply(bank).items
+    centred = bank.items.reshape(60, 16) - bank.items.reshape(60, 16).mean(axis=0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:3]
+    expected = centred @ directions.T
+    assert np.allclose(np.abs(found) * few.scale, np.abs(expected), atol=1e-3)
+    assert abs(np.square(found).mean() - 1) < 1e-5 and (np.diff(found.var(axis=0)) < 0).all()
+
+
+def test_vectors_of_other_items_are_made_in_the_same_way():
+    bank = bank_from_labels(images(), np.arange(60) % 3)
+    train, test = bank.split_exemplars(0.5)
+    way = fit_vectors(train.every_item(), components=3)
+    assert len(train.every_item()) == 30
+    assert np.array_equal(way.apply(train).items, way.apply(test).items)  # views of one array
+    assert not np.allclose(way.mean, fit_vectors(test.every_item(), components=3).mean)
+
+
+def test_vectors_refuse_what_cannot_be():
+    for items, components, message in (
+        (np.zeros((5, 4)), None, "differ"),
+        (np.zeros((1, 4)), None, "two items"),
+        (np.eye(5), 6, "components"),
+        (np.eye(5), 0, "components"),
+        (np.full((5, 2), 1j), None, "numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit_vectors(items, components=components)
+    bank = bank_from_labels(images(), np.arange(60) % 3)
+    with pytest.raises(ValueError, match="numbers"):
+        fit_vectors(np.eye(5)).apply(bank)
+    with pytest.raises(ValueError, match="augmented"):
+        fit_vectors(bank.items).apply(bank.augmented())
+
+
+def test_random_vectors_have_nothing_in_common():
+    bank = random_vectors(4, exemplars=3, dimensions=500)
+    assert isinstance(bank, ExemplarBank) and bank.counts.tolist() == [3] * 4
+    correlations = np.corrcoef(bank.items) - np.eye(12)
+    assert np.abs(correlations).max() < 5 / np.sqrt(500) and abs(bank.items.std() - 1) < 0.05
+    assert not np.array_equal(bank.items, random_vectors(4, exemplars=3, dimensions=500, seed=1).items)
+    with pytest.raises(ValueError, match="exemplars"):
+        random_vectors(4, exemplars=0, dimensions=5)
