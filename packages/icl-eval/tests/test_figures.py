@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from icl_eval import DARK, Curve, comparison, emergence, encode, figures
+from icl_eval import DARK, Curve, comparison, drawing, emergence, encode
 
 
 def curve(points: int, *, chance: float | None = 0.5) -> Curve:
@@ -73,7 +73,7 @@ def test_spread_keeps_order_and_distance() -> None:
     generator = np.random.default_rng(0)
     for _ in range(100):
         heights = sorted(generator.random(4).tolist())
-        moved = figures.spread(heights, gap=0.1, low=0.0, high=1.0)
+        moved = drawing.spread(heights, gap=0.1, low=0.0, high=1.0)
         assert all(np.diff(moved) > 0.1 - 1e-9)
         assert -1e-9 < moved[0] <= moved[-1] < 1 + 1e-9
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icl_eval import __main__, page, report, strip, write_report
+from icl_eval import Estimate, __main__, page, parts, report, strip, write_report
 
 VOID = {"img", "link", "meta", "source", "wbr"}
 
@@ -95,8 +95,8 @@ def test_right_and_wrong_are_told_in_words_and_not_by_colour_only(run: Path) -> 
     [(0.51, 0.7, "above"), (0.45, 0.7, "not distinguish"), (0.3, 0.55, "not distinguish"), (0.2, 0.4, "below")],
 )
 def test_chance_is_judged_by_the_interval(low: float, high: float, said: str) -> None:
-    estimate = report.Estimate(value=(low + high) / 2, low=low, high=high, count=10)
-    assert said in report._against(estimate, 0.5)
+    estimate = Estimate(value=(low + high) / 2, low=low, high=high, count=10)
+    assert said in parts.against(estimate, 0.5)
 
 
 def test_the_same_folder_gives_the_same_bytes_and_the_figure_too(run: Path) -> None:

@@ -4,27 +4,92 @@ Axes, here and in every module: B sequences in a batch, S items in a sequence, V
 K examples, N values or points of a curve.
 """
 
+from icl_eval.baselines import CLASSIFIERS, REGRESSORS
+from icl_eval.by_examples import ByExamples
+from icl_eval.classifiers import (
+    Classifier,
+    LogisticRegression,
+    MajorityLabel,
+    NearestLabels,
+    RidgeLabels,
+    labels_by_position,
+)
 from icl_eval.curve import Curve
-from icl_eval.estimate import Estimate, mean, proportion
+from icl_eval.drawing import DARK, LIGHT, Theme, encode
+from icl_eval.estimate import Estimate, mean, proportion, ratio, task_proportion
 from icl_eval.evaluation import Evaluation, Result, evaluate
 from icl_eval.examples import Examples
-from icl_eval.figures import DARK, LIGHT, Theme, comparison, emergence, encode
+from icl_eval.figures import comparison, emergence
+from icl_eval.fits import Fits
+from icl_eval.fitted_regressors import DecisionTree, Lasso, TrainedMLP
+from icl_eval.function_evaluation import evaluate_functions
+from icl_eval.gallery import Picture, write_gallery
+from icl_eval.grid import heat_map
+from icl_eval.label_evaluation import evaluate_labels
 from icl_eval.measures import Scores, cross_entropy, predicted_label, score
+from icl_eval.phases import majority, phase_curve
+from icl_eval.positions import accuracy_by_examples, improvement, mean_by_examples
+from icl_eval.regressors import (
+    Averaging,
+    Constant,
+    GaussianProcess,
+    LeastSquares,
+    NearestNeighbours,
+    Regressor,
+    Ridge,
+)
 from icl_eval.report import write_report
 from icl_eval.run import Run, read_run
-from icl_eval.run_folder import append_evaluations, drop_evaluations_after, save_examples, write_summary
+from icl_eval.run_folder import (
+    append_evaluations,
+    drop_evaluations_after,
+    save_by_examples,
+    save_examples,
+    save_fits,
+    write_summary,
+)
+from icl_eval.sizes import SizePoint, against_size
+from icl_eval.task_figures import fitted_functions, learning_curves, over_training
+from icl_eval.verdict import Judgement, Progress, Thresholds, Verdict, judge, judge_functions, judge_labels
 
 __all__ = [
+    "CLASSIFIERS",
     "DARK",
     "LIGHT",
+    "REGRESSORS",
+    "Averaging",
+    "ByExamples",
+    "Classifier",
+    "Constant",
     "Curve",
+    "DecisionTree",
     "Estimate",
     "Evaluation",
     "Examples",
+    "Fits",
+    "GaussianProcess",
+    "Judgement",
+    "Lasso",
+    "LeastSquares",
+    "LogisticRegression",
+    "MajorityLabel",
+    "NearestLabels",
+    "NearestNeighbours",
+    "Picture",
+    "Progress",
+    "Regressor",
     "Result",
+    "Ridge",
+    "RidgeLabels",
     "Run",
     "Scores",
+    "SizePoint",
     "Theme",
+    "Thresholds",
+    "TrainedMLP",
+    "Verdict",
+    "accuracy_by_examples",
+    "against_size",
     "append_evaluations",
     "comparison",
     "cross_entropy",
@@ -32,12 +97,31 @@ __all__ = [
     "emergence",
     "encode",
     "evaluate",
+    "evaluate_functions",
+    "evaluate_labels",
+    "fitted_functions",
+    "heat_map",
+    "improvement",
+    "judge",
+    "judge_functions",
+    "judge_labels",
+    "labels_by_position",
+    "learning_curves",
+    "majority",
     "mean",
+    "mean_by_examples",
+    "over_training",
+    "phase_curve",
     "predicted_label",
     "proportion",
+    "ratio",
     "read_run",
+    "save_by_examples",
     "save_examples",
+    "save_fits",
     "score",
+    "task_proportion",
+    "write_gallery",
     "write_report",
     "write_summary",
 ]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from icl_eval.curve import Curve
-from icl_eval.figures import comparison, encode
+from icl_eval.drawing import encode
+from icl_eval.figures import comparison
 from icl_eval.report import write_report
 from icl_eval.run import HEADLINES, read_run
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 
 Z_95 = 1.959963984540054  # the 0.975 quantile of the standard normal distribution
 _RESAMPLES = 1000
@@ -96,15 +96,49 @@ def proportion(successes: int, count: int) -> Estimate:
         raise ValueError(f"A proportion wants at least 1 sequence, got count={count}; evaluate some first.")
     if not 0 <= successes <= count:
         raise ValueError(f"Wanted successes in 0..{count}, got {successes}.")
-    value = successes / count
-    shrinkage = 1 + Z_95**2 / count
-    centre = (value + Z_95**2 / (2 * count)) / shrinkage
-    radius = Z_95 / shrinkage * math.sqrt(value * (1 - value) / count + Z_95**2 / (4 * count**2))
+    return _wilson(successes / count, size=count, count=count)
+
+
+def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
+    """Estimate a proportion over all predictions of tasks, with an interval over the tasks.
+
+    The P predictions of one task share their difficulty, so B tasks are worth more than B and less than B P
+    independent predictions. Wilson's interval is taken at the effective number, value (1 - value) / variance
+    of the value. With one prediction per task that is `proportion`. Where all are right or all wrong, or there
+    is one task, nothing is known of the spread over tasks, and each task counts once.
+
+    Args:
+      correct: one row per task, one column per prediction; neither empty.
+
+    Raises:
+      ValueError: if there are no tasks or no predictions.
+
+    Source: Franco, Little, Louis and Slud (2019), Comparative study of confidence intervals for proportions in
+    complex sample surveys: Wilson's interval with the effective sample size.
+
+    >>> print(task_proportion(np.array([[True, True], [True, False]])))
+    0.750 (0.301-0.954, n=2)
+    """
+    if correct.size == 0:
+        raise ValueError(f"Wanted at least 1 task and 1 prediction, got the shape {list(correct.shape)}.")
+    count, predictions = correct.shape
+    of_task = correct.mean(axis=1)
+    value = float(correct.mean())
+    if 1 in (count, predictions) or correct.all() or not correct.any():
+        return _wilson(value, size=count, count=count)
+    # Within a task at best independent: fewer tasks that agree by chance must not feign more than that.
+    variance = max(float(of_task.var()) / count, value * (1 - value) / (count * predictions))
+    return _wilson(value, size=value * (1 - value) / variance, count=count)
+
+
+def _wilson(value: float, *, size: float | int, count: int) -> Estimate:
+    """Return Wilson's interval about a proportion that `size` independent trials gave."""
+    shrinkage = 1 + Z_95**2 / size
+    centre = (value + Z_95**2 / (2 * size)) / shrinkage
+    radius = Z_95 / shrinkage * math.sqrt(value * (1 - value) / size + Z_95**2 / (4 * size**2))
     # At 0 and at all the interval touches the value; rounding must not push it past.
     low, high = max(0.0, min(centre - radius, value)), min(1.0, max(centre + radius, value))
-    return Estimate(
-        value=value, low=0.0 if successes == 0 else low, high=1.0 if successes == count else high, count=count
-    )
+    return Estimate(value=value, low=0.0 if value == 0 else low, high=1.0 if value == 1 else high, count=count)
 
 
 def mean(values: Num[np.ndarray, " N"], *, seed: int = 0) -> Estimate:
@@ -138,4 +172,44 @@ def mean(values: Num[np.ndarray, " N"], *, seed: int = 0) -> Estimate:
     # One resample at a time: all at once would hold 1000 x N indices.
     means = [ordered[generator.integers(count, size=count)].mean() for _ in range(_RESAMPLES)]
     low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), count=count)
+
+
+def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"], *, seed: int = 0) -> Estimate:
+    """Estimate the ratio of two sums over tasks, with the percentile bootstrap interval over tasks.
+
+    A task's numerator and denominator are drawn together. The same tasks give the same estimate, in whatever
+    order they come. The ends are NaN for a single task; all is NaN if a number is not finite or the
+    denominators sum to 0. Resamples whose denominators sum to 0 have no ratio and are left out.
+
+    Args:
+      numerators: one number per task.
+      denominators: one number per task, 0 or more.
+      seed: of the resampling.
+
+    Raises:
+      ValueError: if there are no tasks, the lengths differ or a denominator is negative.
+
+    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13; 1000 resamples.
+
+    >>> print(ratio(np.array([1.0, 2.0, 0.0]), np.array([2.0, 2.0, 2.0])))
+    0.500 (0-1.000, n=3)
+    """
+    count = len(numerators)
+    if count < 1 or len(denominators) != count or (np.asarray(denominators) < 0).any():
+        raise ValueError(
+            f"A ratio wants one numerator and one denominator of 0 or more for each of 1 or more tasks, got {count} "
+            f"numerators and {len(denominators)} denominators of {np.min(denominators, initial=0)} or more."
+        )
+    pairs = np.stack([np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)])
+    pairs = pairs[:, np.lexsort(pairs)]
+    above, below = pairs.sum(axis=1)
+    if not np.isfinite(pairs).all() or below == 0:
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, count=count)
+    value = float(above / below)
+    if count == 1:
+        return Estimate(value=value, low=math.nan, high=math.nan, count=1)
+    generator = np.random.default_rng(seed)
+    sums = np.array([pairs[:, generator.integers(count, size=count)].sum(axis=1) for _ in range(_RESAMPLES)])
+    low, high = np.quantile(sums[sums[:, 1] > 0, 0] / sums[sums[:, 1] > 0, 1], [0.025, 0.975])
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), count=count)

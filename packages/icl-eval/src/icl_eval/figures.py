@@ -1,66 +1,18 @@
-"""Figures: numbers drawn with matplotlib's object interface, without a display or global state.
+"""Figures of accuracies and losses over training: of one run, and of several compared."""
 
-The same numbers give the same bytes: files carry no dates and no random ids.
-"""
-
-import dataclasses
-import io
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 
 from icl_eval.curve import Curve
+from icl_eval.drawing import DOTTED, LIGHT, MARKERS, Theme, label_at_right, prepare
 from icl_eval.estimate import readable
 
 _SMOOTH_BEYOND = 60  # logged points; fewer can be read without a running mean
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-_LABEL_HEIGHT = 13.5  # points, of a line of 10-point text with air above it
-
-
-@dataclasses.dataclass(frozen=True)
-class Theme:
-    """The colours of a figure.
-
-    Attributes:
-      ink: text and axes.
-      faint: grid and ticks.
-      paper: the background.
-      icl: in-context accuracy.
-      iwl: in-weights accuracy.
-      others: of further runs in a comparison, after these two.
-    """
-
-    ink: str
-    faint: str
-    paper: str
-    icl: str
-    iwl: str
-    others: tuple[str, ...]
-
-
-# Blue and orange stay apart for all common forms of colour blindness, and so do the others (Okabe and Ito 2008).
-LIGHT = Theme(
-    ink="#1f2328",
-    faint="#d5d9de",
-    paper="#ffffff",
-    icl="#0067a3",
-    iwl="#c65300",
-    others=("#007a5a", "#a8487f", "#8a6d00", "#55606b"),
-)
-DARK = Theme(
-    ink="#e4e7eb",
-    faint="#3c434c",
-    paper="#16191d",
-    icl="#63b8ee",
-    iwl="#f2a03d",
-    others=("#3ec69c", "#e39bc4", "#e6d34b", "#a3adb8"),
-)
 
 
 def emergence(
@@ -100,12 +52,12 @@ def emergence(
     )
     panels = list(np.atleast_1d(figure.subplots(len(heights), sharex=True, height_ratios=heights)))
     for panel in panels:
-        _prepare(panel, theme)
+        prepare(panel, theme)
     panels[-1].set_xlabel(x_label, color=theme.ink, fontsize=9.5)
     if accuracies:
         _draw_accuracies(panels[0], accuracies, theme, title="Accuracy")
     if loss is not None:
-        _draw_loss(panels[-1], loss, theme)
+        draw_loss(panels[-1], loss, theme)
     return figure
 
 
@@ -125,31 +77,11 @@ def comparison(curves: Mapping[str, Curve], *, title: str, theme: Theme = LIGHT)
         raise ValueError(f"Wanted 1..{len(colours)} curves to compare, got {len(curves)}.")
     figure = Figure(figsize=(4.6, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.08), facecolor=theme.paper)
     panel = figure.subplots()
-    _prepare(panel, theme)
+    prepare(panel, theme)
     panel.set_xlabel("training step", color=theme.ink, fontsize=9.5)
-    drawn = [(*named, colour, marker) for named, colour, marker in zip(curves.items(), colours, _MARKERS, strict=False)]
+    drawn = [(*named, colour, marker) for named, colour, marker in zip(curves.items(), colours, MARKERS, strict=False)]
     _draw_accuracies(panel, drawn, theme, title=title)
     return figure
-
-
-def encode(figure: Figure, *, form: Literal["png", "svg"]) -> bytes:
-    """Return the figure as a file: the same figure always as the same bytes."""
-    buffer = io.BytesIO()
-    undated = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[form]
-    with matplotlib.rc_context({"svg.hashsalt": "icl-eval", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format=form, dpi=200, metadata=undated)
-    return buffer.getvalue()
-
-
-def _prepare(panel: Axes, theme: Theme) -> None:
-    panel.set_facecolor(theme.paper)
-    panel.grid(axis="y", color=theme.faint, linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.tick_params(colors=theme.ink, labelsize=9, length=0, pad=5)
-    panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.spines["bottom"].set_color(theme.ink)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def _draw_accuracies(
@@ -179,25 +111,13 @@ def _draw_accuracies(
     if len(chances) > 1 and len({chance for chance, _ in chances}) == 1:
         chances = [(chances[0][0], theme.ink)]  # of all alike
     for chance, colour in chances:
-        panel.axhline(chance, color=colour, linewidth=1, linestyle=(0, (1.5, 2.5)))
+        panel.axhline(chance, color=colour, linewidth=1, linestyle=DOTTED)
         labels.append((chance, f"chance {chance:.2g}", colour, False))
-    _label_at_right(panel, labels)
+    label_at_right(panel, labels)
 
 
-def _label_at_right(panel: Axes, labels: Sequence[tuple[float, str, str, bool]]) -> None:
-    """Name lines at their right ends, moved apart where they would overlap."""
-    labels = sorted(labels, key=lambda label: label[0])
-    # The panel's share of the figure's 72 points per inch; the layout takes about a tenth of it.
-    gap = _LABEL_HEIGHT / (0.9 * 2.6 * 72)
-    heights = spread([value for value, *_ in labels], gap=gap, low=0.0, high=1.0)
-    for height, (_, text, colour, bold) in zip(heights, labels, strict=True):
-        panel.annotate(
-            text, (1, height), xycoords=("axes fraction", "data"), xytext=(7, 0), textcoords="offset points",
-            va="center", color=colour, fontsize=10 if bold else 9, fontweight="bold" if bold else "normal",
-        )  # fmt: skip
-
-
-def _draw_loss(panel: Axes, loss: Curve, theme: Theme) -> None:
+def draw_loss(panel: Axes, loss: Curve, theme: Theme) -> None:
+    """Draw the training loss from 0 up, with its running mean where single points are noisy."""
     noisy = len(loss.steps) > _SMOOTH_BEYOND
     title = "Training loss (thin) and its running mean" if noisy else "Training loss"
     panel.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
@@ -207,21 +127,3 @@ def _draw_loss(panel: Axes, loss: Curve, theme: Theme) -> None:
         panel.plot(smooth.steps, smooth.values, color=theme.ink, linewidth=1.5)
     panel.set_ylim(bottom=0)
     panel.yaxis.set_major_locator(MaxNLocator(3))
-
-
-def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """Move ascending heights apart until neighbours differ by `gap`, within low..high if they fit there.
-
-    >>> spread([0.0, 0.01, 0.5], gap=0.1, low=0.0, high=1.0)
-    [0.0, 0.1, 0.5]
-    >>> [round(height, 1) for height in spread([0.95, 1.0], gap=0.1, low=0.0, high=1.0)]
-    [0.9, 1.0]
-    """
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else max(height, low))
-    ceiling = high
-    for place in reversed(range(len(moved))):
-        moved[place] = min(moved[place], ceiling)
-        ceiling = moved[place] - gap
-    return moved

@@ -4,12 +4,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from icl_eval import figures
-from icl_eval.estimate import Estimate, readable
-from icl_eval.page import Html, breakable, data_uri, document, table, tag
+from icl_eval.estimate import readable
+from icl_eval.figures import emergence
+from icl_eval.page import Html, breakable, document, table, tag
+from icl_eval.parts import against, card, chance_text, course, interval, plot
 from icl_eval.run import HEADLINES, Run, read_run
 from icl_eval.run_folder import write_atomically
 from icl_eval.strip import strips
+from icl_eval.task_sections import is_of_tasks, measures_note, over_training, task_cards, task_sections, unit
 
 _MEANINGS = {
     "icl": (
@@ -42,13 +44,16 @@ def write_report(folder: Path) -> Path:
     parts = [
         _header(run),
         _headlines(run),
-        _emergence(run, folder),
+        over_training(run, folder) or _emergence(run, folder),
+        *task_sections(run, folder),
         strips(run),
         _numbers(run),
         _setting(run),
         _missing(run),
     ]
     style = (resources.files("icl_eval") / "report.css").read_text(encoding="utf-8")
+    if is_of_tasks(run):
+        style += (resources.files("icl_eval") / "tasks.css").read_text(encoding="utf-8")
     path = folder / "report.html"
     page = document(f"{run.name}: in-context learning report", style=style, body=tag("main", *parts, _footer(run)))
     write_atomically(path, page.encode())
@@ -79,31 +84,17 @@ def _header(run: Run) -> Html:
 def _headlines(run: Run) -> Html:
     """Show the two numbers that the run is about, each with its interval, its chance and its meaning."""
     latest = run.latest()
-    cards = []
+    cards = task_cards(run)
     for headline, (evaluation, metric) in HEADLINES.items():
         if evaluation not in latest or metric not in latest[evaluation][1].metrics:
             continue
         result = latest[evaluation][1]
         estimate, chance = result.metrics[metric], result.chance.get(metric)
         title, meaning = _MEANINGS[headline]
-        interval = f"95 % interval {_interval(estimate)}, {estimate.count:,} sequences"
-        cards.append(
-            tag(
-                "section",
-                tag("h2", title),
-                tag("p", readable(estimate.value), class_="value"),
-                tag("p", interval, *([] if chance is None else ["; ", _against(estimate, chance)]), "."),
-                tag("p", meaning, class_="soft"),
-                class_=f"number {headline}",
-            )
-        )
+        known = f"95 % interval {interval(estimate)}, {estimate.count:,} sequences"
+        said = tag("p", known, *([] if chance is None else ["; ", against(estimate, chance)]), ".")
+        cards.append(card(title, value=readable(estimate.value), said=said, meaning=meaning, kind=headline))
     return tag("div", *cards, class_="numbers") if cards else Html("")
-
-
-def _against(estimate: Estimate, chance: float) -> Html:
-    """Say what the interval allows to say about chance, and no more."""
-    verdict = "above" if estimate.low > chance else "below" if estimate.high < chance else "not distinguishable from"
-    return tag("b", f"{verdict} chance ({_chance(chance)})")
 
 
 def _emergence(run: Run, folder: Path) -> Html:
@@ -112,18 +103,8 @@ def _emergence(run: Run, folder: Path) -> Html:
     loss = run.training_curve("loss")
     if icl is None and iwl is None and loss is None:
         return Html("")
-    light, dark = (
-        figures.emergence(icl=icl, iwl=iwl, loss=loss, theme=theme) for theme in (figures.LIGHT, figures.DARK)
-    )
-    write_atomically(folder / "figures" / "emergence.png", figures.encode(light, form="png"))
-    source, shown = (data_uri(figures.encode(figure, form="svg"), "image/svg+xml") for figure in (dark, light))
     drawn = [("in-context (ICL)", icl), ("in-weights (IWL)", iwl)]
-    said = [
-        f"{name} accuracy from {readable(curve.values[0])} at step {curve.steps[0]:,.0f} "
-        f"to {readable(curve.values[-1])} at step {curve.steps[-1]:,.0f}"
-        for name, curve in drawn
-        if curve is not None
-    ]
+    said = [f"{name} accuracy {course(curve, at='step')}" for name, curve in drawn if curve is not None]
     if loss is not None:
         said.append(f"training loss from {readable(loss.values[0])} to {readable(loss.values[-1])}")
     counts = sorted(
@@ -136,16 +117,12 @@ def _emergence(run: Run, folder: Path) -> Html:
         else ""
     )
     caption += "; dotted lines are chance. " if counts else ". "
-    image = tag(
-        "picture",
-        tag("source", media="(prefers-color-scheme: dark)", srcset=source),
-        tag("img", src=shown, alt=f"Over training: {'; '.join(said)}."),
-    )
-    figure = tag(
-        "figure",
-        image,
-        tag("figcaption", caption if counts else "The loss that training logged."),
-        class_="plot",
+    figure = plot(
+        folder,
+        "emergence",
+        lambda theme: emergence(icl=icl, iwl=iwl, loss=loss, theme=theme),
+        alt=f"Over training: {'; '.join(said)}.",
+        caption=caption if counts else "The loss that training logged.",
     )
     return tag("section", tag("h2", "Over training"), figure)
 
@@ -156,15 +133,12 @@ def _numbers(run: Run) -> Html:
     parts = []
     for name, (step, result) in run.latest().items():
         rows = [
-            [metric, readable(estimate.value), _interval(estimate), _chance(result.chance.get(metric))]
+            [metric, readable(estimate.value), interval(estimate), chance_text(result.chance.get(metric))]
             for metric, estimate in result.metrics.items()
         ]
-        size = tag("p", f"{result.count:,} sequences, after step {step:,}", class_="soft")
+        size = tag("p", f"{result.count:,} {unit(result)}, after step {step:,}", class_="soft")
         parts += [tag("h3", name), size, table(header, rows, label=name, class_="measures")]
-    note = (
-        "A closed accuracy chooses among the labels that can occur in such a sequence, an open one among all "
-        "labels. Losses are cross-entropies in nats."
-    )
+    note = measures_note({metric for _, result in run.latest().values() for metric in result.metrics})
     return tag("section", tag("h2", "All numbers"), tag("p", note, class_="soft"), *parts) if parts else Html("")
 
 
@@ -208,11 +182,3 @@ def flatten(value: Any, *, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, list) and any(isinstance(inner, dict | list) for inner in value):
         return [leaf for place, inner in enumerate(value) for leaf in flatten(inner, name=f"{name}[{place}]")]
     return [(name, ", ".join(map(str, value)) if isinstance(value, list) and value else str(value))]
-
-
-def _interval(estimate: Estimate) -> str:
-    return estimate.interval.replace("-", "\N{EN DASH}")
-
-
-def _chance(chance: float | None) -> str:
-    return "" if chance is None else f"{chance:.2g}"

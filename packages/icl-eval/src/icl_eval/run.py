@@ -5,20 +5,30 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from icl_eval.by_examples import ByExamples
 from icl_eval.curve import Curve
 from icl_eval.evaluation import Result
 from icl_eval.examples import Examples
+from icl_eval.fits import Fits
 
 CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
 
 HEADLINES = {"icl": ("fewshot_holdout", "accuracy_closed"), "iwl": ("no_support_zipfian", "accuracy_open")}
 """Which metric of which evaluation is a run's in-context and in-weights number (Chan et al. 2022)."""
+
+_Arrays = TypeVar("_Arrays")
+
+# What reading an .npz file with anything in it can raise.
+_DAMAGE = (
+    *(AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, EOFError, NotImplementedError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +42,8 @@ class Run:
       evaluations: by evaluation and step, both in order.
       summary: summary.json; empty if that is missing.
       examples: by evaluation.
+      by_examples: measures by the number of examples, by evaluation.
+      fits: functions with what was made of them, by family.
       missing: what is not there or could not be read, one sentence each.
     """
 
@@ -41,6 +53,8 @@ class Run:
     evaluations: Mapping[str, Mapping[int, Result]]
     summary: Mapping[str, Any]
     examples: Mapping[str, Examples]
+    by_examples: Mapping[str, ByExamples]
+    fits: Mapping[str, Fits]
     missing: tuple[str, ...]
 
     def latest(self) -> dict[str, tuple[int, Result]]:
@@ -68,9 +82,18 @@ class Run:
         return Curve(steps=np.array(list(logged), np.float64), values=values, low=values, high=values)
 
 
-def examples_path(folder: Path, evaluation: str) -> Path:
-    """Return where the examples of an evaluation live in a run folder."""
-    return folder / "arrays" / f"examples_{evaluation}.npz"
+def array_path(folder: Path, kind: str, name: str) -> Path:
+    """Return where arrays live in a run folder, such as the `examples` of an evaluation.
+
+    Raises:
+      ValueError: if the name would not do as part of a file name.
+
+    >>> array_path(Path("run"), "fits", "two sines").as_posix()
+    'run/arrays/fits_two sines.npz'
+    """
+    if not name or set(name) & set("/\\\0"):
+        raise ValueError(f"Wanted a name for {kind} that can stand in a file name, without slashes, got {name!r}.")
+    return folder / "arrays" / f"{kind}_{name}.npz"
 
 
 def read_run(folder: Path) -> Run:
@@ -97,7 +120,9 @@ def read_run(folder: Path) -> Run:
         metrics=dict(sorted(metrics.items())),
         evaluations=evaluations,
         summary=summary,
-        examples=_read_examples(folder, missing),
+        examples=_read_arrays(folder, "examples", Examples.load, missing),
+        by_examples=_read_arrays(folder, "by_examples", ByExamples.load, missing),
+        fits=_read_arrays(folder, "fits", Fits.load, missing),
         missing=tuple(missing),
     )
 
@@ -126,14 +151,14 @@ def _summarised(summary: Mapping[str, Any]) -> dict[str, dict[int, Result]]:
         return {}
 
 
-def _read_examples(folder: Path, missing: list[str]) -> dict[str, Examples]:
-    examples: dict[str, Examples] = {}
-    for path in sorted(examples_path(folder, "*").parent.glob("examples_*.npz")):
+def _read_arrays(folder: Path, kind: str, load: Callable[[Path], _Arrays], missing: list[str]) -> dict[str, _Arrays]:
+    arrays: dict[str, _Arrays] = {}
+    for path in sorted((folder / "arrays").glob(f"{kind}_*.npz")):
         try:
-            examples[path.stem.removeprefix("examples_")] = Examples.load(path)
-        except (AttributeError, KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            missing.append(f"arrays/{path.name}: damaged, so its examples are not shown.")
-    return examples
+            arrays[path.stem.removeprefix(f"{kind}_")] = load(path)
+        except _DAMAGE:
+            missing.append(f"arrays/{path.name}: damaged, so it was left out.")
+    return arrays
 
 
 def _read_text(path: Path, missing: list[str]) -> str | None:

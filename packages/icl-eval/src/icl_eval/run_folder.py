@@ -1,8 +1,9 @@
-"""The evaluation's part of a run folder, written: eval.jsonl, arrays/examples_*.npz and summary.json.
+"""The evaluation's part of a run folder, written: eval.jsonl, arrays/*.npz and summary.json.
 
 Every file is either replaced whole or appended to in one write, so a reader never meets half of a number.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -10,8 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from icl_eval.by_examples import ByExamples
 from icl_eval.evaluation import Result
-from icl_eval.run import EVALUATIONS, HEADLINES, SUMMARY, examples_path, read_run
+from icl_eval.examples import Examples
+from icl_eval.fits import Fits
+from icl_eval.run import EVALUATIONS, HEADLINES, SUMMARY, array_path, read_run
+from icl_eval.verdict import Judgement
 
 
 def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) -> None:
@@ -56,12 +61,57 @@ def save_examples(folder: Path, results: Iterable[Result]) -> None:
     """Write the examples that results kept to arrays/examples_<evaluation>.npz, over older ones."""
     for result in results:
         if result.examples is not None:
-            path = examples_path(folder, result.evaluation)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            result.examples.save(path)
+            _save_arrays(array_path(folder, "examples", result.evaluation), result.examples)
 
 
-def write_summary(folder: Path, *, train: Mapping[str, float | int | None], seed: int) -> dict[str, Any]:
+def save_by_examples(folder: Path, name: str, curves: ByExamples) -> None:
+    """Write measures by the number of examples to arrays/by_examples_<name>.npz, over older ones.
+
+    Args:
+      folder: the run folder; made if it is not there.
+      name: of the evaluation.
+      curves: what `evaluate_labels` or `evaluate_functions` gave.
+
+    Raises:
+      ValueError: if the name would not do as part of a file name.
+
+    >>> import numpy as np, tempfile
+    >>> from icl_eval import Curve
+    >>> line = np.arange(3.0)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> curves = ByExamples(measure="accuracy", curves={"model": Curve(line, line, line, line)}, count=9)
+    >>> save_by_examples(folder, "seen_tasks", curves)
+    >>> [path.name for path in (folder / "arrays").iterdir()]
+    ['by_examples_seen_tasks.npz']
+    """
+    _save_arrays(array_path(folder, "by_examples", name), curves)
+
+
+def save_fits(folder: Path, name: str, fits: Fits) -> None:
+    """Write fitted functions to arrays/fits_<name>.npz, over older ones.
+
+    Args:
+      folder: the run folder; made if it is not there.
+      name: of the family of functions.
+      fits: the functions, and what was made of them.
+
+    Raises:
+      ValueError: if the name would not do as part of a file name.
+
+    >>> import numpy as np, tempfile
+    >>> row = np.zeros((1, 4))
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> fits = Fits(context_inputs=row, context_targets=row, inputs=row, truth=row, predictions={"model": row})
+    >>> save_fits(folder, "sines", fits)
+    >>> [path.name for path in (folder / "arrays").iterdir()]
+    ['fits_sines.npz']
+    """
+    _save_arrays(array_path(folder, "fits", name), fits)
+
+
+def write_summary(
+    folder: Path, *, train: Mapping[str, float | int | None], seed: int, verdict: Judgement | None = None
+) -> dict[str, Any]:
     """Write summary.json: what a script or a sweep reads of a run.
 
     The evaluations are the last of each name in eval.jsonl, so the two files cannot disagree. `icl` is the
@@ -72,6 +122,7 @@ def write_summary(folder: Path, *, train: Mapping[str, float | int | None], seed
       folder: the run folder.
       train: plain numbers: `steps`, `seconds`, `steps_per_second`, `final_loss`.
       seed: the seed of the run.
+      verdict: what the model has learnt, if that was judged: `verdict` and `reason` of the summary's `verdict`.
 
     Returns:
       What was written.
@@ -84,6 +135,8 @@ def write_summary(folder: Path, *, train: Mapping[str, float | int | None], seed
         for headline, (evaluation, metric) in HEADLINES.items()
         if evaluation in latest and metric in latest[evaluation].metrics
     }
+    if verdict is not None:
+        summary["verdict"] = dataclasses.asdict(verdict)
     summary["evaluations"] = {
         name: {metric: estimate.to_json() for metric, estimate in result.metrics.items()}
         for name, result in latest.items()
@@ -100,6 +153,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")  # the same folder: a rename must not cross file systems
     try:
         temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _save_arrays(path: Path, arrays: Examples | ByExamples | Fits) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}_{path.name}")  # still .npz, or NumPy would add it
+    try:
+        arrays.save(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

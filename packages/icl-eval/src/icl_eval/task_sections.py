@@ -1,0 +1,195 @@
+"""Sections of a report on task learners: what was learnt, on which tasks, from how many examples."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from icl_eval.by_examples import ByExamples
+from icl_eval.curve import Curve
+from icl_eval.estimate import Estimate, readable
+from icl_eval.evaluation import Result
+from icl_eval.fits import Fits
+from icl_eval.page import Html, tag
+from icl_eval.parts import against, card, course, interval, plot, title
+from icl_eval.run import Run
+from icl_eval.task_figures import fitted_functions, learning_curves
+from icl_eval.task_figures import over_training as draw_over_training
+from icl_eval.transfer import SQUARED, TRANSFER, transfer
+
+SEEN, UNSEEN = "seen_tasks", "unseen_tasks"
+ACCURACY, ERROR = "accuracy_last", "normalised_error"
+_TASK_METRICS = (ACCURACY, "accuracy_first", "improvement", ERROR, SQUARED)
+_TITLES = {UNSEEN: ("Unseen tasks", "icl"), SEEN: ("Seen tasks", "iwl")}
+_MEANINGS = {
+    (UNSEEN, ACCURACY): "Accuracy after all examples on tasks never trained on: only the examples can tell the labels.",
+    (SEEN, ACCURACY): "Accuracy after all examples on tasks trained on: the weights may remember them.",
+    (
+        UNSEEN,
+        ERROR,
+    ): "Squared error on functions never trained on, as a share of the error of each one's best constant: "
+    "1 is as good as that constant, 0 is perfect.",
+    (SEEN, ERROR): "The same on functions trained on: the weights may remember them.",
+}
+_NOTES = {
+    "accuracy_closed": "A closed accuracy chooses among the labels that can occur in such a sequence, an open one "
+    "among all labels.",
+    ACCURACY: "accuracy_last is measured after all examples of a task (the mean of the last positions), accuracy_first "
+    "before any, and improvement is their difference.",
+    ERROR: "normalised_error is the squared error as a share of the best constant's: 1 is that constant, 0 is perfect.",
+    SQUARED: "squared_error is the model's, with another name after it that of a baseline on the same examples.",
+}
+
+
+def is_of_tasks(run: Run) -> bool:
+    """Tell whether a run has anything that this module shows."""
+    named = (name for name in run.evaluations if name in _TITLES or name.startswith(TRANSFER))
+    return bool(run.by_examples or run.fits or _judgement(run)) or any(named)
+
+
+def task_cards(run: Run) -> list[Html]:
+    """Return the headlines: what was learnt, then the measure on unseen and on seen tasks."""
+    cards = []
+    if judgement := _judgement(run):
+        verdict, reason = judgement
+        cards.append(card("What it has learnt", value=verdict, said=Html(""), meaning=reason, kind="learnt"))
+    latest = run.latest()
+    for evaluation, (name, kind) in _TITLES.items():
+        if evaluation not in latest or (metric := _headline(latest[evaluation][1])) is None:
+            continue
+        result = latest[evaluation][1]
+        estimate, chance = result.metrics[metric], result.chance.get(metric)
+        judged = [] if metric == ERROR or chance is None else ["; ", against(estimate, chance)]
+        judged = ["; ", _against_constant(estimate)] if metric == ERROR else judged
+        said = tag("p", f"95 % interval {interval(estimate)}, {estimate.count:,} tasks", *judged, ".")
+        meaning = _MEANINGS[evaluation, metric]
+        cards.append(card(name, value=readable(estimate.value), said=said, meaning=meaning, kind=kind))
+    return cards
+
+
+def over_training(run: Run, folder: Path) -> Html:
+    """Draw the measure on seen and unseen tasks over training above the loss; nothing for a run without such tasks."""
+    if UNSEEN not in run.evaluations or (metric := _headline(run.latest()[UNSEEN][1])) is None:
+        return Html("")
+    wanted = {"unseen": (UNSEEN, metric), "seen": (SEEN, metric)}
+    if metric == ACCURACY:
+        wanted["seen, first"] = (SEEN, "accuracy_first")
+    found = {name: run.evaluation_curve(*where) for name, where in wanted.items()}
+    curves = {name: curve for name, curve in found.items() if curve is not None}
+    loss = run.training_curve("loss")
+    what = "accuracy" if metric == ACCURACY else "normalised error"
+    said = [f"{what}, {name}: {course(curve, at='step')}" for name, curve in curves.items()]
+    if loss is not None:
+        said.append(f"training loss {course(loss, at='step')}")
+    counts = sorted({result.count for name in (UNSEEN, SEEN) for result in run.evaluations.get(name, {}).values()})
+    caption = (
+        f"On tasks that were trained on (seen) and on tasks that never were (unseen). Bands are 95 % intervals from "
+        f"{' to '.join(f'{count:,}' for count in counts[:1] + counts[1:][-1:])} tasks per point; "
+    )
+    caption += "the dotted line is chance." if metric == ACCURACY else "the dotted line is the best constant."
+    if "seen, first" in curves:
+        caption += " First: before any example, which only a memory of the task can get right."
+    figure = plot(
+        folder,
+        "emergence",
+        lambda theme: draw_over_training(curves, loss=loss, errors=metric == ERROR, theme=theme),
+        alt=f"Over training: {'; '.join(said)}.",
+        caption=caption,
+    )
+    return tag("section", tag("h2", "Over training"), figure)
+
+
+def task_sections(run: Run, folder: Path) -> list[Html]:
+    """Return the sections by number of examples, on fitted functions and on transfer, those that there are."""
+    return [_by_examples(run, folder), _fitted_functions(run, folder), transfer(run)]
+
+
+def measures_note(metrics: Collection[str]) -> str:
+    """Explain the measures that a page shows, and no others.
+
+    >>> measures_note({"accuracy_closed", "loss"})[-35:]
+    'Losses are cross-entropies in nats.'
+    """
+    said = [note for metric, note in _NOTES.items() if metric in metrics]
+    if any(metric.startswith("accuracy") for metric in metrics):
+        said.append("Losses are cross-entropies in nats.")
+    return " ".join(said)
+
+
+def unit(result: Result) -> str:
+    """Return what a result counts: tasks or sequences."""
+    return "tasks" if any(metric in result.metrics for metric in _TASK_METRICS) else "sequences"
+
+
+def _judgement(run: Run) -> tuple[str, str] | None:
+    judgement = run.summary.get("verdict")
+    if not isinstance(judgement, dict) or not isinstance(verdict := judgement.get("verdict"), str):
+        return None
+    return verdict, str(judgement.get("reason", ""))
+
+
+def _headline(result: Result) -> str | None:
+    return next((metric for metric in (ACCURACY, ERROR) if metric in result.metrics), None)
+
+
+def _against_constant(estimate: Estimate) -> Html:
+    verdict = "better than" if estimate.high < 1 else "worse than" if estimate.low > 1 else "not distinguishable from"
+    return tag("b", f"{verdict} the best constant (1)")
+
+
+def _by_examples(run: Run, folder: Path) -> Html:
+    if not run.by_examples:
+        return Html("")
+    first = sorted(run.by_examples.items(), key=lambda named: named[0] != UNSEEN)
+    drawn = (_curves(name, curves, folder) for name, curves in first)
+    return tag("section", tag("h2", "By number of examples"), *drawn)
+
+
+def _curves(name: str, curves: ByExamples, folder: Path) -> Html:
+    said = "; ".join(f"{line} {course(_known(curve), at='examples')}" for line, curve in curves.curves.items())
+    return plot(
+        folder,
+        f"by_examples_{name}",
+        lambda theme: learning_curves(curves, title=title(name), theme=theme),
+        alt=f"{title(name)}, {curves.measure.replace('_', ' ')} by number of examples: {said}.",
+        caption=_examples_caption(curves),
+    )
+
+
+def _examples_caption(curves: ByExamples) -> str:
+    said = f"{curves.count:,} tasks per point, of baselines perhaps fewer; the band is the model's 95 % interval"
+    if curves.measure == "squared_error":
+        return said + ". The axis is logarithmic and spans at most five decades."
+    return said + ("; the dotted line is chance." if any(c.chance is not None for c in curves.curves.values()) else ".")
+
+
+def _known(curve: Curve) -> Curve:
+    """Return the curve where its values are known; as it is if nowhere."""
+    known = np.isfinite(curve.values)
+    rows = (curve.steps, curve.values, curve.low, curve.high)
+    return Curve(*(row[known] for row in rows)) if known.any() else curve
+
+
+def _fitted_functions(run: Run, folder: Path) -> Html:
+    if not run.fits:
+        return Html("")
+    columns = 3
+    said = "; ".join(f"{title(name)} {_fit_errors(fits, columns)}" for name, fits in run.fits.items())
+    figure = plot(
+        folder,
+        "fits",
+        lambda theme: fitted_functions(run.fits, columns=columns, theme=theme),
+        alt=f"Functions and their fits; mean squared distance from the truth as drawn: {said}.",
+        caption="A row for each family, in each panel another function: the truth, the points that were shown, and "
+        "what was made of them. Lines are cut off where they leave the panel.",
+        kind="plot wide",
+    )
+    return tag("section", tag("h2", "Fitted functions"), figure)
+
+
+def _fit_errors(fits: Fits, columns: int) -> str:
+    errors = {
+        name: float(np.mean((values - fits.truth)[:columns] ** 2, dtype=np.float64))
+        for name, values in fits.predictions.items()
+    }
+    return ", ".join(f"{name} {readable(error)}" for name, error in errors.items())
