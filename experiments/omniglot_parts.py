@@ -4,22 +4,12 @@ import functools
 
 import grain
 import haiku as hk
-from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
 import icl_data as data
 import icl_eval as evaluation
 import icl_models as models
-import icl_train as training
 from omniglot_presets import DataConfig, EvaluationName, ModelConfig, OmniglotConfig
-
-# How a mesh's axes split the Transformer: over heads and units along "model", and the other side along "fsdp".
-SPLIT_BY = (
-    training.Rule(r"blocks/(query|key|value|mlp_in)/w$", PartitionSpec(None, "fsdp", "model")),
-    training.Rule(r"blocks/(query|key|value|mlp_in)/b$", PartitionSpec(None, "model")),
-    training.Rule(r"blocks/(attention_out|mlp_out)/w$", PartitionSpec(None, "model", "fsdp")),
-    *training.FULLY_SHARDED,
-)
 
 # What an evaluation's name means: whether it has support, and which classes it draws.
 EVALUATIONS: dict[EvaluationName, tuple[bool, data.ClassSet]] = {

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "experiments"))
+sys.path[:0] = [str(ROOT / "experiments"), str(ROOT / "tests")]  # the latter for tiny_omniglot.py
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,3 +39,15 @@ def small1():
     if not path.is_file():
         pytest.skip(f"no real Omniglot at {path}; set ICL_SHARED_DATA to the folder that holds it")
     return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, cache):
+    """Give the folder of a finished run, which all tests share; a test that changes it works on a copy."""
+    from tiny_omniglot import TINY, contents, run  # not above: most tests need none of it
+
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    run("laptop", *TINY, "--workdir", folder)
+    before = contents(folder)
+    yield folder
+    assert contents(folder) == before, "a test has changed the run that others rely on"

@@ -4,12 +4,11 @@ import dataclasses
 import io
 import json
 import re
-import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,46 +16,9 @@ from PIL import Image
 
 import command_line
 import icl_data as data
-import omniglot
 import omniglot_parts as parts
 from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
-
-SCRIPT = Path(omniglot.__file__)
-TINY = shlex.split(
-    "--data.characters 12 --data.augmented --data.holdout 32 --data.batch-size 8 "
-    "--model.encoder linear --model.layers 1 --model.width 16 --optimizer.warmup-steps 2 "
-    "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 "
-    "--eval.every 3 --eval.count 60 --eval.final-count 90"
-)
-
-
-def parse(*words):
-    return command_line.parse([str(SCRIPT), *map(str, words)], PRESETS, default="laptop")
-
-
-def run(*words):
-    omniglot.main(parse(*words))
-
-
-def read_lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def untimed(path):
-    timed = {"time", "steps_per_second", "items_per_second"}
-    return [{name: value for name, value in line.items() if name not in timed} for line in read_lines(path)]
-
-
-def contents(folder):
-    """Give every file's bytes, to see that nothing was touched."""
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, cache):
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    run("laptop", *TINY, "--workdir", folder)
-    return folder
+from tiny_omniglot import SCRIPT, TINY, contents, parse, read_lines, run, untimed
 
 
 def test_a_run_folder_has_all_that_the_design_lists(finished):
@@ -83,14 +45,15 @@ def test_a_run_folder_has_all_that_the_design_lists(finished):
     assert "<html" in (finished / "report.html").read_text()
 
 
-def test_the_last_line_gives_both_numbers_with_intervals(finished, capsys):
-    run(finished, "--mode", "eval", "--eval.final-count", 120)
+def test_the_last_line_gives_both_numbers_with_intervals(finished, tmp_path, capsys):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    run(folder, "--mode", "eval", "--eval.final-count", 120)
     line, report = capsys.readouterr().out.strip().splitlines()
     interval = r"[01](\.\d+)? \([\d.]+-[\d.]+, n=120\)"
     assert re.fullmatch(rf"ICL {interval}  IWL {interval}  \(chance of ICL: 0\.5\)", line)
-    assert report == f"report: {finished / 'report.html'}"
-    assert json.loads((finished / "summary.json").read_text())["icl"]["count"] == 120
-    assert json.loads((finished / "summary.json").read_text())["train"]["steps"] == 6  # what training said is kept
+    assert report == f"report: {folder / 'report.html'}"
+    assert json.loads((folder / "summary.json").read_text())["icl"]["count"] == 120
+    assert json.loads((folder / "summary.json").read_text())["train"]["steps"] == 6  # what training said is kept
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, tmp_path):
@@ -173,10 +136,7 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
     (tmp_path / "papers" / "thesis.tex").write_text("precious")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text('{"config": {"data": 3}}')
-    for path, content in contents(finished).items():
-        copy = tmp_path / "run" / path.relative_to(finished)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(content)
+    shutil.copytree(finished, tmp_path / "run")
     before = contents(tmp_path)
     preset_options = TINY if words[0] == "laptop" else []
     with pytest.raises(SystemExit) as caught:
@@ -252,7 +212,8 @@ def test_a_configuration_survives_its_run_folder(preset, tmp_path):
 
 
 def test_nothing_is_configured_that_nothing_reads():
-    code = "".join((SCRIPT.parent / name).read_text() for name in ("omniglot.py", "omniglot_parts.py"))
+    sources = ("omniglot.py", "omniglot_parts.py", "omniglot_run.py", "experiment.py")
+    code = "".join((SCRIPT.parent / name).read_text() for name in sources)
     for part in (DataConfig, ModelConfig, EvalConfig):
         for field in dataclasses.fields(part):
             assert re.search(rf"config(\.\w+)?\.{field.name}\b", code), f"{part.__name__}.{field.name}"

@@ -3,57 +3,22 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import command_line
 import icl_train as training
-import omniglot
-from omniglot_presets import PRESETS
-
-SCRIPT = Path(omniglot.__file__)
-TINY = shlex.split(
-    "--data.characters 12 --data.augmented --data.holdout 32 --data.batch-size 8 "
-    "--model.encoder linear --model.layers 1 --model.width 16 --optimizer.warmup-steps 2 "
-    "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 "
-    "--eval.every 3 --eval.count 60 --eval.final-count 90"
-)
-
-
-def run(*words):
-    omniglot.main(command_line.parse([str(SCRIPT), *map(str, words)], PRESETS, default="laptop"))
-
-
-def read_lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def untimed(folder):
-    timed = {"time", "steps_per_second", "items_per_second"}
-    return [
-        {name: value for name, value in line.items() if name not in timed}
-        for line in read_lines(folder / "metrics.jsonl")
-    ]
+from tiny_omniglot import SCRIPT, TINY, run, untimed
 
 
 def agree(one, other, rel):
-    for line, same in zip(untimed(one), untimed(other), strict=True):
+    for line, same in zip(untimed(one / "metrics.jsonl"), untimed(other / "metrics.jsonl"), strict=True):
         assert line == pytest.approx(same, rel=rel)
     one, other = (json.loads((folder / "summary.json").read_text()) for folder in (one, other))
     assert one["icl"] == other["icl"] and one["iwl"] == other["iwl"]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, cache):
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    run("laptop", *TINY, "--workdir", folder)
-    return folder
 
 
 def test_two_processes_train_what_one_does_and_one_can_go_on(finished, tmp_path):
@@ -67,7 +32,8 @@ def test_two_processes_train_what_one_does_and_one_can_go_on(finished, tmp_path)
     shutil.copytree(finished, tmp_path / "one")
     for name in ("one", "two"):
         run(tmp_path / name, "--resume", "--train.steps", 9, "--mode", "train")
-    assert untimed(tmp_path / "two")[-1] == pytest.approx(untimed(tmp_path / "one")[-1], rel=1e-4)
+    two, one = (untimed(tmp_path / name / "metrics.jsonl")[-1] for name in ("two", "one"))
+    assert two == pytest.approx(one, rel=1e-4)
 
 
 @pytest.mark.slow
@@ -102,7 +68,7 @@ def test_members_of_an_ensemble_are_the_runs_they_would_be_alone(tmp_path):
     seeds = [json.loads((tmp_path / "all" / f"member-00{n}" / "summary.json").read_text())["seed"] for n in range(3)]
     assert seeds == [0, 1, 2]
     run(tmp_path / "all", "--resume", "--train.steps", 8, "--mode", "train")
-    assert [line["step"] for line in untimed(member)] == [2, 4, 6, 8]
+    assert [line["step"] for line in untimed(member / "metrics.jsonl")] == [2, 4, 6, 8]
 
 
 def test_a_value_is_wanted_for_each_member(capsys):

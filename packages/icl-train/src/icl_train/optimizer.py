@@ -135,6 +135,7 @@ class OptimizerConfig:
         *,
         learning_rate: Array | float | None = None,
         weight_decay: Array | float | None = None,
+        eps: Array | float | None = None,
     ) -> optax.GradientTransformation:
         """Return the optimiser for a run of a given length.
 
@@ -142,6 +143,7 @@ class OptimizerConfig:
             total_steps: Steps of the whole run; read by the schedules that end with it.
             learning_rate: In place of ``self.learning_rate``; may be traced, for a member of an ensemble.
             weight_decay: In place of ``self.weight_decay``; may be traced.
+            eps: In place of ``self.eps``; may be traced.
 
         Returns:
             An optax transformation whose state holds ``learning_rate``, the one that the last update used.
@@ -161,7 +163,7 @@ class OptimizerConfig:
         scale = optax.inject_hyperparams(optax.scale_by_learning_rate, static_args="flip_sign")
         return optax.chain(
             optax.identity() if self.clip_norm is None else optax.clip_by_global_norm(self.clip_norm),
-            optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps),
+            optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps if eps is None else eps),
             optax.add_decayed_weights(decay) if has_decay else optax.identity(),
             scale(learning_rate=rate),
         )

@@ -1,0 +1,179 @@
+"""The configuration of experiments/functions.py, and its presets."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import members
+from command_line import Session
+from icl_data import KNOWN_FAMILIES, Activation, Family, Linear, RandomMLP
+from icl_train import OptimizerConfig, TrainConfig
+
+TaskName = Literal["mlp", "notebook", "sigmoid_15", "relu_15_5_10_4_1", "relu_15_20_1"]
+
+# The distributions of the notebook that this experiment grew from, all weights and biases N(0, 1).
+NAMED_TASKS: dict[TaskName, RandomMLP] = {
+    "notebook": RandomMLP(hidden=(16, 16, 16), activations=("tanh", "swish", "relu"), divide_by_fan_in=False),
+    "sigmoid_15": RandomMLP(num_inputs=15, hidden=(), output_activation="sigmoid", divide_by_fan_in=False),
+    "relu_15_5_10_4_1": RandomMLP(num_inputs=15, hidden=(5, 10, 4), activations="relu", divide_by_fan_in=False),
+    "relu_15_20_1": RandomMLP(num_inputs=15, hidden=(20,), activations="relu", divide_by_fan_in=False),
+}
+
+TRANSFER: dict[str, Family] = KNOWN_FAMILIES | {"line": Linear(slopes=(0.1, 0.5))}
+"""What can be tested on; the notebook's two are sine and line."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which functions are trained on, at which points, and which are tested on."""
+
+    tasks: TaskName = "mlp"
+    """Distribution of the networks that make tasks: mlp as the next options say, or one of the notebook's."""
+
+    num_inputs: int = 1
+    """For mlp: inputs of a function."""
+
+    hidden: tuple[int, ...] = (32, 32)
+    """For mlp: units of each hidden layer."""
+
+    activation: Activation = "tanh"
+    """For mlp: of the hidden layers; mixed draws one for each layer of each task."""
+
+    weight_scale: tuple[float, float] = (1.0, 8.0)
+    """For mlp: range of the standard deviation of weights, drawn for each task, times the root of a layer's inputs."""
+
+    bias_scale: tuple[float, float] = (1.0, 1.0)
+    """For mlp: range of the standard deviation of biases, drawn for each task."""
+
+    inputs: Literal["uniform", "normal"] = "uniform"
+    """Inputs uniform in -1..1, or standard normal."""
+
+    noise: float = 0.0
+    """Standard deviation of noise on all targets, before they are standardised."""
+
+    standardise: bool = True
+    """Shift and scale targets so that those of the context have mean 0 and variance 1."""
+
+    num_tasks: int | None = None
+    """Number of tasks in the pool; None makes fresh ones for ever."""
+
+    points: int = 48
+    """Points of a task, queries included."""
+
+    queries: int = 8
+    """Points that are queries: in evaluations, and in training unless the next option says otherwise."""
+
+    fraction: tuple[float, float] | None = None
+    """In training, smallest and largest share of points that are queries, at random places; None for as above."""
+
+    places: Literal["last", "random"] = "last"
+    """In training, where that many queries are: the last points, or any; the model does not see the order."""
+
+    transfer: tuple[str, ...] = ()
+    """Known families to be tested on, none of them trained on; by default all that have as many inputs, or can."""
+
+    batch_size: int = 32
+    """Tasks in a training batch, over all devices and hosts."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that nothing would read, and families that there are not."""
+        if self.tasks != "mlp":
+            for name in ("num_inputs", "hidden", "activation", "weight_scale", "bias_scale"):
+                default = next(field.default for field in dataclasses.fields(self) if field.name == name)
+                if getattr(self, name) != default:
+                    raise ValueError(f"data.{name} is for data.tasks mlp, but that is {self.tasks}.")
+        unknown = [name for name in self.transfer if name not in TRANSFER]
+        if unknown:
+            raise ValueError(f"data.transfer knows {', '.join(TRANSFER)}, got {', '.join(unknown)}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A Transformer over points, without positions."""
+
+    width: int = 64
+    """Width of the tokens."""
+
+    layers: int = 4
+    """Blocks."""
+
+    heads: int = 4
+    """Attention heads."""
+
+    repeats: int = 1
+    """How often the blocks run in a row, with the same parameters."""
+
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computations; parameters are float32."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """When and on how many tasks to evaluate."""
+
+    every: int = 500
+    """Steps between evaluations during training."""
+
+    count: int = 256
+    """Tasks of each evaluation during training."""
+
+    final_count: int = 256
+    """Tasks of each evaluation of the trained model."""
+
+    baseline_count: int = 256
+    """Tasks, of those, that baselines are asked about at the end; 0 for no baselines. With baselines, known families
+    are evaluated on as many tasks, so that model and baselines are compared on the same."""
+
+    batch_size: int = 256
+    """Tasks that are evaluated at once."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        numbers = self.every, self.count, self.final_count, self.batch_size
+        if min(numbers) < 1 or self.baseline_count < 0:
+            raise ValueError(
+                "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, and "
+                f"eval.baseline_count at least 0, got {', '.join(map(str, numbers))} and {self.baseline_count}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FunctionsConfig(Session):
+    """Learning functions from their points: trained on random networks, tested on what was never seen."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(schedule="cosine", warmup_steps=200)
+    train: TrainConfig = TrainConfig(steps=3_000)
+    eval: EvalConfig = EvalConfig()
+    start_from: Path | None = None
+    """Folder of another run, whose parameters this one begins with wherever they fit."""
+
+    def __post_init__(self) -> None:
+        """Refuse an ensemble on several hosts."""
+        members.check_alone(self)
+
+    def members(self) -> list["FunctionsConfig"]:
+        """Give the configuration of each member of an ensemble, by its seed; of a lone model, itself."""
+        return members.by_seed(self)
+
+
+_LAPTOP = FunctionsConfig()
+
+PRESETS = {
+    "laptop": _LAPTOP,
+    # The notebook's own setting with its defects mended: fresh weights for each task, a prediction for each query.
+    "notebook": FunctionsConfig(
+        data=DataConfig(tasks="notebook", points=500, queries=16, num_tasks=400, transfer=("sine", "line")),
+        model=ModelConfig(width=16, layers=8, heads=2, repeats=3),
+        optimizer=OptimizerConfig(schedule="cosine", warmup_steps=200),
+        train=TrainConfig(steps=4_000),
+    ),
+    "full": FunctionsConfig(
+        data=DataConfig(hidden=(64, 64), activation="mixed", points=128, queries=16, batch_size=256),
+        model=ModelConfig(width=256, layers=12, heads=8),
+        optimizer=OptimizerConfig(schedule="cosine", learning_rate=3e-4, warmup_steps=4_000),
+        train=TrainConfig(steps=200_000, log_every=100, checkpoint_every=5_000),
+        eval=EvalConfig(every=5_000, final_count=8_192),
+    ),
+}

@@ -1,0 +1,179 @@
+"""The configuration of experiments/gpicl.py, and its presets."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import members
+from command_line import Session
+from icl_train import OptimizerConfig, TrainConfig
+
+Trunk = Literal["transformer", "lstm", "vanilla_rnn", "outer_product_lstm", "mlp"]
+
+_READ_BY = {"images": "idx", "labels": "idx", "tfds": "tfds", "glyphs": "glyphs"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which labelled set, which tasks of it, which sequences."""
+
+    source: Literal["digits", "idx", "tfds", "glyphs"] = "digits"
+    """Scikit-learn's digits of 8 x 8 pixels; MNIST or its kin from IDX files; a set that TFDS has; or invented
+    characters."""
+
+    images: Path | None = None
+    """For idx: the file of images, such as train-images-idx3-ubyte.gz."""
+
+    labels: Path | None = None
+    """For idx: the file of their labels."""
+
+    tfds: str = "mnist"
+    """For tfds: name of the set, such as mnist, fashion_mnist, kmnist, cifar10 or svhn_cropped; its split train."""
+
+    glyphs: int = 10
+    """For glyphs: how many characters."""
+
+    tfds_dir: Path = Path("~/tensorflow_datasets")
+    """Where TFDS has its sets."""
+
+    also_tfds: tuple[str, ...] = ()
+    """Further sets that TFDS has, to be evaluated on as data never seen."""
+
+    also_idx: tuple[Path, ...] = ()
+    """Further sets, a file of images and one of labels for each, to be evaluated on as data never seen."""
+
+    side: int | None = None
+    """Side in pixels to which all images are resized, colours averaged; by default that of the training images."""
+
+    components: int | None = 8
+    """Principal components of the training images that are kept; None keeps all pixels. Other sets have their own."""
+
+    test_share: float = 0.2
+    """Share of each class's images that are never trained on."""
+
+    num_tasks: int | None = None
+    """Number of tasks in the pool; None makes fresh ones for ever."""
+
+    ways: int | None = 4
+    """Classes of a task, drawn for each; None for all that the set has."""
+
+    length: int = 16
+    """Items in a sequence."""
+
+    identity: float = 0.0
+    """Probability that a sequence has fixed classes with themselves as labels, which shortens the plateau."""
+
+    batch_size: int = 64
+    """Sequences in a training batch, over all devices and hosts."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that the source would not read, and sets of which a file is missing."""
+        for field in dataclasses.fields(self):
+            source = _READ_BY.get(field.name, self.source)
+            if self.source != source and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"data.{field.name} is for {source}, but data.source is {self.source}; "
+                    f"leave it out, or ask for --data.source {source}."
+                )
+        if (self.source == "idx") != (self.images is not None and self.labels is not None):
+            raise ValueError("data.source idx wants --data.images and --data.labels, two files.")
+        if len(self.also_idx) % 2:
+            raise ValueError(f"data.also_idx wants an images file and a labels file for each set, got {self.also_idx}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A trunk over tokens of an item and the label before it."""
+
+    trunk: Trunk = "transformer"
+    """What runs over the tokens."""
+
+    width: int = 64
+    """Width of the tokens, and units of each layer of any other trunk than the Transformer."""
+
+    layers: int = 3
+    """Layers of the trunk."""
+
+    heads: int = 8
+    """For the Transformer: number of attention heads."""
+
+    key_size: int | None = None
+    """For the Transformer: size of each head's keys; by default width / heads."""
+
+    positions: Literal["sinusoidal", "learned", "none"] = "learned"
+    """What is added to the tokens to tell where they stand."""
+
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computations; parameters are float32."""
+
+    def __post_init__(self) -> None:
+        """Refuse an option that nothing would read."""
+        if self.key_size is not None and self.trunk != "transformer":
+            raise ValueError(f"model.key_size is for model.trunk transformer, but that is {self.trunk}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """When and on how many sequences to evaluate."""
+
+    every: int = 100
+    """Steps between evaluations during training."""
+
+    count: int = 512
+    """Sequences of each evaluation during training."""
+
+    final_count: int = 2_048
+    """Sequences of each evaluation of the trained model."""
+
+    baseline_count: int = 200
+    """Sequences, of those, that baselines are asked about at the end; 0 for no baselines."""
+
+    elsewhere: bool = True
+    """At the end, evaluate on images that were trained on and on other labelled sets, too."""
+
+    batch_size: int = 256
+    """Sequences that are evaluated at once."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        numbers = self.every, self.count, self.final_count, self.batch_size
+        if min(numbers) < 1 or self.baseline_count < 0:
+            raise ValueError(
+                "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, and "
+                f"eval.baseline_count at least 0, got {', '.join(map(str, numbers))} and {self.baseline_count}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GpiclConfig(Session):
+    """General-purpose in-context learning on projected labelled sets (Kirsch et al. 2022)."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid", learning_rate=2e-3, warmup_steps=100)
+    train: TrainConfig = TrainConfig(steps=2_000)
+    eval: EvalConfig = EvalConfig()
+    start_from: Path | None = None
+    """Folder of another run, whose parameters this one begins with wherever they fit."""
+
+    def __post_init__(self) -> None:
+        """Refuse an ensemble on several hosts."""
+        members.check_alone(self)
+
+    def members(self) -> list["GpiclConfig"]:
+        """Give the configuration of each member of an ensemble, by its seed; of a lone model, itself."""
+        return members.by_seed(self)
+
+
+_LAPTOP = GpiclConfig()
+
+# Kirsch et al. (2022); what they do not give (learning rate, steps) is ours.
+_PAPER = GpiclConfig(
+    data=DataConfig(source="tfds", components=None, ways=None, length=100, batch_size=512, num_tasks=2**16, side=28),
+    model=ModelConfig(width=256, layers=4, heads=8, key_size=32),
+    optimizer=OptimizerConfig(schedule="constant", learning_rate=3e-4, warmup_steps=1_000),
+    train=TrainConfig(steps=100_000, log_every=100, checkpoint_every=5_000),
+    eval=EvalConfig(every=5_000, final_count=4_096),
+)
+
+PRESETS = {"laptop": _LAPTOP, "paper": _PAPER}
