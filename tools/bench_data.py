@@ -182,14 +182,15 @@ def bench_noise(bank: ExemplarBank) -> None:
 
 def measure_memory() -> None:
     """Print the steady and the greatest resident memory in MB, on Linux; run in a process of its own, without jax."""
-    source = source_of(glyphs(1623, size=105).augmented())
+    bank = glyphs(1623, size=105).augmented()
+    source = source_of(bank)
     stream = iter(batches(source))
     for _ in range(200):
         next(stream)
     # Not getrusage, whose maximum begins with that of the process which started this one.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     steady, peak = (int(status[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
-    print(len(source.sampler.exemplar_counts), steady, peak)
+    print(bank.num_classes, steady, peak)
 
 
 def bench_memory() -> None:

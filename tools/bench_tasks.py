@@ -1,0 +1,126 @@
+"""How fast tasks are made, against one at a time, and what share of a training step of the laptop presets that is.
+
+nox -s bench
+
+About a minute on two cores.
+"""
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import icl_train as training
+from bench_data import race, report, seconds
+from icl_data import BatchSource, FunctionSampler, LastQueries, ProjectedSampler, RandomMLP, Tasks, random_vectors
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+import functions_presets
+import gpicl_presets
+from experiment import Run
+from functions_run import FunctionsRun, make_samplers
+from gpicl_run import GpiclRun, make_sets
+
+N, QUERIES, HIDDEN = 48, 8, 32
+S, X, WAYS, CLASSES = 32, 16, 4, 10
+
+
+def one_function(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw one function task the obvious way, with NumPy's generator: the baseline, never to be made slower."""
+    inputs = rng.uniform(-1, 1, size=(N, 1)).astype(np.float32)
+    outputs: np.ndarray = inputs
+    for read, made, last in ((1, HIDDEN, False), (HIDDEN, HIDDEN, False), (HIDDEN, 1, True)):
+        weights = rng.normal(size=(read, made)) / math.sqrt(read)
+        outputs = outputs @ weights + rng.normal(size=made)
+        outputs = outputs if last else np.tanh(outputs)
+    is_query = np.arange(N) >= N - QUERIES
+    context = outputs[~is_query]
+    targets = (outputs - context.mean(axis=0)) / context.std(axis=0)
+    return inputs, targets.astype(np.float32), is_query
+
+
+def one_projected(rng: np.random.Generator, items: np.ndarray, rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one projected sequence the obvious way: the baseline, never to be made slower."""
+    matrix = rng.normal(size=(X, X)) / math.sqrt(X)
+    classes = rng.permutation(CLASSES)[:WAYS]
+    labels = rng.integers(WAYS, size=S)
+    chosen = np.empty(S, np.int64)
+    for label, cls in enumerate(classes):
+        places = np.flatnonzero(labels == label)
+        chosen[places] = rng.choice(rows[cls], len(places), replace=False)
+    return (items[chosen] @ matrix.T).astype(np.float32), labels
+
+
+def bench_speed(name: str, sampler: Any, alone: Callable[[], object], few: int = 100) -> None:
+    """Time tasks in bulk against the baseline, and against the sampler itself asked for one at a time."""
+    indices = np.arange(4 * sampler.rows_at_once)
+    bulk = race(lambda: sampler.sample(indices), lambda: [alone() for _ in range(few)])
+    faster = len(indices) / few / bulk.ratio
+    figure = f"{len(indices) / bulk.first:,.0f}/s, {faster:.1f} times"
+    report(f"{name} in bulk, against a loop in NumPy", figure, ">= 20", faster >= 20)
+    single = race(
+        lambda: sampler.sample(indices), lambda: [sampler.sample(indices[number : number + 1]) for number in range(few)]
+    )
+    faster = len(indices) / few / single.ratio
+    report(f"{name} in bulk, against the sampler one by one", f"{faster:.1f} times", ">= 20", faster >= 20)
+
+
+def repeat(function: Callable[[], None], times: int) -> None:
+    """Call a function several times."""
+    for _ in range(times):
+        function()
+
+
+def bench_share(name: str, run: Run, sampler: Any) -> None:
+    """Time the batches of a preset against its training step."""
+    config = run.config
+    source = BatchSource(sampler=sampler, bank=None, batch_size=config.data.batch_size)
+    number = iter(range(10**6))
+    program = training.compile_single(
+        training.Recipe(run.init, run.loss_fn, config.optimizer.build(config.train.steps)),
+        seed=0,
+        mesh=training.MeshConfig().build(jax.devices()[:1]),
+    )
+    state = program.begin()
+    batch: Mapping[str, np.ndarray] = source[0]
+
+    def step() -> None:
+        nonlocal state
+        state, scalars = program.step(state, program.put([batch]), np.int32(1))
+        jax.block_until_ready(scalars)
+
+    turns = race(lambda: [source[next(number)] for _ in range(32)], lambda: repeat(step, 8), repeats=5)
+    share = turns.ratio / 4
+    figure = f"{turns.first / 32 * 1e3:.2f} of {turns.second / 8 * 1e3:.1f} ms, {share:.1%}"
+    report(f"a batch of {name}, share of its training step", figure, "< 10 %", share < 0.1)
+
+
+def main() -> None:
+    """Run everything."""
+    rng = np.random.default_rng(0)
+    fresh = FunctionSampler(family=RandomMLP(hidden=(HIDDEN, HIDDEN)), num_points=N, queries=LastQueries(QUERIES))
+    bench_speed("functions, fresh,", fresh, lambda: one_function(rng))
+    pool = FunctionSampler(family=fresh.family, num_points=N, queries=fresh.queries, tasks=Tasks(count=2**24))
+    bench_speed("functions, of a pool of 2**24,", pool, lambda: one_function(rng))
+    bank = random_vectors(CLASSES, exemplars=150, dimensions=X)
+    rows = [np.arange(start, start + 150) for start in bank.starts]
+    sampler = functools.partial(ProjectedSampler, bank=bank, ways=WAYS, length=S)
+    for name, tasks in (("fresh", Tasks()), ("of a pool of 2**24", Tasks(count=2**24))):
+        bench_speed(f"projected, {name},", sampler(tasks=tasks), lambda: one_projected(rng, bank.items, rows))
+    functions = functions_presets.PRESETS["laptop"]
+    bench_share("functions.py laptop", FunctionsRun(functions, None), make_samplers(functions)["train"])
+    gpicl = gpicl_presets.PRESETS["laptop"]
+    sets = make_sets(gpicl.data)
+    run = GpiclRun(gpicl, sets, None)
+    bench_share("gpicl.py laptop", run, run.samplers(gpicl)["train"])
+    paper = ProjectedSampler(bank=random_vectors(10, exemplars=100, dimensions=784), length=100)
+    print(f"a sequence of gpicl.py paper: {seconds(lambda: paper.sample(np.arange(16))) / 16 * 1e3:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
