@@ -6,15 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from icl_data import BatchSource, Bursty, ClassSplit, SequenceSampler, glyphs
-from omniglot_presets import PRESETS
+import functions_presets
+import gpicl_presets
+import omniglot_presets
+from icl_data import BatchSource, Bursty, ClassSplit, FunctionSampler, RandomMLP, SequenceSampler, glyphs
 
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 CONTRACT = {"images", "items", "labels", "classes", "exemplars", "is_rare", "index"}
-FUNCTION_CONTRACT = {"inputs", "targets", "is_query", "index"}
+FUNCTION_CONTRACT = {"inputs", "targets", "is_query", "task", "index"}
 
 
 def blocks(path, language):
@@ -46,7 +49,7 @@ def test_its_batches_have_the_keys_of_the_contract(readme):
             assert isinstance(node.slice, ast.Constant)
             keys.add(node.slice.value)
     assert keys, "no snippet reads a batch"
-    assert keys <= CONTRACT or keys <= FUNCTION_CONTRACT
+    assert keys <= CONTRACT | FUNCTION_CONTRACT
 
 
 @pytest.mark.parametrize("package", ["icl-data", "icl-eval"])
@@ -55,14 +58,17 @@ def test_the_tables_of_batch_keys_tell_what_the_stream_gives(package):
     split = ClassSplit(num_classes=8, rare=6, holdout=2)
     sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts)
     batch = BatchSource(sampler=sampler, bank=bank, batch_size=3)[0]
-    sizes = {"B": 3, "S": 9, "H": 28, "W": 28}
+    tasks = FunctionSampler(family=RandomMLP(num_inputs=2, num_outputs=5), num_points=10).sample(np.arange(3))
+    sizes = {"B": 3, "S": 9, "H": 28, "W": 28, "N": 10, "X": 2, "Y": 5}
     table = {}
     text = (ROOT / "packages" / package / "README.md").read_text()
-    for names, dtype, axes in re.findall(r"^\| (`.*?`) \| (\w+) \[([\w, ]+)\] \|", text, re.M):
-        shape = tuple(sizes[axis] for axis in axes.split(", "))
-        table |= {name.strip("`"): (dtype, shape) for name in names.split(", ")}
-    assert table == {name: (str(values.dtype), values.shape) for name, values in batch.items()}
-    assert set(table) == CONTRACT - {"items"}
+    for names, dtype, shapes in re.findall(r"^\| (`.*?`) \| (\w+) (\[.*?\]) \|", text, re.M):
+        axes = [tuple(sizes[axis] for axis in each.split(", ")) for each in re.findall(r"\[(.*?)\]", shapes)]
+        keys = [name.strip("`") for name in names.split(", ")]
+        table |= {key: (dtype, shape) for key, shape in zip(keys, axes * (len(keys) // len(axes)), strict=True)}
+    given = {name: (str(values.dtype), values.shape) for name, values in (tasks | batch).items()}
+    assert given.items() >= table.items()
+    assert table.keys() >= (CONTRACT | FUNCTION_CONTRACT) - {"items", "task"}
 
 
 def test_every_nox_session_that_is_named_exists_and_ci_runs_the_test_command():
@@ -76,7 +82,10 @@ def test_every_nox_session_that_is_named_exists_and_ci_runs_the_test_command():
 
 def test_it_tells_of_every_preset():
     text = (ROOT / "README.md").read_text()
-    assert all(f"`nox -s train -- {preset}" in text for preset in PRESETS)
+    assert all(f"`nox -s train -- {preset}" in text for preset in omniglot_presets.PRESETS)
+    for script, presets in (("functions", functions_presets.PRESETS), ("gpicl", gpicl_presets.PRESETS)):
+        others = [preset for preset in presets if preset != "laptop"]
+        assert all(f"`nox -s train -- {words}" in text for words in (script, *(f"{script} {each}" for each in others)))
 
 
 def test_links_and_pictures_exist():
