@@ -1,3 +1,4 @@
+import functools
 from unittest import mock
 
 import haiku as hk
@@ -33,20 +34,29 @@ def rename(tree):
     return {path.replace("simple_resnet", "resnet").replace("~/", ""): leaves for path, leaves in tree.items()}
 
 
-def draw(flatten, spread=1):
-    """Draw images, and parameters that are nowhere zero and in part negative, with a fresh state."""
-    rng = np.random.default_rng(SEED)
+@functools.cache
+def draw_images(flatten):
     side = 97 if flatten else 33
-    images = jnp.asarray(rng.integers(0, 256, (5, side, side + 2), dtype=np.uint8))
-    init = build(flatten)[1].init
-    params = jax.jit(lambda key: init(key, images / 255, True)[0])(jax.random.key(0))
-    state = jax.eval_shape(lambda key: init(key, images / 255, True)[1], jax.random.key(0))
-    if spread:
-        params = jax.tree.map(
-            lambda leaf: leaf + (0.5 if leaf.shape[0] == 1 else 0.05) * rng.standard_normal(leaf.shape, np.float32),
-            params,
-        )
-        assert (params["simple_resnet/~/initial_batchnorm"]["scale"] < 0).any()  # whose maxima are minima
+    return jnp.asarray(np.random.default_rng(SEED).integers(0, 256, (5, side, side + 2), dtype=np.uint8))
+
+
+@functools.cache
+def begin(flatten):
+    """Give the initial parameters of the plain one, and the shapes of its state; once, as tracing it takes long."""
+    images, init = draw_images(flatten) / 255, build(flatten)[1].init
+    params = jax.jit(lambda key: init(key, images, True)[0])(jax.random.key(0))
+    return params, jax.eval_shape(lambda key: init(key, images, True)[1], jax.random.key(0))
+
+
+def draw(flatten):
+    """Draw images, and parameters that are nowhere zero and in part negative, with a fresh state."""
+    images, (params, state) = draw_images(flatten), begin(flatten)
+    rng = np.random.default_rng(SEED)
+    rng.integers(0, 256, images.shape, dtype=np.uint8)  # those numbers are the images
+    params = jax.tree.map(
+        lambda leaf: leaf + (0.5 if leaf.shape[0] == 1 else 0.05) * rng.standard_normal(leaf.shape, np.float32), params
+    )
+    assert (params["simple_resnet/~/initial_batchnorm"]["scale"] < 0).any()  # whose maxima are minima
     return images, params, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
 
 
@@ -95,19 +105,17 @@ def test_it_is_the_plain_one_in_loss_gradients_and_state(flatten, backends):
 @pytest.mark.parametrize("flatten", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 def test_parameters_and_state_are_those_of_the_plain_one(flatten, training):
-    images, _, _ = draw(flatten)
-    ours, theirs = build(flatten)
+    images, ours = draw_images(flatten), build(flatten)[0]
     of_ours = jax.eval_shape(lambda: ours.init(jax.random.key(0), images, training))
-    of_theirs = jax.eval_shape(lambda: theirs.init(jax.random.key(0), images / 255, True))
-    for one, two in zip(of_ours, of_theirs, strict=True):
+    for one, two in zip(of_ours, begin(flatten), strict=True):
         assert jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, rename(two))
 
 
 def test_it_begins_as_the_plain_one():
-    images, *theirs = draw(flatten=False, spread=0)
+    images, theirs = draw_images(flatten=False), begin(flatten=False)[0]
     # No model need be run for them: without a forward pass, this compiles in a second.
     params, state = jax.jit(lambda key: build(flatten=False)[0].init(key, images, True))(jax.random.key(0))
-    for path, leaves in rename(theirs[0]).items():
+    for path, leaves in rename(theirs).items():
         for name, leaf in leaves.items():
             ours = params[path][name]
             if name == "w":
