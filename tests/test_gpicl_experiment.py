@@ -65,9 +65,10 @@ def test_a_run_leaves_its_evaluations_curves_verdict_and_report(finished):
 
 
 def test_a_run_that_was_stopped_and_goes_on_is_the_run_that_was_not(tmp_path, finished):
-    run("laptop", *TINY, "--train.steps", 4, "--optimizer.schedule", "constant", "--workdir", tmp_path / "a")
-    run(tmp_path / "a", "--resume", "--train.steps", 6)
-    run("laptop", *TINY, "--optimizer.schedule", "constant", "--workdir", tmp_path / "b")
+    common = [*TINY, "--optimizer.schedule", "constant", "--mode", "train"]
+    run("laptop", *common, "--train.steps", 4, "--workdir", tmp_path / "a")
+    run(tmp_path / "a", "--resume", "--train.steps", 6, "--mode", "train")
+    run("laptop", *common, "--workdir", tmp_path / "b")
     assert untimed(tmp_path / "a" / "metrics.jsonl") == untimed(tmp_path / "b" / "metrics.jsonl")
     assert untimed(tmp_path / "a" / "metrics.jsonl") != untimed(finished / "metrics.jsonl")
 
@@ -80,7 +81,8 @@ def test_an_evaluation_again_gives_the_same_numbers(finished):
 
 @pytest.mark.parametrize("trunk", ["mlp", "lstm"])
 def test_other_trunks_train_and_are_judged(tmp_path, trunk):
-    run("laptop", *TINY, "--model.trunk", trunk, "--train.steps", 3, "--workdir", tmp_path / "run")
+    options = ["--model.trunk", trunk, "--train.steps", 3, "--eval.no-elsewhere"]
+    run("laptop", *TINY, *options, "--workdir", tmp_path / "run")
     metrics = json.loads((tmp_path / "run" / "summary.json").read_text())["evaluations"]["unseen_tasks"]
     assert ("improvement" in metrics) == (trunk != "mlp")  # an MLP predicts the query alone
 
