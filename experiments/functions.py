@@ -1,7 +1,8 @@
 """Watch a Transformer learn to fit functions that it was never trained on (the function form of Kirsch et al. 2022).
 
     python experiments/functions.py                       random networks of one input, fresh ones for ever: 5 minutes
-                                                          of training on two cores, and then below 3-NN on 10 of 12
+                                                          of training on two cores and 3 of evaluation; below 3-NN
+                                                          on 10 of 12 known families
     python experiments/functions.py --data.num-tasks 64   a pool of 64
     python experiments/functions.py notebook              the notebook that this grew from, its defects mended
     python experiments/functions.py --data.tasks relu_15_20_1 --data.inputs normal
