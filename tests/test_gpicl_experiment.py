@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import jax
@@ -219,7 +220,8 @@ def test_a_grid_leaves_its_pictures_and_every_run(swept):
         }
 
 
-def test_a_finished_group_is_never_run_again_and_others_are_added(swept, monkeypatch, capsys):
+def test_a_finished_group_is_never_run_again_and_others_are_added(tmp_path, swept, monkeypatch, capsys):
+    folder = shutil.copytree(swept, tmp_path / "sweep")  # others rely on the runs that are there
     done = []
     execute = experiment.execute
 
@@ -228,17 +230,17 @@ def test_a_finished_group_is_never_run_again_and_others_are_added(swept, monkeyp
         execute(config, members, make)
 
     monkeypatch.setattr(experiment, "execute", noted)
-    sweep(*GRID, "--train.steps", 3, "--workdir", swept)
+    sweep(*GRID, "--train.steps", 3, "--workdir", folder)
     assert done == [] and "1 of 1 groups are finished" in capsys.readouterr().out
-    sweep(*GRID, "12", "--train.steps", 3, "--workdir", swept)
+    sweep(*GRID, "12", "--train.steps", 3, "--workdir", folder)
     assert done == [12]
-    points = phases_pictures.read_points(swept)
+    points = phases_pictures.read_points(folder)
     assert {(point.num_tasks, point.config.model.width) for point in points} == {(2, 8), (8, 8), (2, 12), (8, 12)}
-    sweep(*GRID, "--grid.num-tasks", "8", "32", "--train.steps", 3, "--workdir", swept)
+    sweep(*GRID, "--grid.num-tasks", "8", "32", "--train.steps", 3, "--workdir", folder)
     assert done == [12, 8]  # other members are another group; the two runs that are there twice count once
-    assert len(phases_pictures.read_points(swept)) == 5
+    assert len(phases_pictures.read_points(folder)) == 5
     with pytest.raises(SystemExit):
-        sweep(*GRID, "--train.steps", 4, "--optimizer.b2", 0.9, "--workdir", swept)
+        sweep(*GRID, "--train.steps", 4, "--optimizer.b2", 0.9, "--workdir", folder)
     error = capsys.readouterr().err
     assert "train.steps 3 and not 4" in error and "optimizer.b2" in error and done == [12, 8]
 
