@@ -107,34 +107,7 @@ class ModelConfig:
     """Of the computations; parameters are float32."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """When and on how many tasks to evaluate."""
-
-    every: int = 500
-    """Steps between evaluations during training."""
-
-    count: int = 256
-    """Tasks of each evaluation during training."""
-
-    final_count: int = 256
-    """Tasks of each evaluation of the trained model."""
-
-    baseline_count: int = 256
-    """Tasks, of those, that baselines are asked about at the end; 0 for no baselines. With baselines, known families
-    are evaluated on as many tasks, so that model and baselines are compared on the same."""
-
-    batch_size: int = 256
-    """Tasks that are evaluated at once."""
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        numbers = self.every, self.count, self.final_count, self.batch_size
-        if min(numbers) < 1 or self.baseline_count < 0:
-            raise ValueError(
-                "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, and "
-                f"eval.baseline_count at least 0, got {', '.join(map(str, numbers))} and {self.baseline_count}."
-            )
+_EVAL = members.EvalConfig(every=500, count=256, final_count=256, baseline_count=256)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,7 +118,7 @@ class FunctionsConfig(Session):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(schedule="cosine", warmup_steps=200)
     train: TrainConfig = TrainConfig(steps=3_000)
-    eval: EvalConfig = EvalConfig()
+    eval: members.EvalConfig = _EVAL
     start_from: Path | None = None
     """Folder of another run, whose parameters this one begins with wherever they fit."""
 
@@ -174,6 +147,6 @@ PRESETS = {
         model=ModelConfig(width=256, layers=12, heads=8),
         optimizer=OptimizerConfig(schedule="cosine", learning_rate=3e-4, warmup_steps=4_000),
         train=TrainConfig(steps=200_000, log_every=100, checkpoint_every=5_000),
-        eval=EvalConfig(every=5_000, final_count=8_192),
+        eval=dataclasses.replace(_EVAL, every=5_000, final_count=8_192),
     ),
 }

@@ -113,35 +113,14 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """When and on how many sequences to evaluate."""
-
-    every: int = 100
-    """Steps between evaluations during training."""
-
-    count: int = 512
-    """Sequences of each evaluation during training."""
-
-    final_count: int = 2_048
-    """Sequences of each evaluation of the trained model."""
-
-    baseline_count: int = 200
-    """Sequences, of those, that baselines are asked about at the end; 0 for no baselines."""
+class EvalConfig(members.EvalConfig):
+    """When and on how many tasks to evaluate, and on what else."""
 
     elsewhere: bool = True
     """At the end, evaluate on images that were trained on and on other labelled sets, too."""
 
-    batch_size: int = 256
-    """Sequences that are evaluated at once."""
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        numbers = self.every, self.count, self.final_count, self.batch_size
-        if min(numbers) < 1 or self.baseline_count < 0:
-            raise ValueError(
-                "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, and "
-                f"eval.baseline_count at least 0, got {', '.join(map(str, numbers))} and {self.baseline_count}."
-            )
+_EVAL = EvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,7 +131,7 @@ class GpiclConfig(Session):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid", learning_rate=2e-3, warmup_steps=100)
     train: TrainConfig = TrainConfig(steps=2_000)
-    eval: EvalConfig = EvalConfig()
+    eval: EvalConfig = _EVAL
     start_from: Path | None = None
     """Folder of another run, whose parameters this one begins with wherever they fit."""
 
@@ -173,7 +152,7 @@ _PAPER = GpiclConfig(
     model=ModelConfig(width=256, layers=4, heads=8, key_size=32),
     optimizer=OptimizerConfig(schedule="constant", learning_rate=3e-4, warmup_steps=1_000),
     train=TrainConfig(steps=100_000, log_every=100, checkpoint_every=5_000),
-    eval=EvalConfig(every=5_000, final_count=4_096),
+    eval=dataclasses.replace(_EVAL, every=5_000, final_count=4_096),
 )
 
 PRESETS = {"laptop": _LAPTOP, "paper": _PAPER}

@@ -111,12 +111,13 @@ def _power(tasks: int) -> str:
 def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Picture:
     tasks, settings, cells = _table(points, axis)
     rows = list(reversed(settings))  # the largest at the top
-    accuracies = np.full((len(rows), len(tasks)), np.nan)
-    verdicts = [[""] * len(tasks) for _ in rows]
+    seeds = np.full((len(rows), len(tasks), _seeds(cells)), np.nan)
+    accuracies, verdicts = seeds[:, :, 0].copy(), [[""] * len(tasks) for _ in rows]
     for row, setting in enumerate(rows):
         for column, count in enumerate(tasks):
             if found := cells.get((count, setting)):
-                accuracies[row, column] = np.mean([each.accuracy("unseen_tasks", "accuracy_last") for each in found])
+                seeds[row, column, : len(found)] = [each.accuracy("unseen_tasks", "accuracy_last") for each in found]
+                accuracies[row, column] = seeds[row, column, : len(found)].mean()
                 verdicts[row][column] = evaluation.majority([each.summary["verdict"]["verdict"] for each in found])
 
     def figure(theme: evaluation.Theme) -> Any:
@@ -128,10 +129,11 @@ def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Pic
             column_title="number of tasks",
             title="Accuracy on unseen tasks" + (f", {title}" if title else ""),
             verdicts=verdicts,
+            seeds=seeds if seeds.shape[2] > 1 else None,
             theme=theme,
         )
 
-    caption = f"Mean over up to {_seeds(cells)} seeds of the accuracy at the last positions; most frequent verdict."
+    caption = f"Accuracy at the last positions: mean, least and most of up to {_seeds(cells)} seeds, and their verdict."
     alt = "; ".join(
         f"{axis} {setting}, {_power(count)} tasks: {accuracies[row, column]:.2f}, {verdicts[row][column]}"
         for row, setting in enumerate(rows)

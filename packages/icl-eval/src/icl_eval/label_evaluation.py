@@ -92,18 +92,21 @@ def evaluate_labels(
         positions=baseline_positions,
         baseline_count=baseline_tasks(baselines, baseline_count, name=name, count=count),
     )
-    scores: _Scores = collect(scorer, batches, name=name, count=count)
+    return _summarise(collect(scorer, batches, name=name, count=count), scorer)
+
+
+def _summarise(scores: "_Scores", scorer: "_Scorer") -> tuple[Result, ByExamples]:
+    """Turn the scores of all tasks into metrics and curves."""
     ((S, P),) = scorer.sizes
-    window = last_window(P, window)
-    chance = 1 / num_labels
+    name, count, window, chance = scorer.name, scorer.count, last_window(P, scorer.window), 1 / scorer.num_labels
     correct, loss = np.asarray(scores.correct), np.asarray(scores.loss)
     metrics = {"accuracy_last": task_proportion(correct[:, -window:]), "loss": mean(loss.mean(axis=1))}
     if P == S > 1:
         metrics["accuracy_first"] = proportion(int(correct[:, 0].sum()), count)
         metrics["improvement"] = improvement(correct, window=window)
     curves = {MODEL: accuracy_by_examples(correct, examples=np.arange(S - P, S), chance=chance)}
-    positions = np.array(_positions(baseline_positions, (S, P), window=window, name=name))
-    for each in baselines:
+    positions = np.array(_positions(scorer.positions, (S, P), window=window, name=name))
+    for each in scorer.baselines:
         found = scores.baselines[each]
         metrics[f"accuracy_last_{each}"] = task_proportion(found[:, positions >= S - window])
         curves[each] = accuracy_by_examples(found, examples=positions, chance=chance)
