@@ -34,8 +34,9 @@ def test_numbers_are_those_of_the_first_count_sequences_whatever_the_batch_size(
     assert result.metrics["accuracy_closed"].value == closed / count
     assert result.metrics["accuracy_open"].value == opened / count
     assert result.metrics["loss"].value == pytest.approx(np.mean(losses), rel=1e-5)
-    assert {estimate.count for estimate in result.metrics.values()} == {count}
-    assert result.chance == {"accuracy_closed": 1 / 2, "accuracy_open": 1 / 7}
+    for name in ("accuracy_closed", "accuracy_open", "loss", "calibration_error"):
+        assert result.metrics[name].count == count
+    assert (result.chance["accuracy_closed"], result.chance["accuracy_open"]) == (1 / 2, 1 / 7)
 
 
 def test_no_batch_is_drawn_beyond_those_needed(stream: Stream) -> None:
@@ -63,22 +64,22 @@ def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(
 ) -> None:
     events: list[str] = []
     dispatched: list[Any] = []
-    score, fetch = evaluation._score, jax.device_get
+    measure, fetch = evaluation._measure, jax.device_get
 
     def dispatch(*arguments: Any) -> Any:
         events.append(f"dispatch {len(dispatched)}")
-        dispatched.append(score(*arguments))
+        dispatched.append(measure(*arguments))
         return dispatched[-1]
 
     def logged_fetch(tree: Any) -> Any:
-        events.extend(f"fetch {number}" for number, scores in enumerate(dispatched) if scores is tree)
+        events.extend(f"fetch {number}" for number, (scores, _) in enumerate(dispatched) if scores is tree[0])
         return fetch(tree)
 
-    monkeypatch.setattr(evaluation, "_score", dispatch)
+    monkeypatch.setattr(evaluation, "_measure", dispatch)
     monkeypatch.setattr(evaluation.jax, "device_get", logged_fetch)
     evaluate(noisy, stream(batch_size=10, total=40), FEWSHOT, count=40)
     assert events == [
-        "dispatch 0", "dispatch 1", "fetch 0", "dispatch 2", "fetch 1", "dispatch 3", "fetch 2",
+        "dispatch 0", "dispatch 1", "fetch 0", "dispatch 2", "fetch 1", "dispatch 3", "fetch 2", "fetch 3",
     ]  # fmt: skip
 
 
@@ -161,8 +162,8 @@ def test_a_query_with_an_impossible_label_is_an_error(stream: Stream) -> None:
 @pytest.mark.parametrize(
     ("predict", "message"),
     [
-        (lambda batch: np.zeros((10, 1)), r"\[10, V\] with V above 1; predict gave the shape \[10, 1\]"),
-        (lambda batch: np.zeros((10, 5, 2)), r"shape \[10, 5, 2\]"),
+        (lambda batch: np.zeros((10, 1)), r"\[10, V\], .* with V above 1; predict gave the shape \[10, 1\]"),
+        (lambda batch: np.zeros((10, 4, 2)), r"shape \[10, 4, 2\]"),
         (lambda batch: np.zeros((9, 2)), r"shape \[9, 2\]"),
         (lambda batch: np.zeros(10), r"shape \[10\]"),
     ],

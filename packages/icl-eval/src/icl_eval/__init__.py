@@ -26,6 +26,7 @@ from icl_eval.function_evaluation import evaluate_functions
 from icl_eval.gallery import Picture, write_gallery
 from icl_eval.grid import heat_map
 from icl_eval.label_evaluation import evaluate_labels
+from icl_eval.label_sets import LabelSets
 from icl_eval.measures import Scores, cross_entropy, predicted_label, score
 from icl_eval.phases import majority, phase_curve
 from icl_eval.positions import accuracy_by_examples, improvement, mean_by_examples
@@ -48,7 +49,9 @@ from icl_eval.run_folder import (
     save_fits,
     write_summary,
 )
+from icl_eval.sequence_measures import Fraction, Lookups, Sequences, measure
 from icl_eval.sizes import SizePoint, against_size
+from icl_eval.tally import Tally
 from icl_eval.task_figures import fitted_functions, learning_curves, over_training
 from icl_eval.verdict import Judgement, Progress, Thresholds, Verdict, judge, judge_functions, judge_labels
 
@@ -67,11 +70,14 @@ __all__ = [
     "Evaluation",
     "Examples",
     "Fits",
+    "Fraction",
     "GaussianProcess",
     "Judgement",
+    "LabelSets",
     "Lasso",
     "LeastSquares",
     "LogisticRegression",
+    "Lookups",
     "MajorityLabel",
     "NearestLabels",
     "NearestNeighbours",
@@ -83,7 +89,9 @@ __all__ = [
     "RidgeLabels",
     "Run",
     "Scores",
+    "Sequences",
     "SizePoint",
+    "Tally",
     "Theme",
     "Thresholds",
     "TrainedMLP",
@@ -110,6 +118,7 @@ __all__ = [
     "majority",
     "mean",
     "mean_by_examples",
+    "measure",
     "over_training",
     "phase_curve",
     "predicted_label",

@@ -96,7 +96,7 @@ def proportion(successes: int, count: int) -> Estimate:
         raise ValueError(f"A proportion wants at least 1 sequence, got count={count}; evaluate some first.")
     if not 0 <= successes <= count:
         raise ValueError(f"Wanted successes in 0..{count}, got {successes}.")
-    return _wilson(successes / count, size=count, count=count)
+    return wilson(successes / count, size=count, count=count)
 
 
 def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
@@ -125,13 +125,13 @@ def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
     of_task = correct.mean(axis=1)
     value = float(correct.mean())
     if 1 in (count, predictions) or correct.all() or not correct.any():
-        return _wilson(value, size=count, count=count)
+        return wilson(value, size=count, count=count)
     # Within a task at best independent: fewer tasks that agree by chance must not feign more than that.
     variance = max(float(of_task.var()) / count, value * (1 - value) / (count * predictions))
-    return _wilson(value, size=value * (1 - value) / variance, count=count)
+    return wilson(value, size=value * (1 - value) / variance, count=count)
 
 
-def _wilson(value: float, *, size: float | int, count: int) -> Estimate:
+def wilson(value: float, *, size: float | int, count: int) -> Estimate:
     """Return Wilson's interval about a proportion that `size` independent trials gave."""
     shrinkage = 1 + Z_95**2 / size
     centre = (value + Z_95**2 / (2 * size)) / shrinkage

@@ -1,6 +1,7 @@
-"""Measures of single sequences: pure functions from logits and labels that run under `jax.jit`.
+"""Measures of single predictions: pure functions from logits and labels that run under `jax.jit`.
 
-Axes: B sequences in a batch, V labels.
+Axes: B sequences in a batch, S items in a sequence, P predicted items (the last P of the S), V labels, K
+possible labels.
 
 Ties go to the lowest label. That choice does not look at the target, so a predictor without preferences
 scores chance. A row that has a NaN or +inf among its logits predicts no label (-1), and so is never right.
@@ -18,21 +19,29 @@ NO_LABEL = -1
 
 
 class Scores(NamedTuple):
-    """What `score` says of each sequence.
+    """What `score` says of each prediction.
 
     Attributes:
-      loss: cross-entropy of the query, in nats, at least 0; not finite if the logits are not.
+      loss: cross-entropy, in nats, at least 0; not finite if the logits are not.
       predicted_open: the arg-max over all labels, in 0..V-1, or -1 for none.
       predicted_closed: the arg-max over the possible labels, or -1 for none.
-      correct_open: whether `predicted_open` is the target.
-      correct_closed: whether `predicted_closed` is the target.
+      predicted_in_context: the arg-max over the labels of the items before, or -1 for none.
+      confidence: the probability of `predicted_open`, in 0..1; 0 for none.
+      probability_in_context: the sum of the probabilities of the labels of the items before, in 0..1.
+      labels_in_context: how many different labels the items before have.
+      target_in_context: whether the target is among these.
+      from_context: whether `predicted_open` is.
     """
 
-    loss: Float[Array | np.ndarray, " B"]
-    predicted_open: Int[Array | np.ndarray, " B"]
-    predicted_closed: Int[Array | np.ndarray, " B"]
-    correct_open: Bool[Array | np.ndarray, " B"]
-    correct_closed: Bool[Array | np.ndarray, " B"]
+    loss: Float[Array | np.ndarray, "B P"]
+    predicted_open: Int[Array | np.ndarray, "B P"]
+    predicted_closed: Int[Array | np.ndarray, "B P"]
+    predicted_in_context: Int[Array | np.ndarray, "B P"]
+    confidence: Float[Array | np.ndarray, "B P"]
+    probability_in_context: Float[Array | np.ndarray, "B P"]
+    labels_in_context: Int[Array | np.ndarray, "B P"]
+    target_in_context: Bool[Array | np.ndarray, "B P"]
+    from_context: Bool[Array | np.ndarray, "B P"]
 
 
 def cross_entropy(logits: Float[Array, "B V"], targets: Int[Array, " B"]) -> Float[Array, " B"]:
@@ -68,26 +77,62 @@ def predicted_label(logits: Float[Array, "B V"], possible: Bool[Array, " V"]) ->
     return jnp.where(some, jnp.argmax(candidates, axis=-1).astype(jnp.int32), NO_LABEL)
 
 
-def score(logits: Float[Array, "B V"], targets: Int[Array, " B"], possible: Bool[Array, " V"]) -> Scores:
-    """Score each sequence by its query.
+def score(
+    logits: Float[Array, "B P V"], labels: Int[Array, "B S"], possible: Bool[Array, " V"] | Int[Array, " K"]
+) -> Scores:
+    """Score predictions of the last P items of each sequence; with P = 1, of the query alone.
 
     Args:
-      logits: of the query.
-      targets: the query's labels, in 0..V-1.
-      possible: the labels that the closed prediction chooses from.
+      logits: of those items.
+      labels: the right labels of all items, in 0..V-1.
+      possible: which labels the closed prediction chooses from; or their numbers, which is faster if they are few.
 
     Source: Chan et al. (2022), arXiv 2205.05055; its in-context accuracy is the closed one.
 
-    >>> scores = score(jnp.array([[1.0, 0.0, 3.0]]), jnp.array([0]), jnp.array([True, True, False]))
-    >>> bool(scores.correct_closed[0]), bool(scores.correct_open[0])
-    (True, False)
+    >>> scores = score(jnp.array([[[1.0, 0.0, 3.0]]]), jnp.array([[1, 0, 0]]), jnp.array([0, 1]))
+    >>> scores.predicted_open.item(), scores.predicted_closed.item(), scores.predicted_in_context.item()
+    (2, 0, 0)
     """
-    predicted_open = predicted_label(logits, jnp.ones_like(possible))
-    predicted_closed = predicted_label(logits, possible)
+    logits = logits.astype(jnp.float32)
+    P, S = logits.shape[1], labels.shape[1]
+    everything = jnp.arange(logits.shape[-1])[None, None, :]
+    largest = logits.max(axis=-1)
+    total = jnp.exp(logits - largest[..., None]).sum(axis=-1)
+    broken = ~jnp.isfinite(total)  # a NaN or +inf among the logits, or nothing but -inf
+    first = jnp.maximum(_best(logits, everything, largest), 0)
+    if possible.dtype == bool:
+        closed = _best(jnp.where(possible[None, None, :], logits, -jnp.inf), everything)
+    else:
+        closed = _best(logits[..., possible], possible[None, None, :])
+    normaliser = largest + jnp.log(total)
+    targets = labels[:, S - P :]
+
+    def log_probability(labels: Int[Array, "B P L"]) -> Float[Array, "B P L"]:
+        return jnp.take_along_axis(logits, labels, axis=-1) - normaliser[..., None]
+
+    before = jnp.arange(S)[None, :] < jnp.arange(S - P, S)[:, None]  # which items stand before which
+    shown = jnp.broadcast_to(labels[:, None, :], (len(labels), P, S))
+    first_of_label = (labels[:, :, None] == labels[:, None, :]).argmax(axis=-1) == jnp.arange(S)[None, :]
+    distinct = before[None] & first_of_label[:, None, :]
+    of_shown = jnp.where(before[None], log_probability(shown), -jnp.inf)
     return Scores(
-        loss=cross_entropy(logits, targets),
-        predicted_open=predicted_open,
-        predicted_closed=predicted_closed,
-        correct_open=predicted_open == targets,
-        correct_closed=predicted_closed == targets,
+        loss=-log_probability(targets[..., None])[..., 0],
+        predicted_open=jnp.where(broken, NO_LABEL, first),
+        predicted_closed=jnp.where(broken, NO_LABEL, closed),
+        predicted_in_context=jnp.where(broken, NO_LABEL, _best(of_shown, shown)),
+        confidence=jnp.where(broken, 0.0, 1 / total),
+        probability_in_context=jnp.where(broken, 0.0, jnp.where(distinct, jnp.exp(of_shown), 0).sum(axis=-1)),
+        labels_in_context=distinct.sum(axis=-1),
+        target_in_context=(before[None] & (shown == targets[..., None])).any(axis=-1),
+        from_context=~broken & (before[None] & (shown == first[..., None])).any(axis=-1),
     )
+
+
+def _best(
+    values: Float[Array, "B P L"], labels: Int[Array, "#B #P L"], largest: Float[Array, "B P"] | None = None
+) -> Int[Array, "B P"]:
+    """Return the label of the largest value, the lowest of equals, or -1 if all are -inf."""
+    largest = values.max(axis=-1) if largest is None else largest
+    # Several times as fast on a CPU as an arg-max, which XLA does not vectorise there.
+    lowest = jnp.where(values == largest[..., None], labels, jnp.iinfo(jnp.int32).max).min(axis=-1)
+    return jnp.where(largest > -jnp.inf, lowest, NO_LABEL).astype(jnp.int32)

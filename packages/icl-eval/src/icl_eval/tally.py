@@ -1,0 +1,132 @@
+"""A tally: sums of measures over sequences, and over resamples of them, that merge across batches and hosts."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from icl_eval.estimate import Estimate, proportion, wilson
+from icl_eval.resampling import RESAMPLES, resampling_weights
+from icl_eval.sequence_measures import CALIBRATION, CHANCE_IN_CONTEXT, CONTEXT, HIDDEN, MEANS, Fraction
+
+CALIBRATION_ERROR = "calibration_error"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Tally:
+    """Sums of M measures over sequences.
+
+    Tallies of different sequences add up to that of all, `sum(tallies, start=Tally.empty())`: the values to the last
+    bit where they count things, and the intervals too, since a sequence's weight in a resample depends on its number.
+
+    Attributes:
+      names: of the measures.
+      numerators: the sums, of all sequences in row 0 and of each resample below.
+      denominators: likewise.
+      counts: how many sequences count in each measure.
+    """
+
+    names: tuple[str, ...]
+    numerators: Float[np.ndarray, "R M"]
+    denominators: Float[np.ndarray, "R M"]
+    counts: Float[np.ndarray, " M"]
+
+    @classmethod
+    def of(cls, measures: Mapping[str, Fraction], *, first: int, count: int | None = None) -> "Tally":
+        """Sum the measures of a batch.
+
+        Args:
+          measures: what `measure` gave, one row per sequence.
+          first: the number of the first sequence: those of two tallies that are added must differ.
+          count: how many sequences to take; all if not given.
+
+        >>> tally = Tally.of({"accuracy_open": Fraction(np.array([1.0, 0.0]), np.ones(2))}, first=0)
+        >>> print(tally.estimates()["accuracy_open"])
+        0.500 (0.095-0.905, n=2)
+        """
+        above = np.stack([np.asarray(fraction.numerators, np.float64)[:count] for fraction in measures.values()], 1)
+        below = np.stack([np.asarray(fraction.denominators, np.float64)[:count] for fraction in measures.values()], 1)
+        weights = resampling_weights(first, len(above)).T
+        with np.errstate(invalid="ignore"):  # a loss that is not finite makes a sum that is not
+            numerators = np.concatenate([above.sum(0, keepdims=True), weights @ above])
+        return cls(
+            names=tuple(measures),
+            numerators=numerators,
+            denominators=np.concatenate([below.sum(0, keepdims=True), weights @ below]),
+            counts=(below > 0).sum(0).astype(np.float64),
+        )
+
+    @classmethod
+    def empty(cls) -> "Tally":
+        """Return the tally of no sequences, which adds nothing to another."""
+        nothing = np.zeros((RESAMPLES + 1, 0))
+        return cls(names=(), numerators=nothing, denominators=nothing, counts=np.zeros(0))
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Return the tally of both.
+
+        Raises:
+          ValueError: if they are of different measures.
+        """
+        if not self.names or not other.names:
+            return self if self.names else other
+        if self.names != other.names:
+            differing = sorted(set(self.names) ^ set(other.names))
+            raise ValueError(f"Wanted tallies of the same measures, but they differ in {', '.join(differing)}.")
+        return Tally(
+            names=self.names,
+            numerators=self.numerators + other.numerators,
+            denominators=self.denominators + other.denominators,
+            counts=self.counts + other.counts,
+        )
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Return every measure that something counted in, with its 95 % interval, but for the hidden ones.
+
+        Proportions of sequences have Wilson's interval, those of context items Wilson's at the number of independent
+        items that the resamples tell of; the rest has percentiles of the bootstrap.
+        """
+        found = {}
+        for place, (name, count) in enumerate(zip(self.names, self.counts, strict=True)):
+            if count and not name.startswith(HIDDEN):
+                found[name] = self._estimate(name, place, int(count))
+        parts = [place for place, name in enumerate(self.names) if name.startswith(CALIBRATION)]
+        if parts:
+            gaps = np.abs(self.numerators[:, parts]).sum(1)
+            found[CALIBRATION_ERROR] = _percentiles(gaps, self.denominators[:, parts[0]], int(self.counts[parts[0]]))
+        return found
+
+    def chance_in_context(self) -> float | None:
+        """Return how often a random label of the context is right, or None if nothing was counted."""
+        if CHANCE_IN_CONTEXT not in self.names:
+            return None
+        place = self.names.index(CHANCE_IN_CONTEXT)
+        return float(self.numerators[0, place] / self.denominators[0, place])
+
+    def _estimate(self, name: str, place: int, count: int) -> Estimate:
+        above, below = self.numerators[:, place], self.denominators[:, place]
+        if name.removeprefix(CONTEXT) in MEANS:
+            return _percentiles(above, below, count)
+        if not name.startswith(CONTEXT):
+            return proportion(round(above[0]), count)
+        value = float(above[0] / below[0])
+        if count == 1 or value in (0.0, 1.0):
+            return wilson(value, size=count, count=count)
+        ratios = above[1:][below[1:] > 0] / below[1:][below[1:] > 0]
+        # Items of a sequence at best independent: fewer that agree by chance must not feign more than that.
+        variance = max(float(ratios.var()), value * (1 - value) / float(below[0]))
+        return wilson(value, size=value * (1 - value) / variance, count=count)
+
+
+def _percentiles(above: Float[np.ndarray, " R"], below: Float[np.ndarray, " R"], count: int) -> Estimate:
+    """Return a ratio of sums with the middle 95 % of its resamples; NaN where one sequence cannot tell."""
+    if not np.isfinite(above).all():
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, count=count)
+    value = float(above[0] / below[0])
+    if count == 1:
+        return Estimate(value=value, low=math.nan, high=math.nan, count=1)
+    some = below[1:] > 0
+    low, high = np.quantile(above[1:][some] / below[1:][some], [0.025, 0.975])
+    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), count=count)
