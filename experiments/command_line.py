@@ -27,11 +27,53 @@ _HELP = ("-h", "--help")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FollowConfig:
+    """How a run is followed."""
+
+    poll_seconds: float = 5.0
+    """Time between two looks for a new checkpoint."""
+
+    timeout_minutes: float | None = None
+    """How long to wait for one: a run that was stopped may be resumed; None is for ever."""
+
+    def __post_init__(self) -> None:
+        """Check the times."""
+        if self.poll_seconds <= 0 or (self.timeout_minutes is not None and self.timeout_minutes <= 0):
+            raise ValueError(
+                "follow.poll_seconds and follow.timeout_minutes must be above 0, "
+                f"got {self.poll_seconds} and {self.timeout_minutes}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preset:
+    """The preset that a command line started from.
+
+    Attributes:
+      name: of the preset.
+      config: its settings, as JSON values.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Session:
     """What an experiment is asked to do this time; its configuration adds what makes the run."""
 
-    mode: Literal["train", "eval", "both"] = "both"
-    """Train, evaluate the latest checkpoint of a run, or train and evaluate on the way."""
+    mode: Literal["train", "eval", "both", "follow"] = "both"
+    """Train; evaluate a checkpoint of a run; train and evaluate on the way; or follow a run that another process
+    trains, and evaluate each new checkpoint."""
+
+    step: Literal["latest"] | int = "latest"
+    """For --mode eval: which checkpoint."""
+
+    follow: FollowConfig = FollowConfig()
+    """For --mode follow."""
+
+    preset: tyro.conf.Suppress[Preset | None] = None
+    """What the command line started from."""
 
     workdir: Path = NEW_WORKDIR
     """Folder of the run."""
@@ -104,7 +146,8 @@ def parse(
                 raise ValueError("several hosts want one folder, which all see: name it with --workdir.")
             name = f"{Path(script).stem}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
             config = dataclasses.replace(config, workdir=Path("runs") / name)
-        return config
+        settings = to_json(presets[words[0]])
+        return dataclasses.replace(config, preset=Preset(name=words[0], config=settings))
 
 
 @contextlib.contextmanager
@@ -145,6 +188,10 @@ def check_progress(config: Session, *, steps: int, saved: int | None) -> None:
     Raises:
       ValueError: an evaluation of nothing, or fewer steps than were made.
     """
+    if config.step != "latest" and config.mode != "eval":
+        raise ValueError(f"--step {config.step} is for --mode eval, but the mode is {config.mode}.")
+    if config.mode == "follow" and not (config.workdir / "config.json").is_file():
+        raise ValueError(f"--mode follow wants the folder of a run that has begun, got {config.workdir}.")
     if config.mode == "eval" and saved is None:
         raise ValueError(f"--mode eval wants the folder of a run with a checkpoint, got {config.workdir}; train first.")
     if config.resume and saved is not None and saved > steps:

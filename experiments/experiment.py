@@ -2,6 +2,7 @@
 
 import abc
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -107,31 +108,66 @@ def execute(config: Any, members: Sequence[Any], make: Callable[[Any, Mesh | Non
         with command_line.one_line_errors():
             saved = training.latest_step(config.workdir)
             command_line.check_progress(config, steps=config.train.steps, saved=saved)
-            mesh = None if is_ensemble else config.train.mesh.build()
+            trains = config.mode in ("train", "both")
+            # What evaluates needs not have the devices of what trains.
+            mesh = None if is_ensemble else (config.train.mesh if trains else training.MeshConfig()).build()
             first = make(members[0], mesh)
             jax.eval_shape(first.init, jax.random.key(0))
             runs = [first, *map(first.member, members[1:])]
             first.config.optimizer.build(config.train.steps)
             open_folders([config, *members] if is_ensemble else members)
-        result = None if config.mode == "eval" else train(config, runs, saved or 0)
+        result = train(config, runs, saved or 0) if trains else None
+        step: int | None = None if config.step == "latest" else config.step
+        if config.mode == "follow":
+            with command_line.one_line_errors():
+                step = follow(config, runs, mesh)
         for number, run in enumerate(runs):
-            member = number if is_ensemble else None
-            if config.mode != "train":
-                model = training.restore_model(config.workdir, init=run.init, member=member, mesh=mesh)
-                say(run.evaluate(model, count=config.eval.final_count, final=True), member)
-            say(run.report(result, number), member)
+            done = evaluation.evaluated_steps(run.config.workdir).get(step or 0, 0) >= config.eval.final_count
+            if config.mode != "train" and not (config.mode == "follow" and done):
+                say_evaluated(config, run, number, step=step, mesh=mesh, final=True)
+            say(run.report(result, number), number if is_ensemble else None)
+
+
+def follow(config: Any, runs: Sequence[Run], mesh: Mesh | None) -> int:
+    """Evaluate each new checkpoint of a run that another process trains, once; give the step of its last."""
+    timeout = config.follow.timeout_minutes
+    step = None
+    for step in training.watch(
+        config.workdir, poll_seconds=config.follow.poll_seconds, timeout_seconds=timeout and timeout * 60
+    ):
+        for number, run in enumerate(runs):
+            if evaluation.evaluated_steps(run.config.workdir).get(step, 0) >= config.eval.count:
+                continue  # before this process was started again
+            try:
+                say_evaluated(config, run, number, step=step, mesh=mesh, final=False)
+            except Exception:
+                if (config.workdir / "checkpoints" / str(step)).is_dir():
+                    raise
+                say(f"step {step}: the run let go of this checkpoint before it was read", None)
+    assert step is not None  # a run ends with a checkpoint, and else is waited for
+    return step
+
+
+def say_evaluated(config: Any, run: Run, number: int, *, step: int | None, mesh: Mesh | None, final: bool) -> None:
+    """Evaluate a checkpoint, the latest if no step is given, and say what came of it."""
+    member = number if config.train.ensemble.members > 1 else None
+    model = training.restore_model(config.workdir, init=run.init, step=step, member=member, mesh=mesh)
+    count = config.eval.final_count if final else config.eval.count
+    said = run.evaluate(model, count=count, final=final)
+    say(said if final and step is None else f"step {int(model.step)}: {said}", member)
 
 
 def open_folders(configs: Sequence[Any]) -> None:
     """Make the folders of runs, or check that they are those of these runs; the first of several hosts does it."""
     if training.is_first():
         for config in configs:
-            is_eval = config.mode == "eval"
+            is_eval = config.mode in ("eval", "follow")
             training.open_run(
                 config.workdir,
                 command_line.to_json(config),
                 resume=config.resume or is_eval,
                 may_change=("eval",) if is_eval else MAY_CHANGE,
+                about={} if config.preset is None else {"preset": dataclasses.asdict(config.preset)},
             )
     training.wait_for_all("the folders are open")
 

@@ -1,9 +1,10 @@
 """From the configuration of experiments/omniglot.py to its parts: classes, streams of sequences, model."""
 
 import functools
+from typing import Literal
 
 import grain
-import haiku as hk
+import numpy as np
 from jaxtyping import Array
 
 import icl_data as data
@@ -11,15 +12,20 @@ import icl_eval as evaluation
 import icl_models as models
 from omniglot_presets import DataConfig, EvaluationName, ModelConfig, OmniglotConfig
 
-# What an evaluation's name means: whether it has support, and which classes it draws.
-EVALUATIONS: dict[EvaluationName, tuple[bool, data.ClassSet]] = {
-    "fewshot_common": (True, "common"),
-    "fewshot_rare": (True, "rare"),
-    "fewshot_zipfian": (True, "zipfian"),
-    "fewshot_holdout": (True, "holdout"),
-    "no_support_common": (False, "common"),
-    "no_support_rare": (False, "rare"),
-    "no_support_zipfian": (False, "zipfian"),
+# What an evaluation's name means: the form of its sequences, and which classes it draws.
+Form = Literal["few_shot", "no_support", "swapped", "elsewhere"]
+EVALUATIONS: dict[EvaluationName, tuple[Form, data.ClassSet]] = {
+    "fewshot_common": ("few_shot", "common"),
+    "fewshot_rare": ("few_shot", "rare"),
+    "fewshot_zipfian": ("few_shot", "zipfian"),
+    "fewshot_holdout": ("few_shot", "holdout"),
+    "no_support_common": ("no_support", "common"),
+    "no_support_rare": ("no_support", "rare"),
+    "no_support_zipfian": ("no_support", "zipfian"),
+    "swapped_common": ("swapped", "common"),
+    "swapped_rare": ("swapped", "rare"),
+    "swapped_zipfian": ("swapped", "zipfian"),
+    "label_elsewhere": ("elsewhere", "zipfian"),
 }
 
 
@@ -54,42 +60,78 @@ def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit
     return bank, split
 
 
-def make_evaluations(config: OmniglotConfig, split: data.ClassSplit) -> list[evaluation.Evaluation]:
+def make_labelling(config: DataConfig) -> data.Labelling:
+    """Say how training sequences are labelled."""
+    return data.Ordered() if config.labels_per_class == 1 else data.Polysemy(config.labels_per_class)
+
+
+def make_label_sets(config: DataConfig, split: data.ClassSplit) -> evaluation.LabelSets:
+    """Say what the labels stand for in training."""
+    of_rare, trained = split.rare * config.labels_per_class, split.rare + split.common
+    distribution = split.distribution("zipfian")
+    frequency = np.zeros(split.num_classes)
+    frequency[split.classes[:trained]] = np.diff(distribution.cumulative)
+    return evaluation.LabelSets(
+        rare=range(of_rare),
+        common=range(of_rare, of_rare + split.common),
+        few_shot=range(config.ways),
+        class_of_label=np.concatenate(
+            [np.repeat(split.classes[: split.rare], config.labels_per_class), split.classes[split.rare : trained]]
+        ),
+        class_frequency=frequency,
+    )
+
+
+def make_evaluations(config: OmniglotConfig, split: data.ClassSplit, *, final: bool) -> list[evaluation.Evaluation]:
     """List what a run is evaluated by: the original's names, each with the labels that are possible there."""
-    trained = range(split.rare + split.common)
-    of_set = {"rare": trained[: split.rare], "common": trained[split.rare :], "zipfian": trained}
+    sets = make_label_sets(config.data, split)
+    of_set = {"rare": sets.rare, "common": sets.common, "zipfian": range(len(sets.rare) + len(sets.common))}
     listed = []
-    for name in _names(config):
-        has_support, class_set = EVALUATIONS[name]
-        listed.append(evaluation.Evaluation(name, range(config.data.ways) if has_support else of_set[class_set]))
+    for name in evaluation_names(config, final=final):
+        form, class_set = EVALUATIONS[name]
+        listed.append(evaluation.Evaluation(name, sets.few_shot if form == "few_shot" else of_set[class_set]))
     return listed
 
 
-def _names(config: OmniglotConfig) -> list[EvaluationName]:
+def evaluation_names(config: OmniglotConfig, *, final: bool) -> list[EvaluationName]:
+    """List the evaluations at intervals, or those of the trained model."""
     also = config.eval.also_with_zipf if config.data.zipf_exponent > 0 else config.eval.also
-    return list(dict.fromkeys(("fewshot_holdout", "no_support_zipfian", *also)))
+    finally_also = config.eval.finally_also if final else ()
+    return list(dict.fromkeys(("fewshot_holdout", "no_support_zipfian", *also, *finally_also)))
+
+
+def make_kind(config: DataConfig, name: EvaluationName) -> data.SequenceKind:
+    """Give the sequences of an evaluation."""
+    form, class_set = EVALUATIONS[name]
+    ways, shots, labels = config.ways, (config.length - 1) // config.ways, make_labelling(config)
+    if form == "few_shot":
+        return data.FewShot(classes=class_set, shots=shots, ways=ways)
+    if form == "swapped":
+        return data.SwappedLabels(classes=class_set, shots=shots, ways=ways, labels=labels)
+    return (data.NoSupport if form == "no_support" else data.LabelElsewhere)(classes=class_set, labels=labels)
 
 
 def make_streams(
     config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit, *, shard: tuple[int, int] = (0, 1)
 ) -> dict[str, grain.IterDataset]:
     """Make the training batches, of which this host has a shard, and those of the evaluations, by name."""
-    ways, length = config.data.ways, config.data.length
     bursty = data.Bursty(
         p_bursty=config.data.p_bursty,
         shots=config.data.shots,
-        ways=ways,
+        ways=config.data.ways,
         p_bursty_zipfian=config.data.p_bursty_zipfian,
         p_bursty_common=config.data.p_bursty_common,
         non_bursty=config.data.non_bursty,
+        labels=make_labelling(config.data),
     )
     kinds: dict[str, data.SequenceKind] = {"train": bursty}
-    for name in _names(config):
-        has_support, class_set = EVALUATIONS[name]
-        few_shot = data.FewShot(classes=class_set, shots=(length - 1) // ways, ways=ways)
-        kinds[name] = few_shot if has_support else data.NoSupport(classes=class_set)
+    kinds |= {name: make_kind(config.data, name) for name in evaluation_names(config, final=True)}
     sampler = functools.partial(
-        data.SequenceSampler, split=split, exemplar_counts=bank.counts, length=length, seed=config.train.seed
+        data.SequenceSampler,
+        split=split,
+        exemplar_counts=bank.counts,
+        length=config.data.length,
+        seed=config.train.seed,
     )
     return {
         name: data.batches(
@@ -116,10 +158,10 @@ def make_steps(config: OmniglotConfig, stream: str) -> list[data.Step]:
     return steps
 
 
-def make_model(
-    config: ModelConfig, bank: data.ExemplarBank, split: data.ClassSplit, *, is_training: bool = True
-) -> hk.TransformedWithState:
-    """Build the classifier: with logits of what the loss is of, or of the query alone, by the same parameters."""
+def make_model(of_run: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> models.SequenceClassifier:
+    """Put the classifier together, with logits of what the loss is of."""
+    labels = data.num_labels(split, make_labelling(of_run.data))
+    config = of_run.model
     if (config.encoder == "embedding") != (bank.key == "items"):
         raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
     encoders: dict[str, models.Encoder] = {
@@ -150,18 +192,18 @@ def make_model(
         "mlp": models.MLP(layers=layers, hidden=hidden),
     }
     return models.SequenceClassifier(
-        num_labels=data.num_labels(split),
+        num_labels=labels,
         encoder=encoders[config.encoder],
         layout=layouts[config.layout],
         trunk=trunks[config.trunk],
         width=config.width,
         positions=config.positions,
-        outputs="query" if config.loss == "query" or not is_training else "every_item",
+        outputs="query" if config.loss == "query" else "every_item",
         label_scale=config.label_scale,
         item_dropout=config.item_dropout,
         position_dropout=config.position_dropout,
         compute_dtype=config.compute_dtype,
-    ).build()
+    )
 
 
 def training_loss(config: ModelConfig, logits: Array, labels: Array) -> tuple[Array, dict[str, Array]]:

@@ -16,6 +16,10 @@ EvaluationName = Literal[
     "no_support_common",
     "no_support_rare",
     "no_support_zipfian",
+    "swapped_common",
+    "swapped_rare",
+    "swapped_zipfian",
+    "label_elsewhere",
 ]
 
 
@@ -71,6 +75,9 @@ class DataConfig:
 
     split_seed: int = 1337
     """Of the order of the classes, and so of which are held out."""
+
+    labels_per_class: int = 1
+    """Labels of each rare class, of which every burst and every other item has one."""
 
     length: int = 9
     """Items in a sequence, the query included."""
@@ -194,8 +201,8 @@ class EvalConfig:
     count: int = 1_000
     """Sequences of each evaluation during training."""
 
-    final_count: int = 4_000
-    """Sequences of each evaluation of the trained model."""
+    final_count: int = 10_000
+    """Sequences of each evaluation of the trained model, and with --mode eval."""
 
     batch_size: int = 500
     """Sequences that are evaluated at once; it changes no number but under model.item_dropout."""
@@ -206,8 +213,22 @@ class EvalConfig:
     also_with_zipf: tuple[EvaluationName, ...] = ()
     """The same for runs with data.zipf_exponent above 0."""
 
+    finally_also: tuple[EvaluationName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
+    """Evaluations of the trained model, and with --mode eval, besides these."""
+
+    heads_count: int = 250
+    """Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out."""
+
+    ablation_count: int = 1_000
+    """Sequences that the trained Transformer is evaluated on without each of its heads; 0 leaves that out."""
+
     def __post_init__(self) -> None:
         """Check the numbers."""
+        if min(self.heads_count, self.ablation_count) < 0:
+            raise ValueError(
+                "eval.heads_count and eval.ablation_count must be at least 0, "
+                f"got {self.heads_count} and {self.ablation_count}."
+            )
         numbers = self.every, self.count, self.final_count, self.batch_size
         if min(numbers) < 1:
             raise ValueError(
@@ -302,7 +323,6 @@ _ALL_EXEMPLARS = OmniglotConfig(
     train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
     eval=EvalConfig(
         every=10_000,
-        final_count=10_000,
         batch_size=100,
         also=("fewshot_zipfian",),
         also_with_zipf=("fewshot_rare", "fewshot_common"),

@@ -12,7 +12,8 @@ import icl_data as data
 import icl_eval as evaluation
 import icl_train as training
 from experiment import Model, Run
-from omniglot_parts import make_evaluations, make_model, make_streams, training_loss
+from omniglot_evaluation import Evaluator
+from omniglot_parts import make_model, make_streams, training_loss
 from omniglot_presets import OmniglotConfig
 
 
@@ -33,17 +34,10 @@ class OmniglotRun(Run[OmniglotConfig]):
         self.config, self._bank, self._split, self._key = config, bank, split, bank.key
         self._shard = (0, 1) if mesh is None else training.data_shard(mesh)
         self.streams = self.make_streams(config)
-        self._model = make_model(config.model, bank, split)
-        self._evaluations = make_evaluations(config, split)
-        evaluated = make_model(config.model, bank, split, is_training=False)
-
-        def logits(params: PyTree, state: PyTree, seed: Array | np.uint32, items: Any, labels: Any) -> Array:
-            # Only item dropout, which is noise in the data, reads the key: the same for all batches.
-            return evaluated.apply(params, state, jax.random.key(seed), items, labels)[0]
-
+        self._model = make_model(config, bank, split).build()
         # With several hosts, each evaluates everything, and needs every logit.
         whole = None if mesh is None or jax.process_count() == 1 else NamedSharding(mesh, PartitionSpec())
-        self._logits = jax.jit(logits, out_shardings=whole)
+        self._evaluator = Evaluator(config, bank, split, whole)
 
     def make_streams(self, config: OmniglotConfig) -> dict[str, grain.IterDataset]:
         """Make the batches of training and of each evaluation."""
@@ -67,20 +61,19 @@ class OmniglotRun(Run[OmniglotConfig]):
 
         If the run keeps an average of its parameters, that is what is evaluated.
         """
-        seed = np.uint32(self.config.train.seed)
         params, state = model.params if model.ema is None else model.ema, model.model_state
-
-        def predict(batch: Any) -> Array:
-            return self._logits(params, state, seed, batch[self._key], batch["labels"])
-
-        shown = min(4, count) if self._key == "images" else 0
-        results = [
-            evaluation.evaluate(predict, self.streams[kind.name], kind, count=count, examples=shown)
-            for kind in self._evaluations
-        ]
+        results, attention = self._evaluator.evaluate(
+            (params, state, np.uint32(self.config.train.seed)), self.streams, count=count, final=final
+        )
         if training.is_first():
-            evaluation.append_evaluations(self.config.workdir, step=int(model.step), results=results)
-            evaluation.save_examples(self.config.workdir, results)
+            folder, step = self.config.workdir, int(model.step)
+            is_latest = step >= max(evaluation.evaluated_steps(folder), default=0)
+            evaluation.append_evaluations(folder, step=step, results=results)
+            if is_latest:
+                evaluation.save_examples(folder, results)
+                if attention is not None:
+                    evaluation.save_attention(folder, "fewshot_holdout", attention)
         few_shot, no_support = (result.metrics for result in results[:2])
         chance = f"  (chance of ICL: {1 / self.config.data.ways:g})" if final else ""
-        return f"ICL {few_shot['accuracy_closed']}  IWL {no_support['accuracy_open']}{chance}"
+        in_weights = no_support.get("accuracy_any_label", no_support["accuracy_open"])
+        return f"ICL {few_shot['accuracy_closed']}  IWL {in_weights}{chance}"

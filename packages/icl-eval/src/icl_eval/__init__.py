@@ -1,9 +1,11 @@
 """In-context and in-weights measures with intervals, figures and self-contained reports.
 
 Axes, here and in every module: B sequences in a batch, S items in a sequence, V labels, H and W pixels,
-K examples, N values or points of a curve.
+K examples, N values or points of a curve, L layers, H heads, T tokens.
 """
 
+from icl_eval.ablation import ablate_heads
+from icl_eval.attention_examples import AttentionExamples
 from icl_eval.baselines import CLASSIFIERS, REGRESSORS
 from icl_eval.by_examples import ByExamples
 from icl_eval.classifiers import (
@@ -14,6 +16,7 @@ from icl_eval.classifiers import (
     RidgeLabels,
     labels_by_position,
 )
+from icl_eval.context_baselines import context_baselines
 from icl_eval.curve import Curve
 from icl_eval.drawing import DARK, LIGHT, Theme, encode
 from icl_eval.estimate import Estimate, mean, proportion, ratio, task_proportion
@@ -23,8 +26,17 @@ from icl_eval.figures import comparison, emergence
 from icl_eval.fits import Fits
 from icl_eval.fitted_regressors import DecisionTree, Lasso, TrainedMLP
 from icl_eval.function_evaluation import evaluate_functions
-from icl_eval.gallery import Picture, write_gallery
+from icl_eval.gallery import Picture, Table, write_gallery
 from icl_eval.grid import heat_map
+from icl_eval.head_evaluation import evaluate_heads
+from icl_eval.heads import (
+    HeadScores,
+    head_scores,
+    induction_score,
+    previous_token_score,
+    same_class_score,
+    uniform_scores,
+)
 from icl_eval.label_evaluation import evaluate_labels
 from icl_eval.label_sets import LabelSets
 from icl_eval.measures import Scores, cross_entropy, predicted_label, score
@@ -44,15 +56,19 @@ from icl_eval.run import Run, read_run
 from icl_eval.run_folder import (
     append_evaluations,
     drop_evaluations_after,
+    evaluated_steps,
+    save_attention,
     save_by_examples,
     save_examples,
     save_fits,
     write_summary,
 )
 from icl_eval.sequence_measures import Fraction, Lookups, Sequences, measure
+from icl_eval.settings_figure import against_settings
 from icl_eval.sizes import SizePoint, against_size
 from icl_eval.tally import Tally
 from icl_eval.task_figures import fitted_functions, learning_curves, over_training
+from icl_eval.token_places import TokenPlaces
 from icl_eval.verdict import Judgement, Progress, Thresholds, Verdict, judge, judge_functions, judge_labels
 
 __all__ = [
@@ -60,6 +76,7 @@ __all__ = [
     "DARK",
     "LIGHT",
     "REGRESSORS",
+    "AttentionExamples",
     "Averaging",
     "ByExamples",
     "Classifier",
@@ -72,6 +89,7 @@ __all__ = [
     "Fits",
     "Fraction",
     "GaussianProcess",
+    "HeadScores",
     "Judgement",
     "LabelSets",
     "Lasso",
@@ -91,25 +109,34 @@ __all__ = [
     "Scores",
     "Sequences",
     "SizePoint",
+    "Table",
     "Tally",
     "Theme",
     "Thresholds",
+    "TokenPlaces",
     "TrainedMLP",
     "Verdict",
+    "ablate_heads",
     "accuracy_by_examples",
+    "against_settings",
     "against_size",
     "append_evaluations",
     "comparison",
+    "context_baselines",
     "cross_entropy",
     "drop_evaluations_after",
     "emergence",
     "encode",
     "evaluate",
     "evaluate_functions",
+    "evaluate_heads",
     "evaluate_labels",
+    "evaluated_steps",
     "fitted_functions",
+    "head_scores",
     "heat_map",
     "improvement",
+    "induction_score",
     "judge",
     "judge_functions",
     "judge_labels",
@@ -122,14 +149,18 @@ __all__ = [
     "over_training",
     "phase_curve",
     "predicted_label",
+    "previous_token_score",
     "proportion",
     "ratio",
     "read_run",
+    "same_class_score",
+    "save_attention",
     "save_by_examples",
     "save_examples",
     "save_fits",
     "score",
     "task_proportion",
+    "uniform_scores",
     "write_gallery",
     "write_report",
     "write_summary",

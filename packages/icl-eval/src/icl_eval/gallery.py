@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from icl_eval.drawing import Theme
-from icl_eval.page import document, tag
+from icl_eval.page import document, table, tag
 from icl_eval.parts import plot
 from icl_eval.run_folder import write_atomically
 
@@ -39,13 +40,30 @@ class Picture:
             raise ValueError(f"Wanted a picture's name that would do as a file name, got {self.name!r}.")
 
 
-def write_gallery(folder: Path, *, title: str, pictures: Sequence[Picture], note: str = "") -> Path:
+class Table(NamedTuple):
+    """A table of a gallery.
+
+    Attributes:
+      title: the heading above it.
+      header: the names of its columns.
+      rows: its cells, row by row.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write_gallery(
+    folder: Path, *, title: str, pictures: Sequence[Picture], tables: Sequence[Table] = (), note: str = ""
+) -> Path:
     """Write report.html with pictures into a folder, and each of them as figures/<name>.png.
 
     Args:
       folder: of the sweep; made if it is missing.
       title: of the page.
       pictures: at least one.
+      tables: before the pictures.
       note: what stands beneath the title.
 
     Returns:
@@ -72,6 +90,10 @@ def write_gallery(folder: Path, *, title: str, pictures: Sequence[Picture], note
         )
         for picture in pictures
     ]
+    sections = [
+        tag("section", tag("h2", each.title), table(each.header, each.rows, label=each.title, class_="measures"))
+        for each in tables
+    ] + sections
     style = "".join(
         (resources.files("icl_eval") / name).read_text(encoding="utf-8") for name in ("report.css", "tasks.css")
     )

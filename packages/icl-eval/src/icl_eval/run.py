@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from icl_eval.attention_examples import AttentionExamples
 from icl_eval.by_examples import ByExamples
 from icl_eval.curve import Curve
 from icl_eval.evaluation import Result
@@ -44,6 +45,7 @@ class Run:
       examples: by evaluation.
       by_examples: measures by the number of examples, by evaluation.
       fits: functions with what was made of them, by family.
+      attention: where the model looks in a few sequences, by evaluation.
       missing: what is not there or could not be read, one sentence each.
     """
 
@@ -55,6 +57,7 @@ class Run:
     examples: Mapping[str, Examples]
     by_examples: Mapping[str, ByExamples]
     fits: Mapping[str, Fits]
+    attention: Mapping[str, AttentionExamples]
     missing: tuple[str, ...]
 
     def latest(self) -> dict[str, tuple[int, Result]]:
@@ -123,6 +126,7 @@ def read_run(folder: Path) -> Run:
         examples=_read_arrays(folder, "examples", Examples.load, missing),
         by_examples=_read_arrays(folder, "by_examples", ByExamples.load, missing),
         fits=_read_arrays(folder, "fits", Fits.load, missing),
+        attention=_read_arrays(folder, "attention", AttentionExamples.load, missing),
         missing=tuple(missing),
     )
 

@@ -3,14 +3,16 @@
 Every file is either replaced whole or appended to in one write, so a reader never meets half of a number.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from icl_eval.attention_examples import AttentionExamples
 from icl_eval.by_examples import ByExamples
 from icl_eval.evaluation import Result
 from icl_eval.examples import Examples
@@ -18,12 +20,17 @@ from icl_eval.fits import Fits
 from icl_eval.run import EVALUATIONS, HEADLINES, SUMMARY, array_path, read_run
 from icl_eval.verdict import Judgement
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) -> None:
     """Add one line per result to eval.jsonl.
 
     A line of the same step and evaluation is replaced, so that evaluating again after a resume leaves no
-    duplicates.
+    duplicates. Several processes may do this in turn: a training run, and one that follows it.
 
     Args:
       folder: the run folder; made if it is not there.
@@ -36,25 +43,45 @@ def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) ->
     path = folder / EVALUATIONS
     folder.mkdir(parents=True, exist_ok=True)
     new = {(step, result.evaluation): _line({"step": step} | result.to_json()) for result in results}
-    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
-    kept = [line for line in _whole_lines(before) if _key(line) not in new]
-    if "".join(kept) == before:  # the usual case: nothing to replace
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(new.values()))
-    else:
-        write_atomically(path, "".join([*kept, *new.values()]).encode(errors="surrogateescape"))
+    with _alone(folder):
+        before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+        kept = [line for line in _whole_lines(before) if _key(line) not in new]
+        if "".join(kept) == before:  # the usual case: nothing to replace
+            with path.open("a", encoding="utf-8") as file:
+                file.write("".join(new.values()))
+        else:
+            write_atomically(path, "".join([*kept, *new.values()]).encode(errors="surrogateescape"))
 
 
 def drop_evaluations_after(folder: Path, *, step: int) -> None:
     """Remove the lines of later steps from eval.jsonl: a run that resumes at `step` evaluates those anew."""
     path = folder / EVALUATIONS
     if path.exists():
-        kept = [
-            line
-            for line in _whole_lines(path.read_text(encoding="utf-8", errors="surrogateescape"))
-            if (key := _key(line)) is None or key[0] <= step
-        ]
-        write_atomically(path, "".join(kept).encode(errors="surrogateescape"))
+        with _alone(folder):
+            kept = [
+                line
+                for line in _whole_lines(path.read_text(encoding="utf-8", errors="surrogateescape"))
+                if (key := _key(line)) is None or key[0] <= step
+            ]
+            write_atomically(path, "".join(kept).encode(errors="surrogateescape"))
+
+
+def evaluated_steps(folder: Path) -> dict[int, int]:
+    """Return the steps that eval.jsonl has evaluations of, in order, each with the most sequences of one of them.
+
+    >>> import tempfile
+    >>> from icl_eval import Result, proportion
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> append_evaluations(folder, step=50, results=[Result("swapped", {"accuracy_open": proportion(3, 9)}, {})])
+    >>> evaluated_steps(folder)
+    {50: 9}
+    """
+    steps: dict[int, int] = {}
+    if _has_evaluations(folder):
+        for results in read_run(folder).evaluations.values():
+            for step, result in results.items():
+                steps[step] = max(steps.get(step, 0), result.count)
+    return dict(sorted(steps.items()))
 
 
 def save_examples(folder: Path, results: Iterable[Result]) -> None:
@@ -109,6 +136,20 @@ def save_fits(folder: Path, name: str, fits: Fits) -> None:
     _save_arrays(array_path(folder, "fits", name), fits)
 
 
+def save_attention(folder: Path, name: str, examples: AttentionExamples) -> None:
+    """Write where a model looks to arrays/attention_<name>.npz, over older ones.
+
+    Args:
+      folder: the run folder; made if it is not there.
+      name: of the evaluation that the sequences are of.
+      examples: what `evaluate_heads` gave.
+
+    Raises:
+      ValueError: if the name would not do as part of a file name.
+    """
+    _save_arrays(array_path(folder, "attention", name), examples)
+
+
 def write_summary(
     folder: Path, *, train: Mapping[str, float | int | None], seed: int, verdict: Judgement | None = None
 ) -> dict[str, Any]:
@@ -158,7 +199,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _save_arrays(path: Path, arrays: Examples | ByExamples | Fits) -> None:
+def _save_arrays(path: Path, arrays: Examples | ByExamples | Fits | AttentionExamples) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}_{path.name}")  # still .npz, or NumPy would add it
     try:
@@ -166,6 +207,20 @@ def _save_arrays(path: Path, arrays: Examples | ByExamples | Fits) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time change eval.jsonl, where the system can: by a lock on the folder itself."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _line(fields: Mapping[str, Any]) -> str:

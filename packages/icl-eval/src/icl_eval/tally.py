@@ -26,21 +26,26 @@ class Tally:
       numerators: the sums, of all sequences in row 0 and of each resample below.
       denominators: likewise.
       counts: how many sequences count in each measure.
+      means: which of the measures are means of numbers; the others are proportions.
     """
 
     names: tuple[str, ...]
     numerators: Float[np.ndarray, "R M"]
     denominators: Float[np.ndarray, "R M"]
     counts: Float[np.ndarray, " M"]
+    means: frozenset[str] = MEANS
 
     @classmethod
-    def of(cls, measures: Mapping[str, Fraction], *, first: int, count: int | None = None) -> "Tally":
+    def of(
+        cls, measures: Mapping[str, Fraction], *, first: int, count: int | None = None, means: frozenset[str] = MEANS
+    ) -> "Tally":
         """Sum the measures of a batch.
 
         Args:
           measures: what `measure` gave, one row per sequence.
           first: the number of the first sequence: those of two tallies that are added must differ.
           count: how many sequences to take; all if not given.
+          means: which of the measures are means of numbers, of context items as well as of the query.
 
         >>> tally = Tally.of({"accuracy_open": Fraction(np.array([1.0, 0.0]), np.ones(2))}, first=0)
         >>> print(tally.estimates()["accuracy_open"])
@@ -56,6 +61,7 @@ class Tally:
             numerators=numerators,
             denominators=np.concatenate([below.sum(0, keepdims=True), weights @ below]),
             counts=(below > 0).sum(0).astype(np.float64),
+            means=means,
         )
 
     @classmethod
@@ -80,6 +86,7 @@ class Tally:
             numerators=self.numerators + other.numerators,
             denominators=self.denominators + other.denominators,
             counts=self.counts + other.counts,
+            means=self.means,
         )
 
     def estimates(self) -> dict[str, Estimate]:
@@ -107,7 +114,7 @@ class Tally:
 
     def _estimate(self, name: str, place: int, count: int) -> Estimate:
         above, below = self.numerators[:, place], self.denominators[:, place]
-        if name.removeprefix(CONTEXT) in MEANS:
+        if name.removeprefix(CONTEXT) in self.means:
             return _percentiles(above, below, count)
         if not name.startswith(CONTEXT):
             return proportion(round(above[0]), count)

@@ -2,10 +2,11 @@
 
 Trunks hand their values to ``tap`` on the way, which gives them back. Outside of ``instrument`` that is all.
 
-Names: ``tokens`` (the input of the trunk); of a Transformer, for each layer, ``block_0/attention`` [B, H, T, T] (the
-probabilities, queries by keys), ``block_0/heads`` [B, T, H, K] (what the heads give, before the output matrix) and
-``block_0/residual`` [B, T, D] (after the block), with ``loop_1/`` before them where blocks are repeated; of an RNN
-``layer_0/hidden`` [B, T, E]; of an MLP ``layer_0/hidden`` [B, hidden units].
+Names: of a classifier, ``items`` [B, S, X] (the encoder's vectors); ``tokens`` (the input of the trunk); of a
+Transformer, for each layer, ``block_0/attention`` [B, H, T, T] (the probabilities, queries by keys), ``block_0/heads``
+[B, T, H, K] (what the heads give, before the output matrix) and ``block_0/residual`` [B, T, D] (after the block), with
+``loop_1/`` before them where blocks are repeated; of an RNN ``layer_0/hidden`` [B, T, E]; of an MLP
+``layer_0/hidden`` [B, hidden units].
 """
 
 import contextlib

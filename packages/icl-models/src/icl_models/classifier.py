@@ -116,6 +116,7 @@ class SequenceClassifier:
         vectors = to_compute_dtype(vectors).reshape(B, S, -1)
         if self.item_dropout:
             vectors = hk.dropout(hk.next_rng_key(), self.item_dropout, vectors)
+        vectors = tap("items", vectors)
         tokens = self.layout.tokens(
             vectors, labels, num_labels=self.num_labels, width=self.width, label_scale=self.label_scale
         )

@@ -66,7 +66,7 @@ def latest_step(workdir: str | Path) -> int | None:
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """Return the steps of the checkpoints in a folder, whole or not, in their order."""
+    """Return the steps of the checkpoints in a folder of checkpoints, whole or not, in their order."""
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
 
 

@@ -22,6 +22,7 @@ def open_run(
     *,
     resume: bool = False,
     may_change: Sequence[str] = (),
+    about: Mapping[str, Any] | None = None,
     source: str | Path = ".",
 ) -> Path:
     """Make the folder of a run and describe the run in it, or check that it is the folder of this run.
@@ -37,6 +38,7 @@ def open_run(
             same, so that a job can always be started with ``resume``, also for the first time.
         may_change: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
             Where they do, config.json takes the new values.
+        about: What else config.json is to say of the session that began the run, as JSON values by name.
         source: A folder in the git repository whose revision is recorded.
 
     Returns:
@@ -59,7 +61,7 @@ def open_run(
     check_writable(workdir)
     record = _read_record(workdir)
     if record is None:
-        _write_record(workdir, _describe(config, source=Path(source)))
+        _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(about or {}))))
         return workdir
     if not resume:
         raise ValueError(

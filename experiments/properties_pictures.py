@@ -1,0 +1,123 @@
+"""The pictures of experiments/properties.py, and which of the paper's trends hold."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import icl_eval as evaluation
+from omniglot_presets import OmniglotConfig
+from properties_presets import SETTINGS, PropertiesConfig, Property
+
+TITLES: dict[Property, tuple[str, str]] = {
+    "p_bursty": ("Burstiness", "probability of a bursty sequence"),
+    "classes": ("Number of classes", "trained classes"),
+    "labels_per_class": ("Labels per class", "labels of each class"),
+    "variation": ("Variation within classes", "exemplars of each class"),
+    "zipf_exponent": ("Class frequencies", "Zipf exponent"),
+}
+
+# Which evaluation and metric make a line; the first metric that a run has.
+LINES = {
+    "ICL": ("fewshot_holdout", ("accuracy_closed",)),
+    "IWL": ("no_support_zipfian", ("accuracy_any_label", "accuracy_open")),
+    "IWL, common": ("no_support_common", ("accuracy_open",)),
+    "IWL, rare": ("no_support_rare", ("accuracy_open",)),
+}
+
+
+class Trend(NamedTuple):
+    """A trend of the paper: between two values of a property, an accuracy rises."""
+
+    line: str
+    lower: str
+    higher: str
+
+
+# Chan et al. (2022), figures 2 to 6.
+TRENDS: dict[Property, tuple[Trend, ...]] = {
+    "p_bursty": (Trend("ICL", "0", "1"), Trend("IWL", "1", "0")),
+    "classes": (Trend("ICL", "100", "1,600"), Trend("IWL", "1,600", "100")),
+    "labels_per_class": (Trend("ICL", "1", "4"),),
+    "variation": (Trend("ICL", "one", "all"), Trend("IWL", "all", "one")),
+    "zipf_exponent": (Trend("ICL", "2", "0"), Trend("IWL", "0", "2"), Trend("ICL", "2", "1"), Trend("IWL", "0", "1")),
+}
+
+Accuracies = dict[str, list[list[float]]]
+
+
+def draw(config: PropertiesConfig) -> str:
+    """Draw all properties, write the page and the table, and say what came of it."""
+    accuracies = {name: read(config, name) for name in config.properties}
+    pictures = [picture(name, accuracies[name], config) for name in config.properties]
+    rows = [row for name in config.properties for row in judged(name, accuracies[name])]
+    header = ["property", "the paper's trend", "here", "verdict"]
+    note = f"{config.seeds} seeds of each setting, {config.train.steps:,} training steps each."
+    table = evaluation.Table("Which of the paper's trends hold", header, rows)
+    page = evaluation.write_gallery(
+        config.workdir, title="Properties of the data, ICL and IWL", pictures=pictures, tables=[table], note=note
+    )
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    (config.workdir / "trends.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join([*(f"{row[0]}: {row[1]}: {row[3]} ({row[2]})" for row in rows), f"report: {page}"])
+
+
+def read(config: PropertiesConfig, name: Property) -> Accuracies:
+    """Give the accuracies by line, value and seed, of the lines that some run has."""
+    found = {
+        line: [seeds_of(config.run_of(setting), *wanted) for setting in SETTINGS[name]]
+        for line, wanted in LINES.items()
+    }
+    return {line: by_value for line, by_value in found.items() if any(by_value)}
+
+
+def seeds_of(run: OmniglotConfig, kind: str, metrics: Sequence[str]) -> list[float]:
+    """Give an accuracy of each seed of a setting."""
+    values = []
+    for member in run.members():
+        measured = summary(member.workdir)["evaluations"].get(kind, {})
+        values += [measured[metric]["value"] for metric in metrics if metric in measured][:1]
+    return values
+
+
+def summary(folder: Path) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Read what a run came to."""
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) -> evaluation.Picture:
+    """Draw a property."""
+    title, x_label = TITLES[name]
+    values = [setting.value for setting in SETTINGS[name]]
+    said = "; ".join(
+        f"{line} "
+        + ", ".join(f"{np.mean(seeds):.3f} at {value}" for value, seeds in zip(values, by_value, strict=True) if seeds)
+        for line, by_value in accuracies.items()
+    )
+    return evaluation.Picture(
+        name=name,
+        title=title,
+        draw=lambda theme: evaluation.against_settings(
+            values, accuracies, x_label=x_label, chance=1 / config.data.ways, theme=theme
+        ),
+        caption=f"Lines go through the means, dots are the {config.seeds} seeds, each evaluated on "
+        f"{config.eval.final_count:,} sequences. ICL: closed accuracy on held-out classes. IWL: open accuracy on trained "
+        "classes without support; with several labels per class, any of them is right.",
+        alt=f"{said}.",
+    )
+
+
+def judged(name: Property, accuracies: Accuracies) -> list[list[str]]:
+    """Say of each trend whether it holds: every seed of the one value above every seed of the other."""
+    values = [setting.value for setting in SETTINGS[name]]
+    rows = []
+    for line, lower, higher in TRENDS[name]:
+        below, above = (accuracies[line][values.index(value)] for value in (lower, higher))
+        verdict = "holds" if min(above) > max(below) else "reversed" if max(above) < min(below) else "not shown"
+        numbers = [
+            f"{'/'.join(f'{value:.3f}' for value in seeds)} at {at}" for at, seeds in ((lower, below), (higher, above))
+        ]
+        rows.append([TITLES[name][0], f"{line} higher at {higher} than at {lower}", ", ".join(numbers), verdict])
+    return rows
