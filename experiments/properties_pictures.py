@@ -91,11 +91,10 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
     """Draw a property."""
     title, x_label = TITLES[name]
     values = [setting.value for setting in SETTINGS[name]]
-    said = "; ".join(
-        f"{line} "
-        + ", ".join(f"{np.mean(seeds):.3f} at {value}" for value, seeds in zip(values, by_value, strict=True) if seeds)
+    said = {
+        line: [f"{np.mean(seeds):.3f} at {value}" for value, seeds in zip(values, by_value, strict=True) if seeds]
         for line, by_value in accuracies.items()
-    )
+    }
     return evaluation.Picture(
         name=name,
         title=title,
@@ -103,9 +102,9 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
             values, accuracies, x_label=x_label, chance=1 / config.data.ways, theme=theme
         ),
         caption=f"Lines go through the means, dots are the {config.seeds} seeds, each evaluated on "
-        f"{config.eval.final_count:,} sequences. ICL: closed accuracy on held-out classes. IWL: open accuracy on trained "
-        "classes without support; with several labels per class, any of them is right.",
-        alt=f"{said}.",
+        f"{config.eval.final_count:,} sequences. ICL: closed accuracy on held-out classes. IWL: open accuracy on "
+        "trained classes without support; with several labels per class, any of them is right.",
+        alt="; ".join(f"{line} {', '.join(numbers)}" for line, numbers in said.items()) + ".",
     )
 
 
@@ -114,10 +113,9 @@ def judged(name: Property, accuracies: Accuracies) -> list[list[str]]:
     values = [setting.value for setting in SETTINGS[name]]
     rows = []
     for line, lower, higher in TRENDS[name]:
-        below, above = (accuracies[line][values.index(value)] for value in (lower, higher))
+        pairs = [(value, accuracies[line][values.index(value)]) for value in (lower, higher)]
+        (_, below), (_, above) = pairs
         verdict = "holds" if min(above) > max(below) else "reversed" if max(above) < min(below) else "not shown"
-        numbers = [
-            f"{'/'.join(f'{value:.3f}' for value in seeds)} at {at}" for at, seeds in ((lower, below), (higher, above))
-        ]
+        numbers = [f"{'/'.join(f'{each:.3f}' for each in seeds)} at {value}" for value, seeds in pairs]
         rows.append([TITLES[name][0], f"{line} higher at {higher} than at {lower}", ", ".join(numbers), verdict])
     return rows

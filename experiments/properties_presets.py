@@ -37,8 +37,8 @@ SETTINGS: dict[Property, tuple[Setting, ...]] = {
     ),
     "zipf_exponent": (
         Setting("0", {}),
-        Setting("1", {"zipf_exponent": 1.0, "rare": 1_590, "common": 10}),
-        Setting("2", {"zipf_exponent": 2.0, "rare": 1_590, "common": 10}),
+        Setting("1", {"zipf_exponent": 1.0, "common": 10}),
+        Setting("2", {"zipf_exponent": 2.0, "common": 10}),
     ),
 }
 
@@ -60,6 +60,8 @@ class PropertiesConfig(OmniglotConfig):
             raise ValueError(f"Wanted seeds of at least 1 and each property once, got {self.seeds}, {self.properties}.")
         if self.train.ensemble.members != 1 or self.start_from is not None or self.vary != VaryConfig():
             raise ValueError("train.ensemble.members, vary and start_from are not for properties; see --seeds.")
+        if self.data.rare is None or self.data.common:
+            raise ValueError("Properties want data.rare, the number of trained classes, and no data.common.")
         if self.mode != "both":
             raise ValueError("Properties are trained and evaluated in one go; leave --mode out.")
 
@@ -67,6 +69,8 @@ class PropertiesConfig(OmniglotConfig):
         """Give the configuration of a setting, an ensemble of its seeds; settings that come to the same share it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(OmniglotConfig)}
         changes = {name: value for name, value in setting.changes.items() if getattr(self.data, name) != value}
+        if "common" in changes:  # among as many classes as before
+            changes["rare"] = (self.data.rare or 0) - changes["common"]
         named = "-".join(f"{name}={value}" for name, value in sorted(changes.items())) or "base"
         return OmniglotConfig(**fields | {
             "data": dataclasses.replace(self.data, **changes),

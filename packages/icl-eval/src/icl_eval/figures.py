@@ -9,8 +9,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from icl_eval.curve import Curve
-from icl_eval.drawing import DOTTED, LIGHT, MARKERS, Theme, label_at_right, prepare
+from icl_eval.drawing import DOTTED, LIGHT, MARKERS, Theme, prepare
 from icl_eval.estimate import readable
+from icl_eval.line_ends import LineEnd, with_value, write_line_ends
 
 _SMOOTH_BEYOND = 60  # logged points; fewer can be read without a running mean
 
@@ -55,7 +56,7 @@ def emergence(
         prepare(panel, theme)
     panels[-1].set_xlabel(x_label, color=theme.ink, fontsize=9.5)
     if accuracies:
-        _draw_accuracies(panels[0], accuracies, theme, title="Accuracy")
+        draw_accuracies(panels[0], accuracies, theme, title="Accuracy")
     if loss is not None:
         draw_loss(panels[-1], loss, theme)
     return figure
@@ -80,17 +81,23 @@ def comparison(curves: Mapping[str, Curve], *, title: str, theme: Theme = LIGHT)
     prepare(panel, theme)
     panel.set_xlabel("training step", color=theme.ink, fontsize=9.5)
     drawn = [(*named, colour, marker) for named, colour, marker in zip(curves.items(), colours, MARKERS, strict=False)]
-    _draw_accuracies(panel, drawn, theme, title=title)
+    draw_accuracies(panel, drawn, theme, title=title)
     return figure
 
 
-def _draw_accuracies(
-    panel: Axes, accuracies: Sequence[tuple[str, Curve, str, str]], theme: Theme, *, title: str
+def draw_accuracies(
+    panel: Axes,
+    accuracies: Sequence[tuple[str, Curve, str, str]],
+    theme: Theme,
+    *,
+    title: str,
+    inches: float = 2.6,
 ) -> None:
+    """Draw accuracies over training, each a name, a curve, a colour and a marker; `inches` is the panel's height."""
     panel.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
     panel.set_ylim(0, 1.02)
     panel.set_yticks(np.linspace(0, 1, 5))
-    labels: list[tuple[float, str, str, bool]] = []
+    ends: list[LineEnd] = []
     for name, curve, colour, marker in accuracies:
         panel.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
         size = 3.2 if len(curve.steps) <= 40 else 0
@@ -106,14 +113,15 @@ def _draw_accuracies(
         )
         last = float(curve.values[-1])
         if np.isfinite(last):
-            labels.append((last, f"{name} {readable(last)}", colour, True))
+            text = with_value(name, readable(last))
+            ends.append(LineEnd(height=last, text=text, colour=colour, bold=len(text)))
     chances = [(curve.chance, colour) for _, curve, colour, _ in accuracies if curve.chance is not None]
     if len(chances) > 1 and len({chance for chance, _ in chances}) == 1:
         chances = [(chances[0][0], theme.ink)]  # of all alike
     for chance, colour in chances:
         panel.axhline(chance, color=colour, linewidth=1, linestyle=DOTTED)
-        labels.append((chance, f"chance {chance:.2g}", colour, False))
-    label_at_right(panel, labels)
+        ends.append(LineEnd(height=chance, text=(f"chance {chance:.2g}",), colour=colour, bold=0))
+    write_line_ends(panel, ends, inches=inches)
 
 
 def draw_loss(panel: Axes, loss: Curve, theme: Theme) -> None:

@@ -34,6 +34,11 @@ def plot(
     """Draw for light and for dark pages, save the light figure as figures/<name>.png, and return both to be shown."""
     light, dark = draw(LIGHT), draw(DARK)
     write_atomically(folder / "figures" / f"{name}.png", encode(light, form="png"))
+    return embedded(light, dark, alt=alt, caption=caption, kind=kind)
+
+
+def embedded(light: Figure, dark: Figure, *, alt: str, caption: str, kind: str = "plot") -> Html:
+    """Return a figure of a page that shows whichever of two fits the colours that its reader prefers."""
     source, shown = (data_uri(encode(figure, form="svg"), "image/svg+xml") for figure in (dark, light))
     image = tag(
         "picture",

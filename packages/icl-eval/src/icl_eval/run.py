@@ -21,7 +21,11 @@ from icl_eval.fits import Fits
 CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
 
 HEADLINES = {"icl": ("fewshot_holdout", "accuracy_closed"), "iwl": ("no_support_zipfian", "accuracy_open")}
-"""Which metric of which evaluation is a run's in-context and in-weights number (Chan et al. 2022)."""
+"""Which metric of which evaluation is a run's in-context and in-weights number (Chan et al. 2022).
+
+Where classes have several labels, it is another, `SEVERAL_LABELS`: `Run.headline` tells which."""
+
+SEVERAL_LABELS = {"iwl": "accuracy_any_label"}  # any label of the query's class is right
 
 _Arrays = TypeVar("_Arrays")
 
@@ -63,6 +67,16 @@ class Run:
     def latest(self) -> dict[str, tuple[int, Result]]:
         """Return the last step and result of each evaluation."""
         return {name: (max(results), results[max(results)]) for name, results in self.evaluations.items()}
+
+    def headline(self, name: str) -> tuple[str, str]:
+        """Return the evaluation and the metric that are this run's `icl` or `iwl`, measured or not.
+
+        Raises:
+          KeyError: if there is no such number.
+        """
+        evaluation, metric = HEADLINES[name]
+        known = {each for result in self.evaluations.get(evaluation, {}).values() for each in result.metrics}
+        return evaluation, SEVERAL_LABELS[name] if SEVERAL_LABELS.get(name) in known else metric
 
     def evaluation_curve(self, evaluation: str, metric: str) -> Curve | None:
         """Return a metric over the steps that were evaluated, or None if it never was."""

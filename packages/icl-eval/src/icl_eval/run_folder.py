@@ -168,14 +168,15 @@ def write_summary(
     Returns:
       What was written.
     """
-    latest = (
-        {name: result for name, (_, result) in read_run(folder).latest().items()} if _has_evaluations(folder) else {}
-    )
-    summary: dict[str, Any] = {
-        headline: latest[evaluation].metrics[metric].to_json()
-        for headline, (evaluation, metric) in HEADLINES.items()
-        if evaluation in latest and metric in latest[evaluation].metrics
-    }
+    summary: dict[str, Any] = {}
+    latest: dict[str, Result] = {}
+    if _has_evaluations(folder):
+        run = read_run(folder)
+        latest = {name: result for name, (_, result) in run.latest().items()}
+        for headline in HEADLINES:
+            evaluation, metric = run.headline(headline)
+            if evaluation in latest and metric in latest[evaluation].metrics:
+                summary[headline] = latest[evaluation].metrics[metric].to_json()
     if verdict is not None:
         summary["verdict"] = dataclasses.asdict(verdict)
     summary["evaluations"] = {

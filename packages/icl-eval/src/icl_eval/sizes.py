@@ -68,7 +68,7 @@ def against_size(points: Sequence[SizePoint], *, chance: float | None = None, th
         prepare(panel, theme)
         accuracy_axis(panel, theme)
         panel.label_outer()
-        _size_axis(panel, [getattr(point, field) for point in points], theme, title=field.replace("_", " "))
+        size_axis(panel, [getattr(point, field) for point in points], theme, title=field.replace("_", " "))
         for trunk, colour, marker in zip(trunks, colours, MARKERS, strict=False):
             own = [point for point in points if point.trunk == trunk]
             panel.plot(
@@ -89,7 +89,14 @@ def against_size(points: Sequence[SizePoint], *, chance: float | None = None, th
     return figure
 
 
-def _size_axis(panel: Axes, sizes: Sequence[int], theme: Theme, *, title: str) -> None:
+def size_axis(panel: Axes, sizes: Sequence[float] | Sequence[int], theme: Theme, *, title: str) -> None:
+    """Let the x axis span sizes above 0 on a logarithmic scale, and name it.
+
+    >>> panel = Figure().subplots()
+    >>> size_axis(panel, [10, 1000], LIGHT, title="parameters")
+    >>> panel.get_xscale(), [tick.get_text() for tick in panel.get_xticklabels()]
+    ('log', ['10', '100', '1k'])
+    """
     low, high = min(sizes) / 1.5, max(sizes) * 1.5
     panel.set_xscale("log")
     panel.set_xlim(low, high)
