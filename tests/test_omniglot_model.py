@@ -15,6 +15,10 @@ INPUTS = jax.ShapeDtypeStruct((2, 9, 28, 28), np.uint8), jax.ShapeDtypeStruct((2
 CHOICES = typing.get_type_hints(ModelConfig)
 
 
+def of(model):
+    return dataclasses.replace(PRESETS["laptop"], model=model)
+
+
 @pytest.fixture(scope="module")
 def classes(cache):
     data = dataclasses.replace(PRESETS["laptop"].data, characters=12, augmented=True, holdout=32)
@@ -25,7 +29,7 @@ def classes(cache):
 @pytest.mark.parametrize("trunk", typing.get_args(CHOICES["trunk"]))
 def test_every_trunk_goes_with_every_layout(trunk, layout, classes):
     bank, split = classes
-    model = parts.make_model(dataclasses.replace(MODEL, trunk=trunk, layout=layout), bank, split)
+    model = parts.make_model(of(dataclasses.replace(MODEL, trunk=trunk, layout=layout)), bank, split).build()
     params, state = jax.eval_shape(model.init, jax.random.key(0), *INPUTS)
     assert jax.eval_shape(model.apply, params, state, None, *INPUTS)[0].shape == (2, split.num_positions)
 
@@ -33,7 +37,8 @@ def test_every_trunk_goes_with_every_layout(trunk, layout, classes):
 @pytest.mark.parametrize("loss", typing.get_args(CHOICES["loss"]))
 def test_evaluation_takes_the_parameters_of_training_and_gives_the_query(loss, classes):
     config = dataclasses.replace(MODEL, loss=loss, context_weight=0.5 if loss == "weighted" else 0.0)
-    trained, evaluated = (parts.make_model(config, *classes, is_training=training) for training in (True, False))
+    classifier = parts.make_model(of(config), *classes)
+    trained, evaluated = classifier.build(), dataclasses.replace(classifier, outputs="query").build()
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 28, 28), dtype=np.uint8)
     labels = np.arange(18, dtype=np.int32).reshape(2, 9)
     params, state = jax.jit(trained.init)(jax.random.key(0), images, labels)
@@ -54,7 +59,7 @@ def test_evaluation_takes_the_parameters_of_training_and_gives_the_query(loss, c
 )  # fmt: skip
 def test_every_option_changes_what_is_computed(changes, classes):
     def program_of(config):
-        model = parts.make_model(config, *classes)
+        model = parts.make_model(of(config), *classes).build()
 
         def loss_at_the_start(key, images, labels):
             params, state = model.init(key, images, labels)

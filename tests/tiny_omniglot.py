@@ -13,7 +13,8 @@ TINY = shlex.split(
     "--data.characters 12 --data.augmented --data.holdout 32 --data.batch-size 8 "
     "--model.encoder linear --model.layers 1 --model.width 16 --optimizer.warmup-steps 2 "
     "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 "
-    "--eval.every 3 --eval.count 60 --eval.final-count 90"
+    "--eval.every 3 --eval.count 60 --eval.final-count 90 "
+    "--eval.finally-also --eval.heads-count 0 --eval.ablation-count 0"
 )
 
 

@@ -1,0 +1,203 @@
+"""The evaluations of experiments/omniglot.py: all measures, by name, of one checkpoint or of a run that is followed."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import icl_data as data
+import icl_eval
+import omniglot_parts as parts
+from tiny_omniglot import SCRIPT, TINY, parse, read_lines, run
+
+EVERYTHING = [
+    *TINY, "--data.common", 4, "--data.rare", 60, "--data.zipf-exponent", 1, "--eval.heads-count", 30,
+    "--eval.ablation-count", 40, "--eval.finally-also", "fewshot_zipfian", "swapped_zipfian", "label_elsewhere",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory, cache):
+    folder = tmp_path_factory.mktemp("everything") / "run"
+    run("laptop", *EVERYTHING, "--workdir", folder)
+    return folder
+
+
+def lines_of(folder):
+    return {(line["step"], line["evaluation"]): line for line in read_lines(folder / "eval.jsonl")}
+
+
+def test_the_trained_model_is_evaluated_by_everything_and_others_by_what_is_asked(everything):
+    at_intervals = {"fewshot_holdout", "no_support_zipfian", "fewshot_rare", "fewshot_common"} & {
+        name for step, name in lines_of(everything) if step == 3
+    } | {"fewshot_holdout", "no_support_zipfian"}
+    found = {step: {name for at, name in lines_of(everything) if at == step} for step in (3, 6)}
+    assert found[3] == at_intervals | {"heads_fewshot_holdout"}
+    assert found[6] == found[3] | {"fewshot_zipfian", "swapped_zipfian", "label_elsewhere", "ablated_heads"}
+
+
+def test_the_numbers_of_sequences_are_those_that_were_asked_for(everything):
+    counts = {key: line["count"] for key, line in lines_of(everything).items()}
+    assert counts[3, "fewshot_holdout"] == 60 and counts[6, "fewshot_holdout"] == 90
+    assert counts[6, "heads_fewshot_holdout"] == 30 and counts[6, "ablated_heads"] == 40
+
+
+def test_measures_of_query_context_origin_swaps_frequency_baselines_and_heads_are_there(everything):
+    metrics = {name: set(line["metrics"]) for (step, name), line in lines_of(everything).items() if step == 6}
+    basic = {"accuracy_closed", "accuracy_open", "accuracy_in_context", "loss", "calibration_error"}
+    origin = {"from_common", "from_rare", "from_fewshot", "from_context", "from_context_common", "from_context_rare"}
+    context = {"context_accuracy_open", "context_accuracy_closed", "context_loss", "context_from_context"}
+    kinds = ("nearest_pixels", "prototype_pixels", "nearest_embedding", "prototype_embedding", "majority")
+    baselines = {f"accuracy_{name}" for name in kinds}
+    for name in ("fewshot_holdout", "no_support_zipfian", "swapped_zipfian"):
+        assert metrics[name] >= basic | origin | context
+        assert (metrics[name] >= baselines) == (name != "no_support_zipfian")
+    assert metrics["swapped_zipfian"] >= {"follows_context", "follows_weights"}
+    assert "follows_context" not in metrics["no_support_zipfian"] and "follows_context" in metrics["fewshot_zipfian"]
+    assert {f"accuracy_open_decile_{n}" for n in (9, 10)} <= metrics["no_support_zipfian"]
+    assert metrics["fewshot_holdout"] >= {"confusion_0_to_1", "confusion_1_to_other"}
+    assert metrics["heads_fewshot_holdout"] >= {"induction_0_0", "previous_token_0_3", "same_class_0_1"}
+    assert metrics["ablated_heads"] == {
+        *("icl", "iwl"), *(f"{name}_without_0_{head}" for name in ("icl", "iwl") for head in range(4)),
+    }  # fmt: skip
+
+
+def test_what_holds_by_definition_holds(everything):
+    lines = lines_of(everything)
+    swapped = {name: metric["value"] for name, metric in lines[6, "swapped_zipfian"]["metrics"].items()}
+    assert swapped["follows_context"] == swapped["accuracy_open"]
+    assert swapped["follows_context"] + swapped["follows_weights"] <= 1
+    no_support = {name: metric["value"] for name, metric in lines[6, "no_support_zipfian"]["metrics"].items()}
+    assert no_support["from_common"] + no_support["from_rare"] <= 1
+    assert no_support["accuracy_in_context"] == 0  # the context does not hold the answer
+    ablated = lines[6, "ablated_heads"]["metrics"]
+    assert ablated["icl"]["count"] == 40
+    scores = lines[6, "heads_fewshot_holdout"]
+    assert scores["chance"]["induction_0_0"] == pytest.approx(4 / 17)
+    with np.load(everything / "arrays" / "attention_fewshot_holdout.npz") as arrays:
+        np.testing.assert_allclose(arrays["attention"].sum(-1), 1, rtol=1e-5)
+
+
+def test_label_sets_say_what_labels_are(tmp_path):
+    config = parse("laptop", *EVERYTHING, "--data.labels-per-class", 3, "--workdir", tmp_path / "run")
+    bank, split = parts.make_classes(config.data)
+    sets = parts.make_label_sets(config.data, split)
+    assert (list(sets.rare), list(sets.common)) == (list(range(180)), list(range(180, 184)))
+    sampler = data.SequenceSampler(
+        kind=parts.make_kind(config.data, "no_support_zipfian"), split=split, exemplar_counts=bank.counts
+    )
+    batch = sampler.sample(np.arange(500))
+    assert sets.class_of_label is not None and sets.class_frequency is not None
+    np.testing.assert_array_equal(sets.class_of_label[batch["labels"]], batch["classes"])
+    assert parts.make_model(config, bank, split).num_labels == 184 == len(sets.class_of_label)
+    order = np.argsort(sets.class_frequency)
+    assert set(order[-4:]) == set(split.classes[60:64]) and (sets.class_frequency[split.classes[64:]] == 0).all()
+
+
+def test_with_several_labels_the_headline_counts_any_of_them(tmp_path):
+    run("laptop", *TINY, "--data.labels-per-class", 2, "--workdir", tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_any_label"]
+    assert summary["iwl"]["value"] >= summary["evaluations"]["no_support_zipfian"]["accuracy_open"]["value"]
+
+
+def test_any_checkpoint_can_be_evaluated_and_only_its_lines_change(everything, tmp_path):
+    folder = shutil.copytree(everything, tmp_path / "run")
+    before, arrays = lines_of(folder), (folder / "arrays" / "examples_fewshot_holdout.npz").read_bytes()
+    run(folder, "--mode", "eval", "--step", 3, "--eval.final-count", 45)
+    after = lines_of(folder)
+    assert {key for key in after if after[key] != before.get(key)} == {key for key in after if key[0] == 3} - {
+        (3, "heads_fewshot_holdout")
+    }
+    assert after[3, "fewshot_holdout"]["count"] == 45 and after[6, "fewshot_holdout"]["count"] == 90
+    assert len(read_lines(folder / "eval.jsonl")) == len(after)
+    assert (folder / "arrays" / "examples_fewshot_holdout.npz").read_bytes() == arrays  # of the latest step still
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--mode", "eval", "--step", "4"], "wanted the checkpoint of step 4 in"),
+        (["run", "--step", "3", "--resume"], "--step 3 is for --mode eval, but the mode is both"),
+        (["laptop", "--mode", "follow", "--workdir", "nowhere"], "wants the folder of a run that has begun"),
+        (["run", "--mode", "follow", "--follow.poll-seconds", "0"], "must be above 0"),
+        (["run", "--mode", "eval", "--eval.heads-count", "-1"], "eval.heads_count and eval.ablation_count must be at"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_an_error_of_one_line(words, message, finished, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        run(*words)
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def start(*words):
+    command = [sys.executable, str(SCRIPT), *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_a_second_process_evaluates_each_checkpoint_once_while_the_run_trains(tmp_path):
+    folder = tmp_path / "run"
+    steps = ["--train.steps", 6000, "--train.checkpoint-every", 1000, "--train.keep-checkpoints", 9]
+    trains = start("laptop", *TINY, *steps, "--mode", "train", "--workdir", folder)
+    while not (folder / "config.json").exists():
+        assert trains.poll() is None, trains.communicate()[0]
+        time.sleep(0.1)
+    follow = [folder, "--mode", "follow", "--follow.poll-seconds", 0.2, "--follow.timeout-minutes", 3]
+    follows = start(*follow)
+    while not (folder / "eval.jsonl").exists():
+        assert follows.poll() is None, follows.communicate()[0]
+        time.sleep(0.05)
+    assert trains.poll() is None, "the run had ended before anything was evaluated"
+    for process in (trains, follows):
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+    lines = read_lines(folder / "eval.jsonl")
+    keys = [(line["step"], line["evaluation"]) for line in lines]
+    assert sorted(keys) == [
+        (step, name) for step in range(1000, 7000, 1000) for name in ("fewshot_holdout", "no_support_zipfian")
+    ]
+    assert {line["count"] for line in lines if line["step"] < 6000} == {60}
+    assert {line["count"] for line in lines if line["step"] == 6000} == {90}
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["icl"]["count"] == 90 and summary["train"]["steps"] == 6000
+    before = (folder / "eval.jsonl").read_bytes()
+    run(*follow)  # again, as after a restart: nothing is left to do
+    assert (folder / "eval.jsonl").read_bytes() == before
+
+
+def test_processes_that_write_at_once_lose_no_line(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from icl_eval import *\n"
+        "me = int(sys.argv[2])\n"
+        "for step in range(40):\n"
+        "    result = Result(f'e{me}', {'accuracy_open': proportion(1, 2)}, {})\n"
+        "    append_evaluations(Path(sys.argv[1]), step=step, results=[result])\n"
+        "    append_evaluations(Path(sys.argv[1]), step=step // 2, results=[result])\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(me)]) for me in range(3)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    keys = [(line["step"], line["evaluation"]) for line in read_lines(tmp_path / "eval.jsonl")]
+    assert sorted(keys) == [(step, f"e{me}") for step in range(40) for me in range(3)]
+    assert list(icl_eval.evaluated_steps(tmp_path)) == list(range(40))
+
+
+def test_every_named_evaluation_can_be_asked_for(tmp_path):
+    names = list(parts.EVALUATIONS)
+    config = parse("laptop", *EVERYTHING, "--eval.also-with-zipf", *names, "--workdir", tmp_path / "run")
+    bank, split = parts.make_classes(config.data)
+    config = dataclasses.replace(config, eval=dataclasses.replace(config.eval, batch_size=20))
+    evaluations = parts.make_evaluations(config, split, final=False)
+    assert {each.name for each in evaluations} == set(names)
+    streams = parts.make_streams(config, bank, split)
+    for each in evaluations:
+        batch = next(iter(streams[each.name]))
+        assert set(batch["labels"][:, -1].tolist()) <= set(each.possible_labels), each.name
+        held_out = np.isin(batch["classes"], split.classes[64:])
+        assert held_out.all() if each.name.endswith("holdout") else not held_out.any()
