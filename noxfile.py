@@ -86,6 +86,15 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Read reports in Chromium: everything shown, sorted, filtered and downloaded, and nothing loaded."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        session.skip("there is no chromium or google-chrome here; on Debian: apt-get install chromium")
+    install(session, "test", "browser")
+    session.run("pytest", "-m", "browser", "packages/icl-eval/tests/browser", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*requirements("lint"))

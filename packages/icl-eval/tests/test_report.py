@@ -1,4 +1,9 @@
+import base64
+import hashlib
+import html
 import html.parser
+import json
+import operator
 import re
 import shutil
 from pathlib import Path
@@ -6,7 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icl_eval import Estimate, __main__, page, parts, report, strip, write_report
+from icl_eval import (
+    Estimate,
+    Result,
+    __main__,
+    append_evaluations,
+    meanings,
+    page,
+    parts,
+    proportion,
+    read_run,
+    setting,
+    strip,
+    write_report,
+)
 
 VOID = {"img", "link", "meta", "source", "wbr"}
 
@@ -32,7 +50,7 @@ class Reader(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.words.append(data)
 
     @property
@@ -43,15 +61,53 @@ class Reader(html.parser.HTMLParser):
 def test_the_page_is_well_formed_and_loads_nothing(run: Path) -> None:
     text = write_report(run).read_text()
     reader = Reader(text)
+    ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
     for tag, attributes in reader.elements:
-        assert tag not in ("script", "link", "iframe", "object")
+        assert tag not in ("link", "iframe", "object", "base", "form")
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in ("src", "srcset", "href"):
                 assert value is not None
-                assert value.startswith("data:image/")
+                assert value.startswith(("data:image/", "data:application/json", "#"))
+                assert not value.startswith("#") or value[1:] in ids
     assert not re.search(r"url\(|@import", text)
     assert "default-src 'none'" in str(reader.elements)
+
+
+def test_the_one_script_is_ours_and_the_policy_knows_its_hash(run: Path) -> None:
+    text = write_report(run).read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert text.count("<script") == 1
+    assert script == (Path(page.__file__).parent / "report.js").read_text()
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [
+        attributes["content"] for _, attributes in Reader(text).elements if attributes.get("http-equiv") is not None
+    ]
+    assert policy is not None
+    assert f"script-src 'sha256-{hashed}'" in policy
+    assert policy.count("script-src") == 1
+
+
+@pytest.mark.parametrize("script", ["'</script>'", "'<!--'", "1;\r\n"])
+def test_a_script_that_html_would_change_is_refused(script: str) -> None:
+    with pytest.raises(ValueError, match="Wanted a script without"):
+        page.document("A page", style="", body=page.tag("main"), script=script)
+
+
+def test_the_contents_name_the_sections_that_are_there_and_no_others(run: Path) -> None:
+    def contents() -> list[str]:
+        text = write_report(run).read_text()
+        linked = re.findall(r'<a href="#([a-z-]+)">(.*?)</a>', text)
+        assert linked == re.findall(r'<section id="([a-z-]+)" class="part"><h2>(.*?)</h2>', text)
+        return [title for _, title in linked]
+
+    assert contents() == ["Over training", "Example sequences", "All numbers", "How it was made", "Downloads"]
+    (run / "config.json").unlink()
+    (run / "eval.jsonl").write_text("")
+    (run / "summary.json").write_text("{}")
+    shutil.rmtree(run / "arrays")
+    assert contents() == ["Over training", "Missing"]
 
 
 def test_every_image_says_what_it_shows(run: Path) -> None:
@@ -63,7 +119,7 @@ def test_every_image_says_what_it_shows(run: Path) -> None:
 
 def test_text_from_the_folder_is_escaped(run: Path) -> None:
     text = write_report(run).read_text()
-    assert "<script" not in text
+    assert "<script>alert" not in text
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in text
     reader = Reader(text)
     assert "a <run> & more" in reader.text
@@ -128,8 +184,124 @@ def test_ink_is_dark_on_light_paper_however_it_is_stored(scale: int) -> None:
         assert shown[0, 0] == 255
 
 
+def cells(text: str) -> list[list[list[str]]]:
+    """Return the rows of each table of numbers, cell by cell."""
+    tables = re.findall(r'class="scroll measures".*?<tbody>(.*?)</tbody>', text, re.DOTALL)
+    return [
+        [
+            [re.sub(r"<wbr>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", table)
+        ]
+        for table in tables
+    ]
+
+
+def test_all_numbers_are_one_table_headlines_first_and_details_folded_in_another(run: Path) -> None:
+    metrics = {
+        name: proportion(right, 200)
+        for right, name in enumerate(
+            (
+                "strange",
+                "confusion_0_to_1",
+                "accuracy_open_decile_10",
+                "accuracy_open_decile_2",
+                "induction_0_3",
+                "loss",
+            )
+        )
+    }
+    metrics |= {"icl_without_0_3": proportion(9, 200), "accuracy_open": proportion(90, 200)}
+    for name in ("no_support_zipfian", "a_zipfian"):
+        append_evaluations(run, step=1100, results=[Result(evaluation=name, metrics=metrics, chance={"loss": 1 / 3})])
+    main, details = cells(write_report(run).read_text())
+    assert [row[:2] for row in main] == [
+        ["fewshot_holdout", "accuracy_closed"],
+        ["no_support_zipfian", "accuracy_open"],
+        ["a_zipfian", "accuracy_open"],
+        ["a_zipfian", "loss"],
+        ["a_zipfian", "strange"],
+        ["fewshot_holdout", "accuracy_open"],
+        ["no_support_zipfian", "loss"],
+        ["no_support_zipfian", "strange"],
+    ]
+    assert main[3][2:] == ["0.025", "0.011\N{EN DASH}0.057", "0.33", "200", "1,100"]
+    assert [row[1] for row in details if row[0] == "a_zipfian"] == [
+        "accuracy_open_decile_2", "accuracy_open_decile_10", "confusion_0_to_1", "induction_0_3", "icl_without_0_3",
+    ]  # fmt: skip
+    assert len(main) + len(details) == 2 * len(metrics) + 2
+
+
+def test_only_measures_that_are_there_are_explained(run: Path) -> None:
+    text = write_report(run).read_text()
+    assert re.findall(r"<dt><code>(.*?)</code>", text) == ["accuracy_closed", "accuracy_open"]
+
+
+SEAMS = [
+    "accuracy_closed", "accuracy_open", "accuracy_any_label", "accuracy_in_context", "loss", "calibration_error",
+    "probability_in_context", "from_common", "from_rare", "from_fewshot", "from_context", "from_context_common",
+    "from_context_rare", "from_context_fewshot", "from_none", "context_loss", "context_accuracy_open",
+    "context_from_none", "follows_context", "follows_weights", "accuracy_open_decile_1", "accuracy_open_decile_10",
+    "confusion_0_to_1", "confusion_0_to_other", "accuracy_nearest_pixels", "accuracy_prototype_pixels",
+    "accuracy_nearest_embedding", "accuracy_prototype_embedding", "accuracy_majority", "induction_0_3",
+    "previous_token_11_7", "same_class_0_0", "icl", "iwl", "icl_without_0_3", "iwl_without_1_0", "accuracy_last",
+    "accuracy_first", "improvement", "normalised_error", "normalised_error_first", "squared_error",
+    "squared_error_3-NN", "accuracy_last_1-NN",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", SEAMS)
+def test_every_measure_that_we_write_is_explained(metric: str) -> None:
+    known = meanings.meaning(metric)
+    assert known is not None
+    many = ("decile", "confusion", "induction", "previous_token", "same_class", "without")
+    assert known.detail == any(word in metric for word in many)
+    assert known.shown == metric or re.search("\N{HORIZONTAL ELLIPSIS}|_L_H|_a_to_b|^normalised_error$", known.shown)
+
+
+def test_the_downloads_are_the_files(run: Path) -> None:
+    reader = Reader(write_report(run).read_text())
+    linked = {
+        attributes["download"]: json.loads(base64.b64decode(str(attributes["href"]).split(",")[1]))
+        for tag, attributes in reader.elements
+        if tag == "a" and "download" in attributes
+    }
+    for name in ("summary.json", "config.json"):
+        assert linked.pop(name) == json.loads((run / name).read_text())
+    lines = [json.loads(line) for line in (run / "eval.jsonl").read_text().splitlines()]
+    ((_, evaluations),) = linked.items()
+    key = operator.itemgetter("evaluation", "step")
+    assert sorted(evaluations, key=key) == sorted(lines, key=key)
+
+
+def with_preset(run: Path, preset: object) -> str:
+    """Return the section on how it was made of a run whose config.json names a preset."""
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"preset": preset}))
+    return str(setting.setting(read_run(run), run))
+
+
+def test_the_difference_from_the_preset_is_shown_and_nothing_else_of_it(run: Path) -> None:
+    preset = {"data": {"note": "plain", "zips": ["a.zip", "b.zip"]}, "steps": 100, "only<there": 1}
+    text = with_preset(run, {"name": "laptop<", "config": preset})
+    assert text.startswith("<p>Differs from preset laptop&lt; in:</p>")
+    shown = html.unescape(text[: text.index("<details>")].replace("<wbr>", ""))
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', shown)
+    assert rows == [("data.note", "plain", "<script>alert('x')</script>"), ("only<there", "1", "\N{EM DASH}")]
+    assert text.count("laptop") == 2  # in the sentence and above its column
+
+
+def test_a_run_as_its_preset_says_so(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())["config"]
+    assert with_preset(run, {"name": "laptop", "config": config}).startswith("<p>As preset laptop.</p><details>")
+
+
+@pytest.mark.parametrize("preset", [None, 3, "laptop", {}, {"name": "laptop"}, {"config": [1]}])
+def test_a_damaged_preset_says_nothing(run: Path, preset: object) -> None:
+    assert "preset" not in with_preset(run, preset)
+
+
 def test_nested_settings_get_the_names_of_the_command_line() -> None:
-    assert report.flatten({"a": {"b": [{"c": 1}, 2]}, "d": {}, "e": None}) == [
+    assert setting.flatten({"a": {"b": [{"c": 1}, 2]}, "d": {}, "e": None}) == [
         ("a.b[0].c", "1"),
         ("a.b[1]", "2"),
         ("d", "{}"),

@@ -88,19 +88,19 @@ def test_an_omniglot_page_is_what_it_was(run: Path) -> None:
     text = page(run)
     assert headings(text) == [
         "In context (ICL)", "In weights (IWL)", "Over training", "Example sequences", "All numbers", "How it was made",
+        "Downloads",
     ]  # fmt: skip
     assert (
         '<div class="numbers"><section class="number icl"><h2>In context (ICL)</h2><p class="value">0.950</p>'
         "<p>95 % interval 0.910\N{EN DASH}0.973, 200 sequences; <b>above chance (0.5)</b>.</p>"
     ) in text
     assert (
-        "<figcaption>Bands are 95 % intervals from 200 sequences per point; dotted lines are chance. </figcaption>"
+        "<figcaption>Accuracy in-context (ICL) and in-weights (IWL), above the training loss, by training step. "
+        "Bands are 95 % intervals from 200 sequences per point; dotted lines are chance.</figcaption>"
     ) in text
-    assert (
-        '<p class="soft">A closed accuracy chooses among the labels that can occur in such a sequence, an open one '
-        "among all labels. Losses are cross-entropies in nats.</p>"
-    ) in text
-    assert "200 sequences, after step 100" in text
+    assert "<dd>Share that are right when the arg-max is taken over all labels.</dd>" in text
+    assert "Cross-entropy" not in text  # nor the meaning of what it does not have
+    assert '<th scope="col">sequences</th><th scope="col">step</th>' in text
     assert ".number.learnt" not in text  # nor the style of what it does not have
     assert [path.name for path in (run / "figures").iterdir()] == ["emergence.png"]
 
@@ -131,9 +131,9 @@ def test_runs_on_labels_show_accuracy_against_chance(tmp_path: Path) -> None:
     )
     assert "accuracy, seen, first: from 0.100" in alt
     assert "training loss from 8.000 at step 1 to 6.000 at step 3" in alt
-    assert "accuracy_first before any" in text
+    assert "Accuracy before any example" in text
     assert "closed accuracy" not in text
-    assert "400 tasks, after step 100" in text
+    assert '<th scope="col">tasks</th><th scope="col">step</th>' in text
     assert (tmp_path / "figures" / "emergence.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -152,7 +152,7 @@ def test_runs_on_functions_are_held_against_the_best_constant(tmp_path: Path, er
     assert f"<b>{said} the best constant (1)</b>" in unseen
     assert "normalised error, seen: from 0.125 at step 0" in alts(text)[0]
     assert "the dotted line is the best constant" in text
-    assert "cross-entropies" not in text
+    assert "Cross-entropy" not in text
 
 
 def test_every_curve_by_examples_gets_a_figure_that_says_its_numbers(tmp_path: Path) -> None:

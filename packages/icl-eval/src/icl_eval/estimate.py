@@ -62,16 +62,16 @@ class Estimate:
 
 
 def readable(number: float) -> str:
-    """Format to three decimals, or to two significant digits if that would leave too few.
+    """Format to three decimals, or to two significant digits if that would leave too few or give too many.
 
-    >>> readable(0.93512), readable(0.000612), readable(0.0), readable(float("nan"))
-    ('0.935', '0.00061', '0', 'not finite')
+    >>> readable(0.93512), readable(0.000612), readable(0.0), readable(float("nan")), readable(1.2e30)
+    ('0.935', '0.00061', '0', 'not finite', '1.2e+30')
     """
     if not math.isfinite(number):
         return "not finite"
     if number == 0:
         return "0"
-    return f"{number:.3f}" if abs(number) >= 0.01 else f"{number:.2g}"
+    return f"{number:.3f}" if 0.01 <= abs(number) < 1e9 else f"{number:.2g}"
 
 
 def proportion(successes: int, count: int) -> Estimate:

@@ -1,6 +1,7 @@
 """A page: HTML put together from elements whose text is escaped unless it is HTML already."""
 
 import base64
+import hashlib
 import html
 import io
 from collections.abc import Iterable
@@ -45,13 +46,13 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]], *, label: str, c
     return tag("div", whole, class_=f"scroll {class_}", role="region", tabindex="0", aria_label=label)
 
 
-def breakable(name: str) -> Html:
-    """Return a dotted name that may wrap after its dots.
+def breakable(name: str, *, after: str = ".") -> Html:
+    """Return a name that may wrap after its dots, or after another character.
 
     >>> breakable("train.steps")
     'train.<wbr>steps'
     """
-    return Html(html.escape(name).replace(".", ".<wbr>"))
+    return Html(html.escape(name).replace(after, f"{after}<wbr>"))
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -66,9 +67,21 @@ def picture(pixels: UInt8[np.ndarray, "H W"]) -> str:
     return data_uri(buffer.getvalue(), "image/png")
 
 
-def document(title: str, *, style: str, body: Html) -> str:
-    """Return a whole document that may load nothing from anywhere: its policy forbids it."""
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+def document(title: str, *, style: str, body: Html, script: str = "") -> str:
+    """Return a whole document that may load nothing from anywhere, and run no script but its own: its policy says so.
+
+    Raises:
+      ValueError: if the script could not stand in a page as it is.
+
+    >>> "script-src &#x27;sha256-" in document("A page", style="", body=tag("main"), script="let answer = 42;")
+    True
+    """
+    if "</" in script or "<!--" in script or "\r" in script:
+        raise ValueError("Wanted a script without </, <!-- and carriage returns: HTML would change it or end it there.")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    if script:
+        # Only the script whose hash this is may run, whatever else found its way into the page.
+        policy += f"; script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -78,4 +91,5 @@ def document(title: str, *, style: str, body: Html) -> str:
         tag("title", title),
         tag("style", Html(style)),
     )
-    return f"<!doctype html>\n{tag('html', head, tag('body', body), lang='en')}\n"
+    scripts = [tag("script", Html(script))] if script else []
+    return f"<!doctype html>\n{tag('html', head, tag('body', body, *scripts), lang='en')}\n"

@@ -1,5 +1,6 @@
 """Parts of a report that several of its sections are made of: cards, plots, and numbers put into words."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def interval(estimate: Estimate) -> str:
     >>> interval(Estimate(value=0.5, low=0.4, high=0.6, count=9)) == "0.400\N{EN DASH}0.600"
     True
     """
-    return estimate.interval.replace("-", "\N{EN DASH}")
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return estimate.interval
+    return f"{readable(estimate.low)}\N{EN DASH}{readable(estimate.high)}"
 
 
 def chance_text(chance: float | None) -> str:

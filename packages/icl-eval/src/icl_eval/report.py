@@ -1,17 +1,24 @@
 """A report: one self-contained HTML page, made from a run folder alone."""
 
+import dataclasses
+import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
+from icl_eval.downloads import downloads
 from icl_eval.estimate import readable
 from icl_eval.figures import emergence
-from icl_eval.page import Html, breakable, document, table, tag
-from icl_eval.parts import against, card, chance_text, course, interval, plot
+from icl_eval.mechanism_sections import attention, baselines, confusions, frequencies, heads, later_in_training
+from icl_eval.number_table import all_numbers
+from icl_eval.page import Html, document, tag
+from icl_eval.parts import against, card, course, interval, plot
 from icl_eval.run import HEADLINES, Run, read_run
 from icl_eval.run_folder import write_atomically
+from icl_eval.setting import setting
 from icl_eval.strip import strips
-from icl_eval.task_sections import is_of_tasks, measures_note, over_training, task_cards, task_sections, unit
+from icl_eval.task_sections import by_examples, fitted, is_of_tasks, over_training, task_cards
+from icl_eval.transfer import transfer
 
 _MEANINGS = {
     "icl": (
@@ -27,6 +34,31 @@ _MEANINGS = {
 }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page that the table of contents names.
+
+    Attributes:
+      title: its heading.
+      anchor: its address on the page: lower-case letters, digits and dashes.
+      make: gives what stands beneath the heading from a run and its folder; nothing if the run has none of it.
+
+    Raises:
+      ValueError: if the anchor would not do as an address.
+
+    >>> Section(title="All numbers", anchor="numbers", make=lambda run, folder: Html("")).anchor
+    'numbers'
+    """
+
+    title: str
+    anchor: str
+    make: Callable[[Run, Path], Html]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", self.anchor):
+            raise ValueError(f"Wanted an anchor of lower-case letters, digits and dashes, got {self.anchor!r}.")
+
+
 def write_report(folder: Path) -> Path:
     """Write report.html, and its figures as PNG files, into a run folder.
 
@@ -39,38 +71,53 @@ def write_report(folder: Path) -> Path:
     Raises:
       FileNotFoundError: if there is no such folder.
       ValueError: if it is not the folder of a run.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "config.json").write_text('{"config": {"seed": 0}}')
+    >>> write_report(folder).name
+    'report.html'
     """
     run = read_run(folder)
+    made = [(section, section.make(run, folder)) for section in SECTIONS]
+    there = [(section, content) for section, content in made if content]
     parts = [
-        _header(run),
-        _headlines(run),
-        over_training(run, folder) or _emergence(run, folder),
-        *task_sections(run, folder),
-        strips(run),
-        _numbers(run),
-        _setting(run),
-        _missing(run),
+        tag("section", tag("h2", section.title), content, id=section.anchor, class_="part")
+        for section, content in there
     ]
+    contents = _contents([section for section, _ in there])
     style = (resources.files("icl_eval") / "report.css").read_text(encoding="utf-8")
     if is_of_tasks(run):
         style += (resources.files("icl_eval") / "tasks.css").read_text(encoding="utf-8")
     path = folder / "report.html"
-    page = document(f"{run.name}: in-context learning report", style=style, body=tag("main", *parts, _footer(run)))
-    write_atomically(path, page.encode())
+    page = document(
+        f"{run.name}: in-context learning report",
+        style=style,
+        script=(resources.files("icl_eval") / "report.js").read_text(encoding="utf-8"),
+        body=tag("main", _header(run), contents, _headlines(run), *parts, _footer(run)),
+    )
+    # A half of a surrogate pair, which JSON can hold and UTF-8 cannot, is shown as a question mark.
+    write_atomically(path, page.encode(errors="replace"))
     return path
+
+
+def _contents(sections: list[Section]) -> Html:
+    links = (tag("li", tag("a", section.title, href=f"#{section.anchor}")) for section in sections)
+    return tag("nav", tag("ul", *links), aria_label="Contents") if sections else Html("")
 
 
 def _header(run: Run) -> Html:
     train = run.summary.get("train")
-    train = train if isinstance(train, dict) else {}
-    steps = train.get("steps", max(run.metrics, default=None))
+    known = train.items() if isinstance(train, dict) else ()
+    numbers = {name: n for name, n in known if isinstance(n, int | float) and not isinstance(n, bool)}
+    steps = numbers.get("steps", max(run.metrics, default=None))
     facts = [f"{steps:,} training steps" if isinstance(steps, int) else "no training logged"]
-    if isinstance(seconds := train.get("seconds"), int | float):
+    if (seconds := numbers.get("seconds")) is not None:
         facts.append(f"{seconds:,.0f} seconds")
-    if isinstance(rate := train.get("steps_per_second"), int | float):
+    if (rate := numbers.get("steps_per_second")) is not None:
         facts.append(f"{rate:,.1f} steps/s")
-    if isinstance(loss := train.get("final_loss"), int | float):
-        facts.append(f"final loss {readable(loss)}")
+    if (loss := numbers.get("final_loss")) is not None:
+        facts.append(f"final loss {readable(float(loss))}")
     if "seed" in run.summary:
         facts.append(f"seed {run.summary['seed']}")
     return tag(
@@ -85,7 +132,8 @@ def _headlines(run: Run) -> Html:
     """Show the two numbers that the run is about, each with its interval, its chance and its meaning."""
     latest = run.latest()
     cards = task_cards(run)
-    for headline, (evaluation, metric) in HEADLINES.items():
+    for headline in HEADLINES:
+        evaluation, metric = run.headline(headline)
         if evaluation not in latest or metric not in latest[evaluation][1].metrics:
             continue
         result = latest[evaluation][1]
@@ -99,7 +147,7 @@ def _headlines(run: Run) -> Html:
 
 def _emergence(run: Run, folder: Path) -> Html:
     """Draw accuracies and loss over training, for light and for dark pages, and save the light one as PNG."""
-    icl, iwl = (run.evaluation_curve(*HEADLINES[headline]) for headline in ("icl", "iwl"))
+    icl, iwl = (run.evaluation_curve(*run.headline(headline)) for headline in ("icl", "iwl"))
     loss = run.training_curve("loss")
     if icl is None and iwl is None and loss is None:
         return Html("")
@@ -107,61 +155,33 @@ def _emergence(run: Run, folder: Path) -> Html:
     said = [f"{name} accuracy {course(curve, at='step')}" for name, curve in drawn if curve is not None]
     if loss is not None:
         said.append(f"training loss from {readable(loss.values[0])} to {readable(loss.values[-1])}")
-    counts = sorted(
-        {result.count for name, _ in HEADLINES.values() for result in run.evaluations.get(name, {}).values()}
-    )
-    caption = "Bands are 95 % intervals"
-    caption += (
-        f" from {' to '.join(f'{count:,}' for count in counts[:1] + counts[1:][-1:])} sequences per point"
-        if counts
-        else ""
-    )
-    caption += "; dotted lines are chance. " if counts else ". "
-    figure = plot(
+    return plot(
         folder,
         "emergence",
         lambda theme: emergence(icl=icl, iwl=iwl, loss=loss, theme=theme),
         alt=f"Over training: {'; '.join(said)}.",
-        caption=caption if counts else "The loss that training logged.",
+        caption=_emergence_caption(
+            [name for name, curve in drawn if curve is not None], loss=loss is not None, run=run
+        ),
     )
-    return tag("section", tag("h2", "Over training"), figure)
 
 
-def _numbers(run: Run) -> Html:
-    """Show the last result of every evaluation, a table each: narrow enough for a phone."""
-    header = ["measure", "value", "95 % interval", "chance"]
-    parts = []
-    for name, (step, result) in run.latest().items():
-        rows = [
-            [metric, readable(estimate.value), interval(estimate), chance_text(result.chance.get(metric))]
-            for metric, estimate in result.metrics.items()
-        ]
-        size = tag("p", f"{result.count:,} {unit(result)}, after step {step:,}", class_="soft")
-        parts += [tag("h3", name), size, table(header, rows, label=name, class_="measures")]
-    note = measures_note({metric for _, result in run.latest().values() for metric in result.metrics})
-    return tag("section", tag("h2", "All numbers"), tag("p", note, class_="soft"), *parts) if parts else Html("")
+def _emergence_caption(shown: list[str], *, loss: bool, run: Run) -> str:
+    if not shown:
+        return "The loss that training logged, by training step."
+    counts = sorted(
+        {result.count for name, _ in HEADLINES.values() for result in run.evaluations.get(name, {}).values()}
+    )
+    counted = " to ".join(f"{count:,}" for count in dict.fromkeys([counts[0], counts[-1]]))
+    return (
+        f"Accuracy {' and '.join(shown)}{', above the training loss,' if loss else ''} by training step. Bands are "
+        f"95 % intervals from {counted} sequences per point; dotted lines are chance."
+    )
 
 
-def _setting(run: Run) -> Html:
-    """Show config.json: the configuration, the versions, and whatever else it says, each to be unfolded."""
-    named = {"Configuration": run.config.get("config"), "Versions": run.config.get("versions")}
-    rest = {key: value for key, value in run.config.items() if key not in ("config", "versions")}
-    sections = [
-        tag("details", tag("summary", title), _settings(title, value))
-        for title, value in (named | {"Session": rest}).items()
-        if value
-    ]
-    return tag("section", tag("h2", "How it was made"), *sections) if sections else Html("")
-
-
-def _settings(title: str, value: Any) -> Html:
-    rows = [[breakable(name), setting] for name, setting in flatten(value)]
-    return table(["name", "value"], rows, label=title, class_="settings")
-
-
-def _missing(run: Run) -> Html:
-    items = (tag("li", sentence) for sentence in run.missing)
-    return tag("section", tag("h2", "Missing"), tag("ul", *items)) if run.missing else Html("")
+def _missing(run: Run, folder: Path) -> Html:
+    """Name what is not in the folder or could not be read."""
+    return tag("ul", *(tag("li", sentence) for sentence in run.missing)) if run.missing else Html("")
 
 
 def _footer(run: Run) -> Html:
@@ -169,16 +189,25 @@ def _footer(run: Run) -> Html:
     return tag("footer", "Made from the run folder alone by ", command, ".")
 
 
-def flatten(value: Any, *, name: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of nested JSON with dotted names, as the command line spells them.
-
-    >>> flatten({"train": {"steps": 2000, "mesh": []}, "seed": 0})
-    [('train.steps', '2000'), ('train.mesh', '[]'), ('seed', '0')]
-    """
-    if isinstance(value, dict) and value:
-        return [
-            leaf for key, inner in value.items() for leaf in flatten(inner, name=f"{name}.{key}" if name else str(key))
-        ]
-    if isinstance(value, list) and any(isinstance(inner, dict | list) for inner in value):
-        return [leaf for place, inner in enumerate(value) for leaf in flatten(inner, name=f"{name}[{place}]")]
-    return [(name, ", ".join(map(str, value)) if isinstance(value, list) and value else str(value))]
+SECTIONS = (
+    Section(
+        title="Over training",
+        anchor="training",
+        make=lambda run, folder: over_training(run, folder) or _emergence(run, folder),
+    ),
+    Section(title="Later in training", anchor="later", make=later_in_training),
+    Section(title="Against baselines", anchor="baselines", make=baselines),
+    Section(title="By class frequency", anchor="frequency", make=frequencies),
+    Section(title="Confusion of context labels", anchor="confusion", make=confusions),
+    Section(title="Attention heads", anchor="heads", make=heads),
+    Section(title="Where the model looks", anchor="attention", make=attention),
+    Section(title="By number of examples", anchor="by-examples", make=by_examples),
+    Section(title="Fitted functions", anchor="fits", make=fitted),
+    Section(title="Transfer", anchor="transfer", make=transfer),
+    Section(title="Example sequences", anchor="examples", make=strips),
+    Section(title="All numbers", anchor="numbers", make=all_numbers),
+    Section(title="How it was made", anchor="setting", make=setting),
+    Section(title="Downloads", anchor="downloads", make=downloads),
+    Section(title="Missing", anchor="missing", make=_missing),
+)
+"""The page, from top to bottom."""

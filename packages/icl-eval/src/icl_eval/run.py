@@ -29,6 +29,8 @@ SEVERAL_LABELS = {"iwl": "accuracy_any_label"}  # any label of the query's class
 
 _Arrays = TypeVar("_Arrays")
 
+_LEVELS = 40  # how deep JSON may nest; a run's own needs six
+
 # What reading an .npz file with anything in it can raise.
 _DAMAGE = (
     *(AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, EOFError, NotImplementedError),
@@ -207,8 +209,9 @@ def _steps(path: Path, missing: list[str]) -> Iterator[tuple[int, dict[str, Any]
         if not line.strip():
             continue
         content = _parse(line)
-        if content is not None and _is_finite(content.get("step")):
-            yield int(content["step"]), content
+        step = None if content is None else content.get("step")
+        if content is not None and isinstance(step, int | float) and _is_finite(step) and 0 <= step < 2**63:
+            yield int(step), content
         elif number == len(lines):
             missing.append(f"{path.name}: the last line is half-written and was left out.")
         else:
@@ -216,11 +219,22 @@ def _steps(path: Path, missing: list[str]) -> Iterator[tuple[int, dict[str, Any]
 
 
 def _parse(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that a text is; None if it is another thing, or nested deeper than any run's."""
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) and not _is_deep(content) else None
+
+
+def _whole_number(digits: str) -> int | float:
+    # An int of more digits is beyond every float, and arithmetic with one raises where that with inf does not.
+    return int(digits) if len(digits) <= 300 else float(digits)
+
+
+def _is_deep(value: Any, *, levels: int = _LEVELS) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deep(each, levels=levels - 1) for each in inner)
 
 
 def _is_finite(value: object) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from icl_eval.curve import Curve
-from icl_eval.report import flatten
 from icl_eval.run import Run
+from icl_eval.setting import flatten
 
 SEED = "train.seed"
 

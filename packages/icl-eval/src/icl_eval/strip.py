@@ -3,17 +3,19 @@
 It is HTML and not a figure, so that it stays crisp, wraps on a phone and reads aloud.
 """
 
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import UInt8
 
 from icl_eval.examples import Examples
 from icl_eval.measures import NO_LABEL
-from icl_eval.page import Html, picture, tag
+from icl_eval.page import Html, join, picture, tag
 from icl_eval.run import Run
 
 
-def strips(run: Run) -> Html:
-    """Return a section with the examples of every evaluation that has some."""
+def strips(run: Run, folder: Path) -> Html:
+    """Show the examples of every evaluation that has some."""
     if not run.examples:
         return Html("")
     parts = [part for name, examples in run.examples.items() for part in _evaluation(name, examples)]
@@ -21,7 +23,7 @@ def strips(run: Run) -> Html:
         "Items come in the order shown, each with its label; the framed one at the end is the query, whose "
         "label the model must give."
     )
-    return tag("section", tag("h2", "Example sequences"), tag("p", note, class_="soft"), *parts)
+    return join([tag("p", note, class_="soft"), *parts])
 
 
 def _evaluation(name: str, examples: Examples) -> list[Html]:

@@ -1,6 +1,5 @@
 """Sections of a report on task learners: what was learnt, on which tasks, from how many examples."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,15 @@ from icl_eval.curve import Curve
 from icl_eval.estimate import Estimate, readable
 from icl_eval.evaluation import Result
 from icl_eval.fits import Fits
-from icl_eval.page import Html, tag
+from icl_eval.page import Html, join, tag
 from icl_eval.parts import against, card, course, interval, plot, title
 from icl_eval.run import Run
 from icl_eval.task_figures import fitted_functions, learning_curves
 from icl_eval.task_figures import over_training as draw_over_training
-from icl_eval.transfer import SQUARED, TRANSFER, transfer
+from icl_eval.transfer import TRANSFER
 
 SEEN, UNSEEN = "seen_tasks", "unseen_tasks"
 ACCURACY, ERROR = "accuracy_last", "normalised_error"
-_TASK_METRICS = (ACCURACY, "accuracy_first", "improvement", ERROR, SQUARED)
 _TITLES = {UNSEEN: ("Unseen tasks", "icl"), SEEN: ("Seen tasks", "iwl")}
 _MEANINGS = {
     (UNSEEN, ACCURACY): "Accuracy after all examples on tasks never trained on: only the examples can tell the labels.",
@@ -30,14 +28,6 @@ _MEANINGS = {
     ): "Squared error on functions never trained on, as a share of the error of each one's best constant: "
     "1 is as good as that constant, 0 is perfect.",
     (SEEN, ERROR): "The same on functions trained on: the weights may remember them.",
-}
-_NOTES = {
-    "accuracy_closed": "A closed accuracy chooses among the labels that can occur in such a sequence, an open one "
-    "among all labels.",
-    ACCURACY: "accuracy_last is measured after all examples of a task (the mean of the last positions), accuracy_first "
-    "before any, and improvement is their difference.",
-    ERROR: "normalised_error is the squared error as a share of the best constant's: 1 is that constant, 0 is perfect.",
-    SQUARED: "squared_error is the model's, with another name after it that of a baseline on the same examples.",
 }
 
 
@@ -83,42 +73,20 @@ def over_training(run: Run, folder: Path) -> Html:
         said.append(f"training loss {course(loss, at='step')}")
     counts = sorted({result.count for name in (UNSEEN, SEEN) for result in run.evaluations.get(name, {}).values()})
     caption = (
-        f"On tasks that were trained on (seen) and on tasks that never were (unseen). Bands are 95 % intervals from "
+        f"{what[0].upper()}{what[1:]} on tasks that were trained on (seen) and on tasks that never were (unseen), "
+        f"{'above the training loss, ' if loss is not None else ''}by training step. Bands are 95 % intervals from "
         f"{' to '.join(f'{count:,}' for count in counts[:1] + counts[1:][-1:])} tasks per point; "
     )
     caption += "the dotted line is chance." if metric == ACCURACY else "the dotted line is the best constant."
     if "seen, first" in curves:
         caption += " First: before any example, which only a memory of the task can get right."
-    figure = plot(
+    return plot(
         folder,
         "emergence",
         lambda theme: draw_over_training(curves, loss=loss, errors=metric == ERROR, theme=theme),
         alt=f"Over training: {'; '.join(said)}.",
         caption=caption,
     )
-    return tag("section", tag("h2", "Over training"), figure)
-
-
-def task_sections(run: Run, folder: Path) -> list[Html]:
-    """Return the sections by number of examples, on fitted functions and on transfer, those that there are."""
-    return [_by_examples(run, folder), _fitted_functions(run, folder), transfer(run)]
-
-
-def measures_note(metrics: Collection[str]) -> str:
-    """Explain the measures that a page shows, and no others.
-
-    >>> measures_note({"accuracy_closed", "loss"})[-35:]
-    'Losses are cross-entropies in nats.'
-    """
-    said = [note for metric, note in _NOTES.items() if metric in metrics]
-    if any(metric.startswith("accuracy") for metric in metrics):
-        said.append("Losses are cross-entropies in nats.")
-    return " ".join(said)
-
-
-def unit(result: Result) -> str:
-    """Return what a result counts: tasks or sequences."""
-    return "tasks" if any(metric in result.metrics for metric in _TASK_METRICS) else "sequences"
 
 
 def _judgement(run: Run) -> tuple[str, str] | None:
@@ -137,12 +105,13 @@ def _against_constant(estimate: Estimate) -> Html:
     return tag("b", f"{verdict} the best constant (1)")
 
 
-def _by_examples(run: Run, folder: Path) -> Html:
+def by_examples(run: Run, folder: Path) -> Html:
+    """Draw every measure by the number of examples, on unseen tasks first."""
     if not run.by_examples:
         return Html("")
     first = sorted(run.by_examples.items(), key=lambda named: named[0] != UNSEEN)
     drawn = (_curves(name, curves, folder) for name, curves in first)
-    return tag("section", tag("h2", "By number of examples"), *drawn)
+    return join(drawn)
 
 
 def _curves(name: str, curves: ByExamples, folder: Path) -> Html:
@@ -157,7 +126,8 @@ def _curves(name: str, curves: ByExamples, folder: Path) -> Html:
 
 
 def _examples_caption(curves: ByExamples) -> str:
-    said = f"{curves.count:,} tasks per point, of baselines perhaps fewer; the band is the model's 95 % interval"
+    said = f"The {curves.measure.replace('_', ' ')} of the model and of baselines after so many examples of a task. "
+    said += f"{curves.count:,} tasks per point, of baselines perhaps fewer; the band is the model's 95 % interval"
     if curves.measure == "squared_error":
         return said + ". The axis is logarithmic and spans at most five decades."
     return said + ("; the dotted line is chance." if any(c.chance is not None for c in curves.curves.values()) else ".")
@@ -170,12 +140,13 @@ def _known(curve: Curve) -> Curve:
     return Curve(*(row[known] for row in rows)) if known.any() else curve
 
 
-def _fitted_functions(run: Run, folder: Path) -> Html:
+def fitted(run: Run, folder: Path) -> Html:
+    """Draw functions with what was made of them, a row for each family."""
     if not run.fits:
         return Html("")
     columns = 3
     said = "; ".join(f"{title(name)} {_fit_errors(fits, columns)}" for name, fits in run.fits.items())
-    figure = plot(
+    return plot(
         folder,
         "fits",
         lambda theme: fitted_functions(run.fits, columns=columns, theme=theme),
@@ -184,7 +155,6 @@ def _fitted_functions(run: Run, folder: Path) -> Html:
         "what was made of them. Lines are cut off where they leave the panel.",
         kind="plot wide",
     )
-    return tag("section", tag("h2", "Fitted functions"), figure)
 
 
 def _fit_errors(fits: Fits, columns: int) -> str:

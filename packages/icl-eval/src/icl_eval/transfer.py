@@ -1,10 +1,12 @@
 """Transfer: how a model does on families of functions that it was not trained on, against baselines."""
 
+from pathlib import Path
+
 import numpy as np
 
 from icl_eval.by_examples import MODEL
 from icl_eval.estimate import Estimate, readable
-from icl_eval.page import Html, table, tag
+from icl_eval.page import Html, join, table, tag
 from icl_eval.parts import interval, title
 from icl_eval.run import Run
 
@@ -12,7 +14,7 @@ TRANSFER, SQUARED = "transfer_", "squared_error"
 _YARDSTICKS = ("3-NN", "constant", "averaging")
 
 
-def transfer(run: Run) -> Html:
+def transfer(run: Run, folder: Path) -> Html:
     """Return a table of squared errors: a row per family, the best in bold."""
     results = {
         name.removeprefix(TRANSFER): result
@@ -45,7 +47,7 @@ def transfer(run: Run) -> Html:
         "overlaps the model's."
     )
     whole = table(["family", MODEL, "model is below", *baselines], rows, label="Transfer", class_="transfer")
-    return tag("section", tag("h2", "Transfer"), tag("p", note, class_="soft"), whole)
+    return join([tag("p", note, class_="soft"), whole])
 
 
 def _number(estimate: Estimate, best: float) -> Html:
