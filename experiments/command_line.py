@@ -23,6 +23,7 @@ from absl import app, flags
 import icl_train as training
 
 NEW_WORKDIR = Path("runs/<experiment>-<preset>-<time>")  # is filled in when the run begins
+Step = Literal["latest"] | int
 _HELP = ("-h", "--help")
 
 
@@ -66,7 +67,7 @@ class Session:
     """Train; evaluate a checkpoint of a run; train and evaluate on the way; or follow a run that another process
     trains, and evaluate each new checkpoint."""
 
-    step: Literal["latest"] | int = "latest"
+    step: Step = "latest"
     """For --mode eval: which checkpoint."""
 
     follow: FollowConfig = FollowConfig()
@@ -194,6 +195,12 @@ def check_progress(config: Session, *, steps: int, saved: int | None) -> None:
         raise ValueError(f"--mode follow wants the folder of a run that has begun, got {config.workdir}.")
     if config.mode == "eval" and saved is None:
         raise ValueError(f"--mode eval wants the folder of a run with a checkpoint, got {config.workdir}; train first.")
+    if config.step != "latest" and not (config.workdir / "checkpoints" / str(config.step)).is_dir():
+        there = sorted(path.name for path in (config.workdir / "checkpoints").iterdir() if path.name.isdecimal())
+        raise ValueError(
+            f"--step {config.step} wants a checkpoint of that step in {config.workdir}, which has those of steps "
+            f"{', '.join(sorted(there, key=int))}."
+        )
     if config.resume and saved is not None and saved > steps:
         raise ValueError(f"{config.workdir} has {saved} steps, but {steps} were asked for; ask for {saved} or more.")
 
@@ -212,6 +219,7 @@ def read_config(folder: Path, config_type: type[Config]) -> Config:
     """
     path = folder / "config.json"
     converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Step, lambda value, _: value)  # never in a file, but cattrs wants to know it
     try:
         return converter.structure(json.loads(path.read_text(encoding="utf-8"))["config"], config_type)
     except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
