@@ -122,7 +122,7 @@ def test_any_checkpoint_can_be_evaluated_and_only_its_lines_change(everything, t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "--mode", "eval", "--step", "4"], "--step 4 wants a checkpoint of that step in run, which has those of steps 3, 6"),
+        (["run", "--mode", "eval", "--step", "4"], "of that step in run, which has those of steps 3, 6"),
         (["run", "--step", "3", "--resume"], "--step 3 is for --mode eval, but the mode is both"),
         (["laptop", "--mode", "follow", "--workdir", "nowhere"], "wants the folder of a run that has begun"),
         (["run", "--mode", "follow", "--follow.poll-seconds", "0"], "must be above 0"),
