@@ -132,7 +132,8 @@ class Evaluator:
                 name="heads_fewshot_holdout",
                 count=self._config.eval.heads_count,
                 causal=self._config.model.mask == "causal",
-                examples=2 if images else 0,
+                examples=min(2, self._config.eval.heads_count) if images else 0,
+                possible_labels=self._label_sets.few_shot,
             )
             results.append(scores)
         if self._has_heads and final and self._config.eval.ablation_count:

@@ -23,8 +23,8 @@ from icl_eval.transience_figure import describe_transience, transience
 BASELINES = {
     "nearest_pixels": "nearest image",
     "prototype_pixels": "nearest mean image",
-    "nearest_embedding": "nearest in the model's embedding",
-    "prototype_embedding": "nearest mean of the embedding",
+    "nearest_embedding": "nearest embedding",
+    "prototype_embedding": "nearest mean embedding",
     "majority": "most frequent label",
 }
 
@@ -44,7 +44,7 @@ def later_in_training(run: Run, folder: Path) -> Html:
     later = {name: curve for name, curve in curves.items() if curve is not None and (curve.steps > 0).sum() > 1}
     if not later:
         return Html("")
-    said = " ".join(f"{name}: {describe_transience(curve)}" for name, curve in later.items())
+    said = " ".join(f"{name}: {describe_transience(curve)}." for name, curve in later.items())
     counts = _counts(run, [run.headline(name.lower())[0] for name in later])
     return plot(
         folder,
@@ -63,8 +63,8 @@ def baselines(run: Run, folder: Path) -> Html:
         found = {each: result.metrics.get(f"accuracy_{each}") for each in BASELINES}
         if not any(found.values()):
             continue
-        named = {"the model, closed": result.metrics.get("accuracy_closed")}
-        named["the model, among the labels in the context"] = result.metrics.get("accuracy_in_context")
+        named = {"model, closed": result.metrics.get("accuracy_closed")}
+        named["model, in context"] = result.metrics.get("accuracy_in_context")
         named |= {BASELINES[each]: estimate for each, estimate in found.items()}
         rows = [
             [who, readable(estimate.value), interval(estimate), f"{estimate.count:,}"]
@@ -74,8 +74,8 @@ def baselines(run: Run, folder: Path) -> Html:
         header = ["who answers", "accuracy", "95 % interval", "sequences"]
         parts += [tag("h3", name), table(header, rows, label=f"Baselines of {name}", class_="measures")]
     note = (
-        "Each baseline sees the sequences that the model sees, and answers with a label of the context. "
-        "Those in the embedding ask what a mere comparison of the model's own item vectors comes to."
+        "Each baseline sees the sequences that the model sees, and answers with a label of the context, as the model "
+        "does in the line “in context”. Those of embeddings compare the model's own item vectors."
     )
     return join([tag("p", note, class_="soft"), *parts]) if parts else Html("")
 
@@ -196,17 +196,17 @@ def _ablations(run: Run, folder: Path) -> Html:
         return Html("")
     worst = {name: _least(without[name]) for name in intact}
     said = "; ".join(
-        f"{name.upper()} falls from {readable(intact[name].value)} to {readable(without[name][head].value)} without "
-        f"{head_name(head)}"
+        f"{name.upper()} {readable(without[name][head].value)} without {head_name(head)} "
+        f"({readable(intact[name].value)} with all)"
         for name, head in worst.items()
     )
     return plot(
         folder,
         "ablations",
         _drawing(ablations, intact, {name: without[name] for name in intact}),
-        alt=f"Without single heads: {said}.",
+        alt=f"Lowest without a single head: {said}.",
         caption=f"Accuracy after step {step:,} when the output of one attention head is set to zero, with 95 % "
-        f"intervals from {result.count:,} sequences each; the line is the whole model. At most: {said}.",
+        f"intervals from {result.count:,} sequences each; the line is the whole model. Lowest: {said}.",
     )
 
 
