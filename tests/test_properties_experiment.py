@@ -1,0 +1,100 @@
+"""experiments/properties.py at toy size: each setting once, resumable, and an honest table of trends."""
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+import command_line
+import properties
+import properties_pictures
+from properties_presets import PRESETS, PROPERTIES, SETTINGS
+from tiny_omniglot import contents
+
+TINY = shlex.split(
+    "--data.rare 12 --data.characters 20 --data.holdout 8 --data.batch-size 4 --model.encoder linear --model.layers 1 "
+    "--model.width 16 --optimizer.warmup-steps 1 --train.steps 3 --eval.every 3 --eval.count 20 --eval.final-count 30 "
+    "--seeds 1 --properties labels_per_class"
+)
+
+
+def parse(*words):
+    script = str(Path(properties.__file__))
+    return command_line.parse([script, *map(str, words)], PRESETS, default="laptop")
+
+
+def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_path, capsys):
+    words = ["laptop", *TINY, "--workdir", tmp_path / "properties"]
+    properties.main(parse(*words))
+    said = capsys.readouterr().out
+    folders = {path.name for path in (tmp_path / "properties" / "settings").iterdir()}
+    assert folders == {"base-1-seeds-from-0", "labels_per_class=4-1-seeds-from-0"}
+    page = (tmp_path / "properties" / "report.html").read_text()
+    assert "Which of the paper" in page and "Labels per class" in page and "30 sequences" in page
+    assert (tmp_path / "properties" / "figures" / "labels_per_class.png").is_file()
+    summary = json.loads(
+        (tmp_path / "properties" / "settings" / "labels_per_class=4-1-seeds-from-0" / "summary.json").read_text()
+    )
+    table = (tmp_path / "properties" / "trends.md").read_text()
+    assert f"{summary['icl']['value']:.3f} at 4" in table and "ICL higher at 4 than at 1" in table
+    assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_any_label"]
+    before = contents(tmp_path / "properties" / "settings")
+    properties.main(parse(*words))  # all is finished: nothing is run again
+    assert "2 of 2 settings are finished" in capsys.readouterr().out and "setting 1 of" in said
+    assert contents(tmp_path / "properties" / "settings") == before
+
+
+def test_the_paper_s_values_are_there_and_the_common_setting_is_shared(tmp_path):
+    config = parse("laptop", "--workdir", tmp_path / "properties")
+    assert [len(SETTINGS[name]) for name in PROPERTIES] == [4, 3, 2, 4, 3] and config.seeds == 2
+    runs = config.runs()
+    assert len(runs) == 12  # of 16 values, as five are the same setting
+    seeds = {tuple(member.train.seed for member in run.members()) for run in runs.values()}
+    assert seeds == {(0, 1)}
+    by_name = {folder.name.removesuffix("-2-seeds-from-0"): run.data for folder, run in runs.items()}
+    assert (by_name["base"].p_bursty, by_name["base"].rare, by_name["base"].exemplars) == (0.9, 1600, "all")
+    zipf = by_name["common=10-rare=1590-zipf_exponent=2.0"]
+    assert (zipf.rare + zipf.common, zipf.zipf_exponent) == (1600, 2)
+    noisy = by_name["exemplars=single-noise=0.5"]
+    assert (noisy.exemplars, noisy.noise) == ("single", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "verdict"),
+    [
+        ([0.5, 0.6], [0.7, 0.9], "holds"),
+        ([0.5, 0.8], [0.7, 0.9], "not shown"),
+        ([0.7, 0.9], [0.5, 0.6], "reversed"),
+        ([0.5, 0.5], [0.5, 0.5], "not shown"),
+    ],
+)
+def test_a_trend_holds_only_if_every_seed_says_so(below, above, verdict):
+    (row,) = properties_pictures.judged("labels_per_class", {"ICL": [below, above]})
+    assert row[3] == verdict
+    assert f"{below[0]:.3f}/{below[1]:.3f} at 1" in row[2] and f"{above[0]:.3f}/{above[1]:.3f} at 4" in row[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "0"], "seeds of at least 1"),
+        (["--mode", "eval"], "leave --mode out"),
+        (["--data.common", "4"], "no data.common"),
+        (["--train.ensemble.members", "2"], "see --seeds"),
+    ],
+)
+def test_a_mistake_is_an_error_of_one_line(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        parse("laptop", *words, "--workdir", tmp_path / "properties")
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_every_property_has_its_title_and_trends():
+    assert set(properties_pictures.TITLES) == set(properties_pictures.TRENDS) == set(PROPERTIES)
+    for name, trends in properties_pictures.TRENDS.items():
+        values = {setting.value for setting in SETTINGS[name]}
+        assert all({trend.lower, trend.higher} <= values for trend in trends)
+        fields = {field.name for field in dataclasses.fields(PRESETS["laptop"].data)}
+        assert all(set(setting.changes) <= fields for setting in SETTINGS[name])
