@@ -45,7 +45,8 @@ def test_the_git_revision_is_recorded_with_whether_files_differ_from_it(tmp_path
 def test_the_same_configuration_may_be_resumed_and_nothing_is_rewritten(tmp_path):
     folder = open_run(tmp_path / "run", CONFIG)
     before = contents(folder)
-    assert open_run(folder, CONFIG, resume=True) == folder
+    assert open_run(folder, CONFIG, resume=True, about={"preset": {"name": "of another session"}}) == folder
+    assert "preset" not in json.loads((folder / "config.json").read_text())  # it is of the session that began the run
     assert contents(folder) == before
 
 
