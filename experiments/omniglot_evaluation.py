@@ -53,17 +53,14 @@ class Evaluator:
 
             return apply
 
-        apply = apply_of(classifier)
-
-        def logits_of(function: Callable[..., Any]) -> Callable[..., Array]:
-            return jit(lambda *arguments: function(*arguments)[0])
+        apply, apply_to_all = apply_of(classifier), apply_of(every)
 
         def inner(pattern: str) -> Callable[..., Any]:
             return models.instrument(apply, capture=[pattern])
 
         self._key, self._label_sets = bank.key, make_label_sets(config.data, split)
         self._kinds = {final: make_evaluations(config, split, final=final) for final in (False, True)}
-        self._query, self._every = logits_of(apply), logits_of(apply_of(every))
+        self._logits = jit(lambda *arguments: apply_to_all(*arguments)[0])
         self._vectors = jit(lambda *arguments: inner("items")(*arguments)[1]["items"])
         self._has_heads = config.model.trunk == "transformer"
         self._layers, self._heads = config.model.layers, config.model.heads
@@ -111,7 +108,7 @@ class Evaluator:
         baselines = evaluation.context_baselines(ask(self._vectors), pixels=images) if final else {}
         results = [
             evaluation.evaluate(
-                ask(self._every if final else self._query),
+                ask(self._logits),
                 streams[kind.name],
                 kind,
                 count=count,

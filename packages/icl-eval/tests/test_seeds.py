@@ -15,8 +15,8 @@ def make_run(name: str, config: dict[str, Any] | None = None, *, right: int = 50
     )
     return Run(
         name=name, config={} if config is None else {"config": config}, metrics={},
-        evaluations={"fewshot_holdout": {0: result, 10: result}}, summary={}, examples={}, by_examples={}, fits={}, attention={},
-        missing=(),
+        evaluations={"fewshot_holdout": {0: result, 10: result}}, summary={}, examples={}, by_examples={}, fits={},
+        attention={}, missing=(),
     )  # fmt: skip
 
 
