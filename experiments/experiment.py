@@ -71,6 +71,10 @@ class Run(abc.ABC, Generic[Config]):
         """Say what kind of learner the last evaluation shows, if that can be said of this experiment."""
         return None
 
+    def is_evaluated(self, step: int, *, count: int, final: bool) -> bool:
+        """Tell whether eval.jsonl has a step's evaluations already, of so many sequences."""
+        return not final and evaluation.evaluated_steps(self.config.workdir).get(step, 0) >= count
+
     def member(self, config: Config) -> "Run[Config]":
         """Give a run of the same model and items with another seed and other data, compiled with this one."""
         other = copy.copy(self)
@@ -82,9 +86,8 @@ class Run(abc.ABC, Generic[Config]):
         workdir = self.config.workdir
         if not training.is_first():
             return ""
-        if result is None:
-            trained = evaluation.read_run(workdir).summary.get("train", {})
-        else:
+        trained: dict[str, float | int | None] | None = None
+        if result is not None:
             trained = {name: getattr(result, name) for name in ("steps", "seconds", "steps_per_second")}
             trained |= {"final_loss": result.final_losses[member]}
             if member in result.failed:
@@ -117,44 +120,58 @@ def execute(config: Any, members: Sequence[Any], make: Callable[[Any, Mesh | Non
             first.config.optimizer.build(config.train.steps)
             open_folders([config, *members] if is_ensemble else members)
         result = train(config, runs, saved or 0) if trains else None
-        step: int | None = None if config.step == "latest" else config.step
         if config.mode == "follow":
-            with command_line.one_line_errors():
-                step = follow(config, runs, mesh)
+            follow(config, runs, mesh)
         for number, run in enumerate(runs):
-            done = evaluation.evaluated_steps(run.config.workdir).get(step or 0, 0) >= config.eval.final_count
-            if config.mode != "train" and not (config.mode == "follow" and done):
-                say_evaluated(config, run, number, step=step, mesh=mesh, final=True)
+            if config.mode in ("eval", "both"):
+                step = None if config.step == "latest" else config.step
+                model = restore(config, run, number, step=step, mesh=mesh)
+                say(run.evaluate(model, count=config.eval.final_count, final=True), number if is_ensemble else None)
             say(run.report(result, number), number if is_ensemble else None)
 
 
-def follow(config: Any, runs: Sequence[Run], mesh: Mesh | None) -> int:
-    """Evaluate each new checkpoint of a run that another process trains, once; give the step of its last."""
+def follow(config: Any, runs: Sequence[Run], mesh: Mesh | None) -> None:
+    """Evaluate each checkpoint of a run that another process trains, once, until the run ends."""
     timeout = config.follow.timeout_minutes
-    step = None
-    for step in training.watch(
+    announced = training.watch(
         config.workdir, poll_seconds=config.follow.poll_seconds, timeout_seconds=timeout and timeout * 60
-    ):
-        for number, run in enumerate(runs):
-            if evaluation.evaluated_steps(run.config.workdir).get(step, 0) >= config.eval.count:
-                continue  # before this process was started again
-            try:
-                say_evaluated(config, run, number, step=step, mesh=mesh, final=False)
-            except Exception:
-                if (config.workdir / "checkpoints" / str(step)).is_dir():
-                    raise
-                say(f"step {step}: the run let go of this checkpoint before it was read", None)
-    assert step is not None  # a run ends with a checkpoint, and else is waited for
-    return step
+    )
+    passed_over: set[int] = set()
+    while True:
+        with command_line.one_line_errors():
+            latest = next(announced, None)
+        if latest is None:
+            return
+        # Those before it too: a run that was resumed has made some of them again, and dropped their evaluations.
+        for step in training.checkpoint_steps(config.workdir):
+            if step <= latest and step not in passed_over and not follow_one(config, runs, mesh, step):
+                passed_over.add(step)
 
 
-def say_evaluated(config: Any, run: Run, number: int, *, step: int | None, mesh: Mesh | None, final: bool) -> None:
-    """Evaluate a checkpoint, the latest if no step is given, and say what came of it."""
-    member = number if config.train.ensemble.members > 1 else None
-    model = training.restore_model(config.workdir, init=run.init, step=step, member=member, mesh=mesh)
+def follow_one(config: Any, runs: Sequence[Run], mesh: Mesh | None, step: int) -> bool:
+    """Evaluate a checkpoint, of the run's last step as the trained model; give whether it could be read."""
+    final = training.is_last_checkpoint(config.workdir, step)
     count = config.eval.final_count if final else config.eval.count
-    said = run.evaluate(model, count=count, final=final)
-    say(said if final and step is None else f"step {int(model.step)}: {said}", member)
+    for number, run in enumerate(runs):
+        member = number if len(runs) > 1 else None
+        if not training.agree(int(not run.is_evaluated(step, count=count, final=final))):
+            continue  # before this process was started again, or by the one that trains
+        try:
+            model = restore(config, run, number, step=step, mesh=mesh)
+        except Exception as error:
+            # Deleted by the run meanwhile, or damaged; of anything else the traceback is wanted.
+            if not isinstance(error, training.RunError) and step in training.checkpoint_steps(config.workdir):
+                raise
+            say(f"step {step}: passed over, since it could not be read: {str(error).splitlines()[0][:300]}", member)
+            return False
+        say(f"step {step}: {run.evaluate(model, count=count, final=final)}", member)
+    return True
+
+
+def restore(config: Any, run: Run, number: int, *, step: int | None, mesh: Mesh | None) -> training.ModelCheckpoint:
+    """Read the model of a run, or of a member of an ensemble, from a checkpoint, by default the latest."""
+    member = number if config.train.ensemble.members > 1 else None
+    return training.restore_model(config.workdir, init=run.init, step=step, member=member, mesh=mesh)
 
 
 def open_folders(configs: Sequence[Any]) -> None:
@@ -167,6 +184,8 @@ def open_folders(configs: Sequence[Any]) -> None:
                 command_line.to_json(config),
                 resume=config.resume or is_eval,
                 may_change=("eval",) if is_eval else MAY_CHANGE,
+                read_only=is_eval,
+                defaults=command_line.to_json(type(config)()),
                 about={} if config.preset is None else {"preset": dataclasses.asdict(config.preset)},
             )
     training.wait_for_all("the folders are open")

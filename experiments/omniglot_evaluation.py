@@ -69,7 +69,10 @@ class Evaluator:
 
         def attend(*arguments: Any) -> tuple[Array, Array]:
             (logits, _), values = inner("*attention")(*arguments)
-            return jnp.stack(list(values.values()), axis=1), logits
+            attention = jnp.stack(list(values.values()), axis=1)
+            # A layer that runs several times has the mean over these.
+            B, runs, *rest = attention.shape
+            return attention.reshape(B, runs // self._layers, self._layers, *rest).mean(axis=1), logits
 
         def without(keep: Float[Array, "L H"], *arguments: Any) -> Array:
             def keeping(layer: int) -> Callable[[Array], Array]:
@@ -136,6 +139,15 @@ class Evaluator:
         if self._has_heads and final and self._config.eval.ablation_count:
             results.append(self._ablate(arguments, streams, count=self._config.eval.ablation_count))
         return results, attention
+
+    def counts(self, *, count: int, final: bool) -> dict[str, int]:
+        """List what ``evaluate`` gives by name, each with its number of sequences."""
+        found = {kind.name: count for kind in self._kinds[final]}
+        if self._has_heads and self._config.eval.heads_count:
+            found["heads_fewshot_holdout"] = self._config.eval.heads_count
+        if self._has_heads and final and self._config.eval.ablation_count:
+            found["ablated_heads"] = self._config.eval.ablation_count
+        return found
 
     def _ablate(
         self, arguments: tuple[PyTree, PyTree, np.uint32], streams: Mapping[str, grain.IterDataset], *, count: int

@@ -97,6 +97,8 @@ def evaluation_names(config: OmniglotConfig, *, final: bool) -> list[EvaluationN
     """List the evaluations at intervals, or those of the trained model."""
     also = config.eval.also_with_zipf if config.data.zipf_exponent > 0 else config.eval.also
     finally_also = config.eval.finally_also if final else ()
+    if config.data.ways < 2:  # labels are swapped between ways
+        finally_also = tuple(name for name in finally_also if not name.startswith("swapped"))
     return list(dict.fromkeys(("fewshot_holdout", "no_support_zipfian", *also, *finally_also)))
 
 

@@ -214,7 +214,7 @@ class EvalConfig:
     """The same for runs with data.zipf_exponent above 0."""
 
     finally_also: tuple[EvaluationName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
-    """Evaluations of the trained model, and with --mode eval, besides these."""
+    """Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways."""
 
     heads_count: int = 250
     """Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out."""

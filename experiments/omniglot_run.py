@@ -56,6 +56,13 @@ class OmniglotRun(Run[OmniglotConfig]):
         loss, metrics = training_loss(self.config.model, logits, batch["labels"])
         return loss, (metrics, state)
 
+    def is_evaluated(self, step: int, *, count: int, final: bool) -> bool:
+        """Tell whether eval.jsonl has all evaluations of a step, each of so many sequences."""
+        wanted = self._evaluator.counts(count=count, final=final)
+        evaluated = evaluation.read_run(self.config.workdir).evaluations
+        found = {name: results[step].count for name, results in evaluated.items() if step in results}
+        return all(found.get(name, 0) >= wanted[name] for name in wanted)
+
     def evaluate(self, model: Model, *, count: int, final: bool) -> str:
         """Evaluate on ``count`` sequences of each kind, write the results down, and give the two that matter most.
 

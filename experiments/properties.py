@@ -13,7 +13,6 @@ import dataclasses
 
 import jax
 from jax.sharding import Mesh
-from properties_pictures import draw
 
 import command_line
 import experiment
@@ -21,6 +20,7 @@ import icl_train as training
 from omniglot_parts import make_classes
 from omniglot_presets import OmniglotConfig
 from omniglot_run import OmniglotRun
+from properties_pictures import draw, summary
 from properties_presets import PRESETS, PropertiesConfig
 
 
@@ -28,8 +28,8 @@ def main(config: PropertiesConfig) -> None:
     """Run the settings that are not finished, and draw all that there is."""
     training.use_cpu_cores()  # before anything else makes JAX look for devices
     runs = config.runs()
-    todo = [run for run in runs.values() if not is_finished(run)]
     with command_line.one_line_errors():
+        todo = [run for run in runs.values() if not is_finished(run)]
         for run in todo:  # so that none is found impossible after others were trained
             jax.eval_shape(make_run(run.members()[0], None).init, jax.random.key(0))
     print(f"{len(runs) - len(todo)} of {len(runs)} settings are finished.")
@@ -47,10 +47,18 @@ def make_run(config: OmniglotConfig, mesh: Mesh | None) -> OmniglotRun:
 
 
 def is_finished(config: OmniglotConfig) -> bool:
-    """Tell whether all seeds of a setting have their summaries and their pages, which are written last."""
-    return all(
-        (member.workdir / name).is_file() for member in config.members() for name in ("summary.json", "report.html")
-    )
+    """Tell whether all seeds of a setting were trained to the end, by their summaries and pages, which come last.
+
+    Raises:
+      ValueError: runs of other settings are in their folders.
+    """
+    members = config.members()
+    if not all((member.workdir / "report.html").is_file() for member in members):
+        return False
+    for member in members:  # of whatever else was asked for in this workdir
+        settings, defaults = command_line.to_json(member), command_line.to_json(OmniglotConfig())
+        training.open_run(member.workdir, settings, resume=True, read_only=True, defaults=defaults)
+    return all(summary(member.workdir)["train"].get("steps") == config.train.steps for member in members)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,12 @@ TRENDS: dict[Property, tuple[Trend, ...]] = {
     "zipf_exponent": (Trend("ICL", "2", "0"), Trend("IWL", "0", "2"), Trend("ICL", "2", "1"), Trend("IWL", "0", "1")),
 }
 
-Accuracies = dict[str, list[list[float]]]
+RULE = (
+    "A trend holds if the 95 % interval of every seed at the one value lies above those of all seeds at the other, and "
+    "is reversed if it lies below; intervals are of the evaluated sequences and know nothing of further seeds."
+)
+
+Accuracies = dict[str, list[list[evaluation.Estimate]]]
 
 
 def draw(config: PropertiesConfig) -> str:
@@ -54,13 +59,13 @@ def draw(config: PropertiesConfig) -> str:
     pictures = [picture(name, accuracies[name], config) for name in config.properties]
     rows = [row for name in config.properties for row in judged(name, accuracies[name])]
     header = ["property", "the paper's trend", "here", "verdict"]
-    note = f"{config.seeds} seeds of each setting, {config.train.steps:,} training steps each."
+    note = f"{config.seeds} seeds of each setting, {config.train.steps:,} training steps each. {RULE}"
     table = evaluation.Table("Which of the paper's trends hold", header, rows)
     page = evaluation.write_gallery(
         config.workdir, title="Properties of the data, ICL and IWL", pictures=pictures, tables=[table], note=note
     )
     lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
-    (config.workdir / "trends.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (config.workdir / "trends.md").write_text("\n".join([*lines, "", note, ""]), encoding="utf-8")
     return "\n".join([*(f"{row[0]}: {row[1]}: {row[3]} ({row[2]})" for row in rows), f"report: {page}"])
 
 
@@ -73,16 +78,17 @@ def read(config: PropertiesConfig, name: Property) -> Accuracies:
     return {line: by_value for line, by_value in found.items() if any(by_value)}
 
 
-def seeds_of(run: OmniglotConfig, kind: str, metrics: Sequence[str]) -> list[float]:
-    """Give an accuracy of each seed of a setting."""
-    values = []
+def seeds_of(run: OmniglotConfig, kind: str, metrics: Sequence[str]) -> list[evaluation.Estimate]:
+    """Give an accuracy of each seed of a setting that has it."""
+    estimates = []
     for member in run.members():
         measured = summary(member.workdir)["evaluations"].get(kind, {})
-        values += [measured[metric]["value"] for metric in metrics if metric in measured][:1]
-    return values
+        found = [measured[metric] for metric in metrics if metric in measured][:1]
+        estimates += [evaluation.Estimate.from_json(fields) for fields in found]
+    return [estimate for estimate in estimates if np.isfinite(estimate.value)]
 
 
-def summary(folder: Path) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+def summary(folder: Path) -> dict[str, Any]:
     """Read what a run came to."""
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
@@ -91,15 +97,18 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
     """Draw a property."""
     title, x_label = TITLES[name]
     values = [setting.value for setting in SETTINGS[name]]
+    values_of = {
+        line: [[estimate.value for estimate in seeds] for seeds in by_value] for line, by_value in accuracies.items()
+    }
     said = {
         line: [f"{np.mean(seeds):.3f} at {value}" for value, seeds in zip(values, by_value, strict=True) if seeds]
-        for line, by_value in accuracies.items()
+        for line, by_value in values_of.items()
     }
     return evaluation.Picture(
         name=name,
         title=title,
         draw=lambda theme: evaluation.against_settings(
-            values, accuracies, x_label=x_label, chance=1 / config.data.ways, theme=theme
+            values, values_of, x_label=x_label, chance=1 / config.data.ways, theme=theme
         ),
         caption=f"Lines go through the means, dots are the {config.seeds} seeds, each evaluated on "
         f"{config.eval.final_count:,} sequences. ICL: closed accuracy on held-out classes. IWL: open accuracy on "
@@ -109,13 +118,21 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
 
 
 def judged(name: Property, accuracies: Accuracies) -> list[list[str]]:
-    """Say of each trend whether it holds: every seed of the one value above every seed of the other."""
+    """Say of each trend whether it holds by ``RULE``."""
     values = [setting.value for setting in SETTINGS[name]]
     rows = []
     for line, lower, higher in TRENDS[name]:
-        pairs = [(value, accuracies[line][values.index(value)]) for value in (lower, higher)]
+        by_value = accuracies.get(line, [[]] * len(values))
+        pairs = [(value, by_value[values.index(value)]) for value in (lower, higher)]
         (_, below), (_, above) = pairs
-        verdict = "holds" if min(above) > max(below) else "reversed" if max(above) < min(below) else "not shown"
-        numbers = [f"{'/'.join(f'{each:.3f}' for each in seeds)} at {value}" for value, seeds in pairs]
+        if not below or not above:
+            verdict = "not run"
+        elif min(seed.low for seed in above) > max(seed.high for seed in below):
+            verdict = "holds"
+        elif max(seed.high for seed in above) < min(seed.low for seed in below):
+            verdict = "reversed"
+        else:
+            verdict = "not shown"
+        numbers = [f"{'/'.join(f'{seed.value:.3f}' for seed in seeds)} at {value}" for value, seeds in pairs]
         rows.append([TITLES[name][0], f"{line} higher at {higher} than at {lower}", ", ".join(numbers), verdict])
     return rows

@@ -17,7 +17,8 @@ from tiny_omniglot import SCRIPT, TINY, parse, read_lines, run
 
 EVERYTHING = [
     *TINY, "--data.common", 4, "--data.rare", 60, "--data.zipf-exponent", 1, "--eval.heads-count", 30,
-    "--eval.ablation-count", 40, "--eval.finally-also", "fewshot_zipfian", "swapped_zipfian", "label_elsewhere",
+    "--eval.ablation-count", 40, "--eval.also-with-zipf", "no_support_rare",
+    "--eval.finally-also", "fewshot_zipfian", "swapped_zipfian", "label_elsewhere",
 ]  # fmt: skip
 
 
@@ -33,11 +34,8 @@ def lines_of(folder):
 
 
 def test_the_trained_model_is_evaluated_by_everything_and_others_by_what_is_asked(everything):
-    at_intervals = {"fewshot_holdout", "no_support_zipfian", "fewshot_rare", "fewshot_common"} & {
-        name for step, name in lines_of(everything) if step == 3
-    } | {"fewshot_holdout", "no_support_zipfian"}
     found = {step: {name for at, name in lines_of(everything) if at == step} for step in (3, 6)}
-    assert found[3] == at_intervals | {"heads_fewshot_holdout"}
+    assert found[3] == {"fewshot_holdout", "no_support_zipfian", "no_support_rare", "heads_fewshot_holdout"}
     assert found[6] == found[3] | {"fewshot_zipfian", "swapped_zipfian", "label_elsewhere", "ablated_heads"}
 
 
@@ -170,6 +168,46 @@ def test_a_second_process_evaluates_each_checkpoint_once_while_the_run_trains(tm
     before = (folder / "eval.jsonl").read_bytes()
     run(*follow)  # again, as after a restart: nothing is left to do
     assert (folder / "eval.jsonl").read_bytes() == before
+
+
+def test_following_what_has_ended_passes_over_damage_and_evaluates_the_last_as_the_trained_model(
+    finished, tmp_path, capsys
+):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (folder / "eval.jsonl").unlink()
+    (victim,) = (folder / "checkpoints" / "3" / "progress").glob("metadata")
+    config = (folder / "config.json").read_bytes()
+    also = ["--eval.count", 50, "--eval.final-count", 50, "--eval.finally-also", "label_elsewhere"]
+    whole = victim.read_bytes()
+    victim.write_bytes(whole.replace(b"3", b"4"))
+    run(folder, "--mode", "follow", *also)
+    assert "step 3: passed over" in capsys.readouterr().out
+    wanted = {(6, name) for name in ("fewshot_holdout", "no_support_zipfian", "label_elsewhere")}
+    assert set(lines_of(folder)) == wanted
+    victim.write_bytes(whole)  # it is there again, as after a run was resumed before it: that one alone is evaluated
+    last = lines_of(folder)
+    run(folder, "--mode", "follow", *also)
+    assert set(lines_of(folder)) == wanted | {(3, "fewshot_holdout"), (3, "no_support_zipfian")}
+    assert {key: line for key, line in lines_of(folder).items() if key[0] == 6} == last
+    assert "step 6" not in capsys.readouterr().out
+    assert (folder / "config.json").read_bytes() == config  # what a follower is asked for is not the run's
+
+
+def test_a_run_of_an_older_version_can_be_evaluated(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    record = json.loads((folder / "config.json").read_text())
+    del record["config"]["data"]["labels_per_class"], record["config"]["eval"]["heads_count"]
+    (folder / "config.json").write_text(json.dumps(record))
+    run(folder, "--mode", "eval", "--eval.final-count", 40, "--eval.heads-count", 0)
+    assert lines_of(folder)[6, "fewshot_holdout"]["count"] == 40
+
+
+def test_a_model_that_has_come_apart_is_evaluated_and_said_to_be_so(tmp_path):
+    apart = ["--train.no-stop-when-not-finite", "--optimizer.learning-rate", 1e30, "--eval.heads-count", 20]
+    run("laptop", *TINY, *apart, "--workdir", tmp_path / "run")
+    scores = lines_of(tmp_path / "run")[6, "heads_fewshot_holdout"]["metrics"]
+    assert {metric["value"] for metric in scores.values()} == {None}
+    assert "report" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_processes_that_write_at_once_lose_no_line(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import command_line
 import properties
 import properties_pictures
+from icl_eval import proportion
 from properties_presets import PRESETS, PROPERTIES, SETTINGS
 from tiny_omniglot import contents
 
@@ -44,6 +45,11 @@ def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_
     properties.main(parse(*words))  # all is finished: nothing is run again
     assert "2 of 2 settings are finished" in capsys.readouterr().out and "setting 1 of" in said
     assert contents(tmp_path / "properties" / "settings") == before
+    for other in (["--train.steps", 4], ["--optimizer.learning-rate", 0.1]):  # other runs would be passed off as these
+        with pytest.raises(SystemExit):
+            properties.main(parse(*words, *other))
+        assert "give another workdir" in capsys.readouterr().err
+    assert contents(tmp_path / "properties" / "settings") == before
 
 
 def test_the_paper_s_values_are_there_and_the_common_setting_is_shared(tmp_path):
@@ -61,19 +67,28 @@ def test_the_paper_s_values_are_there_and_the_common_setting_is_shared(tmp_path)
     assert (noisy.exemplars, noisy.noise) == ("single", 0.5)
 
 
+def seeds(*values):
+    return [proportion(round(value * 4000), 4000) for value in values]
+
+
 @pytest.mark.parametrize(
     ("below", "above", "verdict"),
     [
         ([0.5, 0.6], [0.7, 0.9], "holds"),
         ([0.5, 0.8], [0.7, 0.9], "not shown"),
         ([0.7, 0.9], [0.5, 0.6], "reversed"),
-        ([0.5, 0.5], [0.5, 0.5], "not shown"),
+        ([0.498, 0.507], [0.508, 0.509], "not shown"),  # within what 4,000 sequences can tell
+        ([], [0.5], "not run"),
     ],
 )
-def test_a_trend_holds_only_if_every_seed_says_so(below, above, verdict):
-    (row,) = properties_pictures.judged("labels_per_class", {"ICL": [below, above]})
+def test_a_trend_holds_only_if_the_intervals_of_all_seeds_say_so(below, above, verdict):
+    (row,) = properties_pictures.judged("labels_per_class", {"ICL": [seeds(*below), seeds(*above)]})
     assert row[3] == verdict
-    assert f"{below[0]:.3f}/{below[1]:.3f} at 1" in row[2] and f"{above[0]:.3f}/{above[1]:.3f} at 4" in row[2]
+    assert f"{'/'.join(f'{value:.3f}' for value in above)} at 4" in row[2]
+
+
+def test_a_line_that_no_run_has_is_told_as_not_run():
+    assert {row[3] for row in properties_pictures.judged("zipf_exponent", {})} == {"not run"}
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,12 @@ SETS = LabelSets(
 )  # fmt: skip
 
 
-def random_batch(seed: int, count: int = 200, broken: float = 0.01) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def random_batch(
+    seed: int, count: int = 200, broken: float = 0.01, impossible: float = 0.1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     logits = generator.integers(0, 4, size=(count, S, V)).astype(np.float32)
-    logits[generator.random(logits.shape) < 0.1] = -np.inf
+    logits[generator.random(logits.shape) < impossible] = -np.inf
     logits[generator.random(logits.shape) < broken] = np.nan
     labels = generator.integers(2, size=(count, S)).astype(np.int32)
     labels[:, :-1] = np.where(generator.random((count, S - 1)) < 0.3, 5, labels[:, :-1])
@@ -69,6 +71,7 @@ def oracle(logits: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> dict[
             has_label = own in CLASS_OF_LABEL
             is_own = opened >= 0 and CLASS_OF_LABEL[opened] == own
             add(f"{prefix}accuracy_any_label", is_own, has_label)
+            add(f"{prefix}accuracy_closed_any_label", closed >= 0 and CLASS_OF_LABEL[closed] == own, has_label)
             disagree = has_label and target in before and CLASS_OF_LABEL[target] != own
             add(f"{prefix}follows_context", opened == target, disagree)
             add(f"{prefix}follows_weights", is_own, disagree)
@@ -79,16 +82,17 @@ def oracle(logits: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> dict[
                 # Five classes are drawn at all: the n-th of them is in the tenth 2 n, counted from 0.
                 order = [c for c in np.argsort(FREQUENCY) if FREQUENCY[c] > 0]
                 if own in order:
-                    add(f"accuracy_open_decile_{2 * order.index(own) + 1}", opened == target)
+                    add(f"accuracy_open_decile_{2 * order.index(own) + 1}", is_own)  # any label is right
     return {name: (sums[name], counts[name]) for name in sums}
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_every_measure_agrees_with_a_loop(seed: int) -> None:
-    logits, labels, classes = random_batch(seed)
+@pytest.mark.parametrize(("seed", "broken"), [(0, 0.01), (1, 0.0), (2, 0.0)])
+def test_every_measure_agrees_with_a_loop(seed: int, broken: float) -> None:
+    logits, labels, classes = random_batch(seed, broken=broken, impossible=0.1 if broken else 0.0)
     lookups = Lookups.of(range(2), SETS, V)
     _, found = jax.jit(measure)(Sequences(logits, labels, classes), lookups)
     wanted = oracle(logits, labels, classes)
+    assert broken or np.isfinite([wanted["loss"][0], wanted["context_loss"][0]]).all()
     assert {name for name in found if not name.startswith("_") and found[name].denominators.sum()} == wanted.keys() - {
         name for name, (_, count) in wanted.items() if not count
     }
@@ -184,3 +188,39 @@ def test_classes_of_one_frequency_have_no_deciles() -> None:
     deciles = LabelSets(class_frequency=np.arange(100.0)).deciles()
     assert deciles is not None
     assert np.bincount(deciles[1:]).tolist() == [10] * 9 + [9] and deciles[0] == -1
+
+
+def test_a_model_that_knows_every_class_is_right_at_every_frequency_whichever_label_was_drawn() -> None:
+    generator = np.random.default_rng(0)
+    classes = generator.integers(5, size=(300, S)).astype(np.int32)
+    labels = np.array([generator.choice(np.flatnonzero(c == CLASS_OF_LABEL)) for c in classes.ravel()])
+    batches = [{"labels": labels.reshape(classes.shape), "classes": classes}]
+    first = np.array([np.flatnonzero(c == CLASS_OF_LABEL)[0] for c in range(5)])
+    result = evaluate(
+        lambda _: np.eye(V)[first[classes[:, -1]]], batches, Evaluation("x", range(7)), count=300, label_sets=SETS
+    )
+    tenths = [estimate.value for name, estimate in result.metrics.items() if "_decile_" in name]
+    assert len(tenths) == 5 and set(tenths) == {1.0}
+    for name in ("accuracy_any_label", "accuracy_closed_any_label"):
+        assert result.metrics[name].value == 1 > result.metrics["accuracy_open"].value
+    of_class = np.bincount(CLASS_OF_LABEL[:7])[classes[:, -1]].mean()
+    assert result.chance["accuracy_any_label"] == pytest.approx(of_class / V)
+    assert result.chance["accuracy_closed_any_label"] == pytest.approx(of_class / 7)
+
+
+def test_a_tie_that_the_normaliser_would_make_is_none() -> None:
+    logits = np.zeros((1, 1000), np.float32)
+    logits[0, 7] = 1e-7
+    result = evaluate(lambda _: logits, [{"labels": np.array([[3, 7, 7]])}], Evaluation("x", range(9)), count=1)
+    assert result.metrics["accuracy_in_context"].value == result.metrics["accuracy_open"].value == 1
+
+
+def test_a_model_that_is_calibrated_may_be_so_by_its_interval() -> None:
+    generator, inside = np.random.default_rng(0), 0
+    for _ in range(20):
+        probabilities = generator.dirichlet(np.ones(4), size=400)
+        labels = np.array([[generator.choice(4, p=row)] for row in probabilities])
+        logits = np.log(probabilities)
+        result = evaluate(lambda _, x=logits: x, [{"labels": labels}], Evaluation("x", range(4)), count=400)
+        inside += result.metrics["calibration_error"].low == 0
+    assert inside >= 18

@@ -85,6 +85,25 @@ def test_a_run_is_not_written_over(tmp_path):
     assert "which has a run; resume it (--resume)" in refused(tmp_path, CONFIG)
 
 
+def test_who_only_looks_writes_nothing(tmp_path):
+    folder = open_run(tmp_path / "run", CONFIG)
+    before = contents(folder)
+    longer = CONFIG | {"train": {"steps": 200, "seed": 0}}
+    open_run(folder, longer, resume=True, may_change=["train.steps"], read_only=True)
+    assert contents(folder) == before
+    assert "train.steps was 100" in refused(tmp_path, longer, resume=True, read_only=True)
+
+
+def test_a_setting_that_an_older_version_did_not_have_was_as_by_default(tmp_path):
+    open_run(tmp_path / "run", CONFIG)
+    newer = CONFIG | {"data": CONFIG["data"] | {"labels": 1}}
+    assert "data.labels was absent" in refused(tmp_path, newer, resume=True)
+    defaults = {"data": {"labels": 1, "ways": 9}, "gone": 3}
+    open_run(tmp_path / "run", newer, resume=True, defaults=defaults)
+    other = CONFIG | {"data": CONFIG["data"] | {"labels": 2}}
+    assert "data.labels was 1 and came as 2" in refused(tmp_path, other, resume=True, defaults=defaults)
+
+
 def test_another_configuration_is_refused_with_both_values(tmp_path):
     open_run(tmp_path / "run", CONFIG)
     other = {

@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.set_defaults(run=lambda options: write_report(options.folder))
     compare = commands.add_parser("compare", help="draw several runs in one figure or on one page")
     compare.add_argument("folders", type=Path, nargs="+", help="the run folders; seeds of one run are one line")
-    compare.add_argument("--to", type=Path, required=True, help="a .png or .svg figure, or an .html page")
+    page = Path("comparison.html")
+    compare.add_argument("--to", type=Path, default=page, help="a .png or .svg figure, or an .html page (%(default)s)")
     compare.set_defaults(run=lambda options: write_comparison(options.folders, options.to))
     options = parser.parse_args(arguments)
     try:

@@ -10,15 +10,27 @@ from matplotlib.figure import Figure
 
 from icl_eval.comparison_figures import accuracies_over_training, final_values, group_colours
 from icl_eval.curve import Curve
+from icl_eval.downloads import json_bytes
 from icl_eval.drawing import DARK, LIGHT, Theme, encode
 from icl_eval.estimate import Estimate, readable
-from icl_eval.page import Html, breakable, document, table, tag
+from icl_eval.number_table import number_cell
+from icl_eval.page import Html, breakable, data_uri, document, table, tag
 from icl_eval.parts import course, embedded, interval
 from icl_eval.run import HEADLINES, Run, read_run
 from icl_eval.run_folder import write_atomically
 from icl_eval.seeds import Group, differing, group_runs, numeric_difference
 
 Form = Literal["png", "svg"]
+
+
+_TITLES = {
+    "training": "Over training",
+    "end": "At the end",
+    "numbers": "Final numbers",
+    "options": "Options that differ",
+    "downloads": "Downloads",
+    "missing": "Missing",
+}
 
 
 def write_comparison(folders: Sequence[Path], to: Path) -> Path:
@@ -51,7 +63,7 @@ def write_comparison(folders: Sequence[Path], to: Path) -> Path:
     runs = [read_run(folder) for folder in folders]
     groups = group_runs(runs)
     if to.suffix == ".html":
-        content = _page(runs, groups).encode()
+        content = _page(runs, groups).encode(errors="replace")
     else:
         for run in runs:
             if run.evaluation_curve(*HEADLINES["icl"]) is None:
@@ -98,39 +110,60 @@ def _page(runs: Sequence[Run], groups: Sequence[Group]) -> str:
         tag("h1", title),
         tag("p", f"{', '.join(group.name for group in groups)}{seeds}.", class_="soft"),
     )
-    parts = [header, *_figures(groups), _numbers(runs, groups), _options(runs), _missing(runs)]
+    made = {"training": _over_training_part(groups), "end": _at_the_end(groups), "numbers": _numbers(runs, groups)}
+    made |= {"options": _options(runs), "downloads": _downloads(runs), "missing": _missing(runs)}
+    parts = {_TITLES[anchor]: (anchor, content) for anchor, content in made.items() if content}
+    links = (tag("li", tag("a", each, href=f"#{anchor}")) for each, (anchor, _) in parts.items())
+    sections = (
+        tag("section", tag("h2", each), content, id=anchor, class_="part") for each, (anchor, content) in parts.items()
+    )
     command = tag("code", f"python -m icl_eval compare {' '.join(f'runs/{run.name}' for run in runs)} --to <page>.html")
-    style = (resources.files("icl_eval") / "report.css").read_text(encoding="utf-8")
-    body = tag("main", *parts, tag("footer", "Made from the run folders alone by ", command, "."))
-    return document(title, style=style, body=body)
+    style, script = (
+        (resources.files("icl_eval") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    contents = tag("nav", tag("ul", *links), aria_label="Contents")
+    body = tag("main", header, contents, *sections, tag("footer", "Made from the run folders alone by ", command, "."))
+    return document(title, style=style, script=script, body=body)
 
 
-def _figures(groups: Sequence[Group]) -> list[Html]:
-    icl, iwl = (_curves(groups, headline) for headline in ("icl", "iwl"))
-    ends = [_ends(groups, headline) for headline in ("icl", "iwl")]
-    if not any(ends):
-        return [tag("section", tag("h2", "Over training"), tag("p", "None of these runs has an ICL or IWL number."))]
+def _over_training_part(groups: Sequence[Group]) -> Html:
+    """Show ICL and IWL over training."""
+    curves = {headline: _curves(groups, headline) for headline in HEADLINES}
+    if not any(curves.values()):
+        return tag("p", "None of these runs has an ICL or IWL number.")
     said = [
-        f"{name}: {headline} {course(curve, at='step')}"
-        for headline, curves in (("ICL", icl), ("IWL", iwl))
-        for name, curve in curves.items()
+        f"{name}: {headline.upper()} {course(curve, at='step')}"
+        for headline, found in curves.items()
+        for name, curve in found.items()
     ]
-    over = embedded(
+    return embedded(
         *(_over_training(groups, theme) for theme in (LIGHT, DARK)),
         alt=f"Over training: {'; '.join(said)}.",
-        caption=f"{_bands(groups)} Dotted lines are chance.",
+        caption=f"{_bands(groups)} Dotted lines are chance. {_sequences(groups, last=False)}",
     )
-    chances = {curve.chance for curve in icl.values()}
+
+
+def _at_the_end(groups: Sequence[Group]) -> Html:
+    """Show the last ICL and IWL of each group."""
+    ends = [_ends(groups, headline) for headline in HEADLINES]
+    if not any(ends):
+        return Html("")
+    chances = {curve.chance for curve in _curves(groups, "icl").values()}
     chance = chances.pop() if len(chances) == 1 else None
-    final = embedded(
+    return embedded(
         *(final_values(*ends, chance=chance, theme=theme) for theme in (LIGHT, DARK)),
         alt=f"At the end: {'; '.join(_ended(group.name, *ends) for group in groups)}.",
-        caption=f"{_bands(groups)} The dotted line is chance of ICL.",
+        caption=f"{_bands(groups)} The dotted line is chance of ICL. {_sequences(groups, last=True)}",
     )
-    return [
-        tag("section", tag("h2", "Over training"), over),
-        tag("section", tag("h2", "At the end"), final),
-    ]
+
+
+def _sequences(groups: Sequence[Group], *, last: bool) -> str:
+    """Say how many sequences a run's points are of."""
+    runs = [run for group in groups for run in group.runs]
+    results = [list(run.evaluations.get(name, {}).values()) for run in runs for name, _ in HEADLINES.values()]
+    counts = sorted(result.count for found in results for result in (found[-1:] if last else found))
+    between = " to ".join(f"{count:,}" for count in dict.fromkeys([counts[0], counts[-1]]))
+    return f"Each run's points are of {between} sequences."
 
 
 def _bands(groups: Sequence[Group]) -> str:
@@ -150,37 +183,55 @@ def _ended(name: str, icl: Mapping[str, Estimate], iwl: Mapping[str, Estimate]) 
 
 
 def _numbers(runs: Sequence[Run], groups: Sequence[Group]) -> Html:
-    """Show the final numbers of every run, and what group it is of where groups hold several."""
+    """Show the final numbers of every run, and what group it is of where groups hold several, to be sorted."""
     grouped = any(len(group.runs) > 1 for group in groups)
     names = {run.name: group.name for group in groups for run in group.runs}
     header = ["run", *["group"] * grouped, "ICL", "IWL", "final loss", "steps", "seconds"]
-    rows = [[run.name, *[names[run.name]] * grouped, *_row(run)] for run in runs]
-    note = "The last evaluation of each run, with its 95 % interval."
-    return tag(
-        "section",
-        tag("h2", "Final numbers"),
-        tag("p", note, class_="soft"),
-        table(header, rows, label="Final numbers", class_="measures"),
+    rows = (
+        tag(
+            "tr",
+            tag("th", run.name, scope="row"),
+            *[tag("td", names[run.name])] * grouped,
+            *(number_cell(number, shown) for number, shown in _row(run)),
+        )
+        for run in runs
     )
+    head = tag("tr", *(tag("th", cell, scope="col") for cell in header))
+    whole = tag("table", tag("thead", head), tag("tbody", *rows))
+    box = tag("div", whole, class_="scroll measures", role="region", tabindex="0", aria_label="Final numbers")
+    note = tag("p", "The last evaluation of each run, with its 95 % interval.", class_="soft")
+    return tag("div", note, box, class_="all-numbers")
 
 
-def _row(run: Run) -> list[str]:
+def _row(run: Run) -> list[tuple[float | int | None, str]]:
+    """Return numbers with how they are shown."""
     latest = run.latest()
-    cells = []
+    cells: list[tuple[float | int | None, str]] = []
     for evaluation, metric in map(run.headline, HEADLINES):
         estimate = latest[evaluation][1].metrics.get(metric) if evaluation in latest else None
-        cells.append("" if estimate is None else f"{readable(estimate.value)} ({interval(estimate)})")
+        if estimate is None:
+            cells.append((None, ""))
+        else:
+            cells.append((estimate.value, f"{readable(estimate.value)} ({interval(estimate)})"))
     train = run.summary.get("train")
     train = train if isinstance(train, dict) else {}
     logged = run.training_curve("loss")
     loss = train.get("final_loss", None if logged is None else float(logged.values[-1]))
     steps = train.get("steps", max(run.metrics, default=None))
+    seconds = train.get("seconds")
     return [
         *cells,
-        readable(loss) if isinstance(loss, int | float) else "",
-        f"{steps:,}" if isinstance(steps, int) else "",
-        f"{seconds:,.0f}" if isinstance(seconds := train.get("seconds"), int | float) else "",
+        (float(loss), readable(float(loss))) if isinstance(loss, int | float) else (None, ""),
+        (steps, f"{steps:,}") if isinstance(steps, int) else (None, ""),
+        (seconds, f"{seconds:,.0f}") if isinstance(seconds, int | float) else (None, ""),
     ]
+
+
+def _downloads(runs: Sequence[Run]) -> Html:
+    """Offer the summaries of all runs as one JSON file."""
+    content = json_bytes({run.name: run.summary for run in runs})
+    link = tag("a", "summaries.json", download="summaries.json", href=data_uri(content, "application/json"))
+    return tag("ul", tag("li", link), class_="downloads")
 
 
 def _options(runs: Sequence[Run]) -> Html:
@@ -191,7 +242,7 @@ def _options(runs: Sequence[Run]) -> Html:
         said = table(["option", *(run.name for run in runs)], cells, label="Options that differ", class_="measures")
     else:
         said = tag("p", "The runs differ in no option that their config.json files tell.", class_="soft")
-    return tag("section", tag("h2", "Options that differ"), said)
+    return said
 
 
 def _missing(runs: Sequence[Run]) -> Html:
@@ -207,4 +258,4 @@ def _missing(runs: Sequence[Run]) -> Html:
             if run.evaluation_curve(evaluation, metric) is None
         ]
     items = (tag("li", sentence) for sentence in sentences)
-    return tag("section", tag("h2", "Missing"), tag("ul", *items)) if sentences else Html("")
+    return tag("ul", *items) if sentences else Html("")

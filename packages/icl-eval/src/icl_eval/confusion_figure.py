@@ -11,7 +11,7 @@ from icl_eval.drawing import LIGHT, Theme
 from icl_eval.evaluation import Result
 from icl_eval.grid import heat_map
 
-_NAME = re.compile(r"confusion_(\d+)_to_(\d+|other)")
+_NAME = re.compile(r"confusion_(\d{1,3})_to_(\d{1,3}|other)")
 _MOST = 12  # labels; beyond, the numbers in the cells cannot be read
 
 

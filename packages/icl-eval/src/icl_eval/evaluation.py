@@ -14,7 +14,15 @@ from icl_eval.estimate import Estimate
 from icl_eval.examples import Examples
 from icl_eval.label_sets import LabelSets
 from icl_eval.measures import Scores
-from icl_eval.sequence_measures import CONTEXT, Fraction, Lookups, Sequences, measure
+from icl_eval.sequence_measures import (
+    CHANCE_IN_CONTEXT,
+    CONTEXT,
+    LABELS_OF_CLASS,
+    Fraction,
+    Lookups,
+    Sequences,
+    measure,
+)
 from icl_eval.tally import Tally
 
 Batch = Mapping[str, Any]
@@ -175,7 +183,7 @@ def evaluate(
     return Result(
         evaluation=evaluation.name,
         metrics=metrics,
-        chance=_chances(metrics, evaluation, num_labels=scorer.num_labels, in_context=tally.chance_in_context()),
+        chance=_chances(metrics, evaluation, num_labels=scorer.num_labels, tally=tally),
         examples=_examples(kept, examples) if examples else None,
     )
 
@@ -242,14 +250,19 @@ def _hide_answers(
 
 
 def _chances(
-    metrics: Mapping[str, Estimate], evaluation: Evaluation, *, num_labels: int, in_context: float | None
+    metrics: Mapping[str, Estimate], evaluation: Evaluation, *, num_labels: int, tally: Tally
 ) -> dict[str, float]:
     """Return what guessing uniformly gives, for those metrics that have such a number."""
     chances = {"accuracy_closed": 1 / len(evaluation.possible_labels), "accuracy_open": 1 / num_labels}
     chances |= {f"{CONTEXT}{name}": chance for name, chance in chances.items()}
-    if in_context is not None:
+    if (in_context := tally.hidden(CHANCE_IN_CONTEXT)) is not None:
         chances["accuracy_in_context"] = in_context
-    chances |= dict.fromkeys((name for name in metrics if "_decile_" in name), 1 / num_labels)
+    labels = tally.hidden(LABELS_OF_CLASS)
+    if labels is not None:
+        chances["accuracy_any_label"] = labels / num_labels
+        chances["accuracy_closed_any_label"] = labels / len(evaluation.possible_labels)
+    else:
+        chances |= dict.fromkeys((name for name in metrics if "_decile_" in name), 1 / num_labels)
     return {name: chance for name, chance in chances.items() if name in metrics}
 
 

@@ -57,10 +57,10 @@ def evaluate_heads(
       possible_labels: what the examples' predictions choose from; None is all V labels. Without logits they are -1.
 
     Returns:
-      The result, and the examples if some were asked for. Metrics are the means over sequences of
-      `induction_L_H`, `previous_token_L_H` and `same_class_L_H` for layer L and head H from 0 (see `heads`); sequences
-      without such a score do not count, and a score that none of them has is left out. The chance of each is its value
-      under uniform attention on the same sequences.
+      The result, and the examples if some were asked for and their attention is finite. Metrics are the means over
+      sequences of `induction_L_H`, `previous_token_L_H` and `same_class_L_H` for layer L and head H from 0 (see
+      `heads`); sequences without such a score do not count, and a score that none of them has is left out. The chance
+      of each is its value under uniform attention on the same sequences.
 
     Raises:
       ValueError: if the batches end early or lack a key; if the attention has another shape, or in the first batch is
@@ -163,6 +163,8 @@ def _check_shapes(attention: Any, logits: Any, sequences: int, tokens: int, name
 def _check_probabilities(attention: Any, causal: bool, name: str) -> None:
     """Refuse scores before the softmax, and a mask that is not the one that was named."""
     least, lowest, highest, later = map(float, _extremes(attention))
+    if not np.isfinite(lowest + highest):  # a model that has come apart: its scores are not finite, and said to be so
+        return
     # Rows of bfloat16 sum to 1 within its own precision.
     tolerance = max(_TOLERANCE, float(jnp.finfo(attention.dtype).eps))
     if not (1 - tolerance <= lowest and highest <= 1 + tolerance and least >= 0):
@@ -220,7 +222,10 @@ def _example_rows(
     return {"images": images, "labels": labels, "predicted": predicted, "attention": probabilities}
 
 
-def _examples(kept: Sequence[dict[str, np.ndarray]], places: TokenPlaces) -> AttentionExamples:
+def _examples(kept: Sequence[dict[str, np.ndarray]], places: TokenPlaces) -> AttentionExamples | None:
+    """Put the examples together; there are none of a model that is not finite."""
+    if not all(np.isfinite(rows["attention"]).all() for rows in kept):
+        return None
     return AttentionExamples(
         **{key: np.concatenate([rows[key] for rows in kept]) for key in kept[0]},
         item_tokens=np.asarray(places.items),

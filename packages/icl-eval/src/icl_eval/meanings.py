@@ -62,6 +62,7 @@ MEANINGS = (
     ),
     _measure("accuracy_open", "Share that are right when the arg-max is taken over all labels."),
     _measure("accuracy_any_label", "The open accuracy where any label of the query's class counts as right."),
+    _measure("accuracy_closed_any_label", "The closed accuracy where any label of the query's class counts as right."),
     _measure("accuracy_in_context", "Share that are right when the arg-max is taken over the labels in the context."),
     _measure("accuracy_last", "Accuracy after all examples of a task (the mean of the last positions)."),
     _measure("accuracy_first", "Accuracy before any example of a task."),

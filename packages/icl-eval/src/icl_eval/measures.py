@@ -114,14 +114,15 @@ def score(
     shown = jnp.broadcast_to(labels[:, None, :], (len(labels), P, S))
     first_of_label = (labels[:, :, None] == labels[:, None, :]).argmax(axis=-1) == jnp.arange(S)[None, :]
     distinct = before[None] & first_of_label[:, None, :]
-    of_shown = jnp.where(before[None], log_probability(shown), -jnp.inf)
+    of_shown = jnp.where(before[None], jnp.take_along_axis(logits, shown, axis=-1), -jnp.inf)
+    probabilities = jnp.exp(of_shown - normaliser[..., None])
     return Scores(
         loss=-log_probability(targets[..., None])[..., 0],
         predicted_open=jnp.where(broken, NO_LABEL, first),
         predicted_closed=jnp.where(broken, NO_LABEL, closed),
         predicted_in_context=jnp.where(broken, NO_LABEL, _best(of_shown, shown)),
         confidence=jnp.where(broken, 0.0, 1 / total),
-        probability_in_context=jnp.where(broken, 0.0, jnp.where(distinct, jnp.exp(of_shown), 0).sum(axis=-1)),
+        probability_in_context=jnp.where(broken, 0.0, jnp.where(distinct, probabilities, 0).sum(axis=-1)),
         labels_in_context=distinct.sum(axis=-1),
         target_in_context=(before[None] & (shown == targets[..., None])).any(axis=-1),
         from_context=~broken & (before[None] & (shown == first[..., None])).any(axis=-1),

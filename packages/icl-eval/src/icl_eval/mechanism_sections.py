@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from icl_eval.attention_examples import AttentionExamples
@@ -41,7 +42,11 @@ _ROWS = 8  # heads whose attention is shown side by side
 def later_in_training(run: Run, folder: Path) -> Html:
     """Show whether ICL fades, on a logarithmic axis."""
     curves = {name.upper(): run.evaluation_curve(*run.headline(name)) for name in ("icl", "iwl")}
-    later = {name: curve for name, curve in curves.items() if curve is not None and (curve.steps > 0).sum() > 1}
+    later = {
+        name: curve
+        for name, curve in curves.items()
+        if curve is not None and ((curve.steps > 0) & np.isfinite(curve.values)).sum() > 1
+    }
     if not later:
         return Html("")
     said = " ".join(f"{name}: {describe_transience(curve)}." for name, curve in later.items())
@@ -59,10 +64,14 @@ def later_in_training(run: Run, folder: Path) -> Html:
 def baselines(run: Run, folder: Path) -> Html:
     """Compare the model with rules that see the same sequences, a table for each evaluation."""
     parts = []
-    for name, (_, result) in run.latest().items():
-        found = {each: result.metrics.get(f"accuracy_{each}") for each in BASELINES}
-        if not any(found.values()):
+    for name, results in run.evaluations.items():
+        # The trained model has them; a run that goes on has later evaluations without.
+        asked = {f"accuracy_{each}" for each in BASELINES}
+        having = [result for result in results.values() if asked & result.metrics.keys()]
+        if not having:
             continue
+        result = having[-1]
+        found = {each: result.metrics.get(f"accuracy_{each}") for each in BASELINES}
         named = {"model, closed": result.metrics.get("accuracy_closed")}
         named["model, in context"] = result.metrics.get("accuracy_in_context")
         named |= {BASELINES[each]: estimate for each, estimate in found.items()}

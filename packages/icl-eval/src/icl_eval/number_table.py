@@ -93,14 +93,20 @@ def _row(row: Row) -> Html:
         "tr",
         tag("td", breakable(row.evaluation, after="_")),
         tag("th", breakable(row.metric, after="_"), scope="row"),
-        _number(estimate.value, readable(estimate.value)),
-        _number(estimate.low, interval(estimate)),
-        _number(math.nan if row.chance is None else row.chance, chance_text(row.chance)),
-        _number(estimate.count, f"{estimate.count:,}"),
-        _number(row.step, f"{row.step:,}"),
+        number_cell(estimate.value, readable(estimate.value)),
+        number_cell(estimate.low, interval(estimate)),
+        number_cell(math.nan if row.chance is None else row.chance, chance_text(row.chance)),
+        number_cell(estimate.count, f"{estimate.count:,}"),
+        number_cell(row.step, f"{row.step:,}"),
     )
 
 
-def _number(number: float | int, shown: str) -> Html:
-    """Return a cell that is sorted by the number itself and not by its three digits; what is no number comes last."""
+def number_cell(number: float | int | None, shown: str) -> Html:
+    """Return a cell that is sorted by the number itself and not by its three digits; what is no number comes last.
+
+    >>> number_cell(0.25, "0.250"), number_cell(None, "")
+    ('<td data-sort="0.25">0.250</td>', '<td data-sort=""></td>')
+    """
+    if number is None:
+        return tag("td", shown, data_sort="")
     return tag("td", shown, data_sort=str(number) if math.isfinite(number) else "")

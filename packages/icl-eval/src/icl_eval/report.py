@@ -34,6 +34,10 @@ _MEANINGS = {
 }
 
 
+# What drawing numbers that make no sense can raise.
+_ODD = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
     """A part of the page that the table of contents names.
@@ -79,8 +83,16 @@ def write_report(folder: Path) -> Path:
     'report.html'
     """
     run = read_run(folder)
-    made = [(section, section.make(run, folder)) for section in SECTIONS]
-    there = [(section, content) for section, content in made if content]
+    there: list[tuple[Section, Html]] = []
+    for section in SECTIONS:
+        try:
+            content = section.make(run, folder)
+        except _ODD as error:  # numbers that no run writes, in a file that was damaged or made by hand
+            sentence = f"{section.title}: could not be drawn ({type(error).__name__}: {str(error)[:200]})."
+            run = dataclasses.replace(run, missing=(*run.missing, sentence))
+            continue
+        if content:
+            there.append((section, content))
     parts = [
         tag("section", tag("h2", section.title), content, id=section.anchor, class_="part")
         for section, content in there

@@ -151,7 +151,7 @@ def save_attention(folder: Path, name: str, examples: AttentionExamples) -> None
 
 
 def write_summary(
-    folder: Path, *, train: Mapping[str, float | int | None], seed: int, verdict: Judgement | None = None
+    folder: Path, *, train: Mapping[str, float | int | None] | None, seed: int, verdict: Judgement | None = None
 ) -> dict[str, Any]:
     """Write summary.json: what a script or a sweep reads of a run.
 
@@ -161,7 +161,7 @@ def write_summary(
 
     Args:
       folder: the run folder.
-      train: plain numbers: `steps`, `seconds`, `steps_per_second`, `final_loss`.
+      train: plain numbers: `steps`, `seconds`, `steps_per_second`, `final_loss`; None keeps those that are there.
       seed: the seed of the run.
       verdict: what the model has learnt, if that was judged: `verdict` and `reason` of the summary's `verdict`.
 
@@ -183,9 +183,14 @@ def write_summary(
         name: {metric: estimate.to_json() for metric, estimate in result.metrics.items()}
         for name, result in latest.items()
     }
-    summary["train"] = {name: _finite(value) for name, value in train.items()}
-    summary["seed"] = seed
-    write_atomically(folder / SUMMARY, (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        kept = read_run(folder).summary.get("train", {}) if train is None and (folder / SUMMARY).exists() else {}
+        numbers = kept if train is None else train
+        items = numbers.items() if isinstance(numbers, Mapping) else ()  # what another process left may be damaged
+        summary["train"] = {name: _finite(value) for name, value in items if isinstance(value, int | float | None)}
+        summary["seed"] = seed
+        write_atomically(folder / SUMMARY, (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
     return summary
 
 
@@ -218,7 +223,8 @@ def _alone(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks: better none than no evaluation
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

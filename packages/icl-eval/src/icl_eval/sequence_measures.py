@@ -24,6 +24,7 @@ CONTEXT = "context_"  # before the names of measures of context items
 HIDDEN = "_"  # before the names of what is not reported by itself
 CALIBRATION = f"{HIDDEN}calibration_"
 CHANCE_IN_CONTEXT = f"{HIDDEN}chance_in_context"
+LABELS_OF_CLASS = f"{HIDDEN}labels_of_class"  # of the query's class
 _FEW = 32  # possible labels up to which picking them beats masking the others
 _MOST_CONFUSED = 6  # possible labels up to which it is told which was taken for which
 
@@ -56,7 +57,7 @@ class Sequences(NamedTuple):
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=("possible", "rare", "common", "few_shot", "class_of_label", "class_has_label", "deciles"),
+    data_fields=("possible", "rare", "common", "few_shot", "class_of_label", "labels_of_class", "deciles"),
     meta_fields=("confusable", "several_labels"),
 )
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,7 +68,7 @@ class Lookups:
       possible: the labels that can be right, by number if they are few.
       rare, common, few_shot: which labels are such.
       class_of_label: the class of each label, -1 for none.
-      class_has_label: which classes have a label of their own.
+      labels_of_class: how many labels of its own each class has.
       deciles: the tenth by frequency that a class is in, -1 for none.
       confusable: if the possible labels are 0..n-1 with a small n, that n; else 0.
       several_labels: whether some class has several labels.
@@ -78,7 +79,7 @@ class Lookups:
     common: Bool[Arrays, " V"] | None
     few_shot: Bool[Arrays, " V"] | None
     class_of_label: Int[Arrays, " V"] | None
-    class_has_label: Bool[Arrays, " C"] | None
+    labels_of_class: Int[Arrays, " C"] | None
     deciles: Int[Arrays, " D"] | None
     confusable: int
     several_labels: bool
@@ -104,7 +105,7 @@ class Lookups:
             common=sets.members("common", num_labels),
             few_shot=sets.members("few_shot", num_labels),
             class_of_label=of_label,
-            class_has_label=None if of_label is None else np.bincount(of_label[of_label >= 0], minlength=1) > 0,
+            labels_of_class=None if of_label is None else np.bincount(of_label[of_label >= 0], minlength=1),
             deciles=sets.deciles(),
             confusable=len(possible) if few else 0,
             several_labels=sets.labels_per_class > 1,
@@ -132,12 +133,17 @@ def measure(sequences: Sequences, lookups: Lookups) -> tuple[Scores, dict[str, F
     measures |= _confusion(query, labels[:, -1], lookups.confusable)
     measures |= _calibration(query, labels[:, -1])
     if own_class is not None and lookups.deciles is not None:
-        measures |= _by_decile(query, labels[:, -1], own_class[:, 0], lookups.deciles)
+        of_class = lookups.class_of_label if lookups.several_labels else None
+        right = query.predicted_open == labels[:, -1:]
+        if of_class is not None:
+            right = _is_of_class(query.predicted_open, own_class, of_class)
+        measures |= _by_decile(right, own_class[:, 0], lookups.deciles)
     measures[CHANCE_IN_CONTEXT] = _counted(query.target_in_context / jnp.maximum(query.labels_in_context, 1), True)
     if scores.loss.shape[1] == labels.shape[1] > 1:
         context = jax.tree.map(lambda leaf: leaf[:, :-1], scores)
         of_context = None if sequences.classes is None else sequences.classes[:, :-1]
         found = _of_items(context, labels[:, :-1], of_context, lookups)
+        found.pop(LABELS_OF_CLASS, None)
         measures |= {f"{CONTEXT}{name}": fraction for name, fraction in found.items()}
     return query, measures
 
@@ -161,13 +167,17 @@ def _of_items(
             among = (predicted != NO_LABEL) & members[jnp.maximum(predicted, 0)]
             found[f"from_{name}"] = _counted(among, True)
             found[f"from_context_{name}"] = _counted(among & scores.from_context, shown)
-    if classes is not None and lookups.class_of_label is not None and lookups.class_has_label is not None:
-        known = _look_up(lookups.class_has_label, classes, absent=False)
-        own = (predicted != NO_LABEL) & (jnp.asarray(lookups.class_of_label)[jnp.maximum(predicted, 0)] == classes)
+    if classes is not None and lookups.class_of_label is not None and lookups.labels_of_class is not None:
+        labels = _look_up(lookups.labels_of_class, classes, absent=0)
+        own = _is_of_class(predicted, classes, lookups.class_of_label)
         if lookups.several_labels:
-            found["accuracy_any_label"] = _counted(own, known)
+            found["accuracy_any_label"] = _counted(own, labels > 0)
+            own_closed = _is_of_class(scores.predicted_closed, classes, lookups.class_of_label)
+            found["accuracy_closed_any_label"] = _counted(own_closed, labels > 0)
+            found[LABELS_OF_CLASS] = _counted(labels, labels > 0)
         # The context says one thing and the weights another.
-        disagree = known & scores.target_in_context & (jnp.asarray(lookups.class_of_label)[targets] != classes)
+        is_own = jnp.asarray(lookups.class_of_label)[targets] == classes
+        disagree = (labels > 0) & scores.target_in_context & ~is_own
         found["follows_context"] = _counted(predicted == targets, disagree)
         found["follows_weights"] = _counted(own, disagree)
     return found
@@ -196,15 +206,21 @@ def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Fracti
 
 
 def _by_decile(
-    scores: Scores, targets: Int[Arrays, " B"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]
+    right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]
 ) -> dict[str, Fraction]:
-    """Give the accuracy on classes of each tenth by frequency."""
+    """Give the accuracy on classes of each tenth by frequency; any of a class's labels is right."""
     of_query = _look_up(deciles, classes, absent=-1)
-    correct = scores.predicted_open == targets[:, None]
     return {
-        f"accuracy_open_decile_{number + 1}": _counted(correct, (of_query == number)[:, None])
+        f"accuracy_open_decile_{number + 1}": _counted(right, (of_query == number)[:, None])
         for number in range(DECILES)
     }
+
+
+def _is_of_class(
+    predicted: Int[Arrays, "B P"], classes: Int[Arrays, "B P"], class_of_label: Int[Arrays, " V"]
+) -> Bool[Array, "B P"]:
+    """Tell whether a predicted label is one that its item's class has in training."""
+    return (predicted != NO_LABEL) & (jnp.asarray(class_of_label)[jnp.maximum(predicted, 0)] == classes)
 
 
 def _counted(values: Shaped[Arrays, "B P"], where: Bool[Arrays, "B #P"] | bool) -> Fraction:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from icl_eval.estimate import Estimate, proportion, wilson
 from icl_eval.resampling import RESAMPLES, resampling_weights
-from icl_eval.sequence_measures import CALIBRATION, CHANCE_IN_CONTEXT, CONTEXT, HIDDEN, MEANS, Fraction
+from icl_eval.sequence_measures import CALIBRATION, CONTEXT, HIDDEN, MEANS, Fraction
 
 CALIBRATION_ERROR = "calibration_error"
 
@@ -93,7 +93,8 @@ class Tally:
         """Return every measure that something counted in, with its 95 % interval, but for the hidden ones.
 
         Proportions of sequences have Wilson's interval, those of context items Wilson's at the number of independent
-        items that the resamples tell of; the rest has percentiles of the bootstrap.
+        items that the resamples tell of; means have percentiles of the bootstrap, the calibration error what its
+        bins can be off by together.
         """
         found = {}
         for place, (name, count) in enumerate(zip(self.names, self.counts, strict=True)):
@@ -101,15 +102,29 @@ class Tally:
                 found[name] = self._estimate(name, place, int(count))
         parts = [place for place, name in enumerate(self.names) if name.startswith(CALIBRATION)]
         if parts:
-            gaps = np.abs(self.numerators[:, parts]).sum(1)
-            found[CALIBRATION_ERROR] = _percentiles(gaps, self.denominators[:, parts[0]], int(self.counts[parts[0]]))
+            found[CALIBRATION_ERROR] = self._calibration_error(parts)
         return found
 
-    def chance_in_context(self) -> float | None:
-        """Return how often a random label of the context is right, or None if nothing was counted."""
-        if CHANCE_IN_CONTEXT not in self.names:
+    def _calibration_error(self, parts: list[int]) -> Estimate:
+        """Return the sum over bins of how far confidence is from accuracy there.
+
+        Noise makes every bin's gap larger and none smaller, so percentiles of resamples would leave out the truth. The
+        error cannot be off by more than the gaps are together, and resamples tell how much that is.
+        """
+        with np.errstate(invalid="ignore"):  # a resample of nothing is 0 / 0, and left out
+            gaps = self.numerators[:, parts] / self.denominators[:, parts[:1]]
+        value = float(np.abs(gaps[0]).sum())
+        count = int(self.counts[parts[0]])
+        if count == 1:
+            return Estimate(value=value, low=math.nan, high=math.nan, count=1)
+        off = float(np.nanquantile(np.abs(gaps[1:] - gaps[:1]).sum(1), 0.95))
+        return Estimate(value=value, low=max(0.0, value - off), high=min(1.0, value + off), count=count)
+
+    def hidden(self, name: str) -> float | None:
+        """Return the value of a measure that is no result by itself, or None if nothing counted in it."""
+        if name not in self.names or not self.counts[self.names.index(name)]:
             return None
-        place = self.names.index(CHANCE_IN_CONTEXT)
+        place = self.names.index(name)
         return float(self.numerators[0, place] / self.denominators[0, place])
 
     def _estimate(self, name: str, place: int, count: int) -> Estimate:

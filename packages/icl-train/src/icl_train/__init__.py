@@ -19,14 +19,14 @@ from icl_train.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
 from icl_train.precision import compute_in
 from icl_train.program import Program, Recipe, compile_single
-from icl_train.restoring import ModelCheckpoint, latest_step, restore_model, warm_start
+from icl_train.restoring import ModelCheckpoint, checkpoint_steps, latest_step, restore_model, warm_start
 from icl_train.rules import FULLY_SHARDED, REPLICATED, LargestDimension, Rule, Rules, describe, shardings
 from icl_train.run_folder import CONFIG_FILE, member_folder, open_run
 from icl_train.session import NotFiniteError
 from icl_train.signals import Interrupted, flag_signals
 from icl_train.state import TrainState
 from icl_train.step import initial_state, train_step
-from icl_train.watch import watch
+from icl_train.watch import is_last_checkpoint, watch
 
 __all__ = [
     "CONFIG_FILE",
@@ -63,6 +63,7 @@ __all__ = [
     "TrainResult",
     "TrainState",
     "agree",
+    "checkpoint_steps",
     "compile_ensemble",
     "compile_single",
     "compute_in",
@@ -75,6 +76,7 @@ __all__ = [
     "flag_signals",
     "initial_state",
     "is_first",
+    "is_last_checkpoint",
     "latest_step",
     "learning_rate_schedule",
     "member_folder",

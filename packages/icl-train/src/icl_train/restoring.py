@@ -65,6 +65,15 @@ def latest_step(workdir: str | Path) -> int | None:
     return next((step for step in reversed(saved_steps(folder)) if not _damage(folder / str(step))), None)
 
 
+def checkpoint_steps(workdir: str | Path) -> list[int]:
+    """Return the steps of a run's checkpoints, whole or not, in their order.
+
+    >>> checkpoint_steps('/no/such/run')
+    []
+    """
+    return saved_steps(_folder(workdir))
+
+
 def saved_steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder of checkpoints, whole or not, in their order."""
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []

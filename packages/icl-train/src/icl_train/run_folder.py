@@ -22,6 +22,8 @@ def open_run(
     *,
     resume: bool = False,
     may_change: Sequence[str] = (),
+    read_only: bool = False,
+    defaults: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
     source: str | Path = ".",
 ) -> Path:
@@ -38,6 +40,8 @@ def open_run(
             same, so that a job can always be started with ``resume``, also for the first time.
         may_change: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
             Where they do, config.json takes the new values.
+        read_only: Whether a config.json that is there stays as it is, whatever may change: for who only looks at a run.
+        defaults: Values of settings that the config.json of an older version lacks, as JSON values.
         about: What else config.json is to say of the session that began the run, as JSON values by name.
         source: A folder in the git repository whose revision is recorded.
 
@@ -67,8 +71,8 @@ def open_run(
         raise ValueError(
             f"wanted a new workdir, got {workdir}, which has a run; resume it (--resume) or give another one"
         )
-    _check_same(record["config"], config, workdir=workdir, may_change=may_change)
-    if record["config"] != config:
+    _check_same(record["config"], config, workdir=workdir, may_change=may_change, defaults=defaults or {})
+    if record["config"] != config and not read_only:
         _write_record(workdir, record | {"config": config})
     return workdir
 
@@ -119,8 +123,17 @@ def _read_record(workdir: Path) -> dict[str, Any] | None:
     return record
 
 
-def _check_same(was: Mapping[str, Any], now: Mapping[str, Any], *, workdir: Path, may_change: Sequence[str]) -> None:
-    old, new = _flatten(was), _flatten(now)
+def _check_same(
+    was: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    workdir: Path,
+    may_change: Sequence[str],
+    defaults: Mapping[str, Any],
+) -> None:
+    new = _flatten(now)
+    assumed = {key: value for key, value in _flatten(json.loads(json.dumps(dict(defaults)))).items() if key in new}
+    old = assumed | _flatten(was)
 
     def is_free(key: str) -> bool:
         return any(key == free or key.startswith(free + ".") for free in may_change)

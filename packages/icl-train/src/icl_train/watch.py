@@ -46,6 +46,15 @@ def watch(
     return _watch(folder, poll_seconds=poll_seconds, timeout_seconds=timeout_seconds, sleep=sleep, clock=clock)
 
 
+def is_last_checkpoint(workdir: str | Path, step: int) -> bool:
+    """Return whether a checkpoint is that of the run's last step, as far as the run was asked to go.
+
+    >>> is_last_checkpoint('/no/such/run', 100)
+    False
+    """
+    return _is_last(_progress(Path(workdir) / CHECKPOINTS_FOLDER / str(step)))
+
+
 def _watch(
     folder: Path,
     *,
