@@ -33,13 +33,10 @@ def lines_of(folder):
     return {(line["step"], line["evaluation"]): line for line in read_lines(folder / "eval.jsonl")}
 
 
-def test_the_trained_model_is_evaluated_by_everything_and_others_by_what_is_asked(everything):
+def test_the_trained_model_is_evaluated_by_everything_on_as_many_sequences_as_was_asked_for(everything):
     found = {step: {name for at, name in lines_of(everything) if at == step} for step in (3, 6)}
     assert found[3] == {"fewshot_holdout", "no_support_zipfian", "no_support_rare", "heads_fewshot_holdout"}
     assert found[6] == found[3] | {"fewshot_zipfian", "swapped_zipfian", "label_elsewhere", "ablated_heads"}
-
-
-def test_the_numbers_of_sequences_are_those_that_were_asked_for(everything):
     counts = {key: line["count"] for key, line in lines_of(everything).items()}
     assert counts[3, "fewshot_holdout"] == 60 and counts[6, "fewshot_holdout"] == 90
     assert counts[6, "heads_fewshot_holdout"] == 30 and counts[6, "ablated_heads"] == 40
@@ -63,9 +60,7 @@ def test_measures_of_query_context_origin_swaps_frequency_baselines_and_heads_ar
     assert metrics["ablated_heads"] == {
         *("icl", "iwl"), *(f"{name}_without_0_{head}" for name in ("icl", "iwl") for head in range(4)),
     }  # fmt: skip
-
-
-def test_what_holds_by_definition_holds(everything):
+    # What holds by definition holds.
     lines = lines_of(everything)
     swapped = {name: metric["value"] for name, metric in lines[6, "swapped_zipfian"]["metrics"].items()}
     assert swapped["follows_context"] == swapped["accuracy_open"]
