@@ -9,6 +9,7 @@ import pytest
 from icl_eval import Examples, Result, append_evaluations, proportion, save_examples, write_summary
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_disable_most_optimizations", True)  # soon rather than well
 
 
 @pytest.fixture

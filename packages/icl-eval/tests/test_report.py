@@ -102,7 +102,9 @@ def test_the_contents_name_the_sections_that_are_there_and_no_others(run: Path) 
         assert linked == re.findall(r'<section id="([a-z-]+)" class="part"><h2>(.*?)</h2>', text)
         return [title for _, title in linked]
 
-    assert contents() == ["Over training", "Example sequences", "All numbers", "How it was made", "Downloads"]
+    assert contents() == [
+        "Over training", "Later in training", "Example sequences", "All numbers", "How it was made", "Downloads",
+    ]  # fmt: skip
     (run / "config.json").unlink()
     (run / "eval.jsonl").write_text("")
     (run / "summary.json").write_text("{}")
@@ -112,7 +114,7 @@ def test_the_contents_name_the_sections_that_are_there_and_no_others(run: Path) 
 
 def test_every_image_says_what_it_shows(run: Path) -> None:
     images = [attributes for tag, attributes in Reader(write_report(run).read_text()).elements if tag == "img"]
-    assert len(images) == 1 + 2 * 2 * 3  # the curves; two evaluations of two sequences of three items
+    assert len(images) == 2 + 2 * 2 * 3  # the curves, twice; two evaluations of two sequences of three items
     assert all(image["alt"] for image in images)
     assert "from 0.500 at step 0 to 0.950 at step 100" in str(images[0]["alt"])
 

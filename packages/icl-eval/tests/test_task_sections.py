@@ -87,8 +87,8 @@ def save_fits(folder: Path, name: str) -> None:
 def test_an_omniglot_page_is_what_it_was(run: Path) -> None:
     text = page(run)
     assert headings(text) == [
-        "In context (ICL)", "In weights (IWL)", "Over training", "Example sequences", "All numbers", "How it was made",
-        "Downloads",
+        "In context (ICL)", "In weights (IWL)", "Over training", "Later in training", "Example sequences",
+        "All numbers", "How it was made", "Downloads",
     ]  # fmt: skip
     assert (
         '<div class="numbers"><section class="number icl"><h2>In context (ICL)</h2><p class="value">0.950</p>'
@@ -102,7 +102,7 @@ def test_an_omniglot_page_is_what_it_was(run: Path) -> None:
     assert "Cross-entropy" not in text  # nor the meaning of what it does not have
     assert '<th scope="col">sequences</th><th scope="col">step</th>' in text
     assert ".number.learnt" not in text  # nor the style of what it does not have
-    assert [path.name for path in (run / "figures").iterdir()] == ["emergence.png"]
+    assert sorted(path.name for path in (run / "figures").iterdir()) == ["emergence.png", "transience.png"]
 
 
 def test_the_verdict_comes_first_with_its_reason(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def over_seeds(curves: Sequence[Curve]) -> Curve | None:
 def options(run: Run) -> dict[str, str]:
     """Return the options of a run by dotted name; none if its config.json is missing.
 
-    >>> empty = {name: {} for name in ("metrics", "evaluations", "summary", "examples", "by_examples", "fits")}
-    >>> options(Run(name="a", config={"config": {"train": {"seed": 1}}}, missing=(), **empty))
+    >>> empty = {field.name: {} for field in dataclasses.fields(Run)}
+    >>> options(Run(**empty | {"name": "a", "config": {"config": {"train": {"seed": 1}}}, "missing": ()}))
     {'train.seed': '1'}
     """
     config = run.config.get("config")
