@@ -9,7 +9,10 @@
     python experiments/omniglot.py --train.ensemble.members 4 --vary.p-bursty 0 0.5 0.9 1
                                                           four runs in one program, each in a folder of its own
     python experiments/omniglot.py runs/x --resume        go on with a run
-    python experiments/omniglot.py runs/x --mode eval     evaluate its latest checkpoint again
+    python experiments/omniglot.py runs/x --mode eval     evaluate its latest checkpoint again (--step N: another)
+    JAX_PLATFORMS=cpu python experiments/omniglot.py runs/x --mode follow
+                                                          while another process trains it (--mode train): evaluate
+                                                          each new checkpoint, without its accelerator
 
 ICL is the closed accuracy on few-shot problems of held-out characters, chance 1 / ways. IWL is the accuracy on
 trained characters that the context does not show.

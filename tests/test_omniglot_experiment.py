@@ -152,7 +152,7 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
     [
         (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
-        (["--eval.every", "0"], "must be at least 1, got 0, 1000, 4000, 500"),
+        (["--eval.every", "0"], "must be at least 1, got 0, 1000, 10000, 500"),
         (["--model.trunk", "lstm", "--model.repeats", "2"], "model.repeats is for model.trunk=transformer, but"),
         (
             ["--model.context-weight", "0.5"],
@@ -198,7 +198,9 @@ def test_help_lists_presets_and_explains_options(capsys):
 
 def test_the_default_is_the_laptop_preset_in_a_folder_of_its_own():
     config = parse("--train.steps", 7)
-    assert dataclasses.replace(config, workdir=PRESETS["laptop"].workdir) == dataclasses.replace(
+    assert config.preset is not None
+    assert (config.preset.name, config.preset.config) == ("laptop", command_line.to_json(PRESETS["laptop"]))
+    assert dataclasses.replace(config, workdir=PRESETS["laptop"].workdir, preset=None) == dataclasses.replace(
         PRESETS["laptop"], train=dataclasses.replace(PRESETS["laptop"].train, steps=7)
     )
     assert re.fullmatch(r"runs/omniglot-laptop-\d{8}-\d{6}", str(config.workdir))
@@ -212,7 +214,7 @@ def test_a_configuration_survives_its_run_folder(preset, tmp_path):
 
 
 def test_nothing_is_configured_that_nothing_reads():
-    sources = ("omniglot.py", "omniglot_parts.py", "omniglot_run.py", "experiment.py")
+    sources = ("omniglot.py", "omniglot_parts.py", "omniglot_evaluation.py", "omniglot_run.py", "experiment.py")
     code = "".join((SCRIPT.parent / name).read_text() for name in sources)
     for part in (DataConfig, ModelConfig, EvalConfig):
         for field in dataclasses.fields(part):
