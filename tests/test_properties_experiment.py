@@ -15,7 +15,7 @@ from properties_presets import PRESETS, PROPERTIES, SETTINGS
 from tiny_omniglot import contents
 
 TINY = shlex.split(
-    "--data.rare 12 --data.characters 20 --data.holdout 8 --data.batch-size 4 --model.encoder linear --model.layers 1 "
+    "--data.rare 12 --data.characters 20 --data.holdout 8 --data.batch-size 8 --model.encoder linear --model.layers 1 "
     "--model.width 16 --optimizer.warmup-steps 1 --train.steps 3 --eval.every 3 --eval.count 20 --eval.final-count 30 "
     "--seeds 1 --properties labels_per_class"
 )

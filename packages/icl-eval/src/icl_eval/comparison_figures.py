@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from icl_eval.curve import Curve
-from icl_eval.drawing import DOTTED, LIGHT, MARKERS, Theme, prepare
+from icl_eval.drawing import DOTTED, LIGHT, MARKERS, Theme, plain, prepare
 from icl_eval.estimate import Estimate, readable
 from icl_eval.figures import draw_accuracies
 from icl_eval.line_ends import with_value, wrapped
@@ -133,7 +133,7 @@ def final_values(
     panel.set_xlim(0, 1)
     panel.set_xticks(np.linspace(0, 1, 5), ["0", "0.25", "0.5", "0.75", "1"])
     panel.set_ylim(len(names) - 0.5, -0.5)
-    panel.set_yticks(range(len(names)), ["\n".join(label) for label in labels])
+    panel.set_yticks(range(len(names)), [plain("\n".join(label)) for label in labels])
     panel.set_xlabel("accuracy at the end", color=theme.ink, fontsize=9.5)
     both = bool(icl) and bool(iwl)
     for values, colour, marker, shift in ((icl, theme.icl, "o", -0.17), (iwl, theme.iwl, "s", 0.17)):

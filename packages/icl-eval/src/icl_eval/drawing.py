@@ -113,12 +113,20 @@ def label_at_right(
     gap = _LABEL_HEIGHT / (0.9 * inches * 72) * (high - low)
     heights = spread(places, gap=gap, low=low, high=high)
     for height, (_, text, colour, bold) in zip(heights, labels, strict=True):
-        plain = text.replace("$", r"\$")  # or matplotlib would set mathematics
         panel.annotate(
-            plain, (1, 10**height if logarithmic else height), xycoords=("axes fraction", "data"), xytext=(7, 0),
+            plain(text), (1, 10**height if logarithmic else height), xycoords=("axes fraction", "data"), xytext=(7, 0),
             textcoords="offset points", va="center", color=colour, fontsize=10 if bold else 9,
             fontweight="bold" if bold else "normal",
         )  # fmt: skip
+
+
+def plain(text: str) -> str:
+    r"""Return a text in which matplotlib finds no mathematics.
+
+    >>> print(plain("a$b$"))
+    a\$b\$
+    """
+    return text.replace("$", r"\$")
 
 
 def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:

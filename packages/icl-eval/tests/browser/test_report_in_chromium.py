@@ -18,6 +18,7 @@ from icl_eval import (
     against_size,
     append_evaluations,
     proportion,
+    write_comparison,
     write_gallery,
     write_report,
     write_summary,
@@ -95,7 +96,7 @@ class Visit:
     def shown(self, *, table: int = 0) -> list[list[str]]:
         """Return the cells of the rows of a table of numbers that are not hidden."""
         return self.page.evaluate(
-            "place => Array.from(document.querySelectorAll('.measures table')[place].tBodies[0].rows)"
+            "place => Array.from(document.querySelectorAll('.all-numbers .measures table')[place].tBodies[0].rows)"
             ".filter(row => !row.hidden).map(row => Array.from(row.cells, cell => cell.textContent))",
             table,
         )
@@ -108,7 +109,21 @@ def gallery(tmp_path: Path) -> Path:
     return write_gallery(tmp_path / "gallery", title="A sweep", pictures=[picture], note="Some.")
 
 
-@pytest.mark.parametrize("fixture", ["measured", "gallery"])
+@pytest.fixture
+def comparison(run: Path, tmp_path: Path) -> Path:
+    """Make a page of three runs, of which the second has the highest ICL and the third lacks its evaluations."""
+    folders = [run]
+    for name, right in (("b$\\frac$ <i>", 199), ("c", None)):
+        folders.append(shutil.copytree(run, tmp_path / name))
+        (folders[-1] / "eval.jsonl").unlink()
+        (folders[-1] / "summary.json").unlink()
+        if right is not None:
+            metrics = {"accuracy_closed": proportion(right, 200)}
+            append_evaluations(folders[-1], step=100, results=[Result("fewshot_holdout", metrics, {})])
+    return write_comparison(folders, tmp_path / "comparison.html")
+
+
+@pytest.mark.parametrize("fixture", ["measured", "gallery", "comparison"])
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_loads_nothing_shows_every_picture_and_fits(
@@ -126,6 +141,19 @@ def test_the_page_loads_nothing_shows_every_picture_and_fits(
         colour = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         brightness = np.mean([int(part) for part in re.findall(r"\d+", colour)[:3]])
         assert brightness > 200 if scheme == "light" else brightness < 60
+
+
+def test_the_runs_of_a_comparison_are_sorted_by_a_number(chromium: Any, comparison: Path) -> None:
+    with Visit(chromium, comparison) as visit:
+        button = visit.page.locator(".all-numbers thead th button").nth(1)
+        assert button.inner_text() == "ICL"
+        button.click()
+        values = [row[1][:5] for row in visit.shown()]
+        button.click()
+        assert values == ["0.950", "0.995", ""]  # what is not known comes last
+        assert [row[1][:5] for row in visit.shown()] == ["0.995", "0.950", ""]
+        assert visit.page.locator(".downloads a").count() == 1
+        assert visit.complaints == []
 
 
 def test_pictures_switch_with_the_scheme(chromium: Any, measured: Path) -> None:
@@ -158,7 +186,7 @@ def test_a_click_on_a_column_sorts_it_and_another_turns_it_round(chromium: Any, 
     with Visit(chromium, measured) as visit:
         visit.page.evaluate("document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
         before = visit.shown(table=table)
-        box = visit.page.locator(".measures").nth(table)
+        box = visit.page.locator(".all-numbers .measures").nth(table)
         assert box.locator("thead th").all_inner_texts() == COLUMNS
         for column in range(len(COLUMNS)):
             heading = box.locator("thead th").nth(column)
@@ -188,7 +216,7 @@ def test_what_a_column_is_sorted_by_is_the_number_in_the_folder(chromium: Any, m
     lines = [json.loads(line) for line in (measured.parent / "eval.jsonl").read_text().splitlines()]
     found = {(line["evaluation"], line["step"]): line for line in lines}
     with Visit(chromium, measured) as visit:
-        rows = visit.page.locator(".measures").first.locator("tbody tr")
+        rows = visit.page.locator(".all-numbers .measures").first.locator("tbody tr")
         cells = rows.evaluate_all(
             "rows => rows.map(row => Array.from(row.cells, c => c.dataset.sort ?? c.textContent))"
         )
@@ -208,7 +236,7 @@ def test_what_a_column_is_sorted_by_is_the_number_in_the_folder(chromium: Any, m
 def test_the_filter_keeps_the_rows_that_have_all_its_words(chromium: Any, measured: Path) -> None:
     with Visit(chromium, measured) as visit:
         everything = [visit.shown(table=table) for table in (0, 1)]
-        folded = visit.page.locator("details").filter(has=visit.page.locator(".measures"))
+        folded = visit.page.locator(".all-numbers details").filter(has=visit.page.locator(".measures"))
         said = visit.page.locator("output")
         for words in ("loss", "COMMON induction_1", "fewshot loss", "no such", "<", ""):
             visit.page.get_by_label("Filter").fill(words)
@@ -228,8 +256,8 @@ def test_without_javascript_the_tables_are_complete(chromium: Any, measured: Pat
     with Visit(chromium, measured) as visit:
         wanted = sum(len(visit.shown(table=table)) for table in (0, 1))
     with Visit(chromium, measured, script=False) as visit:
-        assert visit.page.locator(".measures tbody tr").count() == wanted
-        assert visit.page.locator(".measures button").count() == 0
+        assert visit.page.locator(".all-numbers .measures tbody tr").count() == wanted
+        assert visit.page.locator(".all-numbers .measures button").count() == 0
         assert visit.page.get_by_label("Filter").count() == 0
 
 
@@ -257,4 +285,4 @@ def test_a_script_that_found_its_way_into_the_page_does_not_run(chromium: Any, m
     with Visit(chromium, measured) as visit:
         assert "taken" not in visit.page.title()
         assert any("Content Security Policy" in complaint for complaint in visit.complaints)
-        assert visit.page.locator(".measures button").count() == 14  # ours still does
+        assert visit.page.locator(".all-numbers .measures button").count() == 14  # ours still does
