@@ -89,11 +89,7 @@ def evaluate_heads(
             tally += Tally.of(measures, first=first, count=count - first, means=frozenset(measures))
 
     for batch in batches:
-        labels, classes = (_of_items(batch, key, len(places.items), name) for key in ("labels", "classes"))
-        hidden = labels.copy()  # the caller's batch keeps its answers
-        hidden[:, -1] = 0
-        attention, logits = attend({**batch, "labels": hidden})
-        _check_shapes(attention, logits, len(labels), places.length, name)
+        classes, attention, logits = _attended(attend, batch, places, name)
         if not taken:
             _check_probabilities(attention, causal, name)
         scores = _scores(attention, classes, places=places, causal=causal)
@@ -101,7 +97,7 @@ def evaluate_heads(
         waiting = scores, taken
         if taken < examples:
             kept.append(_example_rows(batch, attention, logits, possible_labels, examples - taken))
-        taken += len(labels)
+        taken += len(classes)
         if taken >= count:
             break
     if taken < count:
@@ -114,6 +110,16 @@ def evaluate_heads(
 
 
 _predicted_label = jax.jit(predicted_label)
+
+
+def _attended(attend: Attend, batch: Batch, places: TokenPlaces, name: str) -> tuple[Int[np.ndarray, "B S"], Any, Any]:
+    """Return the classes of a batch, with the attention and the logits of a model that did not see the answers."""
+    labels, classes = (_of_items(batch, key, len(places.items), name) for key in ("labels", "classes"))
+    hidden = labels.copy()  # the caller's batch keeps its answers
+    hidden[:, -1] = 0
+    attention, logits = attend({**batch, "labels": hidden})
+    _check_shapes(attention, logits, len(labels), places.length, name)
+    return classes, attention, logits
 
 
 @functools.partial(jax.jit, static_argnames=("places", "causal"))
