@@ -209,12 +209,18 @@ def test_processes_that_write_at_once_lose_no_line(tmp_path):
     code = (
         "import sys; from pathlib import Path; from icl_eval import *\n"
         "me = int(sys.argv[2])\n"
+        "folder = Path(sys.argv[1]); (folder / f'ready{me}').touch()\n"
+        "while not (folder / 'go').exists(): pass\n"
         "for step in range(40):\n"
         "    result = Result(f'e{me}', {'accuracy_open': proportion(1, 2)}, {})\n"
         "    append_evaluations(Path(sys.argv[1]), step=step, results=[result])\n"
         "    append_evaluations(Path(sys.argv[1]), step=step // 2, results=[result])\n"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(me)]) for me in range(3)]
+    while not all((tmp_path / f"ready{me}").exists() for me in range(3)):
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    (tmp_path / "go").touch()  # all at once, or they would come one after another
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
     keys = [(line["step"], line["evaluation"]) for line in read_lines(tmp_path / "eval.jsonl")]
     assert sorted(keys) == [(step, f"e{me}") for step in range(40) for me in range(3)]
