@@ -15,7 +15,7 @@ from icl_data import (
     resize,
     to_float,
 )
-from icl_data.accelerator import device_bank, pixel_noise
+from icl_data.device_bank import device_bank, pixel_noise
 
 jax = pytest.importorskip("jax", reason="the accelerator's side needs jax: pip install icl-data[jax]")
 jax.config.update("jax_numpy_rank_promotion", "raise")

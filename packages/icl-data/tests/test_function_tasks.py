@@ -22,7 +22,7 @@ from icl_data import (
     batches,
     glyphs,
 )
-from icl_data.function_tasks import standardised
+from icl_data.tasks.functions import standardised
 
 SAMPLER = FunctionSampler(family=RandomMLP(hidden=(8,)), num_points=12, queries=LastQueries(3), noise=0.1, seed=3)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from icl_data import gaussian
-from icl_data.normals import normals
+from icl_data.draws import normals
 
 
 def points(bank):

@@ -7,7 +7,7 @@ import PIL
 import pytest
 
 from icl_data import glyphs, omniglot
-from icl_data.glyphs import _cache_path
+from icl_data.banks.glyphs import _cache_path
 
 
 def nearest_neighbour(bank, *, ways, shots, problems=3_000):
@@ -96,7 +96,7 @@ def test_the_cache_key_changes_with_everything_that_changes_the_images(monkeypat
         paths.add(_cache_path(3, 2, 28, 0))
     for name in ("glyphs.py", "draws.py", "normals.py"):
         (tmp_path / name).write_text("x = 1")
-    monkeypatch.setattr(sys.modules["icl_data.glyphs"], "__file__", str(tmp_path / "glyphs.py"))
+    monkeypatch.setattr(sys.modules["icl_data.banks.glyphs"], "__file__", str(tmp_path / "glyphs.py"))
     paths.add(_cache_path(3, 2, 28, 0))
     assert len(paths) == 7
 

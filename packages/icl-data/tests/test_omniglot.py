@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from icl_data import omniglot
-from icl_data.encoded import decode_image
+from icl_data.banks.image_decoding import decode_image
 
 GOOD = "images_background/Greek/character01/0394_01.png"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from icl_data import omniglot, prepare_omniglot
-from icl_data.omniglot_tfds import omniglot_builder
+from icl_data.banks.omniglot_tfds import omniglot_builder
 
 tfds = pytest.importorskip("tensorflow_datasets", reason='needs pip install "icl-data[tfds]"')
 

@@ -83,7 +83,7 @@ def test_a_description_imports_nothing_of_its_own(copy, tmp_path, monkeypatch, k
     features.write_text(json.dumps(description))
     assert refused(copy, "asks for harmful.Feature, which is not TFDS's own")
     info = copy / "dataset_info.json"
-    info.write_text(info.read_text().replace("icl_data.omniglot_tfds", "harmful"))
+    info.write_text(info.read_text().replace("icl_data.banks.omniglot_tfds", "harmful"))
     features.write_text(json.dumps(description).replace("harmful.Feature", "tensorflow_datasets.core.features.No"))
     assert refused(copy, "not a sound TFDS directory")
 

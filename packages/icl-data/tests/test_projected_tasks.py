@@ -18,7 +18,7 @@ from icl_data import (
     fit_vectors,
     random_vectors,
 )
-from icl_data.projected_tasks import projections, task_classes
+from icl_data.tasks.projected import projections, task_classes
 
 BANK = random_vectors(6, exemplars=40, dimensions=8, seed=1)
 SAMPLER = ProjectedSampler(bank=BANK, tasks=Tasks(count=50), ways=4, length=20, seed=2)

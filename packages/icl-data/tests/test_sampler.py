@@ -23,7 +23,7 @@ from icl_data import (
     Unfixed,
     num_labels,
 )
-from icl_data.pattern import Pattern
+from icl_data.sequences.pattern import Pattern
 
 SPLIT = ClassSplit(num_classes=40, rare=20, common=8, holdout=10, zipf_exponent=1.0)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from icl_data import UNSEEN, TaskDraws, Tasks
-from icl_data.tasks import normal_rows
+from icl_data.draws import normal_rows
 
 
 @pytest.mark.parametrize("count", [1, 7, 400])

@@ -5,7 +5,22 @@ task, X inputs of a point or numbers of a vector, Y outputs.
 """
 
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
-from icl_data.families import (
+from icl_data.banks.glyphs import glyphs
+from icl_data.banks.idx import read_idx
+from icl_data.banks.omniglot import Polarity, omniglot
+from icl_data.banks.omniglot_tfds import prepare_omniglot
+from icl_data.banks.synthetic import gaussian, symbols
+from icl_data.banks.tfds import bank_from_tfds
+from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
+from icl_data.batch import Sampler, Step
+from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NonBursty, NoSupport, SwappedLabels
+from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, Unfixed, num_labels
+from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
+from icl_data.sequences.sampler import SequenceSampler
+from icl_data.sequences.split import ClassSet, ClassSplit
+from icl_data.source import BatchSource, SequenceSource
+from icl_data.stream import batches
+from icl_data.tasks.families import (
     KNOWN_FAMILIES,
     AbsoluteValue,
     Activation,
@@ -26,26 +41,12 @@ from icl_data.families import (
     StepFunction,
     draw_functions,
 )
-from icl_data.function_tasks import FunctionSampler
-from icl_data.gaussian import gaussian
-from icl_data.glyphs import glyphs
-from icl_data.idx import read_idx
-from icl_data.input_distributions import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
-from icl_data.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NonBursty, NoSupport, SwappedLabels
-from icl_data.labelled_tfds import bank_from_tfds
-from icl_data.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, Unfixed, num_labels
-from icl_data.omniglot import Polarity, omniglot
-from icl_data.omniglot_tfds import prepare_omniglot
-from icl_data.pattern import Mixture, Pattern, SequenceKind
-from icl_data.projected_tasks import ProjectedSampler
-from icl_data.query_masks import LastQueries, QueryMask, RandomFraction, RandomQueries
-from icl_data.sampler import SequenceSampler
-from icl_data.split import ClassSet, ClassSplit
-from icl_data.steps import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
-from icl_data.stream import BatchSource, Sampler, SequenceSource, Step, batches
-from icl_data.symbols import symbols
-from icl_data.tasks import UNSEEN, TaskDraws, Tasks
-from icl_data.vectors import Vectors, fit_vectors, random_vectors
+from icl_data.tasks.functions import FunctionSampler
+from icl_data.tasks.inputs import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
+from icl_data.tasks.pool import UNSEEN, TaskDraws, Tasks
+from icl_data.tasks.projected import ProjectedSampler
+from icl_data.tasks.query_masks import LastQueries, QueryMask, RandomFraction, RandomQueries
+from icl_data.transforms import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
 
 __all__ = [
     "KNOWN_FAMILIES",

@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from icl_data.bank import ExemplarBank
+from icl_data.batch import Batch
 from icl_data.inspection import (
     contact_sheet,
     drawn,
@@ -22,8 +23,8 @@ from icl_data.inspection import (
 )
 from icl_data.inspection.configuration import add_bank_options, add_split_options, chosen_bank, chosen_split
 from icl_data.inspection.options import KINDS, Chosen, add_option, add_options, attribute_texts, built
-from icl_data.labels import num_labels
-from icl_data.sampler import Batch, SequenceSampler
+from icl_data.sequences.labels import num_labels
+from icl_data.sequences.sampler import SequenceSampler
 
 DESCRIPTION = """Show what a configuration yields: a table of one sequence, class frequencies and repeats over many
 sequences, and a contact sheet of images.

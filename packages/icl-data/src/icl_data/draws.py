@@ -7,9 +7,13 @@ another machine. Only raw Philox output is used, which NumPy promises never to c
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Int, Int32, Integer, UInt64
+from jaxtyping import Float, Float32, Int, Int32, Integer, UInt64
 
 from icl_data.checks import check_whole
+
+_UPPER, _UPPER_OF_LOW, _BITS = np.uint64(40), np.uint64(8), np.uint64(2**24 - 1)  # 24 bits of either half of a word
+_UNIT_OF_24_BITS = 2.0**-24
+_IN_CACHE = 2**14  # numbers that are worked on at once
 
 _WORDS_PER_COUNTER = 4  # Philox 4x64 gives four 64-bit words for each value of its counter.
 _COUNTERS = 2**256
@@ -176,3 +180,63 @@ def distinct_in_group(
         refilled = same[place] & (members[place + 1 :] == gaps[place])
         np.copyto(members[place + 1 :], left[place] - 1, where=refilled)
     return members.T
+
+
+def normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows half"]:
+    """Turn pairs of uniforms into standard normals (Box and Muller 1958).
+
+    Args:
+      uniforms: float64 [rows, 2 n] in [0, 1).
+
+    Returns:
+      float64 [rows, n], independent if the uniforms are.
+
+    >>> normals(np.array([[0.0, 0.5, 0.25, 0.5]])).round(3)
+    array([[ 0.   , -1.177]])
+    """
+    first, second = np.split(uniforms, 2, axis=1)
+    return np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
+
+
+def normal_rows(
+    seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
+) -> Float32[np.ndarray, "B width"]:
+    """Draw one row of float32 standard normals for each index; see ``icl_data.draws.word_rows``.
+
+    A word of 64 bits makes two normals (Box and Muller 1958) of 24 bits each, so the largest is 5.9. They are the same
+    on every machine up to the rounding of its logarithm, sine and cosine.
+
+    >>> block = normal_rows(0, "example", np.arange(5), width=3)
+    >>> np.array_equal(block[[4, 1]], normal_rows(0, "example", np.array([4, 1]), width=3))
+    True
+    """
+    half = -(-width // 2)
+    words = word_rows(seed, stream, indices, width=half)
+    normals = np.empty((len(words), 2, half), np.float32)
+    at_once = max(1, _IN_CACHE // max(half, 1))
+    for start in range(0, len(words), at_once):
+        part = slice(start, start + at_once)
+        # float32 is several times as fast here as float64; the half keeps the logarithm's argument above 0.
+        radius = ((words[part] >> _UPPER_OF_LOW & _BITS).astype(np.int32)).astype(np.float32)
+        radius += np.float32(0.5)
+        radius *= np.float32(_UNIT_OF_24_BITS)
+        np.log(radius, out=radius)
+        radius *= np.float32(-2)
+        np.sqrt(radius, out=radius)
+        angle = (words[part] >> _UPPER).astype(np.int32).astype(np.float32)
+        angle *= np.float32(2 * np.pi * _UNIT_OF_24_BITS)
+        np.multiply(radius, np.cos(angle), out=normals[part, 0])
+        np.multiply(radius, np.sin(angle, out=angle), out=normals[part, 1])
+    return normals.reshape(len(words), 2 * half)[:, :width]
+
+
+def between(uniform: Float[np.ndarray, "*shape"], bounds: tuple[float, float]) -> Float32[np.ndarray, "*shape"]:
+    """Stretch uniforms in [0, 1) over ``bounds``, as float32."""
+    low, high = bounds
+    return (low + (high - low) * uniform).astype(np.float32)
+
+
+def check_bounds(name: str, bounds: tuple[float, float]) -> None:
+    """Refuse what is not a pair of finite numbers in ascending order."""
+    if len(bounds) != 2 or not np.isfinite(bounds).all() or bounds[0] > bounds[1]:
+        raise ValueError(f"{name} must be two finite numbers, the lower one first, got {bounds}.")

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from icl_data.bank import ExemplarBank
-from icl_data.gaussian import gaussian
-from icl_data.glyphs import glyphs
+from icl_data.banks.glyphs import glyphs
+from icl_data.banks.omniglot import omniglot
+from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.inspection.options import Chosen, add_option, attribute_texts
-from icl_data.omniglot import omniglot
-from icl_data.split import ClassSplit
-from icl_data.symbols import symbols
+from icl_data.sequences.split import ClassSplit
 
 BankName = Literal["glyphs", "omniglot", "symbols", "gaussian"]
 Exemplars = Literal["all", "single", "separated"]

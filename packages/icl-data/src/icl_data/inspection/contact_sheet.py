@@ -8,8 +8,8 @@ from jaxtyping import Integer
 from PIL import Image, ImageDraw, ImageFont
 
 from icl_data.bank import ExemplarBank
+from icl_data.batch import Batch
 from icl_data.inspection.text import letters
-from icl_data.sampler import Batch
 
 _SIDE = 84  # pixels that the longer side of a cell should about have
 _MARGIN = 14

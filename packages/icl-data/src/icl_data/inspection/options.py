@@ -8,9 +8,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from icl_data.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NoSupport, SwappedLabels
-from icl_data.labels import Labelling, Offset, Ordered, Original, Polysemy, Unfixed
-from icl_data.pattern import SequenceKind
+from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NoSupport, SwappedLabels
+from icl_data.sequences.labels import Labelling, Offset, Ordered, Original, Polysemy, Unfixed
+from icl_data.sequences.pattern import SequenceKind
 
 KINDS: dict[str, type[SequenceKind]] = {
     "bursty": Bursty,

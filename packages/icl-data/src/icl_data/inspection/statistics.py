@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from icl_data.pattern import SequenceKind
-from icl_data.sampler import Batch
-from icl_data.split import ClassSplit
+from icl_data.batch import Batch
+from icl_data.sequences.pattern import SequenceKind
+from icl_data.sequences.split import ClassSplit
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

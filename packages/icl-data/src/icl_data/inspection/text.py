@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from icl_data.batch import Batch
 from icl_data.inspection.statistics import Statistics
-from icl_data.sampler import Batch
-from icl_data.split import ClassSplit
+from icl_data.sequences.split import ClassSplit
 
 _BAR = 16  # characters for 100 %
 _BY_WEIGHTS = "by weights: as if all were drawn alike; rules that classes differ take a little from frequent ones"

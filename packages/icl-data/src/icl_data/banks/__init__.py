@@ -1,0 +1,1 @@
+"""Where items come from: drawn, made of numbers, or read from files."""

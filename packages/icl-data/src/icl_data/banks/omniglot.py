@@ -1,0 +1,93 @@
+"""Omniglot (Lake et al. 2015) as a bank: from its zip files, folders unpacked from them, or a TFDS directory."""
+
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from icl_data.bank import ExemplarBank, bank_from_runs
+from icl_data.banks.image_decoding import decode_image
+from icl_data.banks.omniglot_files import Drawing, as_paths, read_folder, read_zip
+from icl_data.banks.omniglot_tfds import find_prepared, read_prepared
+
+Polarity = Literal["ink_is_one", "paper_is_one"]
+
+SIDE = 105  # pixels, both ways, of every original image
+
+
+def omniglot(
+    sources: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    size: int = SIDE,
+    polarity: Polarity = "ink_is_one",
+) -> ExemplarBank:
+    """Read Omniglot's characters from the original files, in any of the forms they come in.
+
+    The classes are ordered by Omniglot's own number (the file name's first part, 1..1623), the exemplars by
+    drawer (1..20), whatever the form. Sources may overlap, as ``images_background`` and
+    ``images_background_small1`` do: a character that several of them hold is one class. Nothing is unpacked to disk.
+
+    Args:
+      sources: one path or several, each of them
+        a zip file: ``images_background.zip``, ``images_evaluation.zip``, or one of the two ``small`` ones;
+        a folder with such zip files (``images_*.zip``);
+        a folder with what they unpack to, ``<set>/<alphabet>/characterNN/LLLL_DD.png``, or ``<set>`` itself;
+        a TFDS directory: the ``data_dir`` with ``omniglot/3.0.0`` in it, or that folder itself, all of its splits
+        (needs ``pip install "icl-data[tfds]"``, but no TensorFlow).
+      size: side of the images in pixels, 1..105; below 105 they are shrunk by a box filter.
+      polarity: ``"ink_is_one"``: strokes are 255 on 0; ``"paper_is_one"``: strokes are 0 on 255, as in
+        the files and in Chan et al. (2022).
+
+    Returns:
+      A bank of uint8 images [rows, size, size].
+
+    Raises:
+      FileNotFoundError: a path that does not exist.
+      ValueError: another size or polarity, a source that holds no Omniglot, a file that Omniglot does not have, a
+        symbolic link inside a folder, an image that is damaged or not 105 x 105, or two different images for one
+        (character, drawer).
+      ImportError: a TFDS directory without tensorflow-datasets installed.
+
+    >>> omniglot("nowhere/images_background.zip")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: No Omniglot zip at nowhere/images_background.zip; give the path of images_background.zip ...
+    """
+    if not 1 <= size <= SIDE:
+        raise ValueError(f"size must be in 1..{SIDE} pixels, got {size}.")
+    if polarity not in get_args(Polarity):
+        raise ValueError(f"polarity must be one of {', '.join(map(repr, get_args(Polarity)))}, got {polarity!r}.")
+    drawings: dict[tuple[int, int], Drawing] = {}
+    for drawing in (drawing for path in as_paths(sources) for drawing in _read(path)):
+        before = drawings.setdefault((drawing.label, drawing.drawer), drawing)
+        if drawing.png != before.png and not np.array_equal(_decode(drawing), _decode(before)):
+            raise ValueError(
+                f"{drawing.source} differs from the image of character {drawing.label}, drawer {drawing.drawer} read "
+                "before; give sources of one Omniglot release only."
+            )
+    # Kept encoded until here and decoded into place, so that there is never more than one copy of the pixels.
+    items = np.empty((len(drawings), size, size), np.uint8)
+    for row, key in enumerate(sorted(drawings)):
+        items[row] = _prepare(_decode(drawings[key]), size, polarity)
+    return bank_from_runs(items, np.unique([label for label, _ in drawings], return_counts=True)[1])
+
+
+def _read(path: Path) -> Iterator[Drawing]:
+    if not path.is_dir():
+        return read_zip(path)
+    prepared = find_prepared(path)
+    return read_folder(path) if prepared is None else read_prepared(prepared)
+
+
+def _decode(drawing: Drawing) -> UInt8[np.ndarray, "side side"]:
+    return decode_image(drawing.png, drawing.source, formats=["PNG"], mode="L", size=(SIDE, SIDE))
+
+
+def _prepare(pixels: UInt8[np.ndarray, "side side"], size: int, polarity: Polarity) -> UInt8[np.ndarray, "size size"]:
+    if size != SIDE:
+        pixels = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BOX))
+    return 255 - pixels if polarity == "ink_is_one" else pixels

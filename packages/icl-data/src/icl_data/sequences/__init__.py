@@ -1,0 +1,1 @@
+"""Sequences of items and labels: which classes, which exemplars, in which order."""

@@ -1,0 +1,141 @@
+"""From indices to sequences: the sampler, a pure function of (seed, index)."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from jaxtyping import Float, Int, Integer, UInt64
+
+from icl_data.batch import Batch
+from icl_data.checks import check_whole
+from icl_data.draws import checked_indices, distinct_in_group, uniforms, word_rows
+from icl_data.sequences.labels import Labelling
+from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
+from icl_data.sequences.split import ClassSplit
+
+_LONGEST = 2**16  # items whose order one sort can hold
+_MOST_LABELS = 2**31 - 1
+_BELOW_ONE = 1 - 2.0**-53
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class SequenceSampler:
+    """Sequences of S items by index: which class, exemplar and label stands where.
+
+    Attributes:
+      kind: what sequences to make.
+      split: the classes to make them of.
+      exemplar_counts: int64 [C], exemplars of each of the bank's classes (``bank.counts``).
+      length: S, the number of items, the query included.
+      seed: another seed gives other sequences.
+      stream: name of a series; sequences of another name are independent (``"train"``, ``"fewshot_holdout"``).
+
+    Raises:
+      ValueError: a kind that the split or the length has no room for.
+
+    >>> from icl_data import FewShot
+    >>> split = ClassSplit(num_classes=50, rare=40, holdout=10)
+    >>> sampler = SequenceSampler(kind=FewShot(), split=split, exemplar_counts=np.full(50, 20), length=9)
+    >>> {name: values.shape for name, values in sampler.sample(np.arange(32)).items()}
+    {'classes': (32, 9), 'exemplars': (32, 9), 'labels': (32, 9), 'is_rare': (32, 9), 'index': (32,)}
+    """
+
+    kind: SequenceKind
+    split: ClassSplit
+    exemplar_counts: Int[np.ndarray, " C"]
+    length: int = 9
+    seed: int = 0
+    stream: str = "train"
+
+    def __post_init__(self) -> None:
+        """Find out now, not at the first batch, whether these sequences can be made."""
+        check_whole("length, of a context and a query,", self.length, least=2)
+        check_whole("seed", self.seed)
+        if self.length > _LONGEST:
+            raise ValueError(f"length must be at most {_LONGEST}, got {self.length}.")
+        counts = np.asarray(self.exemplar_counts)
+        if counts.shape != (self.split.num_classes,) or counts.dtype.kind not in "iu" or counts.min() < 1:
+            raise ValueError(
+                f"exemplar_counts must be whole numbers of at least 1, one for each of the {self.split.num_classes} "
+                f"classes that the split was made for, got {counts.dtype} {list(counts.shape)}; "
+                "pass bank.counts and num_classes of the same bank."
+            )
+        if not isinstance(self.kind, SequenceKind) or isinstance(self.kind, type):
+            raise ValueError(f"kind must be a kind of sequence, such as Bursty(), got {self.kind!r}.")
+        for _, pattern in self._mixture:
+            self._check_labels(pattern.labels)
+        probabilities = [probability for probability, _ in self._mixture]
+        if abs(sum(probabilities) - 1) > 1e-9:
+            raise ValueError(f"The probabilities of a mixture must add up to 1, got {probabilities} of {self.kind}.")
+        self.sample(np.empty(0, np.int64))
+
+    def _check_labels(self, labels: Labelling) -> None:
+        if not isinstance(labels, Labelling) or isinstance(labels, type):
+            raise ValueError(f"labels must be a labelling, such as Ordered(), got {labels!r}.")
+        if labels.num_labels(self.split) > _MOST_LABELS:
+            raise ValueError(
+                f"Labels are 32-bit integers, up to {_MOST_LABELS} of them, but {labels} of this split has "
+                f"{labels.num_labels(self.split)}."
+            )
+
+    @functools.cached_property
+    def _mixture(self) -> Mixture:
+        return self.kind.mixture(self.split, self.length)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many sequences are best drawn in one call: from 512 on its own cost hardly counts."""
+        return 512
+
+    def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
+        """Make the sequences with these indices.
+
+        Args:
+          indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
+
+        Returns:
+          ``classes`` (of the bank), ``exemplars`` and ``labels``, int32 [B, S]; ``is_rare`` bool [B, S];
+          ``index`` int64 [B]. Exemplars of one class are all different within a sequence where it has enough.
+
+        Raises:
+          ValueError: indices that are negative, not whole or not an array [B].
+        """
+        indices = checked_indices(indices)
+        # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
+        words = word_rows(self.seed, self.stream, indices, width=4 * self.length)
+        # The order of S - 1 context items leaves one word over, which chooses the pattern.
+        choice = uniforms(words[:, 2 * self.length - 1])
+        if len(self._mixture) == 1:
+            batch = self._make(self._mixture[0][1], words, choice)
+        else:
+            probabilities = np.array([probability for probability, _ in self._mixture])
+            starts = np.cumsum(probabilities) - probabilities
+            chosen = np.searchsorted(starts, choice, side="right") - 1
+            # Where in its pattern's interval the choice lies is uniform again.
+            choice = np.minimum((choice - starts[chosen]) / probabilities[chosen], _BELOW_ONE)
+            parts = [np.flatnonzero(chosen == number) for number in range(len(self._mixture))]
+            made = [
+                self._make(pattern, words[rows], choice[rows])
+                for (_, pattern), rows in zip(self._mixture, parts, strict=True)
+            ]
+            back = np.argsort(np.concatenate(parts))
+            batch = {name: np.concatenate([part[name] for part in made])[back] for name in made[0]}
+        return batch | {"index": indices}
+
+    def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
+        """Make sequences of one pattern."""
+        S = self.length
+        draws = pattern.draw(self.split, uniforms(words[:, :S]))
+        D = pattern.num_draws
+        slots = pattern.lay_out(words[:, S : 2 * S - 1], choice)
+        slots += D * np.arange(len(words))[:, None]  # where each item's draw stands in an array of all draws, flat
+        classes = self.split.classes[draws.positions]
+        labels = pattern.labels.label(draws, uniforms(words[:, 3 * S : 3 * S + D]))
+        positions = draws.positions.ravel()[slots]
+        counts = self.exemplar_counts[classes].ravel()[slots]
+        return {
+            "classes": classes.astype(np.int32).ravel()[slots],
+            "exemplars": distinct_in_group(uniforms(words[:, 2 * S : 3 * S]), positions, counts),
+            "labels": labels.astype(np.int32).ravel()[slots],
+            "is_rare": positions < self.split.rare,
+        }

@@ -1,0 +1,114 @@
+"""What a family of functions is: a small specification is drawn for each task, and functions are made from it."""
+
+import dataclasses
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Integer, Shaped
+
+from icl_data.checks import check_whole
+from icl_data.draws import checked_indices
+from icl_data.tasks.pool import TaskDraws
+
+Specs = dict[str, Shaped[np.ndarray, "B ..."]]
+"""What tells the functions of a family apart, by name; small enough to be printed."""
+
+
+@runtime_checkable
+class Family(Protocol):
+    """A family of functions from X inputs to Y outputs; bring your own by writing these four.
+
+    Attributes:
+      num_inputs: X, at least 1.
+      num_outputs: Y, at least 1.
+    """
+
+    @property
+    def num_inputs(self) -> int:
+        """X, at least 1."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Y, at least 1."""
+
+    def draw(self, draws: TaskDraws) -> Specs:
+        """Draw the specifications of B tasks, arrays [B, ...]."""
+
+    def values(
+        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+    ) -> Float32[np.ndarray, "B N Y"]:
+        """Evaluate the functions of B tasks, each at N points of its own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scalar:
+    """What families of functions to a single number share.
+
+    Attributes:
+      num_inputs: X, at least 1.
+    """
+
+    num_inputs: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        check_whole("num_inputs", self.num_inputs, least=1)
+
+    @property
+    def num_outputs(self) -> int:
+        """Give 1."""
+        return 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Functions:
+    """B functions, each a task: made by ``draw_functions``.
+
+    Attributes:
+      family: theirs.
+      draws: their numbers, and the random numbers that they are made from.
+      specs: what tells them apart.
+    """
+
+    family: Family
+    draws: TaskDraws
+    specs: Specs
+
+    def __call__(self, inputs: Float32[np.ndarray, "B N X"]) -> Float32[np.ndarray, "B N Y"]:
+        """Evaluate each function at N points of its own.
+
+        Raises:
+          ValueError: inputs of another shape.
+        """
+        B, X = len(self.draws.numbers), self.family.num_inputs
+        if inputs.ndim != 3 or inputs.shape[0] != B or inputs.shape[2] != X:
+            raise ValueError(f"These functions want inputs [{B}, N, {X}], got {list(inputs.shape)}.")
+        return self.family.values(self.specs, self.draws, inputs)
+
+
+def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " B"]) -> Functions:
+    """Make the functions of a family with these numbers: first the specifications, then what evaluates them.
+
+    Args:
+      family: which.
+      seed: another seed gives other functions.
+      numbers: int64 [B], at least 0. Function number k is the same in whatever company it is asked for.
+
+    >>> from icl_data import Sine
+    >>> functions = draw_functions(Sine(), seed=0, numbers=np.array([5, 2**62]))
+    >>> sorted(functions.specs), functions(np.zeros((2, 10, 1), np.float32)).shape
+    (['amplitude', 'frequency', 'phase'], (2, 10, 1))
+    """
+    check_whole("seed", seed)
+    draws = TaskDraws(seed, checked_indices(numbers), type(family).__name__)
+    return Functions(family, draws, family.draw(draws))
+
+
+def dot(inputs: Float32[np.ndarray, "B N X"], weights: Float32[np.ndarray, "B X"]) -> Float32[np.ndarray, "B N 1"]:
+    """Multiply the points of each task by its weights."""
+    return inputs @ weights[:, :, None]
+
+
+def column(values: Shaped[np.ndarray, " B"]) -> Shaped[np.ndarray, "B 1 1"]:
+    """Give a number for each task a shape that goes with [B, N, 1]."""
+    return values[:, None, None]

@@ -1,0 +1,92 @@
+"""Linear families (Garg et al. 2022, arXiv 2208.01066, section 2 and 4), and a line with an offset."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float32
+
+from icl_data.checks import check_whole
+from icl_data.draws import between, check_bounds
+from icl_data.tasks.families.family import Scalar, Specs, column, dot
+from icl_data.tasks.pool import TaskDraws
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Linear(Scalar):
+    """y = w x, with standard normal weights.
+
+    Attributes:
+      slopes: draw the weights uniformly between these two instead.
+
+    >>> from icl_data import draw_functions
+    >>> draw_functions(Linear(slopes=(0.1, 0.5)), seed=0, numbers=np.array([3])).specs["weights"].shape
+    (1, 1)
+    """
+
+    slopes: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        super().__post_init__()
+        if self.slopes is not None:
+            check_bounds("slopes", self.slopes)
+
+    def draw(self, draws: TaskDraws) -> Specs:
+        """Draw ``weights`` [B, X]."""
+        if self.slopes is not None:
+            return {"weights": between(draws.uniforms("slopes", self.num_inputs), self.slopes)}
+        return {"weights": draws.normals("weights", self.num_inputs)}
+
+    def values(
+        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+    ) -> Float32[np.ndarray, "B N 1"]:
+        """Give w x."""
+        return dot(inputs, specs["weights"])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Affine(Linear):
+    """y = w x + b, with standard normal weights and offset."""
+
+    def draw(self, draws: TaskDraws) -> Specs:
+        """Draw ``weights`` [B, X] and ``offset`` [B]."""
+        return super().draw(draws) | {"offset": draws.normals("offset", 1)[:, 0]}
+
+    def values(
+        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+    ) -> Float32[np.ndarray, "B N 1"]:
+        """Give w x + b."""
+        return dot(inputs, specs["weights"]) + column(specs["offset"])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseLinear(Scalar):
+    """y = w x, where all but a few weights are 0 (Garg et al. 2022, with 3 of 20).
+
+    Attributes:
+      nonzero: how many weights are not 0, in 1..num_inputs; which ones is drawn for each task.
+
+    Raises:
+      ValueError: more than there are inputs.
+    """
+
+    num_inputs: int = 20
+    nonzero: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        super().__post_init__()
+        check_whole("nonzero", self.nonzero, least=1)
+        if self.nonzero > self.num_inputs:
+            raise ValueError(f"nonzero must be at most num_inputs={self.num_inputs}, got {self.nonzero}.")
+
+    def draw(self, draws: TaskDraws) -> Specs:
+        """Draw ``weights`` [B, X]."""
+        ranks = draws.uniforms("which", self.num_inputs).argsort(axis=1).argsort(axis=1)
+        return {"weights": draws.normals("weights", self.num_inputs) * (ranks < self.nonzero)}
+
+    def values(
+        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+    ) -> Float32[np.ndarray, "B N 1"]:
+        """Give w x."""
+        return dot(inputs, specs["weights"])

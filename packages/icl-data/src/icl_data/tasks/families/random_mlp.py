@@ -1,0 +1,166 @@
+"""Random multilayer perceptrons: the functions that a general-purpose learner is trained on."""
+
+import dataclasses
+import math
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from icl_data.checks import check_whole
+from icl_data.draws import check_bounds
+from icl_data.tasks.families.family import Specs, column
+from icl_data.tasks.pool import TaskDraws
+
+Activation = Literal["tanh", "relu", "swish", "sigmoid", "linear", "mixed"]
+_MIXED: tuple[Activation, ...] = ("tanh", "relu", "swish", "sigmoid")
+_CHOICES: tuple[Activation, ...] = (*_MIXED, "linear")
+_IN_CACHE = 2**17  # numbers of one layer that are worked on at once
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomMLP:
+    """A multilayer perceptron with normal weights and biases of its own for each task.
+
+    The function-fitting form of general-purpose in-context learning (Kirsch et al. 2022, arXiv 2212.04458).
+
+    Attributes:
+      num_inputs: X.
+      num_outputs: Y.
+      hidden: units of each hidden layer; none at all makes one layer from inputs to outputs.
+      activations: one for all hidden layers, or one for each. "mixed" draws one of tanh, relu, swish and sigmoid for
+        each layer of each task.
+      output_activation: of the last layer.
+      weight_scale: standard deviation of weights, times the square root of the units that a weight's layer reads unless
+        ``divide_by_fan_in`` is off; a pair of numbers draws it for each task, uniformly in its logarithm.
+      bias_scale: standard deviation of biases; or a pair, likewise.
+      divide_by_fan_in: whether weights get smaller with the units that their layer reads.
+
+    Raises:
+      ValueError: sizes below 1, activations that do not fit the layers, or scales below 0.
+
+    >>> family = RandomMLP(num_inputs=15, hidden=(5, 10, 4), activations="relu")
+    >>> family.num_parameters
+    189
+    """
+
+    num_inputs: int = 1
+    num_outputs: int = 1
+    hidden: tuple[int, ...] = (32, 32)
+    activations: Activation | tuple[Activation, ...] = "tanh"
+    output_activation: Activation = "linear"
+    weight_scale: float | tuple[float, float] = 1.0
+    bias_scale: float | tuple[float, float] = 1.0
+    divide_by_fan_in: bool = True
+
+    def __post_init__(self) -> None:
+        """Check that sizes and activations fit."""
+        for size in self._sizes:
+            check_whole("num_inputs, num_outputs and each of hidden", size, least=1)
+        activations = self._activations
+        if len(activations) != len(self.hidden) + 1 or any(name not in get_args(Activation) for name in activations):
+            raise ValueError(
+                f"activations must be one of {get_args(Activation)}, or one for each of the {len(self.hidden)} hidden "
+                f"layers, got {self.activations!r} and output_activation={self.output_activation!r}."
+            )
+        for name in ("weight_scale", "bias_scale"):
+            bounds = _pair(getattr(self, name))
+            check_bounds(name, bounds)
+            if bounds[0] < 0 or (bounds[0] == 0 < bounds[1]):
+                raise ValueError(f"{name} must be at least 0, and a pair above 0, got {getattr(self, name)}.")
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return (self.num_inputs, *self.hidden, self.num_outputs)
+
+    @property
+    def _activations(self) -> tuple[Activation, ...]:
+        given = self.activations
+        hidden = (given,) * len(self.hidden) if isinstance(given, str) else tuple(given)
+        return (*hidden, self.output_activation)
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights and biases of one function."""
+        return sum((read + 1) * made for read, made in zip(self._sizes, self._sizes[1:], strict=False))
+
+    def draw(self, draws: TaskDraws) -> Specs:
+        """Draw ``weight_scale`` and ``bias_scale``, float32 [B], and ``activation``, int64 [B, layers]."""
+        uniforms = draws.uniforms("mlp", 2 + len(self._activations))
+        specs: Specs = {
+            name: _log_between(uniforms[:, place], _pair(getattr(self, name)))
+            for place, name in enumerate(("weight_scale", "bias_scale"))
+        }
+        drawn = (uniforms[:, 2:] * len(_MIXED)).astype(np.int64)
+        fixed = np.array([-1 if name == "mixed" else _CHOICES.index(name) for name in self._activations])
+        return specs | {"activation": np.where(fixed[None] < 0, drawn, fixed[None])}
+
+    def values(
+        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+    ) -> Float32[np.ndarray, "B N Y"]:
+        """Run the networks, each with the weights of its task, at N points."""
+        parameters = draws.normals("mlp weights", self.num_parameters)
+        outputs = np.empty((*inputs.shape[:2], self.num_outputs), np.float32)
+        at_once = max(1, _IN_CACHE // (inputs.shape[1] * max(self._sizes)))
+        for start in range(0, len(inputs), at_once):
+            part = slice(start, start + at_once)
+            specs_of_part = {name: values[part] for name, values in specs.items()}
+            outputs[part] = self._run(specs_of_part, parameters[part], inputs[part])
+        return outputs
+
+    def _run(
+        self, specs: Specs, parameters: Float32[np.ndarray, "B P"], inputs: Float32[np.ndarray, "B N X"]
+    ) -> Float32[np.ndarray, "B N Y"]:
+        outputs, used = inputs, 0
+        for layer, (read, made) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
+            weights = parameters[:, used : used + read * made].reshape(-1, read, made)
+            biases = parameters[:, None, used + read * made : used + (read + 1) * made]
+            used += (read + 1) * made
+            scale = specs["weight_scale"] / np.float32(math.sqrt(read) if self.divide_by_fan_in else 1)
+            weights = weights * column(scale)
+            outputs = outputs * weights if read == 1 else outputs @ weights
+            outputs += biases * column(specs["bias_scale"])
+            outputs = _activate(outputs, specs["activation"][:, layer])
+        return outputs
+
+
+def _activate(values: Float32[np.ndarray, "B N U"], choices: Int[np.ndarray, " B"]) -> Float32[np.ndarray, "B N U"]:
+    """Apply to each task's values the activation that its layer has."""
+    present = np.unique(choices)
+    if len(present) == 1:
+        return _apply(values, _CHOICES[present[0]])
+    activated = np.empty_like(values)
+    for choice in present:
+        rows = choices == choice
+        activated[rows] = _apply(values[rows], _CHOICES[choice])
+    return activated
+
+
+def _apply(values: Float32[np.ndarray, "B N U"], activation: Activation) -> Float32[np.ndarray, "B N U"]:
+    """Apply an activation; the values may be overwritten."""
+    match activation:
+        case "tanh":
+            return np.tanh(values, out=values)
+        case "relu":
+            return np.maximum(values, 0, out=values)
+        case "sigmoid":
+            return _sigmoid(values)
+        case "swish":
+            return values * _sigmoid(values)
+        case _:
+            return values
+
+
+def _sigmoid(values: Float32[np.ndarray, "B N U"]) -> Float32[np.ndarray, "B N U"]:
+    return np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))  # never overflows, as exp would
+
+
+def _pair(scale: float | tuple[float, float]) -> tuple[float, float]:
+    return scale if isinstance(scale, tuple) else (scale, scale)
+
+
+def _log_between(uniform: np.ndarray, bounds: tuple[float, float]) -> Float32[np.ndarray, " B"]:
+    low, high = bounds
+    if low == high:
+        return np.full(uniform.shape, low, np.float32)
+    return np.exp(np.log(low) + (np.log(high) - np.log(low)) * uniform).astype(np.float32)
