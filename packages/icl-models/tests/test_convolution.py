@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models.convolution import Convolution, convolve_by_bands, convolve_by_library, convolve_by_products
+from icl_models.encoders.convolution import Convolution, convolve_by_bands, convolve_by_library, convolve_by_products
 
 SHAPES = [(28, 6, 4), (28, 3, 2), (27, 3, 1), (9, 1, 1), (10, 2, 3), (7, 3, 2)]
 

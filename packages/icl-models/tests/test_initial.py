@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models.initial import transform
+from icl_models.initialisation import transform
 from icl_models.precision import computing_in
 
 

@@ -24,7 +24,7 @@ from icl_models import (
     instrument,
     resnet,
 )
-from icl_models.batch_norm import BatchNorm
+from icl_models.encoders.batch_norm import BatchNorm
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 
 B, S, V, D = 2, 4, 5, 16

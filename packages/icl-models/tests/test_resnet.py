@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from icl_models import ResNetEncoder, plain
-from icl_models.batch_norm import BatchNorm
-from icl_models.stem import stem_by_library, stem_by_products
+from icl_models.encoders.batch_norm import BatchNorm
+from icl_models.encoders.stem import stem_by_library, stem_by_products
 
 WIDTH = 64
 # With few images, values that differ by less than rounding (under one maximum, about a zero of relu) can fall either

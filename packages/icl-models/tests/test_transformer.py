@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from icl_models import Transformer, instrument
-from icl_models.attention import visible
+from icl_models.trunks.attention import visible
 
 B, T, D = 2, 6, 8
 IS_QUERY = np.array([[0, 0, 1, 0, 1, 1], [1, 0, 0, 0, 0, 0]], bool)

@@ -4,10 +4,10 @@ Axes: B batch, S items in a sequence, T tokens, N items of all sequences or poin
 width (in attention, H heads), D width of model or tokens, K key size, E width of a trunk's outputs, V labels.
 """
 
-from icl_models.accounting import parameter_count, state_size
 from icl_models.capture import instrument, tap
 from icl_models.classifier import SequenceClassifier
-from icl_models.encoders import (
+from icl_models.convert import from_original
+from icl_models.encoders.encoders import (
     ConvEncoder,
     EmbeddingEncoder,
     Encoder,
@@ -22,13 +22,13 @@ from icl_models.losses import (
     query_cross_entropy,
     weighted_cross_entropy,
 )
-from icl_models.mlp import MLP
-from icl_models.original import from_original
 from icl_models.positions import sinusoidal_positions
-from icl_models.recurrent import LSTM, OuterProductLSTM, VanillaRNN
 from icl_models.regressor import PointRegressor
-from icl_models.transformer import Transformer
-from icl_models.trunk import Trunk
+from icl_models.sizes import parameter_count, state_size
+from icl_models.trunks.mlp import MLP
+from icl_models.trunks.recurrent import LSTM, OuterProductLSTM, VanillaRNN
+from icl_models.trunks.transformer import Transformer
+from icl_models.trunks.trunk import Trunk
 
 __all__ = [
     "LSTM",

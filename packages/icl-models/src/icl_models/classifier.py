@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from icl_models.capture import tap
-from icl_models.encoders import ConvEncoder, Encoder
-from icl_models.initial import transform
+from icl_models.encoders.encoders import ConvEncoder, Encoder
+from icl_models.initialisation import transform
 from icl_models.layouts import Interleaved, Layout
 from icl_models.positions import Positions, add_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
-from icl_models.transformer import Transformer
-from icl_models.trunk import Trunk
+from icl_models.trunks.transformer import Transformer
+from icl_models.trunks.trunk import Trunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

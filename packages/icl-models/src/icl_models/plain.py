@@ -1,7 +1,7 @@
 """The models of Chan et al. (2022), written plainly in Haiku: the oracle for ours, and what they are timed against.
 
 Straight from the definitions, with ``hk.Conv2D``, ``hk.BatchNorm``, ``hk.max_pool`` and attention spelt out. Modules
-are nested and named as in the original code, so parameters have the same paths (``icl_models.original`` reads them).
+are nested and named as in the original code, so parameters have the same paths (``icl_models.convert`` reads them).
 Never to be made slower; nothing else in this package uses it.
 """
 

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import tap
-from icl_models.initial import transform
+from icl_models.initialisation import transform
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
-from icl_models.transformer import Transformer
-from icl_models.trunk import Trunk
+from icl_models.trunks.transformer import Transformer
+from icl_models.trunks.trunk import Trunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

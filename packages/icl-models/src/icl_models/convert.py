@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from icl_models.resnet import ResNet
+from icl_models.encoders.resnet import ResNet
 
 Tree = Mapping[str, Mapping[str, jax.Array | np.ndarray]]
 OurTree = dict[str, dict[str, jax.Array]]

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from icl_models import capture
-from icl_models.attention import Mask, attend
 from icl_models.precision import layer_norm
+from icl_models.trunks.attention import Mask, attend
 
 _FEW = 2  # layers that a CPU runs faster without a loop, by a third; with 4 and 12 the loop is the faster
 _DEVIATION_OF_CUT_NORMAL = 0.87962566103423978  # of a normal cut at two deviations

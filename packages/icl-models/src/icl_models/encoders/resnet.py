@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from icl_models.batch_norm import BatchNorm
-from icl_models.convolution import convolve_by_bands, convolve_by_library
-from icl_models.stem import stem_by_library, stem_by_products
+from icl_models.encoders.batch_norm import BatchNorm
+from icl_models.encoders.convolution import convolve_by_bands, convolve_by_library
+from icl_models.encoders.stem import stem_by_library, stem_by_products
 
 _STEM_CHANNELS = 64
 _STEM_KERNEL = 7

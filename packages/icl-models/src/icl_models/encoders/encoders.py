@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Shaped, UInt8
 
-from icl_models.convolution import Convolution
+from icl_models.encoders.convolution import Convolution
+from icl_models.encoders.resnet import ResNet
 from icl_models.precision import layer_norm, to_compute_dtype
-from icl_models.resnet import ResNet
 
 Images = UInt8[Array, "N H W"] | Float[Array, "N H W"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from icl_models.convolution import convolve_by_library, multiply_columns
+from icl_models.encoders.convolution import convolve_by_library, multiply_columns
 
 _IMAGES_PER_CHUNK = 4  # what a chunk needs is a few megabytes, as the cache of one core
 _QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a map: even or odd rows, even or odd columns

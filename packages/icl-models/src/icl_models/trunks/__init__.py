@@ -1,0 +1,1 @@
+"""What runs over the tokens: Transformer, recurrent networks, MLP."""
