@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from icl_train import EverySteps, MeshConfig, latest_step, restore_model
-from icl_train.checkpoints import Checkpoints
+from icl_train.checkpoints.restoring import restore
+from icl_train.checkpoints.saving import Checkpoints
+from icl_train.devices.sharding_rules import REPLICATED, state_shardings
 from icl_train.program import with_shardings
-from icl_train.restoring import restore
-from icl_train.rules import REPLICATED, state_shardings
 from icl_train.state import TrainState
 
 

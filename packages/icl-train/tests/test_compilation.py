@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icl_train.compilation import CompileReport, StepMemory, compile_once
+from icl_train.program import CompileReport, StepMemory, compile_once
 
 WORD = 4  # bytes of a float32
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from icl_train.compile_cache import default_compile_cache, use_compile_cache
+from icl_train.devices.compile_cache import default_compile_cache, use_compile_cache
 
 SETTINGS = (
     "jax_compilation_cache_dir",
@@ -22,7 +22,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import jax, jax.numpy as jnp
-from icl_train.compile_cache import use_compile_cache
+from icl_train.devices.compile_cache import use_compile_cache
 
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("/cache_hits") else None)

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from icl_train import MeshConfig, Recipe, compile_single
-from icl_train.debugging import debugging
+from icl_train.devices.debugging import debugging
 
 
 def bad_loss_fn(params, model_state, rng, batch):

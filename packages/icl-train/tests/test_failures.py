@@ -12,8 +12,8 @@ import optax
 import pytest
 
 from icl_train import CheckpointError, EverySteps, Interrupted, NotFiniteError, latest_step, restore_model
-from icl_train.checkpoints import Checkpoints
-from icl_train.metrics_file import MetricsFile
+from icl_train.checkpoints.saving import Checkpoints
+from icl_train.metrics.metrics_file import MetricsFile
 
 
 def rows_that_fail(problem, at, value=np.nan):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from icl_train.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
+from icl_train.devices.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 CLUSTERS = ("SLURM", "OMPI", "KUBERNETES", "JOB_COMPLETION", "TPU", "JAX_", "XLA_FLAGS")

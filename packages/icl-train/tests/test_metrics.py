@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from icl_train import EverySteps, drop_lines_after
-from icl_train.metrics import Meter
-from icl_train.stopwatch import Stopwatch
+from icl_train.metrics.meters import Meter, Stopwatch
 
 
 class Clock:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icl_train.profiling import ProfiledSteps
+from icl_train.devices.profiling import ProfiledSteps
 
 
 class Run:

@@ -20,7 +20,7 @@ from icl_train import (
     restore_model,
     shardings,
 )
-from icl_train.rules import state_shardings
+from icl_train.devices.sharding_rules import state_shardings
 from icl_train.state import TrainState
 
 TENSOR_PARALLEL = (Rule("in/w$", P("fsdp", "model")), Rule("in/b$", P("model")), Rule("out/w$", P("model", "fsdp")))

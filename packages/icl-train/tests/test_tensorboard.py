@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from icl_train.tensorboard import TensorBoardFile
+from icl_train.metrics.tensorboard import TensorBoardFile
 
 
 def events(path):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from icl_train.watch import watch
+from icl_train.checkpoints.watch import watch
 
 
 class FakeRun:
@@ -98,7 +98,9 @@ def test_what_the_run_deletes_meanwhile_is_left_out(fake):
 def test_a_step_that_is_deleted_between_listing_and_reading_is_left_out(fake, monkeypatch):
     fake.save(100)
     fake.save(300, is_last=True)
-    monkeypatch.setattr(importlib.import_module("icl_train.watch"), "_steps", lambda folder: [300, 200, 100])
+    monkeypatch.setattr(
+        importlib.import_module("icl_train.checkpoints.watch"), "_steps", lambda folder: [300, 200, 100]
+    )
     assert list(fake.watch()) == [100, 300]
 
 

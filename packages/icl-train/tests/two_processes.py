@@ -24,7 +24,8 @@ if __name__ == "__main__":  # pytest, in search of doctests, imports this file t
     sys.modules["icl_train"] = package
 
 from icl_train import hosts
-from icl_train.signals import Interrupted, flag_signals
+from icl_train.errors import Interrupted
+from icl_train.signals import flag_signals
 
 
 def say(**facts):

@@ -4,29 +4,34 @@ One axis letter is used in shapes: B, the examples of a batch.
 """
 
 from icl_train.actions import Action, EverySteps, Moment
-from icl_train.checkpoints import CheckpointError
-from icl_train.compilation import CompileReport
-from icl_train.compile_cache import default_compile_cache, use_compile_cache
+from icl_train.checkpoints.restoring import ModelCheckpoint, checkpoint_steps, latest_step, restore_model, warm_start
+from icl_train.checkpoints.watch import is_last_checkpoint, watch
 from icl_train.config import TrainConfig
-from icl_train.contract import Batch, Batches, Init, LossFunction
-from icl_train.debugging import debugging
+from icl_train.devices.compile_cache import default_compile_cache, use_compile_cache
+from icl_train.devices.debugging import debugging
+from icl_train.devices.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
+from icl_train.devices.mesh import MeshConfig, data_shard, shard_batch
+from icl_train.devices.sharding_rules import (
+    FULLY_SHARDED,
+    REPLICATED,
+    LargestDimension,
+    Rule,
+    Rules,
+    describe,
+    shardings,
+)
 from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble, use_cpu_cores
-from icl_train.errors import RunError
-from icl_train.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
+from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunError
 from icl_train.loop import TrainResult, train, train_ensemble
-from icl_train.mesh import MeshConfig, data_shard, shard_batch
-from icl_train.metrics_file import METRICS_FILE, drop_lines_after
+from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
 from icl_train.precision import compute_in
-from icl_train.program import Program, Recipe, compile_single
-from icl_train.restoring import ModelCheckpoint, checkpoint_steps, latest_step, restore_model, warm_start
-from icl_train.rules import FULLY_SHARDED, REPLICATED, LargestDimension, Rule, Rules, describe, shardings
+from icl_train.program import CompileReport, Program, Recipe, compile_single
 from icl_train.run_folder import CONFIG_FILE, member_folder, open_run
-from icl_train.session import NotFiniteError
-from icl_train.signals import Interrupted, flag_signals
+from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 from icl_train.step import initial_state, train_step
-from icl_train.watch import is_last_checkpoint, watch
+from icl_train.types import Batch, Batches, Init, LossFunction
 
 __all__ = [
     "CONFIG_FILE",

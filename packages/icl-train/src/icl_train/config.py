@@ -2,10 +2,10 @@
 
 import dataclasses
 
+from icl_train.devices.mesh import MeshConfig
+from icl_train.devices.profiling import check_profiled_steps
 from icl_train.ensemble import EnsembleConfig
-from icl_train.mesh import MeshConfig
 from icl_train.paths import compiled
-from icl_train.profiling import check_profiled_steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from icl_train.contract import Batch, Batches
-from icl_train.mesh import batch_size, put_rows
+from icl_train.devices.mesh import batch_size, put_rows
 from icl_train.program import Compiled, Program, Recipe, Scalars, stack, with_shardings
 from icl_train.state import TrainState
+from icl_train.types import Batch, Batches
 
 MEMBER = "member"
 

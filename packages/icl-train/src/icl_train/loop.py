@@ -13,23 +13,22 @@ import optax
 from jax.sharding import Mesh
 
 from icl_train.actions import Action
+from icl_train.checkpoints.restoring import Saved, restore, saved_steps, warm_start
 from icl_train.config import TrainConfig
-from icl_train.contract import Batches, Init, LossFunction
+from icl_train.devices.hosts import wait_for_all
+from icl_train.devices.mesh import batch_size
+from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
+from icl_train.devices.sharding_rules import REPLICATED, Rules
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble
-from icl_train.errors import RunError
-from icl_train.hosts import wait_for_all
-from icl_train.mesh import batch_size
-from icl_train.metrics import Meters
-from icl_train.metrics_file import METRICS_FILE, drop_lines_after
-from icl_train.profiling import PROFILE_FOLDER, ProfiledSteps
+from icl_train.errors import Interrupted, NotFiniteError, RunError
+from icl_train.metrics.meters import Meters
+from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.program import Program, Recipe, compile_single
-from icl_train.restoring import Saved, restore, saved_steps, warm_start
-from icl_train.rules import REPLICATED, Rules
 from icl_train.run_folder import check_writable, member_folder
 from icl_train.say import say
-from icl_train.session import NotFiniteError, Session
-from icl_train.signals import Interrupted
+from icl_train.session import Session
 from icl_train.state import TrainState
+from icl_train.types import Batches, Init, LossFunction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

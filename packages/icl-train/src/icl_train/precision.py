@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from icl_train.contract import LossFunction
+from icl_train.types import LossFunction
 
 
 def compute_in(dtype: Any, loss_fn: LossFunction) -> LossFunction:

@@ -14,28 +14,16 @@ from jaxtyping import Array
 from tqdm import tqdm
 
 from icl_train.actions import Action, EverySteps, Moment
-from icl_train.checkpoints import Checkpoints
+from icl_train.checkpoints.restoring import Saved
+from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
-from icl_train.contract import Batch, Batches
-from icl_train.hosts import agree
-from icl_train.metrics import Meters
-from icl_train.restoring import Saved
+from icl_train.devices.hosts import agree
+from icl_train.metrics.meters import Meters
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
+from icl_train.types import Batch, Batches
 
 _AGREE_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
-
-
-class NotFiniteError(ArithmeticError):
-    """The loss or the gradient became infinite or no number; the state before that step was saved.
-
-    Attributes:
-        step: The step that failed. Its batch is the one with this number, counted from 1.
-    """
-
-    def __init__(self, step: int, message: str) -> None:
-        super().__init__(message)
-        self.step = step
 
 
 class _Pending(NamedTuple):

@@ -10,26 +10,6 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(SystemExit):
-    """Training was stopped by a signal, after its state was saved.
-
-    A `SystemExit`: where nobody catches it, the process ends with code 128 + the number of the signal, as
-    shells expect.
-
-    Attributes:
-        signal: The signal.
-        message: What happened and how to go on; `train` has printed it to stderr.
-    """
-
-    def __init__(self, received: signal.Signals, message: str) -> None:
-        super().__init__(128 + received)
-        self.signal = received
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
-
-
 class Flag:
     """Which signal has come, if any.
 

@@ -9,9 +9,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from icl_train.contract import Init, LossFunction
 from icl_train.paths import matching
 from icl_train.state import TrainState
+from icl_train.types import Init, LossFunction
 
 RESERVED_METRICS = (
     "step",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from icl_train.checkpoints import CHECKPOINTS_FOLDER
+from icl_train.checkpoints.saving import CHECKPOINTS_FOLDER
 
 
 def watch(

@@ -18,9 +18,10 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AsyncOptions
 
-from icl_train.digest import write_digest
-from icl_train.hosts import agree
-from icl_train.restoring import CHECKPOINTS_FOLDER, items, saved_steps
+from icl_train.checkpoints.digest import write_digest
+from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, items, saved_steps
+from icl_train.devices.hosts import agree
+from icl_train.errors import CheckpointError
 from icl_train.say import say
 from icl_train.state import TrainState
 
@@ -28,10 +29,6 @@ _HALF = ".orbax-checkpoint-tmp"
 _DAMAGED = ".damaged"
 _DELETED = ".deleted"
 _TIMEOUT = 300  # seconds after which a host that waits for the others to write their part of a checkpoint gives up
-
-
-class CheckpointError(OSError):
-    """A checkpoint that the end of a run rests on could not be written."""
 
 
 class Checkpoints:

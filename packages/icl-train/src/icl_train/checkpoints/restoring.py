@@ -8,15 +8,15 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-from icl_train.contract import Init
-from icl_train.digest import find_damage
+from icl_train.checkpoints.digest import find_damage
+from icl_train.devices.hosts import agree
+from icl_train.devices.mesh import MeshConfig
 from icl_train.errors import RunError
-from icl_train.hosts import agree
-from icl_train.mesh import MeshConfig
 from icl_train.paths import name_of, named_leaves
 from icl_train.program import with_shardings
 from icl_train.say import say
 from icl_train.state import TrainState
+from icl_train.types import Init
 
 CHECKPOINTS_FOLDER = "checkpoints"
 

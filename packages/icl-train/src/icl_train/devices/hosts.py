@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from icl_train.signals import Interrupted
+from icl_train.errors import Interrupted
 
 # JAX ends a process that waits in vain from C++, without an exception; it is given longer than we wait ourselves.
 _MARGIN_SECONDS = 60

@@ -11,13 +11,44 @@ import jax
 import numpy as np
 
 from icl_train.config import TrainConfig
-from icl_train.metrics_file import METRICS_FILE, MetricsFile
+from icl_train.metrics.metrics_file import METRICS_FILE, MetricsFile
+from icl_train.metrics.tensorboard import TensorBoardFile
 from icl_train.run_folder import member_folder
 from icl_train.say import say
-from icl_train.stopwatch import Stopwatch
-from icl_train.tensorboard import TensorBoardFile
 
 _SHORTEST = 1e-9  # seconds; two readings of a coarse clock can be equal
+
+
+class Stopwatch:
+    """Counts seconds from its creation on, except while it is paused.
+
+    Args:
+        clock: Returns the time in seconds; only differences are used.
+        elapsed: Seconds that were already counted, in an earlier session of the run.
+
+    >>> watch = Stopwatch(iter([0.0, 5.0, 7.0, 8.0]).__next__)
+    >>> with watch.paused():  # from 5 to 7
+    ...     pass
+    >>> watch.seconds()
+    6.0
+    """
+
+    def __init__(self, clock: Callable[[], float], *, elapsed: float = 0.0) -> None:
+        self._clock = clock
+        self._origin = clock() - elapsed
+
+    def seconds(self) -> float:
+        """Return the seconds counted so far. Not to be asked while paused."""
+        return self._clock() - self._origin
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop counting for the length of a ``with`` block."""
+        begin = self._clock()
+        try:
+            yield
+        finally:
+            self._origin += self._clock() - begin
 
 
 class Meter:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-from icl_train.mesh import FSDP
+from icl_train.devices.mesh import FSDP
 from icl_train.paths import compiled, name_of, named_leaves
 from icl_train.state import TrainState
 

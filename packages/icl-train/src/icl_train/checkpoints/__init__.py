@@ -1,0 +1,1 @@
+"""Everything that a run saves, and reading it back."""

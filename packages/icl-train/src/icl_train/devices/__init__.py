@@ -1,0 +1,1 @@
+"""Where a run computes: mesh, sharding, hosts, compilation cache, debugging and profiles."""
