@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from icl_eval import Evaluation, evaluate
-from icl_eval.ablation import ablate_heads
+from icl_eval.attention.ablation import ablate_heads
 
 ICL = Evaluation("fewshot_holdout", range(2))
 IWL = Evaluation("no_support_zipfian", range(2, 6))

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from icl_eval import DARK, LIGHT, encode
-from icl_eval.attention_examples import AttentionExamples
-from icl_eval.attention_figure import attention_map, attention_rows, reduced
+from icl_eval.figures.attention import attention_map, attention_rows, reduced
+from icl_eval.results.saved_arrays import AttentionExamples
 
 Layout = Literal["interleaved", "concatenated", "previous"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from icl_eval import DARK, LIGHT, Curve, Estimate, encode
-from icl_eval.comparison_figures import accuracies_over_training, final_values, group_colours
+from icl_eval.figures.training import accuracies_over_training, final_values, group_colours
 
 
 def curve(last: float) -> Curve:

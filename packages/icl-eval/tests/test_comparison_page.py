@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from icl_eval import Result, __main__, append_evaluations, proportion, write_summary
-from icl_eval.comparison_page import write_comparison
+from icl_eval.report.comparison import write_comparison
 
 VOID = {"img", "link", "meta", "source", "wbr"}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icl_eval import DARK, LIGHT, Result, encode, proportion
-from icl_eval.confusion_figure import confusion, confusion_matrix
+from icl_eval.figures.grid import confusion, confusion_matrix
 
 
 def result(**metrics: int) -> Result:

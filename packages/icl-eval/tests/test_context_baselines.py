@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from icl_eval import MajorityLabel, NearestLabels
-from icl_eval.context_baselines import context_baselines, majority, nearest, prototype
+from icl_eval.sequences.context_baselines import context_baselines, majority, nearest, prototype
 
 
 def slow_nearest(vectors: np.ndarray, labels: np.ndarray) -> list[int]:

@@ -37,7 +37,7 @@ FILES = ("config.json", "summary.json", "metrics.jsonl", "eval.jsonl")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("icl_eval.parts.encode", draw_only)
+    monkeypatch.setattr("icl_eval.report.html.encode", draw_only)
 
 
 def draw_only(figure: Any, *, form: str) -> bytes:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_eval import Evaluation, Result, evaluate, evaluation
+from icl_eval import Evaluation, Result, evaluate
+from icl_eval.sequences import evaluate as evaluation_module
 
 FEWSHOT = Evaluation("fewshot_holdout", range(2))
 Stream = Callable[..., Iterator[dict[str, np.ndarray]]]
@@ -64,7 +65,7 @@ def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(
 ) -> None:
     events: list[str] = []
     dispatched: list[Any] = []
-    measure, fetch = evaluation._measure, jax.device_get
+    measure, fetch = evaluation_module._measure, jax.device_get
 
     def dispatch(*arguments: Any) -> Any:
         events.append(f"dispatch {len(dispatched)}")
@@ -75,8 +76,8 @@ def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(
         events.extend(f"fetch {number}" for number, (scores, _) in enumerate(dispatched) if scores is tree[0])
         return fetch(tree)
 
-    monkeypatch.setattr(evaluation, "_measure", dispatch)
-    monkeypatch.setattr(evaluation.jax, "device_get", logged_fetch)
+    monkeypatch.setattr(evaluation_module, "_measure", dispatch)
+    monkeypatch.setattr(evaluation_module.jax, "device_get", logged_fetch)
     evaluate(noisy, stream(batch_size=10, total=40), FEWSHOT, count=40)
     assert events == [
         "dispatch 0", "dispatch 1", "fetch 0", "dispatch 2", "fetch 1", "dispatch 3", "fetch 2", "fetch 3",

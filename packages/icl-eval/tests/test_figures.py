@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from icl_eval import DARK, Curve, comparison, drawing, emergence, encode
+from icl_eval import DARK, Curve, comparison, emergence, encode
+from icl_eval.figures import drawing
 
 
 def curve(points: int, *, chance: float | None = 0.5) -> Curve:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icl_eval import DARK, Estimate, Result, encode, proportion
-from icl_eval.frequency_figure import by_frequency, deciles
+from icl_eval.figures.frequency import by_frequency, deciles
 
 
 def tenths(missing: int = -1) -> list[Estimate | None]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from icl_eval import mean
-from icl_eval.head_evaluation import evaluate_heads
-from icl_eval.heads import head_scores
-from icl_eval.token_places import TokenPlaces
+from icl_eval.attention.evaluate_heads import evaluate_heads
+from icl_eval.attention.scores import head_scores
+from icl_eval.attention.token_positions import TokenPlaces
 
 PLACES = TokenPlaces.interleaved(5)
 Stream = Callable[..., Iterator[dict[str, np.ndarray]]]

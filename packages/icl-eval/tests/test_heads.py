@@ -4,8 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from icl_eval.heads import head_scores, induction_score, previous_token_score, same_class_score, uniform_scores
-from icl_eval.token_places import TokenPlaces
+from icl_eval.attention.scores import (
+    head_scores,
+    induction_score,
+    previous_token_score,
+    same_class_score,
+    uniform_scores,
+)
+from icl_eval.attention.token_positions import TokenPlaces
 
 LAYOUTS = [TokenPlaces.interleaved(5), TokenPlaces.concatenated(5), TokenPlaces.previous_label(5)]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icl_eval import DARK, LIGHT, Curve, Estimate, encode
-from icl_eval.heads_figure import Head, ablations, head_name, heads_over_training
+from icl_eval.figures.heads import Head, ablations, head_name, heads_over_training
 
 
 def line(last: float) -> Curve:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_eval import evaluate_labels, improvement, mean, proportion, task_batches, task_proportion
+from icl_eval import evaluate_labels, improvement, mean, proportion, task_proportion
+from icl_eval.results import collect as task_batches_module
 
 S, V, TOTAL = 9, 4, 60
 LABELS = np.random.default_rng(0).integers(V, size=(TOTAL, S)).astype(np.int32)
@@ -173,7 +174,7 @@ def test_a_jitted_predictor_compiles_once_and_no_batch_is_drawn_beyond_those_nee
 def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(monkeypatch: Any) -> None:
     events: list[str] = []
     fetch = jax.device_get
-    monkeypatch.setattr(task_batches.jax, "device_get", lambda tree: (events.append("fetch"), fetch(tree))[1])
+    monkeypatch.setattr(task_batches_module.jax, "device_get", lambda tree: (events.append("fetch"), fetch(tree))[1])
 
     def predict(batch: Batch) -> np.ndarray:
         events.append("dispatch")

@@ -18,7 +18,7 @@ from icl_eval import (
     save_attention,
     write_report,
 )
-from icl_eval.mechanism_sections import BASELINES, head_curves
+from icl_eval.report.mechanisms import BASELINES, head_curves
 
 
 def share(value: float, count: int = 100) -> Estimate:

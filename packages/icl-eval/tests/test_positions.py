@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icl_eval import accuracy_by_examples, improvement, mean, mean_by_examples, proportion, ratio, task_proportion
-from icl_eval.positions import last_window
+from icl_eval.tasks.shots import last_window
 
 CORRECT = np.random.default_rng(0).random((40, 16)) < np.linspace(0.2, 0.9, 16)
 

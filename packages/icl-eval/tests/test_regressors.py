@@ -21,8 +21,8 @@ from icl_eval import (
     Regressor,
     Ridge,
     TrainedMLP,
-    fitted_regressors,
 )
+from icl_eval.baselines import fitted as fitted_regressors_module
 
 Tasks = tuple[np.ndarray, np.ndarray, np.ndarray]
 # The network is the one in float32.
@@ -241,21 +241,21 @@ def test_a_trained_network_fits_what_no_line_can() -> None:
 
 def test_the_first_step_of_adam_moves_every_live_weight_by_the_learning_rate() -> None:
     # One ReLU that is on at x = 1: prediction = v relu(w x + c) + d. Adam's first step is the sign of the gradient.
-    weights = fitted_regressors._initial(0, 1, 1, 1)._replace(
+    weights = fitted_regressors_module._initial(0, 1, 1, 1)._replace(
         inner=np.float32([[0.5]]), inner_bias=np.float32([0.2]), outer=np.float32([[2.0]]), outer_bias=np.float32([0.0])
     )
     x, y, shown = np.float32([[[1.0]]]), np.float32([[[9.0]]]), np.float32([[1.0]])
-    values = fitted_regressors._fitted_values(weights, x, y, shown, 1, 0.01)
+    values = fitted_regressors_module._fitted_values(weights, x, y, shown, 1, 0.01)
     assert float(values[0, 0, 0]) == pytest.approx((2.0 + 0.01) * (0.5 + 0.01 + 0.2 + 0.01) + 0.01, rel=1e-5)
 
 
 def test_the_network_is_compiled_once_for_batches_of_one_shape() -> None:
     x, y, is_query = tasks(3, 4, points=7)
     TrainedMLP(hidden=5, steps=3).predict(x, y, is_query)
-    compiled = fitted_regressors._fitted_values._cache_size()
+    compiled = fitted_regressors_module._fitted_values._cache_size()
     other = tasks(0, 6, points=7, seed=1)
     changed = TrainedMLP(hidden=5, steps=9, learning_rate=0.1, seed=3).predict(*other)
-    assert fitted_regressors._fitted_values._cache_size() == compiled
+    assert fitted_regressors_module._fitted_values._cache_size() == compiled
     assert np.abs(changed - TrainedMLP(hidden=5, steps=3).predict(*other)).max() > 0
 
 

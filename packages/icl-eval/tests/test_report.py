@@ -11,20 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icl_eval import (
-    Estimate,
-    Result,
-    __main__,
-    append_evaluations,
-    meanings,
-    page,
-    parts,
-    proportion,
-    read_run,
-    setting,
-    strip,
-    write_report,
-)
+from icl_eval import Estimate, Result, __main__, append_evaluations, proportion, read_run, write_report
+from icl_eval.report import configuration as setting_module
+from icl_eval.report import example_strips as strip_module
+from icl_eval.report import html as page_module
+from icl_eval.report import html as parts_module
+from icl_eval.report import numbers as meanings_module
 
 VOID = {"img", "link", "meta", "source", "wbr"}
 
@@ -79,7 +71,7 @@ def test_the_one_script_is_ours_and_the_policy_knows_its_hash(run: Path) -> None
     text = write_report(run).read_text()
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     assert text.count("<script") == 1
-    assert script == (Path(page.__file__).parent / "report.js").read_text()
+    assert script == (Path(page_module.__file__).parent / "report.js").read_text()
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = [
         attributes["content"] for _, attributes in Reader(text).elements if attributes.get("http-equiv") is not None
@@ -92,7 +84,7 @@ def test_the_one_script_is_ours_and_the_policy_knows_its_hash(run: Path) -> None
 @pytest.mark.parametrize("script", ["'</script>'", "'<!--'", "1;\r\n"])
 def test_a_script_that_html_would_change_is_refused(script: str) -> None:
     with pytest.raises(ValueError, match="Wanted a script without"):
-        page.document("A page", style="", body=page.tag("main"), script=script)
+        page_module.document("A page", style="", body=page_module.tag("main"), script=script)
 
 
 def test_the_contents_name_the_sections_that_are_there_and_no_others(run: Path) -> None:
@@ -154,7 +146,7 @@ def test_right_and_wrong_are_told_in_words_and_not_by_colour_only(run: Path) -> 
 )
 def test_chance_is_judged_by_the_interval(low: float, high: float, said: str) -> None:
     estimate = Estimate(value=(low + high) / 2, low=low, high=high, count=10)
-    assert said in parts.against(estimate, 0.5)
+    assert said in parts_module.against(estimate, 0.5)
 
 
 def test_the_same_folder_gives_the_same_bytes_and_the_figure_too(run: Path) -> None:
@@ -172,8 +164,8 @@ def test_a_run_that_has_only_begun_gets_a_page(tmp_path: Path) -> None:
 
 
 def test_text_is_escaped_unless_it_is_html() -> None:
-    assert page.tag("p", "<b>", page.tag("i", "&")) == "<p>&lt;b&gt;<i>&amp;</i></p>"
-    assert page.tag("p", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;"></p>'
+    assert page_module.tag("p", "<b>", page_module.tag("i", "&")) == "<p>&lt;b&gt;<i>&amp;</i></p>"
+    assert page_module.tag("p", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;"></p>'
 
 
 @pytest.mark.parametrize("scale", [1, 255])
@@ -181,7 +173,7 @@ def test_ink_is_dark_on_light_paper_however_it_is_stored(scale: int) -> None:
     ink = np.zeros((4, 4), np.uint8)
     ink[1, 1] = 1
     for stored in (ink * scale, (1 - ink) * scale):
-        shown = strip.displayable(stored.astype(np.uint8))
+        shown = strip_module.displayable(stored.astype(np.uint8))
         assert shown[1, 1] == 0
         assert shown[0, 0] == 255
 
@@ -253,7 +245,7 @@ SEAMS = [
 
 @pytest.mark.parametrize("metric", SEAMS)
 def test_every_measure_that_we_write_is_explained(metric: str) -> None:
-    known = meanings.meaning(metric)
+    known = meanings_module.meaning(metric)
     assert known is not None
     many = ("decile", "confusion", "induction", "previous_token", "same_class", "without")
     assert known.detail == any(word in metric for word in many)
@@ -279,7 +271,7 @@ def with_preset(run: Path, preset: object) -> str:
     """Return the section on how it was made of a run whose config.json names a preset."""
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"preset": preset}))
-    return str(setting.setting(read_run(run), run))
+    return str(setting_module.setting(read_run(run), run))
 
 
 def test_the_difference_from_the_preset_is_shown_and_nothing_else_of_it(run: Path) -> None:
@@ -303,7 +295,7 @@ def test_a_damaged_preset_says_nothing(run: Path, preset: object) -> None:
 
 
 def test_nested_settings_get_the_names_of_the_command_line() -> None:
-    assert setting.flatten({"a": {"b": [{"c": 1}, 2]}, "d": {}, "e": None}) == [
+    assert setting_module.flatten({"a": {"b": [{"c": 1}, 2]}, "d": {}, "e": None}) == [
         ("a.b[0].c", "1"),
         ("a.b[1]", "2"),
         ("d", "{}"),

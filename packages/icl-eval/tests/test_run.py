@@ -95,7 +95,7 @@ DAMAGE: dict[str, list[bytes]] = {
 def test_damage_is_noted_and_leaves_a_report_of_the_rest(
     run: Path, name: str, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("icl_eval.parts.encode", lambda figure, *, form: b"")  # slow, and the same in all cases
+    monkeypatch.setattr("icl_eval.report.html.encode", lambda figure, *, form: b"")  # slow, and the same in all cases
     (run / name).write_bytes(content)
     (noted,) = read_run(run).missing
     assert noted.startswith(name)

@@ -13,10 +13,10 @@ from icl_eval import (
     drop_evaluations_after,
     proportion,
     read_run,
-    run_folder,
     save_examples,
     write_summary,
 )
+from icl_eval.runs import writing as run_folder_module
 
 TRAIN = {"steps": 20, "seconds": 1.5, "steps_per_second": 13.3, "final_loss": 0.2}
 
@@ -117,7 +117,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkey
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        run_folder.write_summary(tmp_path, train=TRAIN, seed=1)
+        run_folder_module.write_summary(tmp_path, train=TRAIN, seed=1)
     assert (tmp_path / "summary.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from icl_eval import Curve, Result, Run, proportion
-from icl_eval.seeds import Group, differing, group_runs, numeric_difference, over_seeds
+from icl_eval.runs.seeds import Group, differing, group_runs, numeric_difference, over_seeds
 
 
 def make_run(name: str, config: dict[str, Any] | None = None, *, right: int = 50) -> Run:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from icl_eval import Evaluation, LabelSets, evaluate
-from icl_eval.sequence_measures import Lookups, Sequences, measure
+from icl_eval.sequences.sequence_measures import Lookups, Sequences, measure
 
 V, C, S = 9, 6, 5
 RARE, COMMON, FEW_SHOT = (0, 1, 2, 3), (4, 5, 6), (0, 1)

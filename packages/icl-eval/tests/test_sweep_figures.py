@@ -5,9 +5,17 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from icl_eval import DARK, LIGHT, Theme, encode
-from icl_eval.grid import contrasting, heat_map
-from icl_eval.phases import IDENTIFIES, LEARNS, MEMORISES, UNDECIDED, majority, phase_curve
-from icl_eval.sizes import SizePoint, against_size
+from icl_eval.figures.grid import contrasting, heat_map
+from icl_eval.figures.sweeps import (
+    IDENTIFIES,
+    LEARNS,
+    MEMORISES,
+    UNDECIDED,
+    SizePoint,
+    against_size,
+    majority,
+    phase_curve,
+)
 
 TASKS = 2 ** np.arange(0, 17, 2)
 SHORT = {LEARNS: "learns", IDENTIFIES: "identifies", MEMORISES: "memorises"}

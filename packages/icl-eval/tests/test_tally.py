@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from icl_eval import mean, proportion
-from icl_eval.resampling import RESAMPLES, resampling_weights
-from icl_eval.sequence_measures import Fraction
-from icl_eval.tally import Tally
+from icl_eval.results.resampling import RESAMPLES, resampling_weights
+from icl_eval.results.tally import Fraction, Tally
 
 
 def make_measures(count: int, seed: int = 0) -> dict[str, Fraction]:

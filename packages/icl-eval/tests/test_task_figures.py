@@ -6,9 +6,8 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from icl_eval import DARK, LIGHT, Curve, Theme, encode
-from icl_eval.by_examples import ByExamples
-from icl_eval.fits import Fits
-from icl_eval.task_figures import fitted_functions, learning_curves, over_training
+from icl_eval.figures.tasks import fitted_functions, learning_curves, over_training
+from icl_eval.results.saved_arrays import ByExamples, Fits
 
 
 def curve(values: list[float], *, steps: list[float] | None = None, chance: float | None = None) -> Curve:

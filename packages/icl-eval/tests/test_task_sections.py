@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from icl_eval import Curve, Estimate, Result, append_evaluations, proportion, read_run, write_report, write_summary
-from icl_eval.by_examples import ByExamples
-from icl_eval.fits import Fits
+from icl_eval.results.saved_arrays import ByExamples, Fits
 
 IMAGE = re.compile(r'src(?:set)?="data:[^"]*"')
 

@@ -1,6 +1,6 @@
 import pytest
 
-from icl_eval.token_places import TokenPlaces
+from icl_eval.attention.token_positions import TokenPlaces
 
 
 def names_of_tokens(places: TokenPlaces) -> list[str]:

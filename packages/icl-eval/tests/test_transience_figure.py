@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icl_eval import DARK, LIGHT, Curve, encode
-from icl_eval.transience_figure import Fall, describe_transience, fall, transience
+from icl_eval.figures.transience import Fall, describe_transience, fall, transience
 
 STEPS = [0.0, 10.0, 100.0, 1000.0, 10000.0]
 

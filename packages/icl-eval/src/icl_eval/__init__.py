@@ -4,37 +4,9 @@ Axes, here and in every module: B sequences in a batch, S items in a sequence, V
 K examples, N values or points of a curve, L layers, H heads, T tokens.
 """
 
-from icl_eval.ablation import ablate_heads
-from icl_eval.attention_examples import AttentionExamples
-from icl_eval.attention_figure import attention_map, attention_rows
-from icl_eval.baselines import CLASSIFIERS, REGRESSORS
-from icl_eval.by_examples import ByExamples
-from icl_eval.classifiers import (
-    Classifier,
-    LogisticRegression,
-    MajorityLabel,
-    NearestLabels,
-    RidgeLabels,
-    labels_by_position,
-)
-from icl_eval.comparison_figures import accuracies_over_training, final_values
-from icl_eval.comparison_page import write_comparison
-from icl_eval.confusion_figure import confusion, confusion_matrix
-from icl_eval.context_baselines import context_baselines
-from icl_eval.curve import Curve
-from icl_eval.drawing import DARK, LIGHT, Theme, encode
-from icl_eval.estimate import Estimate, mean, proportion, ratio, task_proportion
-from icl_eval.evaluation import Evaluation, Result, evaluate
-from icl_eval.examples import Examples
-from icl_eval.figures import comparison, emergence
-from icl_eval.fits import Fits
-from icl_eval.fitted_regressors import DecisionTree, Lasso, TrainedMLP
-from icl_eval.frequency_figure import by_frequency, deciles
-from icl_eval.function_evaluation import evaluate_functions
-from icl_eval.gallery import Picture, Table, write_gallery
-from icl_eval.grid import heat_map
-from icl_eval.head_evaluation import evaluate_heads
-from icl_eval.heads import (
+from icl_eval.attention.ablation import ablate_heads
+from icl_eval.attention.evaluate_heads import evaluate_heads
+from icl_eval.attention.scores import (
     HeadScores,
     head_scores,
     induction_score,
@@ -42,13 +14,16 @@ from icl_eval.heads import (
     same_class_score,
     uniform_scores,
 )
-from icl_eval.heads_figure import ablations, heads_over_training
-from icl_eval.label_evaluation import evaluate_labels
-from icl_eval.label_sets import LabelSets
-from icl_eval.measures import Scores, cross_entropy, predicted_label, score
-from icl_eval.phases import majority, phase_curve
-from icl_eval.positions import accuracy_by_examples, improvement, mean_by_examples
-from icl_eval.regressors import (
+from icl_eval.attention.token_positions import TokenPlaces
+from icl_eval.baselines.classifiers import (
+    Classifier,
+    LogisticRegression,
+    MajorityLabel,
+    NearestLabels,
+    RidgeLabels,
+    labels_by_position,
+)
+from icl_eval.baselines.closed_form import (
     Averaging,
     Constant,
     GaussianProcess,
@@ -57,9 +32,29 @@ from icl_eval.regressors import (
     Regressor,
     Ridge,
 )
-from icl_eval.report import write_report
-from icl_eval.run import Run, read_run
-from icl_eval.run_folder import (
+from icl_eval.baselines.fitted import DecisionTree, Lasso, TrainedMLP
+from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
+from icl_eval.figures.attention import attention_map, attention_rows
+from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
+from icl_eval.figures.frequency import by_frequency, deciles
+from icl_eval.figures.grid import confusion, confusion_matrix, heat_map
+from icl_eval.figures.heads import ablations, heads_over_training
+from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, majority, phase_curve
+from icl_eval.figures.tasks import fitted_functions, learning_curves, over_training
+from icl_eval.figures.training import accuracies_over_training, comparison, emergence, final_values
+from icl_eval.figures.transience import describe_transience, transience
+from icl_eval.report.comparison import write_comparison
+from icl_eval.report.gallery import Picture, Table, write_gallery
+from icl_eval.report.report import write_report
+from icl_eval.results.curve import Curve
+from icl_eval.results.estimate import Estimate, mean, proportion, ratio, task_proportion
+from icl_eval.results.result import Evaluation, Result
+from icl_eval.results.saved_arrays import AttentionExamples, ByExamples, Examples, Fits
+from icl_eval.results.tally import Fraction, Tally
+from icl_eval.runs.learner_type import Judgement, Progress, Thresholds, Verdict, judge, judge_functions, judge_labels
+from icl_eval.runs.reading import Run, read_run
+from icl_eval.runs.seeds import group_runs, over_seeds
+from icl_eval.runs.writing import (
     append_evaluations,
     drop_evaluations_after,
     evaluated_steps,
@@ -69,15 +64,14 @@ from icl_eval.run_folder import (
     save_fits,
     write_summary,
 )
-from icl_eval.seeds import group_runs, over_seeds
-from icl_eval.sequence_measures import Fraction, Lookups, Sequences, measure
-from icl_eval.settings_figure import against_settings
-from icl_eval.sizes import SizePoint, against_size
-from icl_eval.tally import Tally
-from icl_eval.task_figures import fitted_functions, learning_curves, over_training
-from icl_eval.token_places import TokenPlaces
-from icl_eval.transience_figure import describe_transience, transience
-from icl_eval.verdict import Judgement, Progress, Thresholds, Verdict, judge, judge_functions, judge_labels
+from icl_eval.sequences.context_baselines import context_baselines
+from icl_eval.sequences.evaluate import evaluate
+from icl_eval.sequences.label_sets import LabelSets
+from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
+from icl_eval.sequences.sequence_measures import Lookups, Sequences, measure
+from icl_eval.tasks.functions import evaluate_functions
+from icl_eval.tasks.labels import evaluate_labels
+from icl_eval.tasks.shots import accuracy_by_examples, improvement, mean_by_examples
 
 __all__ = [
     "CLASSIFIERS",

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from icl_eval.comparison_page import write_comparison
-from icl_eval.report import write_report
+from icl_eval.report.comparison import write_comparison
+from icl_eval.report.report import write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""Where a model looks: scores of attention heads, and what is lost without them."""

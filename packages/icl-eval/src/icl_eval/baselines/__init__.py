@@ -1,0 +1,1 @@
+"""What a model is compared with: regressors and classifiers that learn from the context."""

@@ -1,0 +1,82 @@
+"""Accuracy by how frequent a class is: what Zipfian training data teaches of its common and its rare classes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from icl_eval.figures.drawing import LIGHT, MARKERS, LineEnd, Theme, accuracy_axis, prepare, with_value, write_line_ends
+from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.result import Result
+
+_DECILES = 10
+_APART = 0.16  # of a decile, so that error bars of several evaluations stand side by side
+
+
+def deciles(result: Result) -> tuple[Estimate | None, ...] | None:
+    """Return `accuracy_open_decile_1` .. `_10` of an evaluation, None for those it lacks; None if it has none.
+
+    >>> deciles(Result(evaluation="fewshot_common", metrics={}, chance={})) is None
+    True
+    """
+    found = tuple(result.metrics.get(f"accuracy_open_decile_{decile}") for decile in range(1, _DECILES + 1))
+    return found if any(estimate is not None for estimate in found) else None
+
+
+def by_frequency(curves: Mapping[str, Sequence[Estimate | None]], *, theme: Theme = LIGHT) -> Figure:
+    """Draw the accuracy of each tenth of the classes, from the rarest to the most frequent, with 95 % intervals.
+
+    Args:
+      curves: of each of one to three evaluations, ten estimates; None where there were no queries.
+      theme: the colours.
+
+    Raises:
+      ValueError: no evaluations, more than three, or not ten estimates with at least one known in each.
+
+    Source: Chan et al. (2022), arXiv 2205.05055, figure 6: with Zipfian classes the common ones are learned in weights.
+
+    >>> tenth = Estimate(value=0.5, low=0.4, high=0.6, count=100)
+    >>> figure = by_frequency({"iwl": [None] * 9 + [tenth]})
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['iwl 0.500']
+    """
+    colours = (theme.icl, theme.iwl, theme.others[0])
+    if not 1 <= len(curves) <= len(colours):
+        raise ValueError(f"Wanted 1..{len(colours)} evaluations, got {len(curves)}.")
+    for name, estimates in curves.items():
+        known = sum(estimate is not None for estimate in estimates)
+        if len(estimates) != _DECILES or not known:
+            raise ValueError(
+                f"{name}: wanted {_DECILES} estimates, one or more of them known, got {len(estimates)} with {known} "
+                "known; take them from `deciles(result)`."
+            )
+    figure = Figure(figsize=(4.6, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.08), facecolor=theme.paper)
+    panel = figure.subplots()
+    prepare(panel, theme)
+    accuracy_axis(panel, theme)
+    panel.set_title("Accuracy by class frequency", loc="left", color=theme.ink, fontsize=10, fontweight="bold")
+    panel.set_xlabel("tenth of the classes, rare to frequent", color=theme.ink, fontsize=9.5)
+    panel.set_xticks(np.arange(1, _DECILES + 1))
+    panel.set_xlim(0.5, _DECILES + 0.5)
+    ends = []
+    for place, ((name, estimates), colour) in enumerate(zip(curves.items(), colours, strict=False)):
+        rows = np.array(
+            [
+                (np.nan,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
+                for estimate in estimates
+            ]
+        )
+        values, low, high = rows.T
+        panel.errorbar(
+            np.arange(1, _DECILES + 1) + _APART * (place - (len(curves) - 1) / 2), values,
+            yerr=np.nan_to_num(np.stack([values - low, high - values])), color=colour, marker=MARKERS[place],
+            markersize=4, linewidth=1.2, elinewidth=1.4, clip_on=False,
+        )  # fmt: skip
+        known_values = values[np.isfinite(values)]
+        if len(known_values):
+            last = float(known_values[-1])
+            text = with_value(name.replace("_", " "), readable(last), width=16)
+            ends.append(LineEnd(height=last, text=text, colour=colour, bold=len(text)))
+    write_line_ends(panel, ends, inches=3.2)
+    return figure

@@ -1,0 +1,255 @@
+"""Examples: the few evaluated sequences that a report shows, as images with labels and predictions."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from icl_eval.results.curve import Curve
+
+Measure = Literal["accuracy", "squared_error"]
+MODEL = "model"
+_ROWS = ("steps", "values", "low", "high")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """K sequences of S items, the query last, with what was predicted for it.
+
+    Attributes:
+      images: the items.
+      labels: the label of each item; that of the query is the right answer.
+      predicted_closed: the best of the possible labels, -1 for none.
+      predicted_open: the best of all labels, -1 for none.
+
+    Raises:
+      ValueError: if there are no sequences, or the arrays do not fit together.
+    """
+
+    images: UInt8[np.ndarray, "K S H W"]
+    labels: Int[np.ndarray, "K S"]
+    predicted_closed: Int[np.ndarray, " K"]
+    predicted_open: Int[np.ndarray, " K"]
+
+    def __post_init__(self) -> None:
+        # Checked here and not by jaxtyping alone: these arrays come back from files.
+        shapes = {field.name: getattr(self, field.name).shape for field in dataclasses.fields(self)}
+        K, S = (*shapes["images"][:2], 0, 0)[:2]
+        wanted = {"labels": (K, S), "predicted_closed": (K,), "predicted_open": (K,)}
+        if len(shapes["images"]) != 4 or 0 in shapes["images"] or any(shapes[k] != v for k, v in wanted.items()):
+            raise ValueError(
+                f"Wanted images [K, S, H, W], labels [K, S] and predictions [K], none empty; got {shapes}."
+            )
+        if self.images.dtype != np.uint8 or any(getattr(self, name).dtype.kind not in "iu" for name in wanted):
+            raise ValueError("Wanted uint8 images and integer labels and predictions.")
+
+    def save(self, path: Path) -> None:
+        """Write the arrays to `path`, an .npz file."""
+        np.savez_compressed(path, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Examples":
+        """Read what `save` wrote, without unpickling anything.
+
+        Raises:
+          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
+        """
+        # Opened here: numpy leaves open what it fails to read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionExamples:
+    """K sequences of S items, the query last, and where L layers of H heads look among T tokens.
+
+    Attributes:
+      images: the items.
+      labels: the label of each item; that of the query is the right answer.
+      predicted: the best of the possible labels, -1 for none.
+      attention: probabilities, queries by keys; each row sums to 1.
+      item_tokens: which token holds item j; the last is the query's.
+      label_tokens: which token shows the label of context item j.
+
+    Raises:
+      ValueError: if there are no sequences, or the arrays do not fit together.
+    """
+
+    images: UInt8[np.ndarray, "K S P Q"]
+    labels: Int[np.ndarray, "K S"]
+    predicted: Int[np.ndarray, " K"]
+    attention: Float[np.ndarray, "K L H T T"]
+    item_tokens: Int[np.ndarray, " S"]
+    label_tokens: Int[np.ndarray, " C"]
+
+    def __post_init__(self) -> None:
+        # Checked here and not by jaxtyping alone: these arrays come back from files.
+        shapes = {field.name: getattr(self, field.name).shape for field in dataclasses.fields(self)}
+        K, S = (*shapes["images"][:2], 0, 0)[:2]
+        T = (*shapes["attention"], 0)[-2] if len(shapes["attention"]) == 5 else 0
+        wanted = {"labels": (K, S), "predicted": (K,), "item_tokens": (S,), "label_tokens": (S - 1,)}
+        fits = (
+            len(shapes["images"]) == 4
+            and len(shapes["attention"]) == 5
+            and shapes["attention"][0] == K
+            and shapes["attention"][3:] == (T, T)
+            and 0 not in shapes["images"] + shapes["attention"]
+            and all(shapes[name] == shape for name, shape in wanted.items())
+        )
+        if not fits:
+            raise ValueError(
+                "Wanted images [K, S, H, W], labels [K, S], predicted [K], attention [K, L, H, T, T], item_tokens [S] "
+                f"and label_tokens [S - 1], none empty; got {shapes}."
+            )
+        if self.images.dtype != np.uint8 or any(getattr(self, name).dtype.kind not in "iu" for name in wanted):
+            raise ValueError("Wanted uint8 images, and integer labels, predictions and tokens.")
+        if self.attention.dtype.kind != "f" or not np.isfinite(self.attention).all():
+            raise ValueError("Wanted attention as finite floats.")
+        tokens = np.concatenate([self.item_tokens, self.label_tokens])
+        if tokens.min() < 0 or tokens.max() >= T:
+            raise ValueError(f"Wanted tokens in 0..{T - 1}, got some in {tokens.min()}..{tokens.max()}.")
+
+    def save(self, path: Path) -> None:
+        """Write the arrays to `path`, an .npz file."""
+        np.savez_compressed(path, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> "AttentionExamples":
+        """Read what `save` wrote, without unpickling anything.
+
+        Raises:
+          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
+        """
+        # Opened here: numpy leaves open what it fails to read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ByExamples:
+    """Curves over the number of labelled examples that came before the item that is predicted.
+
+    Attributes:
+      measure: what the curves are of: accuracies in 0..1, or squared errors.
+      curves: by name, the model's under "model" first, then those of baselines; the ``steps`` of a curve are numbers of
+        examples, 0 or more.
+      count: how many tasks each point of the model was measured on; baselines may have been asked about fewer.
+
+    Raises:
+      ValueError: no curves, an unknown measure, or a count below 1.
+    """
+
+    measure: Measure
+    curves: Mapping[str, Curve]
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.measure not in get_args(Measure) or not self.curves or self.count < 1:
+            raise ValueError(
+                f"Wanted a measure of {get_args(Measure)}, at least one curve and a count of at least 1, got "
+                f"{self.measure!r}, {len(self.curves)} curves and {self.count}."
+            )
+
+    def save(self, path: Path) -> None:
+        """Write to `path`, an .npz file."""
+        arrays = {
+            f"{number}_{row}": getattr(curve, row) for number, curve in enumerate(self.curves.values()) for row in _ROWS
+        }
+        chances = [np.nan if curve.chance is None else curve.chance for curve in self.curves.values()]
+        np.savez_compressed(
+            path,
+            measure=np.array(self.measure),
+            names=np.array(list(self.curves)),
+            chances=np.array(chances),
+            count=np.array(self.count),
+            **arrays,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "ByExamples":
+        """Read what `save` wrote, without unpickling anything.
+
+        Raises:
+          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
+        """
+        # Opened here: numpy leaves open what it fails to read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            curves = {}
+            for number, (name, chance) in enumerate(zip(arrays["names"], arrays["chances"], strict=True)):
+                rows = {row: np.asarray(arrays[f"{number}_{row}"], np.float64) for row in _ROWS}
+                curves[str(name)] = Curve(**rows, chance=None if np.isnan(chance) else float(chance))
+            return cls(measure=str(arrays["measure"]), curves=curves, count=int(arrays["count"]))  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fits:
+    """K functions of one input, each with its own C context points.
+
+    Attributes:
+      context_inputs: float [K, C], where the function was shown.
+      context_targets: float [K, C], what it was there.
+      inputs: float [K, G], ascending: where it is drawn.
+      truth: float [K, G], the function itself.
+      predictions: float [K, G] by name, the model's under "model" first, then those of baselines.
+
+    Raises:
+      ValueError: if there are no functions, no predictions, or the arrays do not fit together.
+    """
+
+    context_inputs: Float[np.ndarray, "K C"]
+    context_targets: Float[np.ndarray, "K C"]
+    inputs: Float[np.ndarray, "K G"]
+    truth: Float[np.ndarray, "K G"]
+    predictions: Mapping[str, Float[np.ndarray, "K G"]]
+
+    def __post_init__(self) -> None:
+        # Checked here and not by jaxtyping alone: these arrays come back from files.
+        context = {self.context_inputs.shape, self.context_targets.shape}
+        drawn = {self.inputs.shape, self.truth.shape, *(values.shape for values in self.predictions.values())}
+        shapes = context | drawn
+        if (
+            len(context) > 1
+            or len(drawn) > 1
+            or not self.predictions
+            or any(len(shape) != 2 or 0 in shape for shape in shapes)
+            or len({shape[0] for shape in shapes}) > 1
+        ):
+            raise ValueError(
+                "Wanted context [K, C], and inputs, truth and at least one prediction [K, G], none empty; got context "
+                f"{sorted(context)} and the others {sorted(drawn)}."
+            )
+
+    def save(self, path: Path) -> None:
+        """Write to `path`, an .npz file."""
+        predictions: dict[str, Any] = {
+            f"prediction_{number}": values for number, values in enumerate(self.predictions.values())
+        }
+        np.savez_compressed(
+            path,
+            context_inputs=self.context_inputs,
+            context_targets=self.context_targets,
+            inputs=self.inputs,
+            truth=self.truth,
+            names=np.array(list(self.predictions)),
+            **predictions,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "Fits":
+        """Read what `save` wrote, without unpickling anything.
+
+        Raises:
+          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
+        """
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            names = [str(name) for name in arrays["names"]]
+            return cls(
+                context_inputs=arrays["context_inputs"],
+                context_targets=arrays["context_targets"],
+                inputs=arrays["inputs"],
+                truth=arrays["truth"],
+                predictions={name: arrays[f"prediction_{number}"] for number, name in enumerate(names)},
+            )

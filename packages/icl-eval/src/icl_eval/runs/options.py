@@ -1,0 +1,29 @@
+"""Options of runs, by dotted names."""
+
+from typing import Any
+
+
+def differences(value: Any, other: Any) -> list[tuple[str, str | None, str | None]]:
+    """Return the options in which two configurations differ: name, the one's, the other's; None where it has none.
+
+    >>> differences({"train": {"steps": 9}, "seed": 0}, {"train": {"steps": 7, "rate": 1}, "seed": 0})
+    [('train.steps', '9', '7'), ('train.rate', None, '1')]
+    """
+    ones, others = dict(flatten(value)), dict(flatten(other))
+    names = dict.fromkeys([*ones, *others])
+    return [(name, ones.get(name), others.get(name)) for name in names if ones.get(name) != others.get(name)]
+
+
+def flatten(value: Any, *, name: str = "") -> list[tuple[str, str]]:
+    """Return the leaves of nested JSON with dotted names, as the command line spells them.
+
+    >>> flatten({"train": {"steps": 2000, "mesh": []}, "seed": 0})
+    [('train.steps', '2000'), ('train.mesh', '[]'), ('seed', '0')]
+    """
+    if isinstance(value, dict) and value:
+        return [
+            leaf for key, inner in value.items() for leaf in flatten(inner, name=f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(value, list) and any(isinstance(inner, dict | list) for inner in value):
+        return [leaf for place, inner in enumerate(value) for leaf in flatten(inner, name=f"{name}[{place}]")]
+    return [(name, ", ".join(map(str, value)) if isinstance(value, list) and value else str(value))]

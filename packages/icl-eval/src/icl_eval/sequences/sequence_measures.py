@@ -1,0 +1,219 @@
+"""The measures of whole sequences: each a fraction, whose sums over sequences are what is reported.
+
+Axes: B sequences in a batch, S items in a sequence, P predicted items (1, the query; or S), V labels, C classes.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from icl_eval.results.tally import CALIBRATION, CONTEXT, HIDDEN, Arrays, Fraction
+from icl_eval.sequences.label_sets import DECILES, LabelSets
+from icl_eval.sequences.measures import NO_LABEL, Scores, score
+
+BINS = 15  # of the calibration error, as Guo et al. (2017) have it
+CHANCE_IN_CONTEXT = f"{HIDDEN}chance_in_context"
+LABELS_OF_CLASS = f"{HIDDEN}labels_of_class"  # of the query's class
+_FEW = 32  # possible labels up to which picking them beats masking the others
+_MOST_CONFUSED = 6  # possible labels up to which it is told which was taken for which
+
+
+class Sequences(NamedTuple):
+    """A batch as the measures need it.
+
+    Attributes:
+      logits: of the last P items, [B, P, V].
+      labels: the right labels of all items.
+      classes: the classes of all items; None if they are not known.
+    """
+
+    logits: Float[Arrays, "B P V"]
+    labels: Int[Arrays, "B S"]
+    classes: Int[Arrays, "B S"] | None = None
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("possible", "rare", "common", "few_shot", "class_of_label", "labels_of_class", "deciles"),
+    meta_fields=("confusable", "several_labels"),
+)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Lookups:
+    """Label sets as arrays that jit takes; None for what is not known or not told apart.
+
+    Attributes:
+      possible: the labels that can be right, by number if they are few.
+      rare, common, few_shot: which labels are such.
+      class_of_label: the class of each label, -1 for none.
+      labels_of_class: how many labels of its own each class has.
+      deciles: the tenth by frequency that a class is in, -1 for none.
+      confusable: if the possible labels are 0..n-1 with a small n, that n; else 0.
+      several_labels: whether some class has several labels.
+    """
+
+    possible: Int[Arrays, " K"] | Bool[Arrays, " V"]
+    rare: Bool[Arrays, " V"] | None
+    common: Bool[Arrays, " V"] | None
+    few_shot: Bool[Arrays, " V"] | None
+    class_of_label: Int[Arrays, " V"] | None
+    labels_of_class: Int[Arrays, " C"] | None
+    deciles: Int[Arrays, " D"] | None
+    confusable: int
+    several_labels: bool
+
+    @classmethod
+    def of(cls, possible: Sequence[int], sets: LabelSets, num_labels: int) -> "Lookups":
+        """Look up which of `num_labels` labels and which classes are what.
+
+        Raises:
+          ValueError: if the sets have labels that the output does not.
+        """
+        of_label = sets.class_of_label
+        if of_label is not None and len(of_label) > num_labels:
+            raise ValueError(f"Wanted classes of up to {num_labels} labels, got class_of_label of {len(of_label)}.")
+        if of_label is not None:
+            of_label = np.pad(of_label, (0, num_labels - len(of_label)), constant_values=NO_LABEL)
+        few = len(possible) <= _MOST_CONFUSED and sorted(possible) == list(range(len(possible)))
+        return cls(
+            possible=np.asarray(possible, np.int32)
+            if len(possible) <= _FEW
+            else np.isin(np.arange(num_labels), possible),
+            rare=sets.members("rare", num_labels),
+            common=sets.members("common", num_labels),
+            few_shot=sets.members("few_shot", num_labels),
+            class_of_label=of_label,
+            labels_of_class=None if of_label is None else np.bincount(of_label[of_label >= 0], minlength=1),
+            deciles=sets.deciles(),
+            confusable=len(possible) if few else 0,
+            several_labels=sets.labels_per_class > 1,
+        )
+
+
+def measure(sequences: Sequences, lookups: Lookups) -> tuple[Scores, dict[str, Fraction]]:
+    """Measure each sequence of a batch.
+
+    Measures of the query have plain names; if all items are predicted, those of the context items begin with
+    `context_`.
+
+    Args:
+      sequences: the batch with its logits.
+      lookups: what the labels stand for.
+
+    Returns:
+      The scores of the query, [B, 1], and the measures by name; those that begin with `_` are parts of others.
+    """
+    logits, labels = jnp.asarray(sequences.logits), jnp.asarray(sequences.labels)
+    scores = score(logits, labels, jnp.asarray(lookups.possible))
+    query = jax.tree.map(lambda leaf: leaf[:, -1:], scores)
+    own_class = None if sequences.classes is None else sequences.classes[:, -1:]
+    measures = _of_items(query, labels[:, -1:], own_class, lookups)
+    measures |= _confusion(query, labels[:, -1], lookups.confusable)
+    measures |= _calibration(query, labels[:, -1])
+    if own_class is not None and lookups.deciles is not None:
+        of_class = lookups.class_of_label if lookups.several_labels else None
+        right = query.predicted_open == labels[:, -1:]
+        if of_class is not None:
+            right = _is_of_class(query.predicted_open, own_class, of_class)
+        measures |= _by_decile(right, own_class[:, 0], lookups.deciles)
+    measures[CHANCE_IN_CONTEXT] = _counted(query.target_in_context / jnp.maximum(query.labels_in_context, 1), True)
+    if scores.loss.shape[1] == labels.shape[1] > 1:
+        context = jax.tree.map(lambda leaf: leaf[:, :-1], scores)
+        of_context = None if sequences.classes is None else sequences.classes[:, :-1]
+        found = _of_items(context, labels[:, :-1], of_context, lookups)
+        found.pop(LABELS_OF_CLASS, None)
+        measures |= {f"{CONTEXT}{name}": fraction for name, fraction in found.items()}
+    return query, measures
+
+
+def _of_items(
+    scores: Scores, targets: Int[Arrays, "B P"], classes: Int[Arrays, "B P"] | None, lookups: Lookups
+) -> dict[str, Fraction]:
+    """Measure items, the query or the context, each by itself."""
+    predicted, shown = scores.predicted_open, scores.labels_in_context > 0
+    found = {
+        "accuracy_closed": _counted(scores.predicted_closed == targets, True),
+        "accuracy_open": _counted(predicted == targets, True),
+        "accuracy_in_context": _counted(scores.predicted_in_context == targets, shown),
+        "loss": _counted(scores.loss, True),
+        "probability_in_context": _counted(scores.probability_in_context, shown),
+        "from_context": _counted(scores.from_context, shown),
+        "from_none": _counted(predicted == NO_LABEL, True),
+    }
+    for name, members in (("common", lookups.common), ("rare", lookups.rare), ("fewshot", lookups.few_shot)):
+        if members is not None:
+            among = (predicted != NO_LABEL) & members[jnp.maximum(predicted, 0)]
+            found[f"from_{name}"] = _counted(among, True)
+            found[f"from_context_{name}"] = _counted(among & scores.from_context, shown)
+    if classes is not None and lookups.class_of_label is not None and lookups.labels_of_class is not None:
+        labels = _look_up(lookups.labels_of_class, classes, absent=0)
+        own = _is_of_class(predicted, classes, lookups.class_of_label)
+        if lookups.several_labels:
+            found["accuracy_any_label"] = _counted(own, labels > 0)
+            own_closed = _is_of_class(scores.predicted_closed, classes, lookups.class_of_label)
+            found["accuracy_closed_any_label"] = _counted(own_closed, labels > 0)
+            found[LABELS_OF_CLASS] = _counted(labels, labels > 0)
+        # The context says one thing and the weights another.
+        is_own = jnp.asarray(lookups.class_of_label)[targets] == classes
+        disagree = (labels > 0) & scores.target_in_context & ~is_own
+        found["follows_context"] = _counted(predicted == targets, disagree)
+        found["follows_weights"] = _counted(own, disagree)
+    return found
+
+
+def _confusion(scores: Scores, targets: Int[Arrays, " B"], labels: int) -> dict[str, Fraction]:
+    """Tell which of the few possible labels was taken for which."""
+    found: dict[str, Fraction] = {}
+    for label in range(labels):
+        asked = (targets == label)[:, None]
+        taken = {str(other): scores.predicted_open == other for other in range(labels)}
+        taken["other"] = (scores.predicted_open < 0) | (scores.predicted_open >= labels)
+        found |= {f"confusion_{label}_to_{other}": _counted(was, asked) for other, was in taken.items()}
+    return found
+
+
+def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Fraction]:
+    """Give what each sequence adds to the gap between confidence and accuracy in its bin of confidence."""
+    confidence, correct = scores.confidence[:, 0], scores.predicted_open[:, 0] == targets
+    bins = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
+    everywhere = jnp.ones_like(confidence)
+    return {
+        f"{CALIBRATION}{number}": Fraction(jnp.where(bins == number, confidence - correct, 0), everywhere)
+        for number in range(BINS)
+    }
+
+
+def _by_decile(
+    right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]
+) -> dict[str, Fraction]:
+    """Give the accuracy on classes of each tenth by frequency; any of a class's labels is right."""
+    of_query = _look_up(deciles, classes, absent=-1)
+    return {
+        f"accuracy_open_decile_{number + 1}": _counted(right, (of_query == number)[:, None])
+        for number in range(DECILES)
+    }
+
+
+def _is_of_class(
+    predicted: Int[Arrays, "B P"], classes: Int[Arrays, "B P"], class_of_label: Int[Arrays, " V"]
+) -> Bool[Array, "B P"]:
+    """Tell whether a predicted label is one that its item's class has in training."""
+    return (predicted != NO_LABEL) & (jnp.asarray(class_of_label)[jnp.maximum(predicted, 0)] == classes)
+
+
+def _counted(values: Shaped[Arrays, "B P"], where: Bool[Arrays, "B #P"] | bool) -> Fraction:
+    """Sum the values of each sequence over the items that count, and those."""
+    values = jnp.asarray(values, jnp.float32)
+    counts = jnp.broadcast_to(jnp.asarray(where), values.shape)
+    return Fraction(jnp.where(counts, values, 0).sum(axis=1), counts.astype(jnp.float32).sum(axis=1))
+
+
+def _look_up(table: Arrays, places: Int[Arrays, "..."], *, absent: int | bool) -> Array:
+    """Return what the table has at each place, or `absent` beyond its end."""
+    inside = (places >= 0) & (places < len(table))
+    return jnp.where(inside, jnp.asarray(table)[jnp.where(inside, places, 0)], absent)

@@ -1,0 +1,1 @@
+"""Evaluation on tasks: labels and functions, by the number of examples."""
