@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_eval.ablation import ablate_heads
-from icl_eval.evaluation import Evaluation
-from icl_eval.head_evaluation import evaluate_heads
-from icl_eval.token_places import TokenPlaces
+from icl_eval.attention.ablation import ablate_heads
+from icl_eval.attention.evaluate_heads import evaluate_heads
+from icl_eval.attention.token_positions import TokenPlaces
+from icl_eval.results.result import Evaluation
 from icl_models import (
     Concatenated,
     IdentityEncoder,

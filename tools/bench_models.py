@@ -28,8 +28,8 @@ from icl_models import (
     plain,
     query_cross_entropy,
 )
-from icl_models.resnet import ResNet
-from icl_models.stem import Stem, stem_by_library, stem_by_products
+from icl_models.encoders.resnet import ResNet
+from icl_models.encoders.stem import Stem, stem_by_library, stem_by_products
 
 LAPTOP_LABELS = 1936
 PAPER_LABELS = 1623
