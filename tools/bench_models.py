@@ -24,10 +24,10 @@ from icl_models import (
     ResNetEncoder,
     SequenceClassifier,
     Transformer,
-    encoders,
     plain,
     query_cross_entropy,
 )
+from icl_models.encoders import encoders
 from icl_models.encoders.resnet import ResNet
 from icl_models.encoders.stem import Stem, stem_by_library, stem_by_products
 

@@ -9,7 +9,6 @@ from icl_data import (
     Bursty,
     ClassSplit,
     SequenceSampler,
-    accelerator,
     bank_from_arrays,
     batches,
     resize,
@@ -105,7 +104,7 @@ def test_the_example_in_the_module_runs():
     bank = IMAGES.augmented()
     split = ClassSplit(num_classes=48, rare=40, holdout=8, group=8)
     sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts)
-    code = textwrap.dedent(re.search(r"::\n\n(.*?)\n\n(?=\S)", accelerator.__doc__, re.DOTALL)[1])
+    code = textwrap.dedent(re.search(r"::\n\n(.*?)\n\n(?=\S)", device_bank.__doc__, re.DOTALL)[1])
     scope = {"jax": jax, "bank": bank, "sampler": sampler, "device_bank": device_bank, "to_float": to_float}
     exec(code, scope | {"BatchSource": BatchSource, "batches": batches}, scope)
     expected = BatchSource(sampler=sampler, bank=bank, batch_size=32)[0]["images"]

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from icl_data import Bursty, FewShot, Iid, Mixed, Offset, Original, Polysemy, bank_from_arrays, kinds, symbols
+from icl_data import Bursty, FewShot, Iid, Mixed, Offset, Original, Polysemy, bank_from_arrays, symbols
 from icl_data.__main__ import parser
 from icl_data.inspection.configuration import chosen_bank, chosen_split
 from icl_data.inspection.options import KINDS, LABELLINGS, add_option, attribute_texts, built
+from icl_data.sequences import kinds
 
 
 def parsed(kind, *words):

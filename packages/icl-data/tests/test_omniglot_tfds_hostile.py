@@ -7,7 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from icl_data import omniglot, omniglot_files
+from icl_data import omniglot
+from icl_data.banks import omniglot_files
 
 pytest.importorskip("tensorflow_datasets", reason='needs pip install "icl-data[tfds]"')
 

@@ -20,7 +20,7 @@ from icl_data import (
     bank_from_arrays,
     batches,
     glyphs,
-    pipeline,
+    stream,
 )
 
 
@@ -272,7 +272,7 @@ def test_workers_start_anew_wherever_the_state_says(source, monkeypatch):
         started.append(position)
         return iter(self._dataset.slice(slice(position, None)).to_iter_dataset())
 
-    monkeypatch.setattr(pipeline._WorkersDataset, "start_at", start_at)
+    monkeypatch.setattr(stream._WorkersDataset, "start_at", start_at)
     iterator = iter(batches(source, workers=2))
     assert all(same(next(iterator), source[number]) for number in range(3))
     for number in (1, 7):

@@ -32,8 +32,8 @@ from icl_models import (
     SequenceClassifier,
     Transformer,
     VanillaRNN,
-    encoders,
 )
+from icl_models.encoders import encoders
 
 B, S, V, D, SIDE = 2, 4, 5, 8, 12
 N, X, Y = 6, 3, 2

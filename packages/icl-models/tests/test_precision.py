@@ -22,8 +22,8 @@ from icl_models import (
     Transformer,
     VanillaRNN,
     instrument,
-    resnet,
 )
+from icl_models.encoders import resnet
 from icl_models.encoders.batch_norm import BatchNorm
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 

@@ -23,7 +23,7 @@ if __name__ == "__main__":  # pytest, in search of doctests, imports this file t
     package.__path__ = list(importlib.util.find_spec("icl_train").submodule_search_locations)
     sys.modules["icl_train"] = package
 
-from icl_train import hosts
+from icl_train.devices import hosts
 from icl_train.errors import Interrupted
 from icl_train.signals import flag_signals
 

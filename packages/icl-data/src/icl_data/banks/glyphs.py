@@ -165,7 +165,7 @@ def _cache_path(*arguments: int) -> Path:
     # Not Path.home(), which raises for a user without a home.
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     folder = Path(own) if own else Path(home) / "icl-data"
-    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("glyphs.py", "draws.py", "normals.py"))
+    code = b"".join(Path(file).read_bytes() for file in (__file__, Path(__file__).parents[1] / "draws.py"))
     key = hashlib.sha256(repr((arguments, PIL.__version__)).encode() + code).hexdigest()[:16]
     return folder / f"glyphs-{key}.npy"
 
