@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nox
 
-PACKAGES = ("icl-data", "icl-models", "icl-train", "icl-eval")
+PACKAGES = ("icl-data", "icl-models", "icl-train", "icl-eval", "icl-lab")
 SHARED_DATA = Path("..", "shared", "data").resolve()  # real data for tests; they skip with a reason without it
 
 LENIENT = tuple(f"-Wdefault::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"))
@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 
 def install(session: nox.Session, *groups: str, extras: tuple[str, ...] = ()) -> None:
-    """Install the four packages, extras of icl-data and groups of tools.
+    """Install all packages, extras of icl-data and groups of tools.
 
     They come from uv.lock where uv is present, else the newest allowed.
     """
@@ -47,14 +47,14 @@ def requirements(*groups: str) -> tuple[str, ...]:
 
 
 def run_experiment(session: nox.Session, *options: str) -> None:
-    """Run the script that the first word names, or else omniglot, with all other words."""
-    install(session, "experiments")
+    """Run the experiment that the first word names, or else omniglot, with all other words."""
+    install(session)
     words = list(session.posargs)
-    scripts = {path.stem for path in Path("experiments").glob("*.py") if "__main__" in path.read_text()}
-    names_a_script = bool(words) and words[0] in scripts
-    script = words.pop(0) if names_a_script else "omniglot"
+    experiments = {path.parent.name for path in Path("experiments").glob("*/__main__.py")}
+    experiment = words.pop(0) if words and words[0] in experiments else "omniglot"
+    command = ("python", "-m", f"experiments.{experiment}", *words, *options)
     # Time to finish the step and save after Ctrl+C; nox would kill the run after 0.3 seconds.
-    session.run("python", f"experiments/{script}.py", *words, *options, interrupt_timeout=120, terminate_timeout=120)
+    session.run(*command, interrupt_timeout=120, terminate_timeout=120)
 
 
 @nox.session
@@ -70,18 +70,25 @@ def evaluate(session: nox.Session) -> None:
 
 
 @nox.session
+def report(session: nox.Session) -> None:
+    """Write the report of a run: nox -s report -- runs/x [--png]."""
+    install(session)
+    session.run("python", "-m", "icl_eval", "report", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests of all packages and those that cross packages, but for the slow ones; -- -n 0 --pdb debugs."""
-    install(session, "experiments", "test", extras=("tfds",))
+    install(session, "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
-    session.run("pytest", "-n=auto", "--maxprocesses=4", "--dist=worksteal", *lenient, *session.posargs)
+    session.run("pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10", *lenient, *session.posargs)
 
 
 @nox.session
 def slow(session: nox.Session) -> None:
     """Run the slow tests: whole laptop runs, to the accuracies that the README promises."""
-    install(session, "experiments", "test")
+    install(session, "test")
     session.run("pytest", "-m", "slow", "tests", *session.posargs)
 
 
@@ -105,30 +112,30 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types."""
-    install(session, "experiments", "types")
+    install(session, "types")
     session.run("mypy")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed, each figure as a ratio against something run beside it."""
-    install(session, "experiments")
+    install(session)
     for script in sorted(Path("tools").glob("bench_*.py")):
-        session.run("python", str(script), *session.posargs)
+        session.run("python", "-m", f"tools.{script.stem}", *session.posargs)
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Kill, damage and resume small runs; nothing may be lost: nox -s chaos -- [options] [-- options of each run]."""
-    install(session, "experiments")
-    session.run("python", "tools/chaos.py", *session.posargs)
+    install(session)
+    session.run("python", "-m", "tools.chaos", *session.posargs)
 
 
 @nox.session
 def full(session: nox.Session) -> None:
     """Try the paper's presets at their true size for a few steps: nox -s full -- [preset ...]."""
-    install(session, "experiments")
-    session.run("python", "tools/full_size.py", *session.posargs)
+    install(session)
+    session.run("python", "-m", "tools.full_size", *session.posargs)
 
 
 @nox.session

@@ -5,16 +5,16 @@ import json
 import shlex
 from pathlib import Path
 
-import jax
-import numpy as np
-import pytest
-
 import command_line
 import functions
 import functions_run
-import icl_data as data
+import jax
+import numpy as np
+import pytest
 from functions_presets import NAMED_TASKS, PRESETS, TRANSFER, DataConfig
 from tiny_omniglot import read_lines, untimed
+
+import icl_data as data
 
 SCRIPT = Path(functions.__file__)
 TINY = shlex.split(

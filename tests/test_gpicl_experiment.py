@@ -6,20 +6,20 @@ import shlex
 import shutil
 from pathlib import Path
 
-import jax
-import numpy as np
-import pytest
-
 import command_line
 import experiment
 import gpicl
 import gpicl_run
-import icl_data as data
+import jax
+import numpy as np
 import phases
 import phases_pictures
 import phases_presets
+import pytest
 from gpicl_presets import PRESETS, DataConfig
 from tiny_omniglot import read_lines, untimed
+
+import icl_data as data
 
 SCRIPT = Path(gpicl.__file__)
 TINY = shlex.split(

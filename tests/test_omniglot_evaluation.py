@@ -8,12 +8,12 @@ import sys
 import time
 
 import numpy as np
+import omniglot_parts as parts
 import pytest
+from tiny_omniglot import SCRIPT, TINY, parse, read_lines, run
 
 import icl_data as data
 import icl_eval
-import omniglot_parts as parts
-from tiny_omniglot import SCRIPT, TINY, parse, read_lines, run
 
 EVERYTHING = [
     *TINY, "--data.common", 4, "--data.rare", 60, "--data.zipf-exponent", 1, "--eval.heads-count", 30,

@@ -10,15 +10,15 @@ import subprocess
 import sys
 import zipfile
 
-import numpy as np
-import pytest
-from PIL import Image
-
 import command_line
-import icl_data as data
+import numpy as np
 import omniglot_parts as parts
+import pytest
 from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
+from PIL import Image
 from tiny_omniglot import SCRIPT, TINY, contents, parse, read_lines, run, untimed
+
+import icl_data as data
 
 
 def test_a_run_folder_has_all_that_the_design_lists(finished):

@@ -5,9 +5,8 @@ import typing
 
 import jax
 import numpy as np
-import pytest
-
 import omniglot_parts as parts
+import pytest
 from omniglot_presets import PRESETS, ModelConfig
 
 MODEL = ModelConfig(encoder="linear", layers=1, width=16)

@@ -9,9 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from tiny_omniglot import SCRIPT, TINY, run, untimed
 
 import icl_train as training
-from tiny_omniglot import SCRIPT, TINY, run, untimed
 
 
 def agree(one, other, rel):

@@ -5,14 +5,14 @@ import json
 import shlex
 from pathlib import Path
 
-import pytest
-
 import command_line
 import properties
 import properties_pictures
-from icl_eval import proportion
+import pytest
 from properties_presets import PRESETS, PROPERTIES, SETTINGS
 from tiny_omniglot import contents
+
+from icl_eval import proportion
 
 TINY = shlex.split(
     "--data.rare 12 --data.characters 20 --data.holdout 8 --data.batch-size 8 --model.encoder linear --model.layers 1 "

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 import functions_presets
 import gpicl_presets
+import numpy as np
 import omniglot_presets
+import pytest
+
 from icl_data import BatchSource, Bursty, ClassSplit, FunctionSampler, RandomMLP, SequenceSampler, glyphs
 
 ROOT = Path(__file__).parents[1]

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-
 import test_functions_experiment as functions_experiment
 import test_gpicl_experiment as gpicl_experiment
+
 from icl_eval import read_run
 
 pytestmark = pytest.mark.slow

@@ -15,14 +15,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from tools.bench_data import race, report
 from jaxtyping import Array
 
 import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
-from bench_data import race, report
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 from omniglot_parts import make_classes, make_label_sets, make_model, make_streams
 from omniglot_presets import PRESETS
 from omniglot_run import OmniglotRun

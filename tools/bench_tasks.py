@@ -14,12 +14,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from tools.bench_data import race, report, seconds
 
 import icl_train as training
-from bench_data import race, report, seconds
 from icl_data import BatchSource, FunctionSampler, LastQueries, ProjectedSampler, RandomMLP, Tasks, random_vectors
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 import functions_presets
 import gpicl_presets
 from experiment import Run

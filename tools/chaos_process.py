@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tools import chaos_child
 import numpy as np
-
-import chaos_child
-from chaos_checks import FailedError, partial_checkpoints
+from tools.chaos_checks import FailedError, partial_checkpoints
 
 MOMENTS = ("start", "checkpoint", "running")
 LANDINGS = ("before the first step of a session", "during a checkpoint", "elsewhere")
