@@ -197,18 +197,18 @@ def test_every_field_of_the_configuration_changes_something():
                 {"layers": 2},
                 {"heads": 2},
                 {"key_size": 3},
-                {"widening": 2},
+                {"mlp_ratio": 2},
                 {"mask": "prefix"},
                 {"mask": "full"},
                 {"mlp": False},
-                {"repeats": 2},
+                {"num_loops": 2},
                 {"dropout": 0.1},
             )
         ],
         "width": [24],
         "positions": ["learned", "none"],
         "outputs": ["every_item"],
-        "label_scale": [0.3],
+        "label_init_std": [0.3],
         "item_dropout": [0.1],
         "position_dropout": [0.1],
         "compute_dtype": ["bfloat16"],
@@ -238,7 +238,7 @@ def test_symbols_start_with_the_scale_that_was_asked_for():
 
 
 def test_the_labels_start_with_the_scale_that_was_asked_for():
-    params = start(dataclasses.replace(BASE, num_labels=500, label_scale=0.3))
+    params = start(dataclasses.replace(BASE, num_labels=500, label_init_std=0.3))
     # Haiku cuts the normal at two deviations and does not make up for it: 0.88 of the scale is left.
     assert abs(float(params["labels"]["embeddings"].std()) - 0.88 * 0.3) < 0.01
 
@@ -253,7 +253,7 @@ def test_the_labels_start_with_the_scale_that_was_asked_for():
         (lambda: EmbeddingEncoder(num_items=3, scale=0.0), "above 0"),
         (lambda: SequenceClassifier(num_labels=0), "at least 1, got 0"),
         (lambda: SequenceClassifier(num_labels=3, width=0), "at least 1, got 3 and 0"),
-        (lambda: SequenceClassifier(num_labels=3, label_scale=0.0), "label_scale must be above 0"),
+        (lambda: SequenceClassifier(num_labels=3, label_init_std=0.0), "label_init_std must be above 0"),
         (lambda: SequenceClassifier(num_labels=3, item_dropout=1.0), "item_dropout must be at least 0 and below 1"),
         (lambda: SequenceClassifier(num_labels=3, position_dropout=-0.1), "position_dropout must be at least 0"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from icl_models import ResNetEncoder, plain
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.encoders.stem import stem_by_library, stem_by_products
+from icl_models.encoders.stem import stem_im2col, stem_xla
 
 WIDTH = 64
 # With few images, values that differ by less than rounding (under one maximum, about a zero of relu) can fall either
@@ -150,7 +150,7 @@ def test_stems_agree_in_value_and_gradient(count, side):
 
     results = [
         jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(stem, images, weights)
-        for stem in (stem_by_products, stem_by_library)
+        for stem in (stem_im2col, stem_xla)
     ]
     assert_close(*results)
 
@@ -159,7 +159,7 @@ def test_of_equal_positions_the_first_wins_the_gradient():
     weights = jnp.ones((7, 7, 1, 4))
     pixels = [
         jax.jit(jax.grad(lambda images, stem=stem: stem(images, weights).pooled.sum()))(jnp.ones((4, 40, 41)))
-        for stem in (stem_by_products, stem_by_library)
+        for stem in (stem_im2col, stem_xla)
     ]
     np.testing.assert_allclose(*pixels, rtol=1e-5)
 

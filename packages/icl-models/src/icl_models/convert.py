@@ -15,7 +15,7 @@ Tree = Mapping[str, Mapping[str, jax.Array | np.ndarray]]
 OurTree = dict[str, dict[str, jax.Array]]
 _T = TypeVar("_T")
 
-_WIDENING = 4  # of the original's MLPs, always
+_MLP_RATIO = 4  # of the original's MLPs, always
 _ATTENTION = "self_attention_block/causal_self_attention"
 _BLOCK = {
     "attention_norm": "layer_norm",
@@ -155,7 +155,7 @@ def _take_norm(arrays: _Source, path: str, width: int) -> dict[str, jax.Array]:
 def _transformer(arrays: _Source, width: int, outputs: int) -> OurTree:
     if outputs != width:
         raise ValueError(f"'w' of 'transformer/linear' must have a row for each of {width} units, got {outputs}.")
-    sizes = {"mlp_in": (width, _WIDENING * width), "mlp_out": (_WIDENING * width, width)}
+    sizes = {"mlp_in": (width, _MLP_RATIO * width), "mlp_out": (_MLP_RATIO * width, width)}
     blocks = []
     for number in range(arrays.layers("transformer/transformer_block")):
         path = _numbered("transformer/transformer_block", number)

@@ -14,7 +14,7 @@ class Layout(Protocol):
     """What a layout is; bring your own by writing these. The query is the last item, and its token the last token."""
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether the output for a context item has seen that item's label, so that the query alone is predicted."""
 
     def tokens(
@@ -24,7 +24,7 @@ class Layout(Protocol):
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B T D"]:
         """Lay out as tokens; call inside ``hk.transform``.
 
@@ -33,7 +33,7 @@ class Layout(Protocol):
           labels: of the items, integers [B, S] in 0..V-1; that of the query must not matter.
           num_labels: V.
           width: of the model.
-          label_scale: standard deviation of label vectors at initialisation.
+          label_init_std: standard deviation of label vectors at initialisation.
 
         Returns:
           [B, length(S), token_width(width)].
@@ -54,7 +54,7 @@ class Interleaved:
     """Item, label, item, label, ..., query item: 2 S - 1 tokens (Chan et al. 2022, figure 1)."""
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether an item's output has seen its label: False, since the label comes after it."""
         return False
 
@@ -65,7 +65,7 @@ class Interleaved:
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B T D"]:
         """Lay out as tokens, with the label vectors in ``labels`` [V, D]; see ``Layout``.
 
@@ -74,7 +74,7 @@ class Interleaved:
         """
         _check_width(vectors, width, "Interleaved")
         # No query label is looked up: what is not there cannot leak.
-        return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_scale))
+        return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_init_std))
 
     def items(self, outputs: Float[Array, "B T E"]) -> Float[Array, "B S E"]:
         """Pick every other output, from the first."""
@@ -114,7 +114,7 @@ class Concatenated(_TokenForEachItem):
     """
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether an item's output has seen its label: True."""
         return True
 
@@ -125,7 +125,7 @@ class Concatenated(_TokenForEachItem):
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B S D"]:
         """Lay out as tokens, with the label vectors in ``labels`` [V + 1, D / 2]; see ``Layout``.
 
@@ -134,7 +134,7 @@ class Concatenated(_TokenForEachItem):
         """
         _check_width(vectors, width, "Concatenated")
         shown = labels.at[:, -1].set(num_labels)
-        return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_scale)], axis=-1)
+        return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_init_std)], axis=-1)
 
     def token_width(self, width: int) -> int:
         """Give two widths of the model."""
@@ -145,11 +145,11 @@ class Concatenated(_TokenForEachItem):
 class PreviousLabel(_TokenForEachItem):
     """Each item with the one-hot label of the item before it, made a token by one matrix (Kirsch et al. 2022).
 
-    Before the first item there is no label: zeros. There is no table of label vectors, so label_scale is not used.
+    Before the first item there is no label: zeros. There is no table of label vectors, so label_init_std is not used.
     """
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether an item's output has seen its label: False, since the label comes with the next item."""
         return False
 
@@ -160,7 +160,7 @@ class PreviousLabel(_TokenForEachItem):
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B S D"]:
         """Lay out as tokens, by the matrix ``tokens``; see ``Layout``. The item vectors may have any width."""
         before = jax.nn.one_hot(labels[:, :-1], num_labels, dtype=vectors.dtype)

@@ -25,20 +25,18 @@ class Convolution(hk.Module):
         fan_in = self._kernel**2 * maps.shape[-1]
         weights = hk.get_parameter("w", shape, init=hk.initializers.TruncatedNormal(fan_in**-0.5))
         offsets = hk.get_parameter("b", (self._channels,), init=jnp.zeros)
-        convolve = convolve_by_products if jax.default_backend() == "cpu" else convolve_by_library
+        convolve = conv_im2col if jax.default_backend() == "cpu" else conv_xla
         return convolve(maps, weights, self._stride) + offsets[None, None, None]
 
 
-def convolve_by_library(
-    maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int
-) -> Float[Array, "N h w F"]:
+def conv_xla(maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int) -> Float[Array, "N h w F"]:
     """Convolve with XLA's own operation."""
     return jax.lax.conv_general_dilated(
         maps, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def convolve_by_products(
+def conv_im2col(
     maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int
 ) -> Float[Array, "N h w F"]:
     """Convolve by one matrix product: lay the K * K shifted maps side by side, and multiply."""
@@ -57,7 +55,7 @@ def convolve_by_products(
     return patches @ weights.reshape(-1, weights.shape[-1])
 
 
-def convolve_by_bands(
+def conv_banded(
     maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int
 ) -> Float[Array, "N h w F"]:
     """Convolve by one matrix product over whole rows, with a matrix that is zero away from a band.

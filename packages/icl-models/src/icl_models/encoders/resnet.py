@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.encoders.convolution import convolve_by_bands, convolve_by_library
-from icl_models.encoders.stem import stem_by_library, stem_by_products
+from icl_models.encoders.convolution import conv_banded, conv_xla
+from icl_models.encoders.stem import stem_im2col, stem_xla
 
 _STEM_CHANNELS = 64
 _STEM_KERNEL = 7
@@ -47,7 +47,7 @@ def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h
     can be done after a maximum as well as before. Where a negative scale makes it fall, the signs of the weights are
     flipped first.
     """
-    stem = stem_by_products if jax.default_backend() == "cpu" else stem_by_library
+    stem = stem_im2col if jax.default_backend() == "cpu" else stem_xla
     weights = _weights("initial_conv", (_STEM_KERNEL, _STEM_KERNEL, 1, _STEM_CHANNELS))
     norm = BatchNorm(_STEM_CHANNELS, name="initial_batchnorm")
     sign = jnp.where(norm.scale < 0, -1.0, 1.0)
@@ -60,7 +60,7 @@ def _block(
     maps: Float[Array, "N H W C"], channels: int, stride: int, project: bool, is_training: bool
 ) -> Float[Array, "N h w F"]:
     inputs, narrow = maps.shape[-1], channels // _NARROWING
-    convolve = convolve_by_bands if jax.default_backend() == "cpu" else convolve_by_library
+    convolve = conv_banded if jax.default_backend() == "cpu" else conv_xla
     shortcut = maps
     if project:
         shortcut = convolve(maps, _weights("shortcut_conv", (1, 1, inputs, channels)), stride)

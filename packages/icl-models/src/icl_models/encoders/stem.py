@@ -15,7 +15,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from icl_models.encoders.convolution import convolve_by_library, multiply_columns
+from icl_models.encoders.convolution import conv_xla, multiply_columns
 
 _IMAGES_PER_CHUNK = 4  # what a chunk needs is a few megabytes, as the cache of one core
 _QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a map: even or odd rows, even or odd columns
@@ -36,16 +36,16 @@ class Stem(NamedTuple):
     variance: Float[Array, " F"]
 
 
-def stem_by_library(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
+def stem_xla(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
     """Convolve with stride 2 and take the maxima with stride 2, both with "SAME" padding, by XLA's own operations."""
-    maps = convolve_by_library(images[..., None], weights, 2)
+    maps = conv_xla(images[..., None], weights, 2)
     wide = maps.astype(jnp.float32)
     mean = wide.mean((0, 1, 2))
     pooled = hk.max_pool(maps, window_shape=(1, 3, 3, 1), strides=(1, 2, 2, 1), padding="SAME")
     return Stem(pooled, mean, jnp.square(wide).mean((0, 1, 2)) - jnp.square(mean))
 
 
-def stem_by_products(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
+def stem_im2col(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
     """Do the same by a matrix product over patches, a few images at a time.
 
     A CPU spends its time here on memory, since the map before the max-pool is the largest of all. So it never leaves

@@ -29,9 +29,9 @@ class MLP:
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether an output may depend on later tokens: True."""
-        return True
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone: False."""
+        return False
 
     def state_size(self, length: int, width: int) -> int:
         """Count the values through which the tokens act on the output: the units of the first layer.

@@ -39,9 +39,9 @@ class _Recurrent(abc.ABC):
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether an output may depend on later tokens: False."""
-        return False
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone: True."""
+        return True
 
     def state_size(self, length: int, width: int) -> int:
         """Count the values that remember the tokens so far (Kirsch et al. 2022): the same after any number of them.

@@ -10,8 +10,8 @@ class Trunk(Protocol):
     """A sequence model over tokens; bring your own by writing these three."""
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether an output may depend on later tokens than its own."""
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone."""
 
     def apply(
         self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool

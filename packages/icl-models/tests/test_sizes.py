@@ -111,7 +111,7 @@ def values_of(config, pattern):
 
 @pytest.mark.parametrize(
     "trunk",
-    [Transformer(layers=3, heads=4), Transformer(heads=3, key_size=5), Transformer(layers=1, heads=2, repeats=3)],
+    [Transformer(layers=3, heads=4), Transformer(heads=3, key_size=5), Transformer(layers=1, heads=2, num_loops=3)],
 )
 @pytest.mark.parametrize("layout", [Concatenated(), PreviousLabel()])
 def test_a_transformers_state_is_what_its_heads_have_at_all_tokens(trunk, layout):
