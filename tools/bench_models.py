@@ -4,10 +4,13 @@ nox -s bench, about three minutes on two free cores. Ratios in one process; a bu
 """
 
 import functools
+import importlib.util
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import haiku as hk
@@ -24,7 +27,6 @@ from icl_models import (
     ResNetEncoder,
     SequenceClassifier,
     Transformer,
-    plain,
     query_cross_entropy,
 )
 from icl_models.encoders import encoders
@@ -36,6 +38,16 @@ PAPER_LABELS = 1623
 SIDE = 105
 
 Call = Callable[[], object]
+
+
+def load_reference() -> ModuleType:
+    """Load the oracle of the tests of icl-models: the baseline, never to be made slower."""
+    path = Path(__file__).parents[1] / "packages" / "icl-models" / "tests" / "reference.py"
+    spec = importlib.util.spec_from_file_location("reference", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def draw(side: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +145,7 @@ def start(name: str, model: hk.TransformedWithState, side: int) -> Call:
 
 
 def paper() -> None:
-    """Compare the paper's step, 12 layers on a ResNet of 105 x 105 pixels, with the plain form; first from cold."""
+    """Compare the paper's step, 12 layers on a ResNet of 105 x 105 pixels, with the reference; first from cold."""
     images, labels = draw(SIDE, PAPER_LABELS)
 
     def model(encoder: ConvEncoder | ResNetEncoder) -> hk.TransformedWithState:
@@ -141,18 +153,18 @@ def paper() -> None:
 
     start("12 layers on the laptop's encoder", model(ConvEncoder()), 28)
     step = start("12 layers on the ResNet", model(ResNetEncoder()), SIDE)
-    plainly = make_step(plain.PlainClassifier(num_labels=PAPER_LABELS).build(), images, labels)
-    medians = take_turns({"paper step, ours": step, "paper step, plain": plainly}, 7)
-    print(f"ours is {medians['paper step, plain'] / medians['paper step, ours']:.2f} times as fast\n")
+    reference = make_step(load_reference().ReferenceClassifier(num_labels=PAPER_LABELS).build(), images, labels)
+    medians = take_turns({"paper step, ours": step, "paper step, reference": reference}, 7)
+    print(f"ours is {medians['paper step, reference'] / medians['paper step, ours']:.2f} times as fast\n")
 
 
 def profile() -> None:
     """Time the ResNet and its stem, forward and with gradients."""
     images = jnp.asarray(draw(SIDE, PAPER_LABELS)[0]).reshape(-1, SIDE, SIDE) / 255
-    calls = {}
+    calls, reference = {}, load_reference()
     for name, resnet in {
         "ours": lambda images: ResNet(64, flatten=False)(images, True),
-        "plain": lambda images: plain._SimpleResNet(64, False)(images[..., None], True),
+        "reference": lambda images: reference.SimpleResNet(64, False)(images[..., None], True),
     }.items():
         model = hk.transform_with_state(resnet)
         params, state = jax.jit(model.init)(jax.random.key(0), images[:8])

@@ -20,8 +20,8 @@ _NARROWING = 4
 class ResNet(hk.Module):
     """A stem, then four groups of two bottleneck blocks (version 1: He et al. 2016, arXiv 1512.03385, figure 5).
 
-    Parameters and state are those of the same function in ``hk.Conv2D`` and ``hk.BatchNorm``
-    (``icl_models.plain``), with the same names but for "~/". On a CPU it is several times as fast.
+    Parameters and state are those of the same function in ``hk.Conv2D`` and ``hk.BatchNorm``, with
+    the names of the original code but for "~/". On a CPU it is several times as fast.
     """
 
     def __init__(self, channels: int, *, flatten: bool, name: str | None = None) -> None:
