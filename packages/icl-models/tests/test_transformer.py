@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import haiku as hk
 import jax
@@ -6,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models import Transformer, instrument
+from icl_models import TENSOR_PARALLEL, IdentityEncoder, SequenceClassifier, Transformer, instrument
 from icl_models.trunks.attention import visible
 
 B, T, D = 2, 6, 8
@@ -70,6 +71,28 @@ def test_looped_is_the_stack_run_again():
 def test_loops_cost_no_parameters():
     shapes = [jax.tree.map(jnp.shape, build(Transformer(heads=2, num_loops=num_loops))[1]) for num_loops in (1, 3)]
     assert shapes[0] == shapes[1]
+
+
+def test_tensor_parallel_splits_all_large_parameters_of_the_blocks_and_each_dimension_of_them():
+    config = SequenceClassifier(
+        num_labels=3, encoder=IdentityEncoder(), trunk=Transformer(layers=2, heads=3, key_size=5), width=D
+    )
+    items, labels = np.zeros((B, T, D), np.float32), np.zeros((B, T), np.int32)
+    params, _ = jax.eval_shape(config.build().init, jax.random.key(0), items, labels)
+    names = {f"{path}/{name}": leaf.shape for path, leaves in params.items() for name, leaf in leaves.items()}
+    split = {}
+    for pattern, axes in TENSOR_PARALLEL:
+        matched = [name for name in names if re.search(pattern, name)]
+        assert matched and not set(matched) & set(split)
+        split |= dict.fromkeys(matched, axes)
+    heads, hidden = 3 * 5, 4 * D
+    for name, axes in split.items():
+        layers, *sizes = names[name]
+        assert (layers, axes[0], len(axes)) == (2, None, len(names[name]))
+        assert [sizes[axis - 1] for axis, by in enumerate(axes) if by == "model"] in ([heads], [hidden]), name
+        assert [sizes[axis - 1] for axis, by in enumerate(axes) if by == "fsdp"] == [D] * (len(axes) - 2), name
+    # The others are offsets and norms of the stream, which all heads read.
+    assert {leaf for name, leaf in names.items() if "blocks" in name and name not in split} == {(2, D)}
 
 
 @pytest.mark.parametrize("num_loops", [1, 2])

@@ -27,12 +27,13 @@ from icl_models.regressor import PointRegressor
 from icl_models.sizes import parameter_count, state_size
 from icl_models.trunks.mlp import MLP
 from icl_models.trunks.recurrent import LSTM, OuterProductLSTM, VanillaRNN
-from icl_models.trunks.transformer import Transformer
+from icl_models.trunks.transformer import TENSOR_PARALLEL, Transformer
 from icl_models.trunks.trunk import Trunk
 
 __all__ = [
     "LSTM",
     "MLP",
+    "TENSOR_PARALLEL",
     "Concatenated",
     "ConvEncoder",
     "EmbeddingEncoder",

@@ -64,4 +64,4 @@ def state_size(config: SequenceClassifier | PointRegressor, length: int) -> int:
         raise ValueError(f"length must be at least 1, got {length}.")
     if isinstance(config, PointRegressor):
         return config.trunk.state_size(length, config.width)
-    return config.trunk.state_size(config.layout.length(length), config.layout.token_width(config.width))
+    return config.trunk.state_size(config.layout.item_tokens(length)[-1] + 1, config.layout.token_width(config.width))
