@@ -24,6 +24,7 @@ from icl_models.losses import (
 )
 from icl_models.positions import sinusoidal_positions
 from icl_models.regressor import PointRegressor
+from icl_models.serialisation import from_json, to_json
 from icl_models.sizes import parameter_count, state_size
 from icl_models.trunks.mlp import MLP
 from icl_models.trunks.recurrent import LSTM, OuterProductLSTM, VanillaRNN
@@ -51,6 +52,7 @@ __all__ = [
     "Trunk",
     "VanillaRNN",
     "every_item_cross_entropy",
+    "from_json",
     "from_original",
     "instrument",
     "interleave",
@@ -60,5 +62,6 @@ __all__ = [
     "sinusoidal_positions",
     "state_size",
     "tap",
+    "to_json",
     "weighted_cross_entropy",
 ]

@@ -16,7 +16,7 @@ from icl_models.trunks.attention import Mask, attend
 _FEW = 2  # layers that a CPU runs faster without a loop, by a third; with 4 and 12 the loop is the faster
 _DEVIATION_OF_CUT_NORMAL = 0.87962566103423978  # of a normal cut at two deviations
 
-# Patterns on names of parameters, and for each dimension the axis of a device mesh that splits it: heads and hidden units
+# Patterns on names of parameters, and by dimension the axis of a device mesh that splits it: heads and hidden units
 # along "model" (Shoeybi et al. 2019, arXiv 1909.08053), the other side along "fsdp".
 TENSOR_PARALLEL: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"blocks/(query|key|value|mlp_in)/w$", (None, "fsdp", "model")),
