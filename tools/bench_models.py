@@ -41,7 +41,7 @@ Call = Callable[[], object]
 
 
 def load_reference() -> ModuleType:
-    """Load the oracle of the tests of icl-models: the baseline, never to be made slower."""
+    """Return the oracle of the tests of icl-models: the baseline, never to be made slower."""
     path = Path(__file__).parents[1] / "packages" / "icl-models" / "tests" / "reference.py"
     spec = importlib.util.spec_from_file_location("reference", path)
     assert spec is not None and spec.loader is not None
@@ -51,14 +51,14 @@ def load_reference() -> ModuleType:
 
 
 def draw(side: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw 32 sequences of 9 images, with about as much ink as characters have."""
+    """Return 32 sequences of 9 images, with about as much ink as characters have."""
     rng = np.random.default_rng(0)
     images = (rng.random((32, 9, side, side)) > 0.07).astype(np.uint8) * 255
     return images, rng.integers(0, labels, (32, 9)).astype(np.int32)
 
 
 def make_step(model: hk.TransformedWithState, images: np.ndarray, labels: np.ndarray) -> Call:
-    """Compile a training step: loss, gradients, clip and Adam. Give a function that runs it."""
+    """Return a function that runs a compiled training step: loss, gradients, clip and Adam."""
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
     @jax.jit
@@ -81,14 +81,14 @@ def make_step(model: hk.TransformedWithState, images: np.ndarray, labels: np.nda
 
 
 def compiled(function: Callable, *inputs: PyTree) -> Call:
-    """Compile and run once; give a function that runs it again, to the end."""
+    """Return what runs a function again to its end, compiled and run once."""
     run = jax.jit(function).lower(*inputs).compile()
     jax.block_until_ready(run(*inputs))
     return lambda: jax.block_until_ready(run(*inputs))
 
 
 def take_turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
-    """Give the median seconds of each, run in turns so that a drifting machine is fair to all."""
+    """Return the median seconds of each, run in turns so that a drifting machine is fair to all."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
@@ -121,12 +121,12 @@ SMALL: dict[str, ConvEncoder | LinearEncoder] = {
 
 
 def plain_convolution(channels: int, kernel: int, stride: int, name: str) -> hk.Conv2D:
-    """Make Haiku's own: the baseline, never to be made slower."""
+    """Return Haiku's own: the baseline, never to be made slower."""
     return hk.Conv2D(channels, kernel, stride=stride, name=name)
 
 
 def start(name: str, model: hk.TransformedWithState, side: int) -> Call:
-    """Time initialisation and compilation from nothing, and again with what the first time left in a cache."""
+    """Return a training step, having timed its start from nothing and with what that left in a cache."""
     images, labels = draw(side, PAPER_LABELS)
     with tempfile.TemporaryDirectory() as cache:
         jax.config.update("jax_compilation_cache_dir", cache)
@@ -183,7 +183,7 @@ def profile() -> None:
 
 
 def sum_of_squares(stem: Callable[[Array, Array], Stem], images: Array, weights: Array) -> Array:
-    """Give a number to which all that the stem gives contributes."""
+    """Return a number to which all of the stem contributes."""
     return jnp.stack([jnp.square(leaf).sum() for leaf in stem(images, weights)]).sum()
 
 

@@ -202,7 +202,7 @@ def test_off_it_costs_nothing(trunk, monkeypatch):
     assert before == program()
     assert str(instrumented) != before  # which has one more output
     for module in ("trunks.transformer.capture", "trunks.attention", "classifier", "trunks.recurrent", "trunks.mlp"):
-        monkeypatch.setattr(f"icl_models.{module}.tap", lambda name, value, layer=None: value)
+        monkeypatch.setattr(f"icl_models.{module}.tap", lambda name, value: value)
     assert before == program()
 
 
@@ -277,4 +277,4 @@ def test_a_transformation_within_lets_no_values_out_but_lets_replacements_in(pat
 def test_outside_of_a_model_a_tap_gives_back_its_value():
     value = jnp.arange(3.0)
     assert tap("any", value) is value
-    assert hk.transform(lambda: tap("any", value, layer=1)).apply({}, None) is value
+    assert hk.transform(lambda: tap("any", value)).apply({}, None) is value

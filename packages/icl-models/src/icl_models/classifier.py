@@ -73,7 +73,7 @@ class SequenceClassifier:
             )
 
     def build(self) -> hk.TransformedWithState:
-        """Make the pair of pure functions.
+        """Return the pair of pure functions ``init`` and ``apply``.
 
         Returns:
           ``init(rng, items, labels) -> (params, state)`` and

@@ -30,7 +30,7 @@ class ResNet(hk.Module):
         self._channels, self._flatten = channels, flatten
 
     def __call__(self, images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N D"]:
-        """Encode images, floats in 0..1."""
+        """Return the vectors of images, floats in 0..1."""
         maps = _stem(images, is_training)
         for number, (channels, stride) in enumerate(zip((*_CHANNELS, self._channels), _STRIDES, strict=True)):
             with hk.experimental.name_scope(f"block_group_{number}"):
@@ -41,7 +41,7 @@ class ResNet(hk.Module):
 
 
 def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h w F"]:
-    """Convolve, normalise, cut off at zero, and take maxima.
+    """Return the images convolved, normalised, cut off at zero and pooled by maxima.
 
     The maxima come before the rest, which is the same and reads a quarter of the map: what rises with its argument
     can be done after a maximum as well as before. Where a negative scale makes it fall, the signs of the weights are

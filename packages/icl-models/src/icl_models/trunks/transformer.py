@@ -69,7 +69,7 @@ class Transformer:
         return self.mask == "causal"
 
     def state_size(self, length: int, width: int) -> int:
-        """Count the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
+        """Return the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
 
         >>> Transformer(layers=4, heads=8, key_size=32).state_size(100, 256)
         102400
@@ -79,15 +79,7 @@ class Transformer:
     def apply(
         self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool
     ) -> Float[Array, "B T D"]:
-        """Run the blocks over tokens; call inside ``hk.transform``.
-
-        Args:
-          tokens: floats [B, T, D].
-          is_query: bool [B, T]; only a prefix mask reads it.
-          is_training: whether dropout acts; it then needs a random key.
-
-        Returns:
-          [B, T, D], of the tokens' dtype.
+        """Return the residual stream after all blocks, normalised, in the tokens' dtype; see ``Trunk``.
 
         Raises:
           ValueError: a width that the heads do not divide.
