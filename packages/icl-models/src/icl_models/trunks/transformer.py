@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from icl_models import capture
+from icl_models.capture import Values, keep_layers, scanned_layers, tap
 from icl_models.precision import layer_norm
 from icl_models.trunks.attention import Mask, attend
 
@@ -90,8 +90,8 @@ class Transformer:
         if self.num_loops > 1:
             names = [f"loop_{loop}/{name}" for loop in range(self.num_loops) for name in names]
 
-        def block(stream: Array, number: Array) -> tuple[Array, capture.Values]:
-            with capture.scanned_layers(names, number) as values:
+        def block(stream: Array, number: Array) -> tuple[Array, Values]:
+            with scanned_layers(names, number) as values:
                 return self._block(stream, is_query, is_training), values
 
         unroll = self.layers if self.layers <= _FEW else 1
@@ -102,7 +102,7 @@ class Transformer:
         else:
             stream, values = hk.scan(stack, tokens, numbers)
             values = {name: value.reshape(len(names), *value.shape[2:]) for name, value in values.items()}
-        capture.keep_layers(names, values)
+        keep_layers(names, values)
         return layer_norm(stream, "final_norm")
 
     def _block(
@@ -125,12 +125,12 @@ class Transformer:
             linear(normed, self.heads * key_size, name).reshape(B, T, self.heads, key_size)
             for name in ("query", "key", "value")
         )
-        heads = capture.tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query))
+        heads = tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query))
         stream = add(linear(heads.reshape(B, T, -1), D, "attention_out"))
         if self.mlp:
             hidden = linear(layer_norm(stream, "mlp_norm"), self.mlp_ratio * D, "mlp_in")
             stream = add(linear(jax.nn.gelu(hidden), D, "mlp_out"))
-        return capture.tap("residual", stream)
+        return tap("residual", stream)
 
     def _key_size(self, width: int) -> int:
         if self.key_size is None and width % self.heads:
