@@ -60,7 +60,7 @@ def test_layouts_hold_what_they_say(layout):
     rng = np.random.default_rng(0)
     items, labels = rng.normal(size=(B, S, 16)).astype(np.float32), draw()[1]
     found, params = tokens(config, items, labels)
-    assert found.shape == (B, layout.length(S), layout.token_width(16))
+    assert found.shape == (B, layout.item_tokens(S)[-1] + 1, layout.token_width(16))
     for b in range(B):
         if isinstance(layout, PreviousLabel):
             one_hot = np.concatenate([np.zeros((1, V)), np.eye(V)[labels[b, :-1]]])
@@ -75,9 +75,25 @@ def test_layouts_hold_what_they_say(layout):
                 pairs = [row for pair in zip(items[b], vectors, strict=False) for row in pair]
                 expected = np.stack([*pairs, items[b, -1]])
         np.testing.assert_allclose(found[b], expected, rtol=1e-4, atol=1e-4)
-    places = jnp.arange(float(layout.length(S))).reshape(1, -1, 1)
-    predicted = [0, 2, 4, 6, 8] if isinstance(layout, Interleaved) else [0, 1, 2, 3, 4]
-    assert layout.items(places)[0, :, 0].tolist() == predicted
+    numbers = jnp.arange(float(found.shape[1])).reshape(1, -1, 1)
+    # An item is predicted at its own token.
+    assert tuple(layout.items(numbers)[0, :, 0].tolist()) == layout.item_tokens(S)
+
+
+@pytest.mark.parametrize("layout", [Interleaved(), Concatenated(), PreviousLabel()])
+def test_an_item_or_label_moves_the_token_that_is_said_to_hold_it_and_no_other(layout):
+    config = dataclasses.replace(BASE, encoder=IdentityEncoder(), layout=layout)
+    vectors, labels = np.random.default_rng(0).normal(size=(1, S, 16)).astype(np.float32), draw()[1][:1]
+    # One sequence as it is, then with each item changed, then with each label.
+    one_hot = np.concatenate([np.zeros((1, S), np.int32), np.eye(S, dtype=np.int32)])
+    found, _ = tokens(
+        config,
+        np.concatenate([vectors + one_hot[..., None].astype(np.float32), vectors.repeat(S, 0)]),
+        np.concatenate([labels.repeat(S + 1, 0), (labels + one_hot[1:]) % V]),
+    )
+    moved = [tuple(np.flatnonzero((row != found[0]).any(-1)).tolist()) for row in found[1:]]
+    assert moved == [*((token,) for token in (*layout.item_tokens(S), *layout.label_tokens(S))), ()]
+    assert (layout.item_tokens(1), layout.label_tokens(1)) == ((0,), ())
 
 
 def test_positions_follow_the_formula():
@@ -197,18 +213,18 @@ def test_every_field_of_the_configuration_changes_something():
                 {"layers": 2},
                 {"heads": 2},
                 {"key_size": 3},
-                {"widening": 2},
+                {"mlp_ratio": 2},
                 {"mask": "prefix"},
                 {"mask": "full"},
                 {"mlp": False},
-                {"repeats": 2},
+                {"num_loops": 2},
                 {"dropout": 0.1},
             )
         ],
         "width": [24],
         "positions": ["learned", "none"],
         "outputs": ["every_item"],
-        "label_scale": [0.3],
+        "label_init_std": [0.3],
         "item_dropout": [0.1],
         "position_dropout": [0.1],
         "compute_dtype": ["bfloat16"],
@@ -238,7 +254,7 @@ def test_symbols_start_with_the_scale_that_was_asked_for():
 
 
 def test_the_labels_start_with_the_scale_that_was_asked_for():
-    params = start(dataclasses.replace(BASE, num_labels=500, label_scale=0.3))
+    params = start(dataclasses.replace(BASE, num_labels=500, label_init_std=0.3))
     # Haiku cuts the normal at two deviations and does not make up for it: 0.88 of the scale is left.
     assert abs(float(params["labels"]["embeddings"].std()) - 0.88 * 0.3) < 0.01
 
@@ -253,7 +269,7 @@ def test_the_labels_start_with_the_scale_that_was_asked_for():
         (lambda: EmbeddingEncoder(num_items=3, scale=0.0), "above 0"),
         (lambda: SequenceClassifier(num_labels=0), "at least 1, got 0"),
         (lambda: SequenceClassifier(num_labels=3, width=0), "at least 1, got 3 and 0"),
-        (lambda: SequenceClassifier(num_labels=3, label_scale=0.0), "label_scale must be above 0"),
+        (lambda: SequenceClassifier(num_labels=3, label_init_std=0.0), "label_init_std must be above 0"),
         (lambda: SequenceClassifier(num_labels=3, item_dropout=1.0), "item_dropout must be at least 0 and below 1"),
         (lambda: SequenceClassifier(num_labels=3, position_dropout=-0.1), "position_dropout must be at least 0"),
     ],

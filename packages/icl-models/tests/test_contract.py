@@ -41,10 +41,10 @@ LEFT_OUT = np.array([[0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 1]], bool)  # which poi
 GOLDEN = Path(__file__).parent / "parameter_trees.txt"
 
 TRUNKS = {
-    "transformer": Transformer(heads=2, key_size=3, widening=2),
+    "transformer": Transformer(heads=2, key_size=3, mlp_ratio=2),
     "prefix": Transformer(layers=1, heads=2, mask="prefix"),
-    "full": Transformer(layers=1, heads=2, mask="full", widening=1),
-    "looped attention": Transformer(heads=2, mlp=False, repeats=2),
+    "full": Transformer(layers=1, heads=2, mask="full", mlp_ratio=1),
+    "looped attention": Transformer(heads=2, mlp=False, num_loops=2),
     "lstm": LSTM(hidden=6),
     "vanilla rnn": VanillaRNN(layers=1, hidden=6),
     "outer product lstm": OuterProductLSTM(layers=1, hidden=6, key_size=3),
@@ -59,7 +59,7 @@ ENCODERS = {
     "embedding": EmbeddingEncoder(num_items=9),
     "resnet": ResNetEncoder(),
 }
-classifier = functools.partial(SequenceClassifier, num_labels=V, width=D, label_scale=1.0)
+classifier = functools.partial(SequenceClassifier, num_labels=V, width=D, label_init_std=1.0)
 MODELS = {
     f"{trunk} on {layout}": classifier(encoder=IdentityEncoder(), layout=LAYOUTS[layout], trunk=TRUNKS[trunk])
     for trunk, layout in itertools.product(TRUNKS, LAYOUTS)
@@ -190,7 +190,7 @@ def test_every_item_matters_and_every_label_but_that_of_the_query(row):
 
 def test_every_items_logits_are_causal_by_gradients_and_blind_to_its_own_label(row):
     config = row.config
-    if row.is_points or config.trunk.looks_ahead or config.layout.shows_own_label:
+    if row.is_points or not config.trunk.is_causal or config.layout.leaks_label:
         pytest.skip("only the query can be predicted")
     items, labels = row.inputs
     model = dataclasses.replace(config, outputs="every_item").build()
@@ -240,7 +240,7 @@ def test_who_sees_which_point_and_no_one_the_target_of_a_query_by_gradients(row)
 
 
 def test_the_order_of_points_does_not_matter_to_a_trunk_without_positions(row):
-    if not row.is_points or not row.config.trunk.looks_ahead:
+    if not row.is_points or row.config.trunk.is_causal:
         pytest.skip("the order matters")
     order = [3, 0, 5, 1, 4, 2]
     moved = row.outputs(*(array[:, order] for array in row.inputs))
@@ -276,7 +276,7 @@ class Matrix:
 @mock.patch.object(encoders, "ResNet", Matrix)
 def test_all_encoders_layouts_and_trunks_go_together_or_say_why_not(encoder):
     for layout, trunk, outputs in itertools.product(LAYOUTS.values(), TRUNKS.values(), ("query", "every_item")):
-        if outputs == "every_item" and (isinstance(layout, Concatenated) or trunk.looks_ahead):
+        if outputs == "every_item" and (isinstance(layout, Concatenated) or not trunk.is_causal):
             with pytest.raises(ValueError, match="could be read off its own label"):
                 classifier(encoder=ENCODERS[encoder], layout=layout, trunk=trunk, outputs=outputs)
             continue

@@ -33,12 +33,12 @@ BASE = SequenceClassifier(
     encoder=LinearEncoder(),
     trunk=Transformer(layers=1, heads=2),
     width=D,
-    label_scale=1.0,
+    label_init_std=1.0,
     compute_dtype="bfloat16",
 )
 VARIANTS = [
     {},
-    {"trunk": Transformer(heads=2, mask="prefix", repeats=2, dropout=0.1), "item_dropout": 0.1},
+    {"trunk": Transformer(heads=2, mask="prefix", num_loops=2, dropout=0.1), "item_dropout": 0.1},
     {"trunk": LSTM(), "position_dropout": 0.1},
     {"trunk": VanillaRNN(), "positions": "learned"},
     {"trunk": OuterProductLSTM(), "layout": PreviousLabel()},

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import SimpleResNet
 
-from icl_models import ResNetEncoder, plain
+from icl_models import ResNetEncoder
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.encoders.stem import stem_by_library, stem_by_products
+from icl_models.encoders.stem import stem_im2col, stem_xla
 
 WIDTH = 64
 # With few images, values that differ by less than rounding (under one maximum, about a zero of relu) can fall either
@@ -23,14 +24,12 @@ def build(flatten):
     ours = ResNetEncoder(flatten=flatten)
     return (
         hk.transform_with_state(lambda images, training: ours.encode(images, width=WIDTH, is_training=training)),
-        hk.transform_with_state(
-            lambda images, training: plain._SimpleResNet(channels, flatten)(images[..., None], training)
-        ),
+        hk.transform_with_state(lambda images, training: SimpleResNet(channels, flatten)(images[..., None], training)),
     )
 
 
 def rename(tree):
-    """Give what belongs to the plain ResNet the names of ours."""
+    """Give what belongs to the reference the names of ours."""
     return {path.replace("simple_resnet", "resnet").replace("~/", ""): leaves for path, leaves in tree.items()}
 
 
@@ -42,7 +41,7 @@ def draw_images(flatten):
 
 @functools.cache
 def begin(flatten):
-    """Give the initial parameters of the plain one, and the shapes of its state; once, as tracing it takes long."""
+    """Give the initial parameters of the reference, and the shapes of its state; once, as tracing it takes long."""
     images, init = draw_images(flatten) / 255, build(flatten)[1].init
     params = jax.jit(lambda key: init(key, images, True)[0])(jax.random.key(0))
     return params, jax.eval_shape(lambda key: init(key, images, True)[1], jax.random.key(0))
@@ -83,7 +82,7 @@ def assert_close(ours, theirs):
 
 
 @pytest.mark.parametrize(("flatten", "backends"), [(False, ["cpu", "gpu"]), (True, ["cpu"])])
-def test_it_is_the_plain_one_in_loss_gradients_and_state(flatten, backends):
+def test_it_is_the_reference_in_loss_gradients_and_state(flatten, backends):
     images, params, state = draw(flatten)
     ours, theirs = build(flatten)
     (their_loss, their_state), (their_gradients, their_of_images) = loss_and_gradients(
@@ -104,14 +103,14 @@ def test_it_is_the_plain_one_in_loss_gradients_and_state(flatten, backends):
 
 @pytest.mark.parametrize("flatten", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-def test_parameters_and_state_are_those_of_the_plain_one(flatten, training):
+def test_parameters_and_state_are_those_of_the_reference(flatten, training):
     images, ours = draw_images(flatten), build(flatten)[0]
     of_ours = jax.eval_shape(lambda: ours.init(jax.random.key(0), images, training))
     for one, two in zip(of_ours, begin(flatten), strict=True):
         assert jax.tree.map(jnp.shape, one) == jax.tree.map(jnp.shape, rename(two))
 
 
-def test_it_begins_as_the_plain_one():
+def test_it_begins_as_the_reference():
     images, theirs = draw_images(flatten=False), begin(flatten=False)[0]
     # No model need be run for them: without a forward pass, this compiles in a second.
     params, state = jax.jit(lambda key: build(flatten=False)[0].init(key, images, True))(jax.random.key(0))
@@ -150,7 +149,7 @@ def test_stems_agree_in_value_and_gradient(count, side):
 
     results = [
         jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(stem, images, weights)
-        for stem in (stem_by_products, stem_by_library)
+        for stem in (stem_im2col, stem_xla)
     ]
     assert_close(*results)
 
@@ -159,7 +158,7 @@ def test_of_equal_positions_the_first_wins_the_gradient():
     weights = jnp.ones((7, 7, 1, 4))
     pixels = [
         jax.jit(jax.grad(lambda images, stem=stem: stem(images, weights).pooled.sum()))(jnp.ones((4, 40, 41)))
-        for stem in (stem_by_products, stem_by_library)
+        for stem in (stem_im2col, stem_xla)
     ]
     np.testing.assert_allclose(*pixels, rtol=1e-5)
 

@@ -1,8 +1,8 @@
-"""The models of Chan et al. (2022), written plainly in Haiku: the oracle for ours, and what they are timed against.
+"""The models of Chan et al. (2022), written plainly in Haiku: the oracle of the tests, and what ours are timed against.
 
 Straight from the definitions, with ``hk.Conv2D``, ``hk.BatchNorm``, ``hk.max_pool`` and attention spelt out. Modules
 are nested and named as in the original code, so parameters have the same paths (``icl_models.convert`` reads them).
-Never to be made slower; nothing else in this package uses it.
+Never to be made faster or slower.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PlainClassifier:
+class ReferenceClassifier:
     """Which of the original's models.
 
     Attributes:
@@ -40,7 +40,7 @@ class PlainClassifier:
     width: int = 64
 
     def build(self) -> hk.TransformedWithState:
-        """Make ``init`` and ``apply`` of (items [B, S, ...], labels [B, S], is_training) -> query logits [B, V]."""
+        """Return ``init`` and ``apply`` of (items [B, S, ...], labels [B, S], is_training) -> query logits [B, V]."""
         return hk.transform_with_state(self._logits)
 
     def _logits(
@@ -52,14 +52,14 @@ class PlainClassifier:
 
 
 class _InputEmbedder(hk.Module):
-    def __init__(self, config: PlainClassifier) -> None:
+    def __init__(self, config: ReferenceClassifier) -> None:
         super().__init__(name="input_embedder")
         self.config = config
 
     def __call__(self, items: Array, labels: Array, is_training: bool) -> Array:
         config = self.config
         if config.encoder == "resnet":
-            resnet = _SimpleResNet(config.width // 16 if config.flatten else config.width, config.flatten)
+            resnet = SimpleResNet(config.width // 16 if config.flatten else config.width, config.flatten)
             flat = items.reshape(-1, *items.shape[2:], 1) / 255
             vectors = resnet(flat, is_training).reshape(*items.shape[:2], -1)
         elif config.encoder == "linear":
@@ -77,7 +77,7 @@ class _InputEmbedder(hk.Module):
         return tokens + jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
-class _SimpleResNet(hk.Module):
+class SimpleResNet(hk.Module):
     def __init__(self, channels: int, flatten: bool) -> None:
         super().__init__(name="simple_resnet")
         self.flatten = flatten
@@ -136,7 +136,7 @@ def _batch_norm(name: str, scale_init: hk.initializers.Initializer | None = None
 
 
 class _Transformer(hk.Module):
-    def __init__(self, config: PlainClassifier) -> None:
+    def __init__(self, config: ReferenceClassifier) -> None:
         super().__init__(name="transformer")
         self.config = config
 
@@ -188,7 +188,7 @@ class _DenseBlock(hk.Module):
 
 
 class _RNN(hk.Module):
-    def __init__(self, config: PlainClassifier) -> None:
+    def __init__(self, config: ReferenceClassifier) -> None:
         super().__init__(name="rnn")
         self.config = config
 

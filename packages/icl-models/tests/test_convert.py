@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import ReferenceClassifier
 
 from icl_models import (
     LSTM,
@@ -13,7 +14,6 @@ from icl_models import (
     Transformer,
     VanillaRNN,
     from_original,
-    plain,
     query_cross_entropy,
 )
 
@@ -24,7 +24,7 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_pass
 
 def pair(*, side=6, width=D, **options):
     """Describe a model of the original, and ours; and give the shape of its items."""
-    original = plain.PlainClassifier(num_labels=V, heads=4, width=width, **options)
+    original = ReferenceClassifier(num_labels=V, heads=4, width=width, **options)
     trunk = {
         "transformer": Transformer(layers=original.layers, heads=4),
         "lstm": LSTM(layers=original.layers, hidden=width),

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import ReferenceClassifier
 
 from icl_models import (
     LSTM,
@@ -19,7 +20,6 @@ from icl_models import (
     VanillaRNN,
     instrument,
     parameter_count,
-    plain,
     state_size,
 )
 
@@ -42,7 +42,7 @@ def test_the_counts_are_those_of_the_paper(trunk, name, layers, count):
     images = jax.ShapeDtypeStruct((1, 9, 33, 33), jnp.uint8)
     config = SequenceClassifier(num_labels=1623, encoder=ResNetEncoder(), trunk=trunk(layers=layers))
     assert parameter_count(config, images) == count
-    original = plain.PlainClassifier(num_labels=1623, trunk=name, layers=layers).build()
+    original = ReferenceClassifier(num_labels=1623, trunk=name, layers=layers).build()
 
     def init(images, labels):
         with jax.numpy_rank_promotion("allow"):  # it is written plainly
@@ -111,7 +111,7 @@ def values_of(config, pattern):
 
 @pytest.mark.parametrize(
     "trunk",
-    [Transformer(layers=3, heads=4), Transformer(heads=3, key_size=5), Transformer(layers=1, heads=2, repeats=3)],
+    [Transformer(layers=3, heads=4), Transformer(heads=3, key_size=5), Transformer(layers=1, heads=2, num_loops=3)],
 )
 @pytest.mark.parametrize("layout", [Concatenated(), PreviousLabel()])
 def test_a_transformers_state_is_what_its_heads_have_at_all_tokens(trunk, layout):
