@@ -10,7 +10,7 @@ from icl_data.draws import shuffled
 from icl_data.sequences.labels import Draws, Labelling
 from icl_data.sequences.split import ClassDistribution, ClassSet, ClassSplit
 
-Query = Literal["burst", "filler", "unseen"]
+Query = Literal["burst", "filler", "absent"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,14 +22,14 @@ class Pattern:
     Attributes:
       classes: what the burst classes are drawn from.
       others: what fillers, and a query that is not of a burst class, are drawn from.
-      query: ``"burst"``: one of the burst classes; ``"filler"``: one more filler; ``"unseen"``: drawn first, and the
+      query: ``"burst"``: one of the burst classes; ``"filler"``: one more filler; ``"absent"``: drawn first, and the
         fillers then leave its class out.
       labels: how the draws are labelled.
       ways: number of burst classes.
       shots: items of each burst class in the context.
       fillers: further context items.
-      distinct: whether the burst classes are all different; otherwise they are drawn with replacement.
-      all_different: whether fillers and query are all of different classes; otherwise with replacement.
+      distinct_ways: whether the burst classes are all different; otherwise they are drawn with replacement.
+      distinct_fillers: whether fillers and query are all of different classes; otherwise with replacement.
       grouped: whether each run of ``ways`` items holds every burst class once; otherwise the context is shuffled.
     """
 
@@ -40,8 +40,8 @@ class Pattern:
     ways: int = 0
     shots: int = 0
     fillers: int = 0
-    distinct: bool = True
-    all_different: bool = False
+    distinct_ways: bool = True
+    distinct_fillers: bool = False
     grouped: bool = False
 
     @property
@@ -53,13 +53,13 @@ class Pattern:
         """Draw the classes of B sequences."""
         positions = np.empty((len(uniforms), self.num_draws), np.int64)
         for way in range(self.ways):
-            positions[:, way] = self.classes.draw(uniforms[:, way], positions[:, : way if self.distinct else 0])
+            positions[:, way] = self.classes.draw(uniforms[:, way], positions[:, : way if self.distinct_ways else 0])
         stop = self.num_draws
-        if self.query == "unseen":
+        if self.query == "absent":
             stop -= 1
             positions[:, stop] = self.others.draw(uniforms[:, stop], positions[:, :0])
         avoided = positions[:, stop:]  # the unseen query, or nothing
-        if self.all_different:
+        if self.distinct_fillers:
             for column in range(self.ways, stop):
                 taken = np.concatenate([avoided, positions[:, self.ways : column]], axis=1)
                 positions[:, column] = self.others.draw(uniforms[:, column], taken)
@@ -76,7 +76,7 @@ class Pattern:
             from_holdout=any(each.first + each.size > split.rare + split.common for each in used),
         )
 
-    def lay_out(
+    def arrange(
         self, words: UInt64[np.ndarray, "B context"], uniforms: Float[np.ndarray, " B"]
     ) -> Int[np.ndarray, "B S"]:
         """Say which draw each item is of, 0..D-1: the context by random words, the query by uniforms."""
@@ -90,7 +90,7 @@ class Pattern:
         else:
             query = np.full(len(words), self.num_draws - 1)
         slots = np.concatenate([context, query[:, None]], axis=1)
-        if self.all_different and self.query == "filler":
+        if self.distinct_fillers and self.query == "filler":
             # Without replacement the frequent classes come first: the query, drawn last, changes places with any.
             rows, places = np.arange(len(words)), (uniforms * slots.shape[1]).astype(np.int64)
             slots[:, -1], slots[rows, places] = slots[rows, places], slots[:, -1].copy()
