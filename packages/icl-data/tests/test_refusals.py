@@ -127,6 +127,10 @@ split = ClassSplit(num_classes=40, rare=20, common=8, holdout=10)
 def make(kind, counts=np.full(40, 20), **options):
     return SequenceSampler(kind=kind, split=split, exemplar_counts=counts, **options)
 
+def pattern(**options):
+    classes = split.distribution("rare")
+    return Pattern(classes=classes, others=classes, labels=Ordered(), **{"query": "filler", **options})
+
 for wrong in (
     lambda: make(Bursty),
     lambda: make("bursty"),
@@ -144,6 +148,9 @@ for wrong in (
     lambda: FewShot(shots=1.5),
     lambda: Polysemy(2.5),
     lambda: ClassSplit(num_classes=40, rare=20.5),
+    lambda: pattern(query="unseen"),
+    lambda: pattern(avoid="all"),
+    lambda: pattern(exemplars="same"),
 ):
     try:
         wrong()
@@ -167,6 +174,9 @@ def test_wrong_types_are_refused_in_words_where_no_type_checker_runs():
         "shots must be a whole number of at least 1, got 1.5",
         "labels_per_class must be a whole number of at least 1, got 2.5",
         "rare must be a whole number of at least 0, got 20.5",
+        "query must be one of 'burst', 'filler', 'absent', got 'unseen'",
+        "avoid must be one of 'nothing', 'query', 'bursts', got 'all'",
+        "exemplars must be one of 'distinct', 'query_repeats_support', got 'same'",
     ]
     for line, part in zip(result.stdout.splitlines(), wanted, strict=True):
         assert part in line
