@@ -104,5 +104,6 @@ def test_the_module_runs_where_neither_jax_nor_matplotlib_is(tmp_path):
         "runpy.run_module('icl_data', run_name='__main__')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert all("jax profiler" in line for line in done.stderr.splitlines())  # Grain says that it does without
     assert (tmp_path / "icl_data_sheet.png").is_file()

@@ -31,12 +31,12 @@ def test_without_options_a_kind_is_as_in_python_and_every_option_is_explained(ki
 
 # For each field of any kind, words that give it another value than any kind's own, and this value.
 OTHERS = {
-    "all_different": ("--all-different", True),
+    "distinct_fillers": ("--distinct-fillers", True),
     "classes": ("--classes common", "common"),
-    "distinct": ("--no-distinct", False),
+    "distinct_ways": ("--no-distinct-ways", False),
     "few_shot": ("--few-shot.classes holdout", FewShot()),
     "grouped": ("--grouped", True),
-    "iid": ("--iid.all-different", Iid(classes="common", all_different=True)),
+    "iid": ("--iid.distinct-fillers", Iid(classes="common", distinct_fillers=True)),
     "labels": ("--labels original", Original()),
     "non_bursty": ("--non-bursty common_no_support", "common_no_support"),
     "p_bursty": ("--p-bursty 0.25", 0.25),
@@ -63,7 +63,7 @@ def test_labels_and_kinds_within_kinds_are_built_from_options():
     mixed = parsed("mixed", "--few-shot.labels", "original", "--few-shot.grouped", "--iid.classes", "rare")
     wanted = FewShot(classes="rare", grouped=True, labels=Original())
     assert mixed == Mixed(few_shot=wanted, iid=Iid(classes="rare"))
-    assert {LABELLINGS[word].__name__.lower() for word in LABELLINGS} == set(LABELLINGS)
+    assert {LABELLINGS[word].__name__.lower() for word in LABELLINGS} == {word.replace("_", "") for word in LABELLINGS}
 
 
 def test_banks_are_those_that_the_options_name(small1):
@@ -104,7 +104,7 @@ def test_an_option_of_a_type_that_no_option_has_yet_is_an_error_in_the_making():
 
 def test_descriptions_are_whole_and_may_hold_percent_signs():
     assert attribute_texts(FewShot)["grouped"].startswith("each run of ways items holds every class once, y x x")
-    assert attribute_texts(FewShot)["distinct"].endswith("so that one class may go under two labels.")
+    assert attribute_texts(FewShot)["distinct_ways"].endswith("so that one class may go under two labels.")
     made = parser("iid")
     add_option(made.add_argument_group("more"), "new", float, "95 % of all", default="5 %")
     assert "95 % of all (default: 5 %)" in made.format_help()

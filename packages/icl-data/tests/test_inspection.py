@@ -95,8 +95,8 @@ def test_a_repeat_is_forced_only_if_its_own_class_has_too_few():
         (SwappedLabels(), 4, 4, 2),
         (LabelElsewhere(), 0, 1, None),
         (NoSupport(), 0, 0, None),
-        (NoSupport(all_different=True), 0, 0, 9),
-        (Iid(all_different=True), 0, 0, 9),
+        (NoSupport(distinct_fillers=True), 0, 0, 9),
+        (Iid(distinct_fillers=True), 0, 0, 9),
     ],
 )
 def test_what_a_kind_promises_of_every_sequence_is_counted_in_every_sequence(kind, classes, labels, different):

@@ -15,9 +15,9 @@ from icl_data import (
     NoSupport,
     Offset,
     Polysemy,
+    RandomLabels,
     SequenceSampler,
     SwappedLabels,
-    Unfixed,
 )
 
 SPLIT = ClassSplit(num_classes=40, rare=20, common=8, holdout=10, zipf_exponent=1.0)
@@ -55,13 +55,17 @@ def test_a_mixture_whose_probabilities_do_not_add_up_is_refused():
         ),
         (NoSupport(), {"split": ClassSplit(num_classes=9, rare=1)}, "2 different zipfian classes"),
         (FewShot(), {"split": ClassSplit(num_classes=9, rare=9)}, "holdout=0"),
-        (Iid(all_different=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
-        (NoSupport(all_different=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
+        (Iid(distinct_fillers=True), {"split": ClassSplit(num_classes=9, rare=8)}, "9 different zipfian .* has 8"),
+        (
+            NoSupport(distinct_fillers=True),
+            {"split": ClassSplit(num_classes=9, rare=8)},
+            "9 different zipfian .* has 8",
+        ),
         (Bursty(p_bursty_zipfian=0.5), {"split": ClassSplit(num_classes=9, rare=9)}, "common=0"),
         (Bursty(non_bursty="common"), {"split": ClassSplit(num_classes=9, rare=9)}, "common=0"),
         (Mixed(few_shot=FewShot(shots=2)), {}, "has 5 items, got length=9"),
-        (Bursty(labels=Unfixed()), {}, "2 other items"),
-        (Iid(labels=Unfixed()), {}, "9 other items"),
+        (Bursty(labels=RandomLabels()), {}, "2 other items"),
+        (Iid(labels=RandomLabels()), {}, "9 other items"),
         (FewShot(labels=Polysemy(2)), {}, "holdout classes"),
         (SwappedLabels(classes="holdout", labels=Polysemy(2)), {}, "holdout classes"),
         (NoSupport(), {"length": 1}, "at least 2, got 1"),
@@ -70,7 +74,7 @@ def test_a_mixture_whose_probabilities_do_not_add_up_is_refused():
         (Iid(labels=Polysemy(2**28)), {}, "32-bit integers"),
         (Iid(labels=Offset(2**31)), {}, "32-bit integers"),
         (
-            FewShot(classes="rare", distinct=False, shots=2, ways=4),
+            FewShot(classes="rare", distinct_ways=False, shots=2, ways=4),
             {"split": ClassSplit(num_classes=4, rare=1)},
             "4 ways need as many labels, but a model of this split has 1",
         ),
@@ -123,11 +127,15 @@ split = ClassSplit(num_classes=40, rare=20, common=8, holdout=10)
 def make(kind, counts=np.full(40, 20), **options):
     return SequenceSampler(kind=kind, split=split, exemplar_counts=counts, **options)
 
+def pattern(**options):
+    classes = split.distribution("rare")
+    return Pattern(classes=classes, others=classes, labels=Ordered(), **{"query": "filler", **options})
+
 for wrong in (
     lambda: make(Bursty),
     lambda: make("bursty"),
     lambda: make(Iid(labels="ordered")),
-    lambda: make(Iid(labels=Unfixed)),
+    lambda: make(Iid(labels=RandomLabels)),
     lambda: make(FewShot(classes="hold")),
     lambda: make(Bursty(p_bursty=1.0, non_bursty="zipf")),
     lambda: make(NoSupport(), length=2.5),
@@ -140,6 +148,9 @@ for wrong in (
     lambda: FewShot(shots=1.5),
     lambda: Polysemy(2.5),
     lambda: ClassSplit(num_classes=40, rare=20.5),
+    lambda: pattern(query="unseen"),
+    lambda: pattern(avoid="all"),
+    lambda: pattern(exemplars="same"),
 ):
     try:
         wrong()
@@ -163,6 +174,9 @@ def test_wrong_types_are_refused_in_words_where_no_type_checker_runs():
         "shots must be a whole number of at least 1, got 1.5",
         "labels_per_class must be a whole number of at least 1, got 2.5",
         "rare must be a whole number of at least 0, got 20.5",
+        "query must be one of 'burst', 'filler', 'absent', got 'unseen'",
+        "avoid must be one of 'nothing', 'query', 'bursts', got 'all'",
+        "exemplars must be one of 'distinct', 'query_repeats_support', got 'same'",
     ]
     for line, part in zip(result.stdout.splitlines(), wanted, strict=True):
         assert part in line

@@ -230,11 +230,11 @@ def test_a_restored_iterator_goes_on_where_it_was(source, prefetch):
 
 
 def test_steps_are_applied_in_their_order(source):
-    stream = iter(batches(source, steps=[RandomRareImages(seed=3), ToFloat()]))
+    stream = iter(batches(source, transforms=[RandomRareImages(seed=3), ToFloat()]))
     for number in range(3):
         assert same(next(stream), ToFloat()(RandomRareImages(seed=3)(source[number])))
     doubled, raised = (lambda batch: {"index": batch["index"] * 2}), (lambda batch: {"index": batch["index"] + 1})
-    assert next(iter(batches(source, steps=[doubled, raised])))["index"].tolist() == [1, 3, 5, 7, 9, 11]
+    assert next(iter(batches(source, transforms=[doubled, raised])))["index"].tolist() == [1, 3, 5, 7, 9, 11]
 
 
 @pytest.fixture
@@ -250,9 +250,9 @@ def parsed_flags():
 
 @pytest.mark.usefixtures("parsed_flags")
 def test_worker_processes_give_the_same_batches_and_states(source):
-    steps = [RandomRareImages(seed=3), ToFloat()]
+    transforms = [RandomRareImages(seed=3), ToFloat()]
     expected = [ToFloat()(RandomRareImages(seed=3)(source[number])) for number in range(8)]
-    alone, workers = (iter(batches(source, steps=steps, prefetch=2, workers=count)) for count in (0, 2))
+    alone, workers = (iter(batches(source, transforms=transforms, prefetch=2, workers=count)) for count in (0, 2))
     assert workers.get_state() == {"next_index": 0}
     for _ in range(3):
         next(alone)

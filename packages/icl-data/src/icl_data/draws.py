@@ -23,7 +23,7 @@ _MARK = 256  # more than any byte of a name
 _LARGEST = 2**63 - 1
 
 
-def word_rows(
+def random_words(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
 ) -> UInt64[np.ndarray, "B width"]:
     """Draw one row of random 64-bit words for each index.
@@ -87,13 +87,13 @@ def uniforms(words: UInt64[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]
 def uniform_rows(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
 ) -> Float[np.ndarray, "B width"]:
-    """Draw one row of float64 uniforms in [0, 1) for each index; see ``word_rows``.
+    """Draw one row of float64 uniforms in [0, 1) for each index; see ``random_words``.
 
     >>> block = uniform_rows(0, "example", np.arange(5), width=3)
     >>> np.array_equal(block[[4, 1]], uniform_rows(0, "example", np.array([4, 1]), width=3))
     True
     """
-    return uniforms(word_rows(seed, stream, indices, width=width))
+    return uniforms(random_words(seed, stream, indices, width=width))
 
 
 def _runs(indices: Int[np.ndarray, " B"]) -> Iterator[tuple[int, int]]:
@@ -201,7 +201,7 @@ def normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows
 def normal_rows(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
 ) -> Float32[np.ndarray, "B width"]:
-    """Draw one row of float32 standard normals for each index; see ``icl_data.draws.word_rows``.
+    """Draw one row of float32 standard normals for each index; see ``icl_data.draws.random_words``.
 
     A word of 64 bits makes two normals (Box and Muller 1958) of 24 bits each, so the largest is 5.9. They are the same
     on every machine up to the rounding of its logarithm, sine and cosine.
@@ -211,7 +211,7 @@ def normal_rows(
     True
     """
     half = -(-width // 2)
-    words = word_rows(seed, stream, indices, width=half)
+    words = random_words(seed, stream, indices, width=half)
     normals = np.empty((len(words), 2, half), np.float32)
     at_once = max(1, _IN_CACHE // max(half, 1))
     for start in range(0, len(words), at_once):
@@ -230,7 +230,7 @@ def normal_rows(
     return normals.reshape(len(words), 2 * half)[:, :width]
 
 
-def between(uniform: Float[np.ndarray, "*shape"], bounds: tuple[float, float]) -> Float32[np.ndarray, "*shape"]:
+def scale_to(uniform: Float[np.ndarray, "*shape"], bounds: tuple[float, float]) -> Float32[np.ndarray, "*shape"]:
     """Stretch uniforms in [0, 1) over ``bounds``, as float32."""
     low, high = bounds
     return (low + (high - low) * uniform).astype(np.float32)

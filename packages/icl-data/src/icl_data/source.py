@@ -110,7 +110,7 @@ class BatchSource:
 
     @property
     def _batches_per_block(self) -> int:
-        return -(-self.sampler.rows_at_once // self._rows)
+        return -(-self.sampler.block_size // self._rows)
 
     def _draw(self, block: int) -> Batch:
         """Draw this shard's rows of the batches of one block."""

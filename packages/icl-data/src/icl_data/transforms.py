@@ -1,6 +1,6 @@
-"""Pure steps from a batch to a batch: float images, smaller images, pixel noise, random images for rare classes.
+"""Pure transforms from a batch to a batch: float images, smaller images, pixel noise, random images for rare classes.
 
-A step returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
+A transform returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
 [B, S, H, W]) and on single sequences ([S, H, W]) alike, and sequence i comes out the same in either. All but
 ``ToFloat`` are for grey images and refuse colour ([B, S, H, W, 3]). ``to_float`` and ``resize`` also take jax arrays,
 on the accelerator or under ``jax.jit``; ``icl_data.device_bank`` has the noise.
@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, Shaped
 
 from icl_data.batch import Batch
 from icl_data.checks import check_whole
-from icl_data.draws import word_rows
+from icl_data.draws import random_words
 
 _QUANTILES = 2**16
 _MAX_BOX = 2**24 // 255  # pixels; the sum of more grey levels than this need not be exact in float32
@@ -241,36 +241,36 @@ def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int,
     """Draw a row of ``count`` small unsigned integers for each index, by cutting up random words."""
     per_counter = 32 // np.dtype(dtype).itemsize
     width = -(-count // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
-    words = word_rows(seed, stream, indices, width=width)
+    words = random_words(seed, stream, indices, width=width)
     return words.astype("<u8", copy=False).view(dtype)[:, :count]
 
 
-def _of_batch(batch: Batch, step: object, name: str) -> np.ndarray:
+def _of_batch(batch: Batch, transform: object, name: str) -> np.ndarray:
     """Take an array from a batch, or say what is missing."""
     if name not in batch:
         what = " (pass the source a bank of images)" if name == "images" else ""
-        raise ValueError(f"{type(step).__name__} needs a batch with {name!r}{what}, got only {', '.join(batch)}.")
+        raise ValueError(f"{type(transform).__name__} needs a batch with {name!r}{what}, got only {', '.join(batch)}.")
     return np.asarray(batch[name])
 
 
-def _images(batch: Batch, step: object) -> np.ndarray:
-    images = _of_batch(batch, step, "images")
+def _images(batch: Batch, transform: object) -> np.ndarray:
+    images = _of_batch(batch, transform, "images")
     if images.dtype != np.uint8 and not _is_float(images):
-        raise TypeError(f"{type(step).__name__} works on uint8 or float images, got {images.dtype}.")
+        raise TypeError(f"{type(transform).__name__} works on uint8 or float images, got {images.dtype}.")
     return images
 
 
-def _index(batch: Batch, step: object) -> np.ndarray:
+def _index(batch: Batch, transform: object) -> np.ndarray:
     """Take the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
-    index = _of_batch(batch, step, "index")
-    if _images(batch, step).ndim != index.ndim + 3:
+    index = _of_batch(batch, transform, "index")
+    if _images(batch, transform).ndim != index.ndim + 3:
         raise ValueError(
-            f"{type(step).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
-            f"got images {_images(batch, step).shape} and an index {index.shape}; make colour images grey first."
+            f"{type(transform).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
+            f"got images {_images(batch, transform).shape} and an index {index.shape}; make colour images grey first."
         )
-    if index.shape != _images(batch, step).shape[:-3]:
+    if index.shape != _images(batch, transform).shape[:-3]:
         raise ValueError(
-            f"{type(step).__name__} wants one index for each sequence of images [*batch, S, H, W], "
-            f"got an index {index.shape} and images {_images(batch, step).shape}."
+            f"{type(transform).__name__} wants one index for each sequence of images [*batch, S, H, W], "
+            f"got an index {index.shape} and images {_images(batch, transform).shape}."
         )
     return index

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NoSupport, SwappedLabels
-from icl_data.sequences.labels import Labelling, Offset, Ordered, Original, Polysemy, Unfixed
+from icl_data.sequences.labels import Labelling, Offset, Ordered, Original, Polysemy, RandomLabels
 from icl_data.sequences.pattern import SequenceKind
 
 KINDS: dict[str, type[SequenceKind]] = {
@@ -25,7 +25,7 @@ KINDS: dict[str, type[SequenceKind]] = {
 LABELLINGS: dict[str, Any] = {
     "ordered": Ordered,
     "original": Original,
-    "unfixed": Unfixed,
+    "random_labels": RandomLabels,
     "offset": Offset,
     "polysemy": Polysemy,
 }

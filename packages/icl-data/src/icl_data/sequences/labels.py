@@ -91,12 +91,12 @@ class Original:
 
 
 @dataclasses.dataclass(frozen=True)
-class Unfixed:
+class RandomLabels:
     """The sequence's classes get the labels 0..ways-1 in a random order, so that only the context tells them.
 
     >>> from icl_data import FewShot, SequenceSampler
     >>> split, counts = ClassSplit(num_classes=9, rare=5, holdout=4), np.full(9, 20)
-    >>> few_shot = SequenceSampler(kind=FewShot(labels=Unfixed()), split=split, exemplar_counts=counts)
+    >>> few_shot = SequenceSampler(kind=FewShot(labels=RandomLabels()), split=split, exemplar_counts=counts)
     >>> np.unique(few_shot.sample(np.arange(100))["labels"])
     array([0, 1], dtype=int32)
     """
@@ -105,7 +105,7 @@ class Unfixed:
         """Label the ways by a random permutation."""
         if draws.positions.shape[1] != draws.ways:
             raise ValueError(
-                "Unfixed labels are for few-shot sequences, in which every item is of one of the ways; "
+                "RandomLabels labels are for few-shot sequences, in which every item is of one of the ways; "
                 f"these have {draws.positions.shape[1] - draws.ways} other items. Use Ordered labels, or FewShot."
             )
         if draws.ways > self.num_labels(draws.split):
@@ -172,7 +172,7 @@ class Polysemy:
         if draws.from_holdout:
             raise ValueError(
                 "Polysemy gives labels to rare and common classes only, but these sequences draw holdout classes; "
-                "label them Unfixed()."
+                "label them RandomLabels()."
             )
         X, rare, positions = self.labels_per_class, draws.split.rare, draws.positions
         of_rare = positions * X + (uniforms * X).astype(np.int64)

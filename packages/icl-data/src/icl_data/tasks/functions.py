@@ -66,7 +66,7 @@ class FunctionSampler:
         self.sample(np.empty(0, np.int64))
 
     @property
-    def rows_at_once(self) -> int:
+    def block_size(self) -> int:
         """How many tasks are best drawn in one call."""
         return 128
 

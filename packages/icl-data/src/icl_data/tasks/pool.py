@@ -53,7 +53,7 @@ class Tasks:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TaskDraws:
+class TaskRandomness:
     """The random numbers that tasks are made from: those of a task depend on seed, number and family alone.
 
     Attributes:
@@ -61,7 +61,7 @@ class TaskDraws:
       numbers: int64 [B], at least 0, in any order, some perhaps equal.
       family: name of the family of tasks, so that those of two families have nothing in common.
 
-    >>> draws = TaskDraws(0, np.array([7, 3, 7]))
+    >>> draws = TaskRandomness(0, np.array([7, 3, 7]))
     >>> draws.normals("weights", 4).shape, bool((draws.uniforms("c", 2)[0] == draws.uniforms("c", 2)[2]).all())
     ((3, 4), True)
     """

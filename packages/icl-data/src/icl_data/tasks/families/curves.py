@@ -10,16 +10,16 @@ import numpy as np
 from jaxtyping import Float32
 
 from icl_data.checks import check_whole
-from icl_data.draws import between, check_bounds
+from icl_data.draws import check_bounds, scale_to
 from icl_data.tasks.families.family import Scalar, Specs, column, dot
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Curve(Scalar, abc.ABC):
+class CurveFamily(Scalar, abc.ABC):
     """What these families share: a direction, and a function of the way along it."""
 
-    def draw(self, draws: TaskDraws) -> Specs:
+    def draw(self, draws: TaskRandomness) -> Specs:
         """Draw the parameters of the curves and, with several inputs, their ``direction`` [B, X]."""
         specs = self.draw_curve(draws)
         if self.num_inputs == 1:
@@ -28,14 +28,14 @@ class Curve(Scalar, abc.ABC):
         return specs | {"direction": direction / np.linalg.norm(direction, axis=1, keepdims=True)}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
         """Evaluate the curves along their directions."""
         way = inputs if self.num_inputs == 1 else dot(inputs, specs["direction"])
         return self.along({name: values for name, values in specs.items() if name != "direction"}, way)
 
     @abc.abstractmethod
-    def draw_curve(self, draws: TaskDraws) -> Specs:
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Draw the parameters of the curves."""
 
     @abc.abstractmethod
@@ -44,7 +44,7 @@ class Curve(Scalar, abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Polynomial(Curve):
+class Polynomial(CurveFamily):
     """y = c_0 + c_1 t + ... + c_d t^d, with standard normal coefficients.
 
     Attributes:
@@ -58,7 +58,7 @@ class Polynomial(Curve):
         super().__post_init__()
         check_whole("degree", self.degree, least=1)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Draw ``coefficients`` [B, degree + 1], that of the constant first."""
         return {"coefficients": draws.normals("coefficients", self.degree + 1)}
 
@@ -71,7 +71,7 @@ class Polynomial(Curve):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sine(Curve):
+class Sine(CurveFamily):
     """y = A sin(w t + p), each of the three uniform in its range.
 
     The ranges are those of the notebook that the function-fitting form comes from.
@@ -92,11 +92,11 @@ class Sine(Curve):
         for name in ("amplitude", "frequency", "phase"):
             check_bounds(name, getattr(self, name))
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Draw ``amplitude``, ``frequency`` and ``phase``, [B] each."""
         uniforms = draws.uniforms("sine", 3)
         names = ("amplitude", "frequency", "phase")
-        return {name: between(uniforms[:, place], getattr(self, name)) for place, name in enumerate(names)}
+        return {name: scale_to(uniforms[:, place], getattr(self, name)) for place, name in enumerate(names)}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
         """Give A sin(w t + p)."""
@@ -105,7 +105,7 @@ class Sine(Curve):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Placed(Curve):
+class Placed(CurveFamily):
     """A shape at a place: y = a f(t - c) + b, with standard normal a and b.
 
     Attributes:
@@ -119,10 +119,10 @@ class Placed(Curve):
         super().__post_init__()
         check_bounds("centre", self.centre)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Draw ``centre``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
-        centre = between(draws.uniforms("centre", 1)[:, 0], self.centre)
+        centre = scale_to(draws.uniforms("centre", 1)[:, 0], self.centre)
         return {"centre": centre, "scale": normals[:, 0], "offset": normals[:, 1]}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
@@ -154,7 +154,7 @@ class StepFunction(Placed):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Exponential(Curve):
+class Exponential(CurveFamily):
     """y = a exp(r t) + b, with standard normal a and b.
 
     Attributes:
@@ -168,10 +168,10 @@ class Exponential(Curve):
         super().__post_init__()
         check_bounds("rate", self.rate)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Draw ``rate``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
-        rate = between(draws.uniforms("rate", 1)[:, 0], self.rate)
+        rate = scale_to(draws.uniforms("rate", 1)[:, 0], self.rate)
         return {"rate": rate, "scale": normals[:, 0], "offset": normals[:, 1]}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
@@ -180,7 +180,7 @@ class Exponential(Curve):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PiecewiseLinear(Curve):
+class PiecewiseLinear(CurveFamily):
     """Straight pieces between knots with standard normal values; level beyond the first and the last.
 
     Attributes:
@@ -197,9 +197,9 @@ class PiecewiseLinear(Curve):
         check_whole("pieces", self.pieces, least=1)
         check_bounds("bounds", self.bounds)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Draw ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
-        inner = np.sort(between(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
+        inner = np.sort(scale_to(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
         low, high = (np.full((len(inner), 1), bound, np.float32) for bound in self.bounds)
         heights = draws.normals("heights", self.pieces + 1)
         return {"knots": np.concatenate([low, inner, high], axis=1), "heights": heights}

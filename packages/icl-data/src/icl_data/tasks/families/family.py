@@ -8,7 +8,7 @@ from jaxtyping import Float32, Integer, Shaped
 
 from icl_data.checks import check_whole
 from icl_data.draws import checked_indices
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 Specs = dict[str, Shaped[np.ndarray, "B ..."]]
 """What tells the functions of a family apart, by name; small enough to be printed."""
@@ -31,11 +31,11 @@ class Family(Protocol):
     def num_outputs(self) -> int:
         """Y, at least 1."""
 
-    def draw(self, draws: TaskDraws) -> Specs:
+    def draw(self, draws: TaskRandomness) -> Specs:
         """Draw the specifications of B tasks, arrays [B, ...]."""
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N Y"]:
         """Evaluate the functions of B tasks, each at N points of its own."""
 
@@ -71,7 +71,7 @@ class Functions:
     """
 
     family: Family
-    draws: TaskDraws
+    draws: TaskRandomness
     specs: Specs
 
     def __call__(self, inputs: Float32[np.ndarray, "B N X"]) -> Float32[np.ndarray, "B N Y"]:
@@ -100,7 +100,7 @@ def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " 
     (['amplitude', 'frequency', 'phase'], (2, 10, 1))
     """
     check_whole("seed", seed)
-    draws = TaskDraws(seed, checked_indices(numbers), type(family).__name__)
+    draws = TaskRandomness(seed, checked_indices(numbers), type(family).__name__)
     return Functions(family, draws, family.draw(draws))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int
 from icl_data.checks import check_whole
 from icl_data.draws import check_bounds
 from icl_data.tasks.families.family import Specs, column
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 Activation = Literal["tanh", "relu", "swish", "sigmoid", "linear", "mixed"]
 _MIXED: tuple[Activation, ...] = ("tanh", "relu", "swish", "sigmoid")
@@ -84,7 +84,7 @@ class RandomMLP:
         """Weights and biases of one function."""
         return sum((read + 1) * made for read, made in zip(self._sizes, self._sizes[1:], strict=False))
 
-    def draw(self, draws: TaskDraws) -> Specs:
+    def draw(self, draws: TaskRandomness) -> Specs:
         """Draw ``weight_scale`` and ``bias_scale``, float32 [B], and ``activation``, int64 [B, layers]."""
         uniforms = draws.uniforms("mlp", 2 + len(self._activations))
         specs: Specs = {
@@ -96,7 +96,7 @@ class RandomMLP:
         return specs | {"activation": np.where(fixed[None] < 0, drawn, fixed[None])}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N Y"]:
         """Run the networks, each with the weights of its task, at N points."""
         parameters = draws.normals("mlp weights", self.num_parameters)

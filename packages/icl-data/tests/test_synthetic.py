@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from icl_data import gaussian
+from icl_data import gaussian, symbols
 from icl_data.draws import normals
 
 
@@ -82,3 +82,16 @@ def test_normals_are_normal_to_the_tails():
     assert abs(draws.mean()) < 0.01 and abs(draws.std() - 1) < 0.01
     assert np.allclose(np.quantile(draws, [0.00135, 0.1587, 0.8413, 0.99865]), [-3, -1, 1, 3], atol=0.08)
     assert np.isfinite(normals(np.array([[0.0, 1 - 2.0**-53, 0.0, 0.25]]))).all()
+
+
+def test_item_c_is_the_integer_c():
+    bank = symbols(7)
+    assert (bank.items.dtype, bank.key, bank.num_classes, set(bank.counts)) == (np.int32, "items", 7, {1})
+    classes = np.array([[6, 0, 3], [2, 2, 5]])
+    assert np.array_equal(bank.gather(classes, np.zeros_like(classes)), classes)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31])
+def test_a_number_of_classes_that_cannot_be_is_refused(number):
+    with pytest.raises(ValueError, match=f"at least 1 and fit in an int32, got {number}"):
+        symbols(number)

@@ -7,8 +7,8 @@ from PIL import Image
 
 from icl_data import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
 
-STEPS = [ToFloat(), Resize(5), PixelNoise(scale=0.3, seed=7), RandomRareImages(seed=7)]
-names = pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+TRANSFORMS = [ToFloat(), Resize(5), PixelNoise(scale=0.3, seed=7), RandomRareImages(seed=7)]
+names = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: type(transform).__name__)
 
 
 def made(count=8, *, side=12, items=9, dtype=np.uint8):
@@ -28,53 +28,55 @@ def part(batch, rows):
 @names
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("side", [7, 12])
-def test_a_sequence_is_the_same_in_any_batch_and_alone(step, dtype, side):
-    whole = step(made(20, side=side, dtype=dtype))["images"]
+def test_a_sequence_is_the_same_in_any_batch_and_alone(transform, dtype, side):
+    whole = transform(made(20, side=side, dtype=dtype))["images"]
     for rows in (slice(0, 7), slice(7, 20), [3], [19, 0, 4], []):
-        assert np.array_equal(step(part(made(20, side=side, dtype=dtype), rows))["images"], whole[rows])
+        assert np.array_equal(transform(part(made(20, side=side, dtype=dtype), rows))["images"], whole[rows])
     for row in (0, 13):
-        alone = step(part(made(20, side=side, dtype=dtype), row))["images"]
+        alone = transform(part(made(20, side=side, dtype=dtype), row))["images"]
         assert alone.shape == whole.shape[1:]
         assert np.array_equal(alone, whole[row])
 
 
 @names
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_step_changes_a_copy_and_the_images_only(step, dtype):
+def test_a_step_changes_a_copy_and_the_images_only(transform, dtype):
     batch, before = made(dtype=dtype), made(dtype=dtype)
     for values in batch.values():
         values.setflags(write=False)
-    after = step(batch)
+    after = transform(batch)
     assert list(after) == list(batch)
     assert all(after[name] is batch[name] for name in batch if name != "images")
     assert np.array_equal(batch["images"], before["images"])
-    assert not np.array_equal(after["images"], before["images"]) or (dtype == np.float32 and isinstance(step, ToFloat))
+    assert not np.array_equal(after["images"], before["images"]) or (
+        dtype == np.float32 and isinstance(transform, ToFloat)
+    )
 
 
 @names
-def test_a_step_without_images_says_so(step):
+def test_a_step_without_images_says_so(transform):
     batch = made()
     del batch["images"]
     with pytest.raises(
-        ValueError, match=f"{type(step).__name__} needs a batch with 'images' .pass .* got only classes"
+        ValueError, match=f"{type(transform).__name__} needs a batch with 'images' .pass .* got only classes"
     ):
-        step(batch | {"items": np.zeros((8, 9))})
+        transform(batch | {"items": np.zeros((8, 9))})
 
 
 @names
-def test_integers_that_are_no_grey_levels_are_refused(step):
+def test_integers_that_are_no_grey_levels_are_refused(transform):
     with pytest.raises(TypeError, match="uint8 or float"):
-        step(made() | {"images": np.zeros((8, 9, 12, 12), np.int32)})
+        transform(made() | {"images": np.zeros((8, 9, 12, 12), np.int32)})
 
 
-@pytest.mark.parametrize("step", STEPS[2:], ids=lambda step: type(step).__name__)
-def test_a_random_step_needs_an_index_for_each_sequence(step):
+@pytest.mark.parametrize("transform", TRANSFORMS[2:], ids=lambda transform: type(transform).__name__)
+def test_a_random_step_needs_an_index_for_each_sequence(transform):
     batch = made()
     with pytest.raises(ValueError, match="one index for each sequence"):
-        step(batch | {"index": np.arange(7)})
+        transform(batch | {"index": np.arange(7)})
     del batch["index"]
     with pytest.raises(ValueError, match="needs a batch with 'index'"):
-        step(batch)
+        transform(batch)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +164,13 @@ def test_noise_is_independent_between_pixels_sequences_and_seeds():
         assert abs(np.corrcoef(drawn[0, shift:], drawn[0, :-shift])[0, 1]) < 1.2 * limit
 
 
-@pytest.mark.parametrize("step", STEPS[2:], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("transform", TRANSFORMS[2:], ids=lambda transform: type(transform).__name__)
 @pytest.mark.parametrize("change", [{"seed": 8}, {"stream": "fewshot_holdout"}])
-def test_another_seed_or_stream_gives_other_images(step, change):
+def test_another_seed_or_stream_gives_other_images(transform, change):
     batch = made()
-    here, there = (each(batch)["images"] for each in (step, dataclasses.replace(step, **change)))
+    here, there = (each(batch)["images"] for each in (transform, dataclasses.replace(transform, **change)))
     changed = np.any(here != there, axis=(-2, -1))
-    assert np.all(changed if isinstance(step, PixelNoise) else changed == batch["is_rare"])
+    assert np.all(changed if isinstance(transform, PixelNoise) else changed == batch["is_rare"])
 
 
 def test_noise_is_added_to_float_and_grey_images_alike_and_not_clipped():
@@ -185,10 +187,10 @@ def test_noise_is_added_to_float_and_grey_images_alike_and_not_clipped():
 def test_noise_of_large_and_of_scattered_sequences_is_that_of_each_alone():
     batch = made(3, side=105)
     batch["index"] = np.array([2**40, 5, 2**62 // 10**6])
-    step = PixelNoise(scale=1.0, seed=3)
-    together = step(batch)["images"]
+    transform = PixelNoise(scale=1.0, seed=3)
+    together = transform(batch)["images"]
     for row in range(3):
-        assert np.array_equal(step(part(batch, slice(row, row + 1)))["images"][0], together[row])
+        assert np.array_equal(transform(part(batch, slice(row, row + 1)))["images"][0], together[row])
 
 
 def test_noise_never_changes_between_versions():
@@ -227,12 +229,12 @@ def test_random_images_are_half_ink_and_independent_pixel_by_pixel():
     assert np.mean(other == bits) == pytest.approx(0.5, abs=5 * 0.5 / bits.size**0.5)
 
 
-@pytest.mark.parametrize("step", STEPS[1:], ids=lambda step: type(step).__name__)
-def test_colour_images_are_refused_and_not_taken_for_rows(step):
+@pytest.mark.parametrize("transform", TRANSFORMS[1:], ids=lambda transform: type(transform).__name__)
+def test_colour_images_are_refused_and_not_taken_for_rows(transform):
     batch = made() | {"images": np.zeros((8, 9, 12, 12, 3), np.uint8)}
     for case in (batch, part(batch, 0)):
-        with pytest.raises(ValueError, match=rf"{type(step).__name__} works on grey images .* \(.*12, 12, 3\)"):
-            step(case)
+        with pytest.raises(ValueError, match=rf"{type(transform).__name__} works on grey images .* \(.*12, 12, 3\)"):
+            transform(case)
     assert ToFloat()(batch)["images"].dtype == np.float32
 
 

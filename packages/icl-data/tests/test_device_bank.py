@@ -1,4 +1,5 @@
 import re
+import sys
 import textwrap
 
 import numpy as np
@@ -104,7 +105,8 @@ def test_the_example_in_the_module_runs():
     bank = IMAGES.augmented()
     split = ClassSplit(num_classes=48, rare=40, holdout=8, group=8)
     sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts)
-    code = textwrap.dedent(re.search(r"::\n\n(.*?)\n\n(?=\S)", device_bank.__doc__, re.DOTALL)[1])
+    documentation = sys.modules[device_bank.__module__].__doc__
+    code = textwrap.dedent(re.search(r"::\n\n(.*?)\n\n(?=\S)", documentation, re.DOTALL)[1])
     scope = {"jax": jax, "bank": bank, "sampler": sampler, "device_bank": device_bank, "to_float": to_float}
     exec(code, scope | {"BatchSource": BatchSource, "batches": batches}, scope)
     expected = BatchSource(sampler=sampler, bank=bank, batch_size=32)[0]["images"]

@@ -11,7 +11,7 @@ from icl_data import (
     BatchSource,
     ExemplarBank,
     ProjectedSampler,
-    TaskDraws,
+    TaskRandomness,
     Tasks,
     bank_from_labels,
     batches,
@@ -26,7 +26,7 @@ SAMPLER = ProjectedSampler(bank=BANK, tasks=Tasks(count=50), ways=4, length=20, 
 
 def rows_of(batch, bank, task_seed):
     """Find which row of the bank each item is, by undoing the projection."""
-    matrices = projections(TaskDraws(task_seed, batch["task"]), bank.items.shape[1])
+    matrices = projections(TaskRandomness(task_seed, batch["task"]), bank.items.shape[1])
     back = np.linalg.solve(matrices.astype(np.float64), batch["items"].transpose(0, 2, 1)).transpose(0, 2, 1)
     distances = np.abs(back[:, :, None] - bank.items[None, None]).max(axis=3)
     assert distances.min(axis=2).max() < 1e-2
@@ -35,7 +35,7 @@ def rows_of(batch, bank, task_seed):
 
 @pytest.mark.parametrize("dimensions", [8, 64, 784])
 def test_the_entries_of_a_have_variance_one_over_their_number_of_columns(dimensions):
-    matrices = projections(TaskDraws(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions).astype(np.float64)
+    matrices = projections(TaskRandomness(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions).astype(np.float64)
     n = matrices.size
     assert abs(matrices.mean()) < 4 / np.sqrt(n * dimensions)
     assert abs(matrices.var() * dimensions - 1) < 4 * np.sqrt(2 / n)
@@ -49,7 +49,7 @@ def test_items_are_projected_and_labels_permuted_as_the_task_says():
     batch = SAMPLER.sample(np.arange(100))
     rows = rows_of(batch, BANK, 2)
     assert np.array_equal(rows // 40, batch["classes"])
-    order = task_classes(TaskDraws(2, batch["task"]), 6)
+    order = task_classes(TaskRandomness(2, batch["task"]), 6)
     for row in range(100):
         assert np.array_equal(order[row][batch["labels"][row]], batch["classes"][row])
     assert batch["labels"].min() == 0 and batch["labels"].max() == 3
@@ -57,7 +57,7 @@ def test_items_are_projected_and_labels_permuted_as_the_task_says():
 
 
 def test_orders_of_classes_are_permutations_each_as_likely():
-    order = task_classes(TaskDraws(0, np.arange(6_000)), 3)
+    order = task_classes(TaskRandomness(0, np.arange(6_000)), 3)
     assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(3), (6_000, 1)))
     times = collections.Counter(map(tuple, order))
     assert len(times) == 6 and all(abs(count - 1_000) < 5 * np.sqrt(1_000) for count in times.values())
@@ -88,13 +88,15 @@ def test_seen_tasks_can_be_asked_about_with_other_images_and_unseen_ones_are_oth
     unseen = dataclasses.replace(seen, tasks=Tasks(first=UNSEEN))
     assert set(unseen.sample(np.arange(50))["task"]) == set(range(UNSEEN, UNSEEN + 50))
     assert not np.allclose(
-        projections(TaskDraws(2, np.array([UNSEEN])), 8), projections(TaskDraws(2, np.array([0])), 8), atol=0.1
+        projections(TaskRandomness(2, np.array([UNSEEN])), 8),
+        projections(TaskRandomness(2, np.array([0])), 8),
+        atol=0.1,
     )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_share_of_sequences_has_the_identity_permutation(share):
-    batch = dataclasses.replace(SAMPLER, tasks=Tasks(), identity=share).sample(np.arange(2_000))
+    batch = dataclasses.replace(SAMPLER, tasks=Tasks(), p_identity=share).sample(np.arange(2_000))
     plain = (batch["classes"] == batch["labels"]).all(axis=1).mean()
     # Of 6 * 5 * 4 * 3 choices and orders of 4 classes, one is the identity by chance.
     expected = share + (1 - share) / 360
@@ -108,8 +110,8 @@ def test_a_batch_is_its_sequences_one_by_one_and_memory_is_bounded():
         for name, values in SAMPLER.sample(np.array([index])).items():
             assert np.allclose(values[0], block[name][place], atol=1e-5), name
     wide = ProjectedSampler(bank=random_vectors(10, exemplars=10, dimensions=3_000), length=3)
-    assert wide.rows_at_once == 1 and wide.sample(np.arange(3))["items"].shape == (3, 3, 3_000)
-    assert SAMPLER.rows_at_once == 512
+    assert wide.block_size == 1 and wide.sample(np.arange(3))["items"].shape == (3, 3, 3_000)
+    assert SAMPLER.block_size == 512
 
 
 def test_a_stream_of_tasks_is_cut_into_batches():
@@ -120,7 +122,7 @@ def test_a_stream_of_tasks_is_cut_into_batches():
 
 
 @pytest.mark.parametrize(
-    "options", [{"ways": 7}, {"ways": 0}, {"length": 0}, {"identity": 1.5}, {"seed": -1}, {"task_seed": -1}]
+    "options", [{"ways": 7}, {"ways": 0}, {"length": 0}, {"p_identity": 1.5}, {"seed": -1}, {"task_seed": -1}]
 )
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
