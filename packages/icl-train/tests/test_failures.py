@@ -342,7 +342,7 @@ def test_a_run_starts_from_what_fits_of_another(problem, capsys):
         init=init,
         loss_fn=loss_fn,
         optimizer=optax.sgd(0.0),
-        start_from=problem.folder / "other",
+        init_from=problem.folder / "other",
         actions=[action],
     )
     words = capsys.readouterr().err
@@ -352,4 +352,4 @@ def test_a_run_starts_from_what_fits_of_another(problem, capsys):
     assert "params/nested/1/0: [2, 2] in" in words and "[2, 3] here, stays as initialised" in words
     assert "params/new: not in" in words and "ema" not in words
     with pytest.raises(ValueError, match=r"none fits: .*params/linear.* are saved, params/other are wanted"):
-        problem.run("none", init=lambda rng: ({"other": jax.numpy.ones(2)}, {}), start_from=problem.folder / "other")
+        problem.run("none", init=lambda rng: ({"other": jax.numpy.ones(2)}, {}), init_from=problem.folder / "other")

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import EverySteps, Interrupted, OptimizerConfig, compute_in, restore_model, train_step
+from icl_train import EverySteps, Interrupted, OptimizerConfig, restore_model, train_step
 from icl_train.step import initial_state
 
 
@@ -125,30 +125,6 @@ def test_a_run_of_several_steps_in_one_dispatch_resumes_exactly(problem):
     parts = problem.run("parts", steps_per_dispatch=4, resume=True)
     assert problem.same(parts.state, whole.state)
     assert problem.untimed(problem.folder / "parts") == problem.untimed(problem.folder / "whole")
-
-
-def test_shorter_computation_keeps_the_dtypes_of_everything_that_stays(problem):
-    seen = []
-
-    def loss_fn(params, model_state, rng, batch):
-        seen.append((params["linear/~/w"].dtype, batch["inputs"].dtype, batch["index"].dtype))
-        return noiseless(params, model_state, rng, batch)
-
-    class Indexed(problem.Rows):
-        def __next__(self):
-            return super().__next__() | {"index": np.arange(self.size)}
-
-    def shorter(params, model_state, rng, batch):
-        return compute_in(jnp.bfloat16, loss_fn)(params, model_state, rng, batch)
-
-    short = problem.run("short", loss_fn=shorter, batches=Indexed())
-    long = problem.run("long", loss_fn=noiseless)
-    assert [str(dtype) for dtype in seen[0]] == ["bfloat16", "bfloat16", "int32"]
-    assert [leaf.dtype for leaf in jax.tree.leaves(short.state)] == [leaf.dtype for leaf in jax.tree.leaves(long.state)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.02), short.state.params, long.state.params)
-    assert not problem.same(short.state.params, long.state.params)
-    with pytest.raises(ValueError, match="floating-point dtype"):
-        compute_in(jnp.int8, loss_fn)
 
 
 def test_metrics_of_any_dtype_are_averaged_over_micro_batches():

@@ -13,7 +13,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import jax, jax.numpy as jnp, numpy as np, optax
-from icl_train import EverySteps, HostsConfig, TrainConfig, ends_with_the_job, start_hosts, train
+from icl_train import EverySteps, HostsConfig, TrainConfig, abort_job_on_error, start_hosts, train
 
 workdir, port, index, fate = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 
@@ -35,7 +35,7 @@ def tell(step, state):
     if (fate, index, step) == ("stops", 1, 5):
         signal.raise_signal(signal.SIGTERM)
 
-with ends_with_the_job():
+with abort_job_on_error():
     start_hosts(HostsConfig(coordinator=f"127.0.0.1:{port}", count=2, index=index, heartbeat_seconds=10))
     train(
         TrainConfig(steps=60, log_every=1, checkpoint_every=3), init=lambda rng: (jnp.zeros(3), {}), loss_fn=loss_fn,

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from icl_train.actions import Action
 from icl_train.checkpoints.restoring import Saved, restore, saved_steps, warm_start
 from icl_train.config import TrainConfig
-from icl_train.devices.hosts import wait_for_all
+from icl_train.devices.hosts import sync_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
@@ -23,10 +23,10 @@ from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ens
 from icl_train.errors import Interrupted, NotFiniteError, RunError
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
-from icl_train.program import Program, Recipe, compile_single
+from icl_train.program import CompiledTraining, StepSpec, compile_single
 from icl_train.run_folder import check_writable, member_folder
 from icl_train.say import say
-from icl_train.session import Session
+from icl_train.session import TrainingSession
 from icl_train.state import TrainState
 from icl_train.types import Batches, Init, LossFunction
 
@@ -70,7 +70,7 @@ def train(
     actions: Sequence[Action] = (),
     resume: bool = False,
     resume_hint: str = "call train again with resume=True",
-    start_from: str | Path | None = None,
+    init_from: str | Path | None = None,
     mesh: Mesh | None = None,
     rules: Rules = REPLICATED,
     clock: Callable[[], float] = time.monotonic,
@@ -92,7 +92,7 @@ def train(
         actions: What to do between steps, in this order when several are due.
         resume: Whether to go on from the latest whole checkpoint. Without one, training begins at step 0.
         resume_hint: How the user resumes, for the sentence that a signal ends with.
-        start_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
+        init_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
         mesh: Devices to train on; ``config.mesh`` over all of them if None.
         rules: Which device has which part of the parameters; by default each has all.
         clock: Returns the time in seconds.
@@ -114,14 +114,14 @@ def train(
         raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
     mesh = config.mesh.build() if mesh is None else mesh
     program = compile_single(
-        _recipe(config, init, loss_fn)._replace(optimizer=optimizer),
+        _step_spec(config, init, loss_fn)._replace(optimizer=optimizer),
         seed=config.seed,
         mesh=mesh,
         rules=rules,
     )
     identity = {"seed": config.seed}
     run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, identity)
-    return _train(run, resume=resume, start_from=start_from)
+    return _train(run, resume=resume, init_from=init_from)
 
 
 def train_ensemble(
@@ -170,7 +170,7 @@ def train_ensemble(
     if jax.process_count() > 1:
         raise ValueError("wanted one host for an ensemble, got several; give each host an ensemble of its own")
     program = compile_ensemble(
-        _recipe(config, init, loss_fn),
+        _step_spec(config, init, loss_fn),
         members=members,
         optimizer=optimizer,
         config=config.ensemble,
@@ -186,7 +186,7 @@ class _Run(NamedTuple):
     """What a run is made of."""
 
     config: TrainConfig
-    program: Program
+    program: CompiledTraining
     batches: Batches
     workdir: Path
     actions: tuple[Action, ...]
@@ -200,24 +200,24 @@ class _Run(NamedTuple):
         return [self.workdir] if count is None else [member_folder(self.workdir, each) for each in range(count)]
 
 
-def _recipe(config: TrainConfig, init: Init, loss_fn: LossFunction) -> Recipe:
-    return Recipe(
+def _step_spec(config: TrainConfig, init: Init, loss_fn: LossFunction) -> StepSpec:
+    return StepSpec(
         init=init,
         loss_fn=loss_fn,
         optimizer=optax.identity(),
         accumulate=config.accumulate,
         freeze=config.freeze,
         ema_decay=config.ema_decay,
-        keep_last_good=config.stop_when_not_finite,
+        stop_when_not_finite=config.stop_when_not_finite,
     )
 
 
-def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> TrainResult:
+def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> TrainResult:
     config, program, batches = run.config, run.program, run.batches
     saved = _find_saved(run, resume=resume)
-    state = program.begin() if saved is None else saved.state
-    if saved is None and start_from is not None:
-        state = warm_start(state, start_from)
+    state = program.init_state() if saved is None else saved.state
+    if saved is None and init_from is not None:
+        state = warm_start(state, init_from)
     step = first = 0 if saved is None else saved.progress["step"]
     meters = Meters(
         config,
@@ -231,7 +231,7 @@ def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> 
         batches.set_state(saved.data)
     if first < config.steps:
         profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
-        with Session(
+        with TrainingSession(
             config, workdir=run.workdir, meters=meters, batches=batches, actions=run.actions, first=first,
             saved=saved, identity=run.identity, clock=run.clock,
         ) as session, profile:  # fmt: skip
@@ -239,7 +239,7 @@ def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> 
             while not stop:
                 taken = session.next_batches(step)
                 profile.before(step + 1)
-                state, scalars = program.step(state, program.put(taken), np.int32(step + 1))
+                state, scalars = program.step(state, program.to_devices(taken), np.int32(step + 1))
                 session.record(step, scalars, taken, items=_items(taken[0], program))
                 step += len(taken)
                 profile.after(step, scalars)
@@ -259,7 +259,7 @@ def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> 
     )
 
 
-def _items(batch: Mapping[str, Any], program: Program) -> int:
+def _items(batch: Mapping[str, Any], program: CompiledTraining) -> int:
     """Return B, of all hosts together."""
     return batch_size(batch) * program.shards if program.members is None else next(iter(batch.values())).shape[1]
 
@@ -272,7 +272,7 @@ def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
     if not resume:
         if saved_steps(workdir / "checkpoints") or any(file.exists() for file in files):
             raise RunError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
-        wait_for_all("the workdir was examined")
+        sync_hosts("the workdir was examined")
         return None
     saved = restore(workdir, run.program.state)
     if saved is None:
@@ -293,7 +293,7 @@ def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
             )
         done = step == config.steps
         say(f"{workdir} already has its {step} steps." if done else f"Resuming {workdir} after step {step}.")
-    wait_for_all("the workdir was examined")  # before the first of several hosts changes it
+    sync_hosts("the workdir was examined")  # before the first of several hosts changes it
     if jax.process_index() == 0:
         for file in files:
             drop_lines_after(file, 0 if saved is None else saved.progress["step"])

@@ -24,34 +24,34 @@ Scalars: TypeAlias = dict[str, Array]
 """Metrics by name; of K steps [K], and of K steps of M members of an ensemble [K, M]."""
 
 
-class Step(Protocol):
+class StepFn(Protocol):
     """K steps of training in one dispatch; the state that goes in is donated."""
 
     def __call__(self, state: TrainState, batches: Mapping[str, Array], first: np.int32) -> tuple[TrainState, Scalars]:
         """Make steps ``first``, ``first`` + 1, ... on batches [K, B, ...]; give metrics [K]."""
 
 
-class Program(NamedTuple):
+class CompiledTraining(NamedTuple):
     """A training run as the devices see it.
 
     Attributes:
-        begin: Makes the state before the first step, where it belongs.
+        init_state: Makes the state before the first step, where it belongs.
         step: Makes as many steps as it is given batches.
-        put: Takes K batches [B, ...] of this host, and puts the whole stack [K, B, ...] on the devices.
+        to_devices: Takes K batches [B, ...] of this host, and puts the whole stack [K, B, ...] on the devices.
         state: Shapes, dtypes and shardings of the state.
         shards: How many parts like this host's a batch has.
         members: M for an ensemble of M models, whose arrays have a leading axis M; else None.
     """
 
-    begin: Callable[[], TrainState]
-    step: Step
-    put: Callable[[Sequence[Batch]], dict[str, Array]]
+    init_state: Callable[[], TrainState]
+    step: StepFn
+    to_devices: Callable[[Sequence[Batch]], dict[str, Array]]
     state: TrainState
     shards: int = 1
     members: int | None = None
 
 
-class Recipe(NamedTuple):
+class StepSpec(NamedTuple):
     """What a step is made of, see `train_step`."""
 
     init: Init
@@ -60,9 +60,9 @@ class Recipe(NamedTuple):
     accumulate: int = 1
     freeze: tuple[str, ...] = ()
     ema_decay: float | None = None
-    keep_last_good: bool = True
+    stop_when_not_finite: bool = True
 
-    def begin(self, seed: Array | np.uint32) -> TrainState:
+    def init_state(self, seed: Array | np.uint32) -> TrainState:
         """Return the state before the first step."""
         return initial_state(
             jax.random.key(seed),
@@ -83,7 +83,7 @@ class Recipe(NamedTuple):
             accumulate=self.accumulate,
             freeze=self.freeze,
             ema_decay=self.ema_decay,
-            keep_last_good=self.keep_last_good,
+            stop_when_not_finite=self.stop_when_not_finite,
         )
         key, count = jax.random.key(seed), len(next(iter(batches.values())))
         if count == 1:  # without a loop, which XLA would not look into
@@ -96,11 +96,11 @@ class Recipe(NamedTuple):
         return jax.lax.scan(body, state, (dict(batches), first + jnp.arange(count)))
 
 
-def compile_single(recipe: Recipe, *, seed: int, mesh: Mesh, rules: Rules = REPLICATED) -> Program:
+def compile_single(spec: StepSpec, *, seed: int, mesh: Mesh, rules: Rules = REPLICATED) -> CompiledTraining:
     """Compile the training of one model.
 
     Args:
-        recipe: What a step is made of.
+        spec: What a step is made of.
         seed: Seed of initialisation and of the randomness of steps.
         mesh: The devices.
         rules: How parameters are split over them.
@@ -108,24 +108,24 @@ def compile_single(recipe: Recipe, *, seed: int, mesh: Mesh, rules: Rules = REPL
     whole, rows = NamedSharding(mesh, PartitionSpec()), PartitionSpec(None, row_axes(mesh))
     # A NumPy scalar, which is the same on all hosts; the seed is no constant of the program, which can be cached.
     number = np.uint32(seed)
-    shapes = jax.eval_shape(recipe.begin, number)
+    shapes = jax.eval_shape(spec.init_state, number)
     placed = state_shardings(shapes, mesh, rules)
     jitted = jax.jit(
-        recipe.steps,
+        spec.steps,
         in_shardings=(placed, NamedSharding(mesh, rows), whole, whole),
         out_shardings=(placed, whole),
         donate_argnums=0,
     )
 
-    def put(batches: Sequence[Batch]) -> dict[str, Array]:
+    def to_devices(batches: Sequence[Batch]) -> dict[str, Array]:
         for batch in batches:
             check_divides(batch_size(batch), mesh)
         return put_rows(stack(batches), mesh, rows)
 
-    return Program(
-        begin=lambda: jax.jit(recipe.begin, out_shardings=placed)(number),
+    return CompiledTraining(
+        init_state=lambda: jax.jit(spec.init_state, out_shardings=placed)(number),
         step=Compiled(jitted, number),
-        put=put,
+        to_devices=to_devices,
         state=with_shardings(shapes, placed),
         shards=data_shard(mesh)[1],
     )

@@ -17,7 +17,7 @@ from icl_train.actions import Action, EverySteps, Moment
 from icl_train.checkpoints.restoring import Saved
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
-from icl_train.devices.hosts import agree
+from icl_train.devices.hosts import max_over_hosts
 from icl_train.metrics.meters import Meters
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
@@ -36,7 +36,7 @@ class _Pending(NamedTuple):
     items: int
 
 
-class Session:
+class TrainingSession:
     """One process's part of a run, from its start or a resume to its end or a signal. A context manager.
 
     Args:
@@ -158,7 +158,7 @@ class Session:
         """Return the seconds of training so far, the same on all hosts where an action may depend on them."""
         if jax.process_count() == 1 or all(isinstance(action, EverySteps) for action in self._actions):
             return self._meters.seconds()
-        return agree(int(1000 * self._meters.seconds())) / 1000
+        return max_over_hosts(int(1000 * self._meters.seconds())) / 1000
 
     def _ends_at(self, step: int, seconds: float) -> bool:
         """Return whether something happens between this step and the next."""
@@ -174,7 +174,9 @@ class Session:
         self._dispatches += 1
         if jax.process_count() > 1 and not last and self._dispatches % _AGREE_EVERY:
             return False
-        self.stopping, overdue = divmod(agree(2 * (self._flag.signal or 0) + self._checkpoints.is_overdue()), 2)
+        self.stopping, overdue = divmod(
+            max_over_hosts(2 * (self._flag.signal or 0) + self._checkpoints.is_overdue()), 2
+        )
         return bool(overdue)
 
     def _settle(self) -> None:
@@ -200,7 +202,7 @@ class Session:
         progress = {"is_last": is_last, "step": step, **self._identity, **self._meters.get_state(step)}
         self._checkpoints.save(state, step=step, data=position, progress=progress)
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "TrainingSession":
         return self
 
     def __exit__(

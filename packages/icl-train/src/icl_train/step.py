@@ -66,7 +66,7 @@ def train_step(
     accumulate: int = 1,
     freeze: Sequence[str] = (),
     ema_decay: float | None = None,
-    keep_last_good: bool = True,
+    stop_when_not_finite: bool = True,
 ) -> tuple[TrainState, dict[str, Array]]:
     """Make one step of gradient descent. Pure: the same arguments always give the same state.
 
@@ -75,7 +75,7 @@ def train_step(
         batch: Arrays [B, ...] by name.
         key: The run's key; step n is given ``fold_in(key, n)``, so its randomness depends on (seed, n) alone.
         number: n, or None if it is known to be ``state.step + 1``. Where it is not, a step before this one failed
-            (see ``keep_last_good``), and the state stays as it is.
+            (see ``stop_when_not_finite``), and the state stays as it is.
         loss_fn: See `LossFunction`.
         optimizer: Any optax transformation.
         accumulate: k, into how many micro-batches the batch is cut; B divides by it. Their gradients, losses and
@@ -86,7 +86,7 @@ def train_step(
         freeze: Patterns (regular expressions, looked for anywhere in names such as 'encoder/conv/w') of parameters
             that are not trained: no gradient, no decay, no state of the optimiser.
         ema_decay: d in ``ema = d * ema + (1 - d) * params`` after each step; None if the state has no average.
-        keep_last_good: Leave the state as it is if the loss or the norm of the gradient is infinite or no number;
+        stop_when_not_finite: Leave the state as it is if the loss or the norm of the gradient is infinite or no number;
             its ``step`` then tells which step was the last good one.
 
     Returns:
@@ -118,7 +118,7 @@ def train_step(
     norm = optax.tree.norm(gradients)
     metrics = {"loss": loss, "gradient_norm": norm, **_learning_rate(opt_state), **extra}
     new = _strongly_typed(TrainState(step, params, model_state, opt_state, ema))
-    if keep_last_good:
+    if stop_when_not_finite:
         is_next = True if number is None else step == number
         good = jnp.isfinite(loss) & jnp.isfinite(norm) & is_next
         new = jax.tree.map(lambda after, before: jnp.where(good, after, before), new, state)

@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from icl_train.checkpoints.digest import find_damage
-from icl_train.devices.hosts import agree
+from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import MeshConfig
 from icl_train.errors import RunError
 from icl_train.paths import name_of, named_leaves
@@ -102,12 +102,12 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
         path = folder / str(step)
         damage, saved = _damage(path), None
         # Agreed, so that a file that one host alone cannot read does not set the hosts at odds.
-        if not agree(int(damage is not None)):
+        if not max_over_hosts(int(damage is not None)):
             try:
                 saved = _read(path, wanted)
             except _DamagedError as error:
                 damage = str(error)
-            if not agree(int(saved is None)):
+            if not max_over_hosts(int(saved is None)):
                 assert saved is not None
                 return saved._replace(skipped=tuple(later for later in steps if later > step))
         say(f"The checkpoint {path} is damaged ({damage or 'on another host'}): skipped, and left as it is.")

@@ -20,7 +20,7 @@ from orbax.checkpoint.options import AsyncOptions
 
 from icl_train.checkpoints.digest import write_digest
 from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, items, saved_steps
-from icl_train.devices.hosts import agree
+from icl_train.devices.hosts import max_over_hosts
 from icl_train.errors import CheckpointError
 from icl_train.say import say
 from icl_train.state import TrainState
@@ -156,7 +156,7 @@ class Checkpoints:
 
     def _agree_on(self, error: Exception | None) -> bool:
         """Return whether all hosts succeeded, so that all go on alike; if not, say so and clear away what is left."""
-        if not agree(int(error is not None)):
+        if not max_over_hosts(int(error is not None)):
             self._error = None
             return True
         error = error or OSError("another host failed")
@@ -184,7 +184,7 @@ class Checkpoints:
                 (self._folder / str(step)).rename(next(path for path in free if not path.exists()))
             except OSError as raised:
                 error = raised
-        return OSError("another host failed") if agree(int(error is not None)) and error is None else error
+        return OSError("another host failed") if max_over_hosts(int(error is not None)) and error is None else error
 
     def _prune(self, step: int) -> None:
         if jax.process_index() != 0:
