@@ -3,13 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_eval import DARK, LIGHT, Curve, Estimate, encode
+from icl_eval import DARK, LIGHT, Estimate, ScalarCurve, encode
 from icl_eval.figures.training import accuracies_over_training, final_values, group_colours
 
 
-def curve(last: float) -> Curve:
+def curve(last: float) -> ScalarCurve:
     values = np.array([0.0, last])
-    return Curve(steps=np.array([0.0, 100.0]), values=values, low=values, high=values, chance=0.5)
+    return ScalarCurve(steps=np.array([0.0, 100.0]), values=values, low=values, high=values, chance=0.5)
 
 
 def estimate(value: float) -> Estimate:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from icl_eval.figures.drawing import DOTTED, LIGHT, MARKERS, LineEnd, Theme, prepare, write_line_ends
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 
 Head = tuple[int, int]
@@ -31,7 +31,7 @@ def head_name(head: Head) -> str:
 
 
 def heads_over_training(
-    curves: Mapping[Head, Curve], *, title: str, chance: float | None = None, theme: Theme = LIGHT
+    curves: Mapping[Head, ScalarCurve], *, title: str, chance: float | None = None, theme: Theme = LIGHT
 ) -> Figure:
     """Draw a measure of every head over training; the six that end highest in colour and by name.
 
@@ -44,7 +44,7 @@ def heads_over_training(
     Raises:
       ValueError: if there are no heads.
 
-    >>> line = Curve(*[np.array([0.0, 0.5])] * 4)
+    >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4)
     >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction", chance=0.1)
     >>> sorted(text.get_text() for text in figure.axes[0].texts)
     ['layer 0 head 0  0.500', 'layer 1 head 2  0.500', 'uniform attention 0.1']

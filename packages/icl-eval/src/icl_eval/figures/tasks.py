@@ -12,9 +12,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLoc
 
 from icl_eval.figures.drawing import DOTTED, LIGHT, MARKERS, Theme, label_at_right, log_ticks, prepare
 from icl_eval.figures.training import draw_loss
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
-from icl_eval.results.saved_arrays import MODEL, ByExamples, Fits
+from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
 
 _DASHES = ("-", (0, (4.0, 1.6)), (0, (1.0, 1.0)))  # once the colours are used up
 _DECADES = 5  # least squares without noise errs by 1e-28, which would flatten all else
@@ -25,14 +25,14 @@ _FAVOURITES = ("3-NN", "Gaussian process")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Line:
     name: str
-    curve: Curve
+    curve: ScalarCurve
     colour: str
     marker: str
     dash: str | tuple[int, tuple[float, ...]] = "-"
     strong: bool = True
 
 
-def learning_curves(curves: ByExamples, *, title: str, theme: Theme = LIGHT) -> Figure:
+def learning_curves(curves: ShotCurves, *, title: str, theme: Theme = LIGHT) -> Figure:
     """Draw a measure by the number of examples seen: the model's with its 95 % band, baselines' as thin lines.
 
     Accuracies are drawn over 0..1 with chance as a dotted line, squared errors on a logarithmic axis of at most five
@@ -43,8 +43,8 @@ def learning_curves(curves: ByExamples, *, title: str, theme: Theme = LIGHT) -> 
       title: on which tasks.
       theme: the colours.
 
-    >>> line = Curve(np.arange(3.0), *[np.array([0.1, 0.5, 0.7])] * 3, chance=0.1)
-    >>> figure = learning_curves(ByExamples(measure="accuracy", curves={"model": line}, count=64), title="Unseen tasks")
+    >>> line = ScalarCurve(np.arange(3.0), *[np.array([0.1, 0.5, 0.7])] * 3, chance=0.1)
+    >>> figure = learning_curves(ShotCurves(measure="accuracy", curves={"model": line}, count=64), title="Unseen tasks")
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['chance 0.1', 'model 0.700']
     """
@@ -77,7 +77,7 @@ def learning_curves(curves: ByExamples, *, title: str, theme: Theme = LIGHT) -> 
 
 
 def over_training(
-    curves: Mapping[str, Curve], *, loss: Curve | None = None, errors: bool = False, theme: Theme = LIGHT
+    curves: Mapping[str, ScalarCurve], *, loss: ScalarCurve | None = None, errors: bool = False, theme: Theme = LIGHT
 ) -> Figure:
     """Draw what a task learner does on seen and unseen tasks over training, above the training loss.
 
@@ -90,7 +90,7 @@ def over_training(
     Raises:
       ValueError: no curves, or more than there are colours.
 
-    >>> line = Curve(np.arange(3.0), *[np.array([1.0, 0.5, 0.1])] * 3)
+    >>> line = ScalarCurve(np.arange(3.0), *[np.array([1.0, 0.5, 0.1])] * 3)
     >>> over_training({"unseen tasks": line}, errors=True).axes[0].get_yscale()
     'log'
     """
@@ -252,7 +252,7 @@ def _log_limits(lines: Sequence[_Line], reference: tuple[str, float] | None) -> 
     return max(float(values.min()) / 1.4, high / 10**_DECADES), high
 
 
-def _last(curve: Curve) -> float | None:
+def _last(curve: ScalarCurve) -> float | None:
     known = curve.values[np.isfinite(curve.values)]
     return float(known[-1]) if len(known) else None
 

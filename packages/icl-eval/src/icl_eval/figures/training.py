@@ -21,7 +21,7 @@ from icl_eval.figures.drawing import (
     wrapped,
     write_line_ends,
 )
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 
 MOST_GROUPS = 12
@@ -33,9 +33,9 @@ _SMOOTH_BEYOND = 60  # logged points; fewer can be read without a running mean
 
 def emergence(
     *,
-    icl: Curve | None,
-    iwl: Curve | None,
-    loss: Curve | None = None,
+    icl: ScalarCurve | None,
+    iwl: ScalarCurve | None,
+    loss: ScalarCurve | None = None,
     theme: Theme = LIGHT,
     x_label: str = "training step",
 ) -> Figure:
@@ -77,7 +77,7 @@ def emergence(
     return figure
 
 
-def comparison(curves: Mapping[str, Curve], *, title: str, theme: Theme = LIGHT) -> Figure:
+def comparison(curves: Mapping[str, ScalarCurve], *, title: str, theme: Theme = LIGHT) -> Figure:
     """Draw the same accuracy of several runs over training, each with its 95 % band.
 
     Args:
@@ -102,7 +102,7 @@ def comparison(curves: Mapping[str, Curve], *, title: str, theme: Theme = LIGHT)
 
 def draw_accuracies(
     panel: Axes,
-    accuracies: Sequence[tuple[str, Curve, str, str]],
+    accuracies: Sequence[tuple[str, ScalarCurve, str, str]],
     theme: Theme,
     *,
     title: str,
@@ -139,7 +139,7 @@ def draw_accuracies(
     write_line_ends(panel, ends, inches=inches)
 
 
-def draw_loss(panel: Axes, loss: Curve, theme: Theme) -> None:
+def draw_loss(panel: Axes, loss: ScalarCurve, theme: Theme) -> None:
     """Draw the training loss from 0 up, with its running mean where single points are noisy."""
     noisy = len(loss.steps) > _SMOOTH_BEYOND
     title = "Training loss (thin) and its running mean" if noisy else "Training loss"
@@ -188,7 +188,7 @@ def group_colours(
 
 
 def accuracies_over_training(
-    icl: Mapping[str, Curve], iwl: Mapping[str, Curve], *, colours: Mapping[str, str], theme: Theme = LIGHT
+    icl: Mapping[str, ScalarCurve], iwl: Mapping[str, ScalarCurve], *, colours: Mapping[str, str], theme: Theme = LIGHT
 ) -> Figure:
     """Draw the in-context accuracy of groups of runs over training, above their in-weights accuracy.
 
@@ -201,7 +201,7 @@ def accuracies_over_training(
     Raises:
       ValueError: if there is nothing to draw.
 
-    >>> line = Curve(*[np.array([0.0, 0.5])] * 4)
+    >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4)
     >>> figure = accuracies_over_training({"a": line}, {}, colours={"a": "#0067a3"})
     >>> [panel.get_title(loc="left") for panel in figure.axes]
     ['ICL: in-context accuracy']

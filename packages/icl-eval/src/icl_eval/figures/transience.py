@@ -9,7 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from icl_eval.figures.drawing import DOTTED, LIGHT, LineEnd, Theme, prepare, write_line_ends
 from icl_eval.figures.sweeps import size_axis
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 
 _MARKED = 40  # points; more would hide the line
@@ -46,14 +46,14 @@ class Fall:
         return round(self.peak - self.last, 12)
 
 
-def fall(curve: Curve) -> Fall | None:
+def fall(curve: ScalarCurve) -> Fall | None:
     """Return how a curve falls from its peak, or None if nothing of it is known.
 
     The peak is the highest of many noisy values and so a little too high; that intervals must not overlap is a
     stricter test than the difference needs, which makes up for some of it.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> fall(Curve(np.array([1.0, 10.0, 100.0]), values, values - 0.1, values + 0.1)).is_certain
+    >>> fall(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values - 0.1, values + 0.1)).is_certain
     True
     """
     known = np.flatnonzero(np.isfinite(curve.values))
@@ -69,7 +69,7 @@ def fall(curve: Curve) -> Fall | None:
     )
 
 
-def transience(icl: Curve | None, iwl: Curve | None, *, theme: Theme = LIGHT) -> Figure:
+def transience(icl: ScalarCurve | None, iwl: ScalarCurve | None, *, theme: Theme = LIGHT) -> Figure:
     """Draw both accuracies against the logarithm of the training step, with the peak of each marked.
 
     Step 0 has no place on the axis and is left out. The label at a line's end says how far below its peak it ends,
@@ -86,7 +86,7 @@ def transience(icl: Curve | None, iwl: Curve | None, *, theme: Theme = LIGHT) ->
     Source: Singh et al. (2023), arXiv 2311.08360: in-context learning can fade as training goes on.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> line = Curve(np.array([0.0, 10.0, 100.0]), values, values, values)
+    >>> line = ScalarCurve(np.array([0.0, 10.0, 100.0]), values, values, values)
     >>> [text.get_text() for text in transience(line, None).axes[0].texts]
     ['0.300 below its peak', 'ICL 0.600']
     """
@@ -117,13 +117,13 @@ def transience(icl: Curve | None, iwl: Curve | None, *, theme: Theme = LIGHT) ->
     return figure
 
 
-def describe_transience(curve: Curve) -> str:
+def describe_transience(curve: ScalarCurve) -> str:
     """Say for a caption when a curve peaked, and whether it fell since.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> describe_transience(Curve(np.array([1.0, 10.0, 100.0]), values, values, values))
+    >>> describe_transience(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values, values))
     'highest at step 10 (0.900); at step 100 it is 0.600, 0.300 below its peak'
-    >>> describe_transience(Curve(*[np.array([1.0, 2.0])] * 4))
+    >>> describe_transience(ScalarCurve(*[np.array([1.0, 2.0])] * 4))
     'highest at step 2 (2.000), where it ends'
     """
     lost = fall(curve)
@@ -142,7 +142,7 @@ def _short(lost: Fall) -> str:
     return f"{readable(lost.depth)} below its peak" if lost.is_certain else "no certain fall"
 
 
-def _after_start(curve: Curve) -> Curve | None:
+def _after_start(curve: ScalarCurve) -> ScalarCurve | None:
     """Return the curve at steps above 0, or None if it has none."""
     later = curve.steps > 0
     if not later.any():
@@ -151,7 +151,7 @@ def _after_start(curve: Curve) -> Curve | None:
     return dataclasses.replace(curve, **{name: getattr(curve, name)[later] for name in fields})
 
 
-def _draw(panel: Axes, curve: Curve, lost: Fall, *, colour: str, marker: str, theme: Theme) -> None:
+def _draw(panel: Axes, curve: ScalarCurve, lost: Fall, *, colour: str, marker: str, theme: Theme) -> None:
     panel.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     size = 3.0 if len(curve.steps) <= _MARKED else 0
     panel.plot(curve.steps, curve.values, color=colour, marker=marker, markersize=size, linewidth=1.7, clip_on=False)

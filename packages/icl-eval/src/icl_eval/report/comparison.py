@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
 from icl_eval.figures.training import accuracies_over_training, final_values, group_colours
 from icl_eval.report.configuration import json_bytes
+from icl_eval.report.headlines import HEADLINES, headline
 from icl_eval.report.html import Html, breakable, course, data_uri, document, embedded, interval, table, tag
 from icl_eval.report.numbers import number_cell
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
-from icl_eval.runs.reading import HEADLINES, Run, read_run
+from icl_eval.runs.reading import Run, read_run
 from icl_eval.runs.seeds import Group, differing, group_runs, numeric_difference
 from icl_eval.runs.writing import write_atomically
 
@@ -76,8 +77,8 @@ def write_comparison(folders: Sequence[Path], to: Path) -> Path:
     return to
 
 
-def _curves(groups: Sequence[Group], headline: str) -> dict[str, Curve]:
-    found = {group.name: group.curve(*group.runs[0].headline(headline)) for group in groups}
+def _curves(groups: Sequence[Group], which: str) -> dict[str, ScalarCurve]:
+    found = {group.name: group.curve(*headline(group.runs[0], which)) for group in groups}
     return {name: curve for name, curve in found.items() if curve is not None}
 
 
@@ -89,11 +90,11 @@ def _over_training(groups: Sequence[Group], theme: Theme) -> Figure:
     return accuracies_over_training(_curves(groups, "icl"), _curves(groups, "iwl"), colours=colours, theme=theme)
 
 
-def _ends(groups: Sequence[Group], headline: str) -> dict[str, Estimate]:
+def _ends(groups: Sequence[Group], which: str) -> dict[str, Estimate]:
     """Return the last known value of each group's curve, with its band."""
     ends = {}
     for group in groups:
-        curve = group.curve(*group.runs[0].headline(headline))
+        curve = group.curve(*headline(group.runs[0], which))
         if curve is not None and len(known := np.flatnonzero(np.isfinite(curve.values))):
             value, low, high = (float(row[known[-1]]) for row in (curve.values, curve.low, curve.high))
             ends[group.name] = Estimate(value=value, low=low, high=high, count=len(group.runs))
@@ -206,7 +207,7 @@ def _row(run: Run) -> list[tuple[float | int | None, str]]:
     """Return numbers with how they are shown."""
     latest = run.latest()
     cells: list[tuple[float | int | None, str]] = []
-    for evaluation, metric in map(run.headline, HEADLINES):
+    for evaluation, metric in (headline(run, each) for each in HEADLINES):
         estimate = latest[evaluation][1].metrics.get(metric) if evaluation in latest else None
         if estimate is None:
             cells.append((None, ""))
@@ -252,8 +253,8 @@ def _missing(runs: Sequence[Run]) -> Html:
             sentences.append(f"{run.name}: no evaluations.")
             continue
         sentences += [
-            f"{run.name}: no {metric} of {evaluation}, so no {headline.upper()}."
-            for headline, (evaluation, metric) in ((each, run.headline(each)) for each in HEADLINES)
+            f"{run.name}: no {metric} of {evaluation}, so no {named.upper()}."
+            for named, (evaluation, metric) in ((each, headline(run, each)) for each in HEADLINES)
             if run.evaluation_curve(evaluation, metric) is None
         ]
     items = (tag("li", sentence) for sentence in sentences)

@@ -10,9 +10,8 @@ from jaxtyping import UInt8
 
 from icl_eval.figures.drawing import displayable
 from icl_eval.report.html import Html, join, picture, tag
-from icl_eval.results.saved_arrays import Examples
+from icl_eval.results.saved_arrays import NO_LABEL, Examples
 from icl_eval.runs.reading import Run
-from icl_eval.sequences.measures import NO_LABEL
 
 
 def strips(run: Run, folder: Path) -> Html:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.runs.writing import write_atomically
 
@@ -165,11 +165,11 @@ def chance_text(chance: float | None) -> str:
     return "" if chance is None else f"{chance:.2g}"
 
 
-def course(curve: Curve, *, at: str) -> str:
+def course(curve: ScalarCurve, *, at: str) -> str:
     """Say from where to where a curve goes, `at` being what its steps are.
 
     >>> import numpy as np
-    >>> course(Curve(*[np.array([0.0, 50.0])] * 4), at="step")
+    >>> course(ScalarCurve(*[np.array([0.0, 50.0])] * 4), at="step")
     'from 0 at step 0 to 50.000 at step 50'
     """
     first, last = (f"{readable(curve.values[place])} at {at} {curve.steps[place]:,.0f}" for place in (0, -1))

@@ -14,10 +14,11 @@ from icl_eval.figures.frequency import by_frequency, deciles
 from icl_eval.figures.grid import confusion, confusion_matrix
 from icl_eval.figures.heads import Head, ablations, head_name, heads_over_training
 from icl_eval.figures.transience import describe_transience, transience
+from icl_eval.report.headlines import headline
 from icl_eval.report.html import Html, interval, join, plot, table, tag
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
-from icl_eval.results.saved_arrays import AttentionExamples
+from icl_eval.results.saved_arrays import AttentionMaps
 from icl_eval.runs.reading import Run
 
 BASELINES = {
@@ -40,7 +41,7 @@ _ROWS = 8  # heads whose attention is shown side by side
 
 def later_in_training(run: Run, folder: Path) -> Html:
     """Show whether ICL fades, on a logarithmic axis."""
-    curves = {name.upper(): run.evaluation_curve(*run.headline(name)) for name in ("icl", "iwl")}
+    curves = {name.upper(): run.evaluation_curve(*headline(run, name)) for name in ("icl", "iwl")}
     later = {
         name: curve
         for name, curve in curves.items()
@@ -49,7 +50,7 @@ def later_in_training(run: Run, folder: Path) -> Html:
     if not later:
         return Html("")
     said = " ".join(f"{name}: {describe_transience(curve)}." for name, curve in later.items())
-    counts = _counts(run, [run.headline(name.lower())[0] for name in later])
+    counts = _counts(run, [headline(run, name.lower())[0] for name in later])
     return plot(
         folder,
         "transience",
@@ -180,7 +181,7 @@ def attention(run: Run, folder: Path) -> Html:
     return join(parts)
 
 
-def head_curves(run: Run, evaluation: str, kind: str) -> dict[Head, Curve]:
+def head_curves(run: Run, evaluation: str, kind: str) -> dict[Head, ScalarCurve]:
     """Return a score of every head over training, by layer and head."""
     metrics = {metric for result in run.evaluations.get(evaluation, {}).values() for metric in result.metrics}
     found = {_head(metric, f"{kind}_"): metric for metric in metrics}
@@ -223,7 +224,7 @@ def _drawing(function: Callable[..., Figure], *arguments: Any, **options: Any) -
     return lambda theme: function(*arguments, theme=theme, **options)
 
 
-def _highest(curves: Mapping[Head, Curve]) -> Head:
+def _highest(curves: Mapping[Head, ScalarCurve]) -> Head:
     return max(curves, key=lambda head: float(curves[head].values[-1]))
 
 
@@ -237,7 +238,7 @@ def _head(metric: str, before: str) -> Head | None:
     return None if found is None else (int(found[1]), int(found[2]))
 
 
-def _ranked(run: Run, evaluation: str, examples: AttentionExamples) -> list[Head]:
+def _ranked(run: Run, evaluation: str, examples: AttentionMaps) -> list[Head]:
     """Return the heads in the order of their last induction scores."""
     _, L, H, *_ = examples.attention.shape
     curves = head_curves(run, evaluation, "induction")

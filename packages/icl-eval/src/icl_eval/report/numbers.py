@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from icl_eval.report.headlines import HEADLINES
 from icl_eval.report.html import Html, breakable, chance_text, interval, tag
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Result
-from icl_eval.runs.reading import HEADLINES, Run
+from icl_eval.runs.reading import Run
 
 _CLASSES = {"common": "of a common class", "rare": "of a rare class", "fewshot": "of the few-shot problem"}
 

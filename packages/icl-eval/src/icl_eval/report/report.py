@@ -9,12 +9,13 @@ from pathlib import Path
 from icl_eval.figures.training import emergence
 from icl_eval.report.configuration import downloads, setting
 from icl_eval.report.example_strips import strips
+from icl_eval.report.headlines import HEADLINES, headline
 from icl_eval.report.html import Html, against, card, course, document, interval, plot, tag
 from icl_eval.report.mechanisms import attention, baselines, confusions, frequencies, heads, later_in_training
 from icl_eval.report.numbers import all_numbers
 from icl_eval.report.tasks import by_examples, fitted, is_of_tasks, over_training, task_cards, transfer
 from icl_eval.results.estimate import readable
-from icl_eval.runs.reading import HEADLINES, Run, read_run
+from icl_eval.runs.reading import Run, read_run
 from icl_eval.runs.writing import write_atomically
 
 _MEANINGS = {
@@ -141,22 +142,22 @@ def _headlines(run: Run) -> Html:
     """Show the two numbers that the run is about, each with its interval, its chance and its meaning."""
     latest = run.latest()
     cards = task_cards(run)
-    for headline in HEADLINES:
-        evaluation, metric = run.headline(headline)
+    for each in HEADLINES:
+        evaluation, metric = headline(run, each)
         if evaluation not in latest or metric not in latest[evaluation][1].metrics:
             continue
         result = latest[evaluation][1]
         estimate, chance = result.metrics[metric], result.chance.get(metric)
-        title, meaning = _MEANINGS[headline]
+        title, meaning = _MEANINGS[each]
         known = f"95 % interval {interval(estimate)}, {estimate.count:,} sequences"
         said = tag("p", known, *([] if chance is None else ["; ", against(estimate, chance)]), ".")
-        cards.append(card(title, value=readable(estimate.value), said=said, meaning=meaning, kind=headline))
+        cards.append(card(title, value=readable(estimate.value), said=said, meaning=meaning, kind=each))
     return tag("div", *cards, class_="numbers") if cards else Html("")
 
 
 def _emergence(run: Run, folder: Path) -> Html:
     """Draw accuracies and loss over training, for light and for dark pages, and save the light one as PNG."""
-    icl, iwl = (run.evaluation_curve(*run.headline(headline)) for headline in ("icl", "iwl"))
+    icl, iwl = (run.evaluation_curve(*headline(run, each)) for each in ("icl", "iwl"))
     loss = run.training_curve("loss")
     if icl is None and iwl is None and loss is None:
         return Html("")

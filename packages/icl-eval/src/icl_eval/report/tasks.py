@@ -7,10 +7,10 @@ import numpy as np
 from icl_eval.figures.tasks import fitted_functions, learning_curves
 from icl_eval.figures.tasks import over_training as draw_over_training
 from icl_eval.report.html import Html, against, card, course, interval, join, plot, table, tag, title
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Result
-from icl_eval.results.saved_arrays import MODEL, ByExamples, Fits
+from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
 from icl_eval.runs.reading import Run
 
 TRANSFER, SQUARED = "transfer_", "squared_error"
@@ -34,7 +34,7 @@ _MEANINGS = {
 def is_of_tasks(run: Run) -> bool:
     """Tell whether a run has anything that this module shows."""
     named = (name for name in run.evaluations if name in _TITLES or name.startswith(TRANSFER))
-    return bool(run.by_examples or run.fits or _judgement(run)) or any(named)
+    return bool(run.shots or run.fits or _judgement(run)) or any(named)
 
 
 def task_cards(run: Run) -> list[Html]:
@@ -90,8 +90,8 @@ def over_training(run: Run, folder: Path) -> Html:
 
 
 def _judgement(run: Run) -> tuple[str, str] | None:
-    judgement = run.summary.get("verdict")
-    if not isinstance(judgement, dict) or not isinstance(verdict := judgement.get("verdict"), str):
+    judgement = run.summary.get("learner")
+    if not isinstance(judgement, dict) or not isinstance(verdict := judgement.get("kind"), str):
         return None
     return verdict, str(judgement.get("reason", ""))
 
@@ -107,14 +107,14 @@ def _against_constant(estimate: Estimate) -> Html:
 
 def by_examples(run: Run, folder: Path) -> Html:
     """Draw every measure by the number of examples, on unseen tasks first."""
-    if not run.by_examples:
+    if not run.shots:
         return Html("")
-    first = sorted(run.by_examples.items(), key=lambda named: named[0] != UNSEEN)
+    first = sorted(run.shots.items(), key=lambda named: named[0] != UNSEEN)
     drawn = (_curves(name, curves, folder) for name, curves in first)
     return join(drawn)
 
 
-def _curves(name: str, curves: ByExamples, folder: Path) -> Html:
+def _curves(name: str, curves: ShotCurves, folder: Path) -> Html:
     said = "; ".join(f"{line} {course(_known(curve), at='examples')}" for line, curve in curves.curves.items())
     return plot(
         folder,
@@ -125,7 +125,7 @@ def _curves(name: str, curves: ByExamples, folder: Path) -> Html:
     )
 
 
-def _examples_caption(curves: ByExamples) -> str:
+def _examples_caption(curves: ShotCurves) -> str:
     said = f"The {curves.measure.replace('_', ' ')} of the model and of baselines after so many examples of a task. "
     said += f"{curves.count:,} tasks per point, of baselines perhaps fewer; the band is the model's 95 % interval"
     if curves.measure == "squared_error":
@@ -133,11 +133,11 @@ def _examples_caption(curves: ByExamples) -> str:
     return said + ("; the dotted line is chance." if any(c.chance is not None for c in curves.curves.values()) else ".")
 
 
-def _known(curve: Curve) -> Curve:
+def _known(curve: ScalarCurve) -> ScalarCurve:
     """Return the curve where its values are known; as it is if nowhere."""
     known = np.isfinite(curve.values)
     rows = (curve.steps, curve.values, curve.low, curve.high)
-    return Curve(*(row[known] for row in rows)) if known.any() else curve
+    return ScalarCurve(*(row[known] for row in rows)) if known.any() else curve
 
 
 def fitted(run: Run, folder: Path) -> Html:
