@@ -82,7 +82,9 @@ def tests(session: nox.Session) -> None:
     install(session, "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
-    session.run("pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10", *lenient, *session.posargs)
+    session.run(
+        "pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10", *lenient, *session.posargs
+    )
 
 
 @nox.session

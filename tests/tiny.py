@@ -52,18 +52,13 @@ OMNI = of(
     "--model.layers 1 --model.width 16 --eval.count 60 --eval.final-count 90 --eval.batch-size 90 "
     "--eval.extra-at-end --eval.heads-count 0 --eval.ablation-count 0",
 )
-GPIC = of(
-    GPICL,
-    STEPS + TASKS + "--data.length 6 --eval.count 60 --eval.final-count 90 --eval.baseline-count 10 "
-)
+GPIC = of(GPICL, STEPS + TASKS + "--data.length 6 --eval.count 60 --eval.final-count 90 --eval.baseline-count 10 ")
 FUNC = of(
     FUNCTIONS,
     STEPS + TASKS + "--data.points 10 --data.queries 4 --data.hidden 4 --data.transfer sine step "
     "--eval.count 20 --eval.final-count 30 --eval.baseline-count 10",
 )
-LINE = of(
-    LINEAR, STEPS + TASKS + "--data.points 8 --data.num-inputs 2 --eval.count 20 --eval.final-count 30"
-)
+LINE = of(LINEAR, STEPS + TASKS + "--data.points 8 --data.num-inputs 2 --eval.count 20 --eval.final-count 30")
 PHASES = Tiny("phases", phases.main, phases.PRESETS, (*GPIC.options, "--eval.no-other-datasets"))
 PROPERTIES = Tiny(
     "properties",

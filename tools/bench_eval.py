@@ -7,7 +7,6 @@ About two minutes on two cores.
 
 import dataclasses
 import itertools
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,16 +14,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from tools.bench_data import race, report
 from jaxtyping import Array
+from omniglot_parts import make_classes, make_label_sets, make_model, make_streams
+from omniglot_presets import PRESETS
+from omniglot_run import OmniglotRun
 
 import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
-
-from omniglot_parts import make_classes, make_label_sets, make_model, make_streams
-from omniglot_presets import PRESETS
-from omniglot_run import OmniglotRun
+from tools.bench_data import race, report
 
 COUNT, BATCH, EVERY = 10_000, 500, 500
 KIND = evaluation.Evaluation("fewshot_holdout", range(2))

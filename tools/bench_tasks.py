@@ -7,23 +7,20 @@ About a minute on two cores.
 
 import functools
 import math
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
-
-import jax
-import numpy as np
-from tools.bench_data import race, report, seconds
-
-import icl_train as training
-from icl_data import BatchSource, FunctionSampler, LastQueries, ProjectedSampler, RandomMLP, Tasks, random_vectors
 
 import functions_presets
 import gpicl_presets
+import jax
+import numpy as np
 from experiment import Run
 from functions_run import FunctionsRun, make_samplers
 from gpicl_run import GpiclRun, make_sets
+
+import icl_train as training
+from icl_data import BatchSource, FunctionSampler, LastQueries, ProjectedSampler, RandomMLP, Tasks, random_vectors
+from tools.bench_data import race, report, seconds
 
 N, QUERIES, HIDDEN = 48, 8, 32
 S, X, WAYS, CLASSES = 32, 16, 4, 10

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
 from tools.chaos_checks import FailedError, check_same, fingerprint, is_named, metrics, whole_checkpoints
 from tools.chaos_process import LANDINGS, MOMENTS, Child
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tools import chaos_child
 import numpy as np
+
+from tools import chaos_child
 from tools.chaos_checks import FailedError, partial_checkpoints
 
 MOMENTS = ("start", "checkpoint", "running")

@@ -40,7 +40,9 @@ def run(*words: str) -> Cost:
     """
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen([sys.executable, "-m", "experiments.omniglot", *words], stdout=printed, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.omniglot", *words], stdout=printed, stderr=subprocess.STDOUT
+        )
         _, status, usage = os.wait4(process.pid, 0)  # subprocess itself does not tell the memory
         if status:
             printed.seek(0)

@@ -57,9 +57,8 @@ def make_samplers(config: FunctionsConfig) -> dict[str, data.FunctionSampler]:
         },
     }
     for name, known in transfer_families(options).items():
-        samplers[f"{TRANSFER_TO}{name}"] = sampler(
-            family=known, queries=last, tasks=unseen, stream=f"{TRANSFER_TO}{name}"
-        )
+        stream = f"{TRANSFER_TO}{name}"
+        samplers[stream] = sampler(family=known, queries=last, tasks=tasks[lab.UNSEEN], stream=stream)
     if family.num_inputs == 1:
         samplers |= {f"{DRAWN}{name}": drawn(each, options) for name, each in samplers.items() if name != lab.TRAIN}
     return samplers

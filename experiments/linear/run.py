@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import icl_data as data
 import icl_eval as evaluation
@@ -105,16 +105,19 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     options, count = config.model, config.eval.final_count
     trunk = models.Transformer(mask="prefix", layers=options.layers, heads=options.heads)
     regressor = models.PointRegressor(num_outputs=1, trunk=trunk, width=options.width)
-    baselines = {"least squares": evaluation.LeastSquares(intercept=False), "3-NN": evaluation.NearestNeighbours(k=3)}
+    baselines: dict[str, evaluation.Regressor] = {
+        "least squares": evaluation.LeastSquares(intercept=False),
+        "3-NN": evaluation.NearestNeighbours(k=3),
+    }
     asked = min(count, config.eval.baseline_count)
     context = config.data.points - config.data.queries
-    compared = {
+    compared: dict[str, Any] = {
         "context_sizes": sorted({0, *(2**power for power in range(context.bit_length())), context}),
         "baselines": {name: each.predict for name, each in baselines.items() if asked},
         "baseline_count": asked or None,
     }
 
-    def evaluations(count: int, **options: object) -> tuple[lab.Evaluation, ...]:
+    def evaluations(count: int, **options: Any) -> tuple[lab.Evaluation, ...]:
         measure = functools.partial(evaluation.evaluate_functions, **options)
         return tuple(
             lab.Evaluation(name, (name,), count, functools.partial(measure, name=name))

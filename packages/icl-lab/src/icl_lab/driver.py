@@ -169,7 +169,7 @@ def open_folders(definition: Definition[Config], runs: Runs[Config]) -> None:
                 resume=config.resume or is_eval,
                 mutable=("eval",) if is_eval else MUTABLE,
                 read_only=is_eval,
-                defaults=to_json(type(config)()),
+                defaults=to_json(definition.presets[definition.default]),
                 metadata=metadata,
             )
     training.sync_hosts("the folders are open")

@@ -1,8 +1,10 @@
 """What an experiment is: a value with all that the driver needs, made from a configuration by one function."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, PyTree
 
 from icl_data import ExemplarBank, Sampler, Transform
@@ -21,11 +23,12 @@ Measure: TypeAlias = Callable[..., Result]
 ``batches`` are the evaluation's streams. The functions ``evaluate_*`` of icl-eval are such, with their other arguments
 filled in by `functools.partial`."""
 
-SHARDING: Rules = (*(Rule(*rule) for rule in TENSOR_PARALLEL), *FULLY_SHARDED)
+SHARDING: Rules = (*(Rule(name, PartitionSpec(*axes)) for name, axes in TENSOR_PARALLEL), *FULLY_SHARDED)
 """How a mesh splits a model of icl-models: over heads and units along "model", and the other side along "fsdp"."""
 
 
-class Evaluation(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
     """What is measured of a model, on which data.
 
     Attributes:
