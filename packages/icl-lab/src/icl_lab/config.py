@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from icl_lab.session import SessionConfig
 from icl_train import HostsConfig, MeshConfig, OptimizerConfig, TrainConfig
@@ -83,6 +83,7 @@ class VaryConfig:
         return {option: each for option, each in values.items() if each}
 
 
+@runtime_checkable
 class HasBatchSize(Protocol):
     """The data options of an experiment."""
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic
 
 import grain
 import jax
@@ -23,7 +23,8 @@ from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweeps import Sweep, ensemble_members, run_sweep
 
 
-class Member(NamedTuple, Generic[Config]):
+@dataclasses.dataclass(frozen=True)
+class Member(Generic[Config]):
     """A run, alone or in an ensemble.
 
     Attributes:

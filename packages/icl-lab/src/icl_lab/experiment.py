@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, PyTree
@@ -46,7 +46,8 @@ class Evaluation:
     family: Family | None = None
 
 
-class Experiment(NamedTuple, Generic[Config]):
+@dataclasses.dataclass(frozen=True)
+class Experiment(Generic[Config]):
     """One configuration of an experiment: how its model begins, learns, predicts and is measured.
 
     Members of an ensemble share all of it; only ``samplers`` and ``transforms`` are asked for each.
@@ -78,11 +79,12 @@ class Experiment(NamedTuple, Generic[Config]):
     model: Any = None
     bank: ExemplarBank | None = None
     transforms: Callable[[Config, str], Sequence[Transform]] = lambda config, stream: ()
-    learner: Mapping[str, str] = {}
+    learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rules: Rules = SHARDING
 
 
-class Definition(NamedTuple, Generic[Config]):
+@dataclasses.dataclass(frozen=True)
+class Definition(Generic[Config]):
     """An experiment before it has a configuration: what `icl_lab.main` runs and a sweep varies.
 
     Attributes:

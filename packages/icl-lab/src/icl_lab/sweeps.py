@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from icl_lab.command_line import read_config, to_json
 from icl_lab.config import MUTABLE, ExperimentConfig
@@ -25,7 +25,8 @@ Setting = Mapping[str, Any]
 _FREE = ("train.ensemble", *(name for name in MUTABLE if name not in ("train.steps", "train.mesh")))
 
 
-class Group(NamedTuple, Generic[Config]):
+@dataclasses.dataclass(frozen=True)
+class Group(Generic[Config]):
     """Runs that one program trains together.
 
     Attributes:
