@@ -1,7 +1,6 @@
 """The functions experiment, from a configuration."""
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,12 +45,7 @@ def build(config: FunctionsConfig) -> lab.Experiment[FunctionsConfig]:
     return lab.Experiment(
         *lab.regression(regressor),
         samplers=make_samplers,
-        at_intervals=tuple(
-            lab.Evaluation(
-                name, (name,), config.eval.count, functools.partial(evaluation.evaluate_functions, name=name)
-            )
-            for name in (lab.SEEN, lab.UNSEEN)
-        ),
+        at_intervals=lab.evaluations((lab.SEEN, lab.UNSEEN), evaluation.evaluate_functions, count=config.eval.count),
         at_end=tuple(final_evaluation(config, name) for name in names),
         headlines=HEADLINES,
         model=regressor,
@@ -83,7 +77,7 @@ def final_evaluation(config: FunctionsConfig, name: str) -> lab.Evaluation:
     known, count = name.startswith(TRANSFER_TO), config.eval.final_count
     regressors = make_baselines(config)
     context = config.data.points - config.data.queries
-    sizes = [0, *(2**power for power in range(context.bit_length()) if 2**power < context), context]
+    sizes = lab.context_sizes(context)
     asked = 0 if name == lab.SEEN else min(count, config.eval.baseline_count)
     baselines = {each: regressor.predict for each, regressor in regressors.items() if asked}
     if known:  # all on the same tasks; and few sizes, for baselines take their time

@@ -12,6 +12,8 @@ import icl_data as data
 import icl_lab as lab
 from experiments.gpicl.config import DataConfig, GpiclConfig
 
+OTHER = "unseen_data_"  # before the name of a set that was not trained on
+
 Sets = dict[str, tuple[data.ExemplarBank, data.ExemplarBank]]
 """Labelled sets by name, as vectors: images to train on, and the others. The first is the one that is trained on."""
 
@@ -82,7 +84,4 @@ def make_samplers(config: GpiclConfig, sets: Sets, *, num_labels: int) -> dict[s
         lab.UNSEEN: sampler(bank=second, tasks=unseen, stream=lab.UNSEEN),
         f"{lab.SEEN}_seen_images": sampler(bank=first, tasks=seen, stream=f"{lab.SEEN}_seen_images"),
         f"{lab.UNSEEN}_seen_images": sampler(bank=first, tasks=unseen, stream=f"{lab.UNSEEN}_seen_images"),
-    } | {
-        f"unseen_data_{name}": sampler(bank=sets[name][1], tasks=unseen, stream=f"unseen_data_{name}")
-        for name in others
-    }
+    } | {f"{OTHER}{name}": sampler(bank=sets[name][1], tasks=unseen, stream=f"{OTHER}{name}") for name in others}

@@ -11,7 +11,7 @@ import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
 from experiments.gpicl.config import PRESETS, GpiclConfig
-from experiments.gpicl.data import make_samplers, make_sets
+from experiments.gpicl.data import OTHER, make_samplers, make_sets
 from experiments.gpicl.model import make_model
 
 BASELINES = ("1-NN", "3-NN", "ridge", "logistic regression", "majority label")
@@ -61,34 +61,22 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
         logits = model.apply(params, state, None, batch["items"], batch["labels"])[0]
         return logits[:, None] if logits.ndim == 2 else logits
 
-    names = [name for name in samplers(config) if name != lab.TRAIN]
-    shown = names if config.eval.other_datasets else [lab.SEEN, lab.UNSEEN]
+    measure = functools.partial(evaluation.evaluate_labels, num_labels=num_labels)
+    compared = functools.partial(measure, **make_baselines(config, num_labels))
+    names = [name for name in samplers(config) if name != lab.TRAIN and config.eval.other_datasets]
+    names = names or [lab.SEEN, lab.UNSEEN]
+    elsewhere = [name for name in names if name.startswith(OTHER)]
+    same, count = [name for name in names if name not in elsewhere], config.eval.final_count
     return lab.Experiment(
         init=init,
         loss_fn=loss_fn,
         predict=predict,
         inputs=("items", "labels"),
         samplers=samplers,
-        at_intervals=tuple(
-            lab.Evaluation(
-                name,
-                (name,),
-                config.eval.count,
-                functools.partial(evaluation.evaluate_labels, name=name, num_labels=num_labels),
-            )
-            for name in (lab.SEEN, lab.UNSEEN)
-        ),
-        at_end=tuple(
-            lab.Evaluation(
-                name,
-                (name,),
-                config.eval.final_count,
-                functools.partial(
-                    evaluation.evaluate_labels, name=name, num_labels=num_labels, **make_baselines(config, num_labels)
-                ),
-                OTHER_DATA if name.startswith("unseen_data") else None,
-            )
-            for name in shown
+        at_intervals=lab.evaluations((lab.SEEN, lab.UNSEEN), measure, count=config.eval.count),
+        at_end=(
+            *lab.evaluations(same, compared, count=count),
+            *lab.evaluations(elsewhere, compared, count=count, family=OTHER_DATA),
         ),
         headlines=HEADLINES,
         model=classifier,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import icl_data as data
 import icl_eval as evaluation
@@ -102,33 +102,27 @@ def make_samplers(config: LinearConfig) -> dict[str, data.FunctionSampler]:
 
 def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     """Return the experiment of a configuration."""
-    options, count = config.model, config.eval.final_count
+    options = config.model
     trunk = models.Transformer(mask="prefix", layers=options.layers, heads=options.heads)
     regressor = models.PointRegressor(num_outputs=1, trunk=trunk, width=options.width)
     baselines: dict[str, evaluation.Regressor] = {
         "least squares": evaluation.LeastSquares(intercept=False),
         "3-NN": evaluation.NearestNeighbours(k=3),
     }
-    asked = min(count, config.eval.baseline_count)
-    context = config.data.points - config.data.queries
-    compared: dict[str, Any] = {
-        "context_sizes": sorted({0, *(2**power for power in range(context.bit_length())), context}),
-        "baselines": {name: each.predict for name, each in baselines.items() if asked},
-        "baseline_count": asked or None,
-    }
-
-    def evaluations(count: int, **options: Any) -> tuple[lab.Evaluation, ...]:
-        measure = functools.partial(evaluation.evaluate_functions, **options)
-        return tuple(
-            lab.Evaluation(name, (name,), count, functools.partial(measure, name=name))
-            for name in (lab.SEEN, lab.UNSEEN)
-        )
-
+    asked = min(config.eval.final_count, config.eval.baseline_count)
+    measure = evaluation.evaluate_functions
+    compared = functools.partial(
+        measure,
+        context_sizes=lab.context_sizes(config.data.points - config.data.queries),
+        baselines={name: each.predict for name, each in baselines.items() if asked},
+        baseline_count=asked or None,
+    )
+    names = lab.SEEN, lab.UNSEEN
     return lab.Experiment(
         *lab.regression(regressor),
         samplers=make_samplers,
-        at_intervals=evaluations(config.eval.count),
-        at_end=evaluations(count, **compared),
+        at_intervals=lab.evaluations(names, measure, count=config.eval.count),
+        at_end=lab.evaluations(names, compared, count=config.eval.final_count),
         headlines=HEADLINES,
         model=regressor,
         learner={"seen": lab.SEEN, "unseen": lab.UNSEEN},

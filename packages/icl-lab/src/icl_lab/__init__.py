@@ -3,7 +3,7 @@
 from icl_lab.command_line import parse, read_config, run, to_json
 from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryConfig, check_read
 from icl_lab.driver import execute, execute_sweep, main
-from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, Measure, Predict
+from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, Measure, Predict, evaluations
 from icl_lab.model import Model
 from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors
 from icl_lab.streams import TRAIN, make_streams
@@ -18,7 +18,7 @@ from icl_lab.sweeps import (
     run_sweep,
     with_options,
 )
-from icl_lab.tasks import SEEN, UNSEEN, Regression, regression, task_pools
+from icl_lab.tasks import SEEN, UNSEEN, Regression, context_sizes, regression, task_pools
 from icl_lab.trunks import TrunkName, make_trunk
 
 __all__ = [
@@ -45,7 +45,9 @@ __all__ = [
     "TrunkName",
     "VaryConfig",
     "check_read",
+    "context_sizes",
     "ensemble_members",
+    "evaluations",
     "execute",
     "execute_sweep",
     "finished_runs",

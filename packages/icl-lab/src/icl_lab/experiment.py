@@ -1,7 +1,8 @@
 """What an experiment is: a value with all that the driver needs, made from a configuration by one function."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from jax.sharding import PartitionSpec
@@ -44,6 +45,20 @@ class Evaluation:
     count: int
     measure: Measure
     family: Family | None = None
+
+
+def evaluations(
+    names: Iterable[str], measure: Measure, *, count: int, family: Family | None = None
+) -> tuple[Evaluation, ...]:
+    """Return evaluations that measure alike, each on the stream of its name.
+
+    Args:
+      names: of the evaluations, and of their streams.
+      measure: takes its ``name`` besides.
+      count: sequences or tasks of each.
+      family: what they stand together as.
+    """
+    return tuple(Evaluation(name, (name,), count, functools.partial(measure, name=name), family) for name in names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,15 @@ def task_pools(config: ExperimentConfig, num_tasks: int | None) -> dict[str, dat
     }
 
 
+def context_sizes(context: int) -> list[int]:
+    """Return after how many examples a learner is measured: none, powers of two, all.
+
+    >>> context_sizes(12)
+    [0, 1, 2, 4, 8, 12]
+    """
+    return sorted({0, context, *(2**power for power in range(context.bit_length()))})
+
+
 class Regression(NamedTuple):
     """The first fields of an `Experiment` that fits functions."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from icl_eval.attention.ablation import ablate_heads
 from icl_eval.attention.evaluate_heads import evaluate_heads
-from icl_eval.attention.token_positions import TokenPlaces
+from icl_eval.attention.token_positions import TokenPositions
 from icl_eval.results.result import Evaluation
 from icl_models import (
     Concatenated,
@@ -28,13 +28,13 @@ S, V, D = 4, 3, 8
 @pytest.mark.parametrize(
     ("layout", "places"),
     [
-        (Interleaved(), TokenPlaces.interleaved(S)),
-        (Concatenated(), TokenPlaces.concatenated(S)),
-        (PreviousLabel(), TokenPlaces.previous_label(S)),
+        (Interleaved(), TokenPositions.interleaved(S)),
+        (Concatenated(), TokenPositions.concatenated(S)),
+        (PreviousLabel(), TokenPositions.previous_label(S)),
     ],
 )
 def test_an_item_or_label_moves_the_token_that_is_said_to_hold_it_and_no_other(
-    layout: Any, places: TokenPlaces
+    layout: Any, places: TokenPositions
 ) -> None:
     def lay_out(vectors: jax.Array, labels: jax.Array) -> jax.Array:
         return layout.tokens(jnp.asarray(vectors), jnp.asarray(labels), num_labels=V, width=D, label_scale=1.0)
@@ -85,7 +85,7 @@ def test_a_real_model_is_scored_and_ablated_head_by_head() -> None:
     result, _ = evaluate_heads(
         lambda batch: attend(batch["items"], batch["labels"]),
         [batch],
-        TokenPlaces.interleaved(S),
+        TokenPositions.interleaved(S),
         name="heads_fewshot_holdout",
         count=8,
     )
