@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from icl_train import EverySteps, MeshConfig, latest_step, restore_model
+from icl_train.checkpoints.progress import Progress, Window
 from icl_train.checkpoints.restoring import restore
 from icl_train.checkpoints.saving import Checkpoints
-from icl_train.devices.sharding_rules import REPLICATED, state_shardings
-from icl_train.program import with_shardings
+from icl_train.devices.sharding_rules import REPLICATED, state_shardings, with_shardings
 from icl_train.state import TrainState
 
 
@@ -52,15 +52,19 @@ def test_everything_comes_back(problem, tmp_path):
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     state = TrainState(jnp.asarray(7, jnp.int32), params, {}, optimizer.init(params), params)
     data = {"next": 2**40, "nested": [1, "two"]}
-    progress = {"seed": 0, "meters": [], "failed": {}, "third": 1 / 3, "nan": float("nan")}
+    window = Window(3, {"loss": float("nan"), "accuracy": 2 / 3})
+    progress = Progress(
+        step=7, is_last=True, seed=2**32 - 1, members=[{"seed": 4, "learning_rate": 1 / 3}], seconds=1 / 3,
+        meters=[window, Window()], failed={1: 5},
+    )  # fmt: skip
     with Checkpoints(tmp_path, every=1, keep=1) as checkpoints:
-        checkpoints.save(state, step=7, data=data, progress=progress)
+        checkpoints.save(state, data=data, progress=progress)
     saved = restore(
         tmp_path, with_shardings(state, state_shardings(state, MeshConfig().build(jax.devices()[:4]), REPLICATED))
     )
     assert problem.same(jax.tree.map(np.array, saved.state), jax.tree.map(np.array, state))
     assert saved.data == data
-    assert saved.progress["third"] == 1 / 3 and np.isnan(saved.progress["nan"])
+    assert repr(saved.progress) == repr(progress), "which writes out every bit, and a NaN"
     assert saved.state.params["a/~/b"].sharding.is_fully_replicated
     assert len(saved.state.params["a/~/b"].sharding.device_set) == 4
 

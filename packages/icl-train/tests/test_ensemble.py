@@ -109,7 +109,7 @@ def test_a_member_that_diverges_stops_alone_and_stays_as_it_was_before(problem, 
     assert problem.same(*(jax.tree.map(lambda leaf: leaf[0], each.state.params) for each in (result, well)))
     lines = [problem.untimed(problem.folder / "run" / f"member-00{member}") for member in (0, 1)]
     assert [line["step"] for line in lines[0]] == [3, 6, 9, 12, 15, 18, 20]
-    assert [line["step"] for line in lines[1]] == [3, 6, 9, 12]
+    assert [line["step"] for line in lines[1]] == [3, 6, 9, 12, 13] and lines[1][-1] == {"step": 13, "failed": True}
     assert math.isfinite(result.final_losses[1])
     steps = [restore_model(problem.folder / "run", init=problem.init, member=member).step for member in (0, 1)]
     assert steps == [20, 12]

@@ -6,7 +6,7 @@ from types import TracebackType
 import jax
 from jaxtyping import PyTree
 
-from icl_train.say import say
+from icl_train.log import logger
 
 PROFILE_FOLDER = "profile"
 
@@ -88,7 +88,7 @@ class ProfiledSteps:
         finally:
             self._tracing = False
             jax.profiler.stop_trace()
-        say(f"Profiled to {self._folder}: look at it with tensorboard --logdir {self._folder}")
+        logger.info(f"Profiled to {self._folder}: look at it with tensorboard --logdir {self._folder}")
 
     def __enter__(self) -> "ProfiledSteps":
         return self

@@ -113,6 +113,13 @@ def state_shardings(state: TrainState, mesh: Mesh, rules: Rules) -> TrainState:
     )
 
 
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+    """Return shapes that say where they lie."""
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes, shardings
+    )
+
+
 def describe(state: PyTree) -> None:
     """Print a table of a state's arrays: name, dtype and shape, how it is split, and bytes on each device.
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from icl_train.errors import RunError
-from icl_train.say import say
+from icl_train.log import logger
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -33,7 +33,7 @@ class MetricsFile:
             if self._file.write(text) != len(text):
                 raise OSError("the disk is full")
         except OSError as error:
-            say(f"METRICS LOST: step {line['step']} could not be written to {self._path}: {error}")
+            logger.warning(f"METRICS LOST: step {line['step']} could not be written to {self._path}: {error}")
             self._file.truncate(size)
 
     def __enter__(self) -> "MetricsFile":

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from icl_train.say import say
+from icl_train.log import logger
 
 TENSORBOARD_FOLDER = "tensorboard"
 
@@ -62,7 +62,9 @@ class TensorBoardFile:
         if not self._writer.file_writer.event_writer._worker.is_alive():
             # Its thread ends when the disk is full, and nobody would empty its queue, which would stop training.
             if not self._lost:
-                say(f"TENSORBOARD STOPS: step {line['step']} and later could not be written; metrics.jsonl goes on.")
+                logger.warning(
+                    f"TENSORBOARD STOPS: step {line['step']} and later could not be written; metrics.jsonl goes on."
+                )
             self._lost = True
             return
         for name, value in line.items():
