@@ -202,7 +202,7 @@ class _Run(NamedTuple):
 
 
 def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> TrainResult:
-    """Go on from what is saved, or begin; return what it comes to."""
+    """Return what a run comes to that goes on from what is saved, or begins."""
     config, count = run.config, run.program.members
     folders = [run.workdir] if count is None else [member_folder(run.workdir, each) for each in range(count)]
     saved = find_saved(
@@ -223,7 +223,7 @@ def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> T
         run.batches.set_state(saved.data)
     if saved is None or saved.progress.step < config.steps:
         state = _make_steps(run, state, meters=meters, saved=saved)
-    seconds = meters.seconds()
+    seconds = meters.watch.seconds()
     return TrainResult(
         state=state,
         steps=config.steps,
@@ -235,7 +235,7 @@ def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> T
 
 
 def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
-    """Make all steps that are missing, log and save them; return the state after the last.
+    """Return the state after the last step: make the steps that are missing, log and save them.
 
     If a signal comes or a step fails, it is raised, once the state before that is saved.
     """
@@ -261,7 +261,7 @@ def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | 
             if due or is_last:
                 log.settle()
             if due and log.failure is None:
-                with meters.paused():
+                with meters.watch.paused():
                     for action in due:
                         action(step, state)
 
@@ -276,7 +276,7 @@ def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | 
             if is_last or received or log.failure is not None:
                 break
 
-        with meters.paused():  # the time that was saved is the time of the run
+        with meters.watch.paused():  # the time that was saved is the time of the run
             checkpoints.finish()
         received, _ = _ask(flag, checkpoints)  # once more: a signal may have come while it was being saved
     if log.failure is not None:
@@ -345,8 +345,8 @@ def _items(batch: Batch, program: CompiledTraining) -> int:
 def _seconds(run: _Run, meters: Meters) -> float:
     """Return the seconds of training so far, the same on all hosts where an action may depend on them."""
     if jax.process_count() == 1 or all(isinstance(action, EverySteps) for action in run.actions):
-        return meters.seconds()
-    return max_over_hosts(int(1000 * meters.seconds())) / 1000
+        return meters.watch.seconds()
+    return max_over_hosts(int(1000 * meters.watch.seconds())) / 1000
 
 
 def _due(run: _Run, step: int, seconds: float) -> list[Action]:

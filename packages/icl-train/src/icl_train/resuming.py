@@ -35,6 +35,9 @@ def find_saved(
         folders: Those that have metrics.
         resume: Whether the folder may hold this run already.
 
+    Returns:
+        The latest whole checkpoint.
+
     Raises:
         OSError: If the folder cannot be written to.
         RunError: If it has a run and ``resume`` is False, or one that does not fit. Nothing has been changed then.

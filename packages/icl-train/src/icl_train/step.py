@@ -105,7 +105,7 @@ def train_step(
     ema_decay: float | None = None,
     stop_when_not_finite: bool = True,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Make one step of gradient descent. Pure: the same arguments always give the same state.
+    """Return the state after one step of gradient descent, and its metrics. Pure: the same arguments, the same state.
 
     Args:
         state: State after n - 1 steps.

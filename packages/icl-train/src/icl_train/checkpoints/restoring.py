@@ -81,7 +81,7 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
-    """Read everything from the latest whole checkpoint of a run, to go on training.
+    """Return everything from the latest whole checkpoint of a run, to go on training.
 
     Damaged and half-written checkpoints are named on stderr, skipped and left alone.
 
@@ -131,6 +131,10 @@ def restore_model(
         step: Which checkpoint; the latest whole one if None.
         member: Which member, of a run that is an ensemble.
         mesh: Where to put the arrays: a copy on every device; of all devices if None.
+
+    Returns:
+        Arrays of the shapes and dtypes that ``init`` makes, also of a member, and the average of the parameters if
+        the run kept one.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.

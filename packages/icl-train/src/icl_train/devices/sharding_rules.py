@@ -64,6 +64,9 @@ def shardings(params: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
         mesh: The mesh.
         rules: See `Rules`.
 
+    Returns:
+        A pytree of `NamedSharding` like the parameters.
+
     Raises:
         ValueError: If a rule names an axis that the mesh lacks, or more dimensions than a parameter has.
 
@@ -86,6 +89,9 @@ def state_shardings(state: TrainState, mesh: Mesh, rules: Rules) -> TrainState:
         state: A state, or its shapes.
         mesh: The mesh.
         rules: See `Rules`.
+
+    Returns:
+        A state of `NamedSharding` in place of its arrays.
 
     Raises:
         ValueError: See `shardings`.

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -70,7 +69,7 @@ class Meter:
         self._steps, self._items, self._since = 0, 0, watch.seconds()
 
     def add(self, step: int, scalars: Mapping[str, float], *, items: int) -> None:
-        """Take in the scalars of step number ``step``, which was made on ``items`` examples."""
+        """Add the scalars of step number ``step``, which was made on ``items`` examples."""
         if (step - 1) % self._log_every == 0:
             self._count, self._sums = 0, {}
         values = dict(scalars)
@@ -120,6 +119,9 @@ class Meters:
         clock: Returns the time in seconds.
         tensorboard: Whether to write for TensorBoard, too.
         progress: How far earlier sessions of the run had come, or None.
+
+    Attributes:
+        watch: Counts the seconds of training, over all sessions of the run.
     """
 
     def __init__(
@@ -134,9 +136,9 @@ class Meters:
     ) -> None:
         self._folders, self._log_every, self._last, self._tensorboard = folders, log_every, last, tensorboard
         self._first = progress.step if progress else 0
-        self._watch = Stopwatch(clock, elapsed=progress.seconds if progress else 0.0)
+        self.watch = Stopwatch(clock, elapsed=progress.seconds if progress else 0.0)
         windows = progress.meters if progress else [Window()] * len(folders)
-        self._meters = [Meter(log_every=log_every, watch=self._watch, window=each) for each in windows]
+        self._meters = [Meter(log_every=log_every, watch=self.watch, window=each) for each in windows]
         self._failed = dict(progress.failed) if progress else {}
         self._files: list[list[MetricsFile | TensorBoardFile]] = [[] for _ in folders]
         self._stack = ExitStack()
@@ -147,7 +149,7 @@ class Meters:
         return dict(self._failed)
 
     def add(self, step: int, scalars: Mapping[str, Any], *, items: int) -> None:
-        """Take in the scalars of a step that was made on ``items`` examples, and write the lines that are due."""
+        """Add the scalars of a step that was made on ``items`` examples, and write the lines that are due."""
         is_due = step % self._log_every == 0 or step == self._last
         for member, meter in enumerate(self._meters):
             if member not in self._failed:
@@ -182,16 +184,6 @@ class Meters:
         """Return the mean loss over the latest window of each."""
         return tuple(meter.mean("loss") if meter.has("loss") else math.nan for meter in self._meters)
 
-    def seconds(self) -> float:
-        """Return the seconds of training so far, over all sessions of the run."""
-        return self._watch.seconds()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leave the time of a ``with`` block out of all times and rates."""
-        with self._watch.paused():
-            yield
-
     def progress(self, step: int, *, is_last: bool, seed: int, members: Sequence[Mapping[str, Any]] | None) -> Progress:
         """Return how far the run has come after ``step`` steps.
 
@@ -206,7 +198,7 @@ class Meters:
             is_last=is_last,
             seed=seed,
             members=members,
-            seconds=self._watch.seconds(),
+            seconds=self.watch.seconds(),
             meters=[meter.window() for meter in self._meters],
             # Without a failure that is still to come: with other data, or a lower rate, it may not.
             failed={member: failed for member, failed in self._failed.items() if failed <= step},
@@ -225,7 +217,5 @@ class Meters:
                     files.append(self._stack.enter_context(TensorBoardFile(folder, first=self._first)))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()

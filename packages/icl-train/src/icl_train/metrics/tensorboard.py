@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from icl_train.log import logger
@@ -74,8 +73,6 @@ class TensorBoardFile:
     def __enter__(self) -> "TensorBoardFile":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with suppress(OSError):
             self._writer.close()  # waits until all is on disk
