@@ -84,6 +84,8 @@ def test_what_is_being_written_or_is_no_checkpoint_is_left_alone(fake):
     fake.save(300, folder="best-{}")
     (fake.workdir / "checkpoints" / "400").write_text("a file")
     (fake.workdir / "checkpoints" / "500").mkdir()  # half deleted
+    fake.save(550)
+    (fake.workdir / "checkpoints" / "550" / "progress" / "metadata").write_text("{}")
     fake.then(lambda: fake.save(600, is_last=True))
     assert list(fake.watch()) == [100, 600]
 
