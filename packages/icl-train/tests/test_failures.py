@@ -36,6 +36,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state_saved(problem,
     assert caught.value.step == at
     assert f"batch number {at}, examples {8 * (at - 1)} to {8 * at - 1} of the data" in str(caught.value)
     assert str(caught.value) in capsys.readouterr().err
+    assert problem.lines(problem.folder / "run")[-1] == {"step": at, "failed": True}
     assert latest_step(problem.folder / "run") == at - 1
     before = problem.run("before", steps=at - 1, steps_per_dispatch=count) if at > 1 else None
     params = restore_model(problem.folder / "run", init=problem.init).params

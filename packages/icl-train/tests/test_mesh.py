@@ -49,7 +49,7 @@ def test_a_batch_that_is_no_dict_of_arrays_is_refused(problem):
         def __next__(self):
             return tuple(super().__next__().values())
 
-    with pytest.raises(TypeError, match=r"(?s)batch.*(got tuple|Mapping)"):  # ours, or first the annotation's
+    with pytest.raises(TypeError, match=r"(?s)(batch.*got tuple|Mapping)"):  # ours, or first the annotation's
         problem.run("run", batches=Tuples())
 
 

@@ -18,14 +18,15 @@ def noiseless(params, model_state, rng, batch):
     return loss, ({"absolute_error": jnp.abs(errors).mean()}, model_state)
 
 
-@pytest.mark.parametrize("count", [2, 4, 8])
-def test_micro_batches_come_to_what_the_batch_comes_to(problem, count):
+def test_micro_batches_come_to_what_the_batch_comes_to(problem):
     optimizer = OptimizerConfig(learning_rate=0.05, warmup_steps=3).build(10)
     whole = problem.run("whole", loss_fn=noiseless, optimizer=optimizer)
-    parts = problem.run("parts", loss_fn=noiseless, optimizer=optimizer, accumulate=count)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), whole.state, parts.state)
-    for one, other in zip(*(problem.untimed(problem.folder / name) for name in ("whole", "parts")), strict=True):
-        assert one == pytest.approx(other, rel=1e-5)
+    for count in (2, 8):
+        parts = problem.run(f"parts-{count}", loss_fn=noiseless, optimizer=optimizer, accumulate=count)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), whole.state, parts.state)
+        lines = (problem.untimed(problem.folder / name) for name in ("whole", f"parts-{count}"))
+        for one, other in zip(*lines, strict=True):
+            assert one == pytest.approx(other, rel=1e-5)
 
 
 def test_the_model_state_goes_through_the_micro_batches_in_order_and_each_has_its_randomness():
@@ -105,7 +106,7 @@ def test_a_run_without_an_average_cannot_go_on_with_one(problem):
         problem.run("run", ema_decay=0.5, resume=True)
 
 
-@pytest.mark.parametrize("count", [2, 3, 4, 7, 100])
+@pytest.mark.parametrize("count", [2, 3, 100])
 def test_several_steps_in_one_dispatch_are_the_same_steps(problem, whole, count):
     seen = []
     actions = [EverySteps(5, lambda step, state: seen.append((step, int(state.step))))]

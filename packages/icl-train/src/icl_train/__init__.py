@@ -36,7 +36,7 @@ from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
 from icl_train.run_folder import member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
-from icl_train.step import initial_state, train_step
+from icl_train.step import StepConfig, initial_state, train_step
 from icl_train.types import Batch, Batches, Init, LossFunction
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "Rules",
     "RunError",
     "Schedule",
+    "StepConfig",
     "StepFn",
     "StepSpec",
     "TrainConfig",

@@ -14,7 +14,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from icl_train.devices.mesh import batch_size, put_rows
-from icl_train.program import Compiled, CompiledTraining, Scalars, StepSpec, stack, with_shardings
+from icl_train.devices.sharding_rules import with_shardings
+from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
 from icl_train.state import TrainState
 from icl_train.types import Batch, Batches
 
@@ -63,7 +64,7 @@ class EnsembleConfig:
 
 
 def use_cpu_cores() -> None:
-    """Let JAX see each core of a CPU as a device, so that members of an ensemble have one each.
+    """Set JAX to see each core of a CPU as a device, so that members of an ensemble have one each.
 
     Called before anything that makes JAX look for devices; after that, and where XLA_FLAGS already say how many
     there are, it does nothing. It changes nothing on accelerators.
@@ -130,7 +131,7 @@ class EnsembleBatches:
 def compile_ensemble(
     spec: StepSpec, *, members: Sequence[Member], optimizer: OptimizerOf, config: EnsembleConfig, mesh: Mesh
 ) -> CompiledTraining:
-    """Compile the training of many models: the members are shared out among the devices of a mesh.
+    """Return the training of many models, compiled for a mesh: its devices share out the members.
 
     Args:
         spec: What a step is made of, but for its optimiser.
@@ -138,6 +139,9 @@ def compile_ensemble(
         optimizer: Builds the optimiser of a member.
         config: How members share a device.
         mesh: A mesh with the axis ``member``, whose size divides the number of members.
+
+    Returns:
+        Functions whose steps are compiled when they are first called, and where the state lies.
 
     Raises:
         ValueError: If the members differ in the names of their hyper-parameters.
@@ -184,7 +188,7 @@ def compile_ensemble(
     shapes = jax.eval_shape(init_all, own)
     return CompiledTraining(
         init_state=lambda: jax.jit(init_all, out_shardings=placed)(own),
-        step=Compiled(jitted, own),
+        step=CompiledStep(jitted, own),
         to_devices=lambda batches: put_rows(stack(batches, axis=1), mesh, split),
         state=with_shardings(shapes, jax.tree.map(lambda _: placed, shapes)),
         members=len(members),

@@ -27,7 +27,7 @@ def open_run(
     metadata: Mapping[str, Any] | None = None,
     source: str | Path = ".",
 ) -> Path:
-    """Make the folder of a run and describe the run in it, or check that it is the folder of this run.
+    """Return the folder of a run: one that is made and describes it, or one that is known to be of this run.
 
     ``config.json`` holds ``config``; and, of the session that began the run: ``python``, ``platform``,
     ``devices``, ``git`` (``revision`` and ``dirty``, or null) and ``versions`` of all installed
@@ -87,7 +87,7 @@ def member_folder(workdir: str | Path, member: int) -> Path:
 
 
 def check_writable(workdir: Path) -> None:
-    """Make a folder, and refuse one that cannot be written to.
+    """Check that a folder can be written to; make it if it is missing.
 
     Raises:
         OSError: Says why, and what to do.

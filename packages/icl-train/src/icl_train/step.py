@@ -1,5 +1,6 @@
 """One training step and the state before the first, as pure functions."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from icl_train.paths import matching
+from icl_train.paths import compiled, matching
 from icl_train.state import TrainState
 from icl_train.types import Init, LossFunction
 
@@ -23,6 +24,42 @@ RESERVED_METRICS = (
     "loss",
 )
 """Names in a metrics line that the loop fills in, so that ``loss_fn`` may not use them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepConfig:
+    """What a step does besides loss, gradient and update, see `train_step`.
+
+    Raises:
+        ValueError: If a value is out of the range stated with it.
+
+    >>> StepConfig(accumulate=4).ema_decay is None
+    True
+    """
+
+    accumulate: int = 1
+    """Micro-batches that a batch is cut into, one after the other in memory; at least 1."""
+
+    freeze: tuple[str, ...] = ()
+    """Patterns (regular expressions) of the names of parameters that are not trained."""
+
+    ema_decay: float | None = None
+    """Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1."""
+
+    stop_when_not_finite: bool = True
+    """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
+
+    def __post_init__(self) -> None:
+        self._check_whole("accumulate", 1)
+        for pattern in self.freeze:
+            compiled(pattern)
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"wanted ema_decay to be above 0 and below 1, got {self.ema_decay!r}")
+
+    def _check_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")
 
 
 def initial_state(
@@ -68,7 +105,7 @@ def train_step(
     ema_decay: float | None = None,
     stop_when_not_finite: bool = True,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Make one step of gradient descent. Pure: the same arguments always give the same state.
+    """Return the state after one step of gradient descent, and its metrics. Pure: the same arguments, the same state.
 
     Args:
         state: State after n - 1 steps.

@@ -201,7 +201,7 @@ def sync_hosts(name: str) -> None:
 
 
 def _check_port(port: int) -> None:
-    """Refuse a port that is taken: JAX's coordinator would end in a segmentation fault."""
+    """Check that a port is free: JAX's coordinator would end in a segmentation fault."""
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     try:
         socket.create_server(("", port), family=family, dualstack_ipv6=family == socket.AF_INET6).close()
@@ -250,7 +250,7 @@ def _connect(config: HostsConfig) -> None:
 
 
 def _nobody_came(config: HostsConfig) -> str:
-    """Say who was waited for in vain, as far as that can be found out from here."""
+    """Return who was waited for in vain, in words, as far as that can be found out from here."""
     wanted = f"wanted all {config.count or ''} processes within hosts.timeout_seconds = {config.timeout_seconds}"
     advice = "or give more time if they are slow to start"
     if config.coordinator is None:
@@ -282,7 +282,7 @@ def _split(coordinator: str) -> tuple[str, int]:
 
 
 def _end(error: BaseException) -> None:
-    """Say what happened, in one piece as several processes may share the terminal, and end without a barrier."""
+    """Print what happened, in one piece as several processes may share the terminal, and end without a barrier."""
     code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
     if isinstance(error, SystemExit):
         reason = f"exits with code {code}" if isinstance(error.code, int) else f"exits: {error.code}"

@@ -132,7 +132,7 @@ def batch_size(batch: Mapping[str, np.ndarray]) -> int:
 
 
 def check_divides(size: int, mesh: Mesh) -> None:
-    """Refuse a number of rows that the devices of this process cannot share.
+    """Check that the devices of this process can share a number of rows.
 
     Raises:
         ValueError: With the sizes that would do.
@@ -146,7 +146,7 @@ def check_divides(size: int, mesh: Mesh) -> None:
 
 
 def put_rows(arrays: dict[str, np.ndarray], mesh: Mesh, spec: PartitionSpec) -> dict[str, Array]:
-    """Put this process's part of arrays on its devices, and return the whole arrays."""
+    """Return whole arrays, of which this process has put its part on its devices."""
     sharding = NamedSharding(mesh, spec)
     if jax.process_count() == 1:
         return jax.device_put(arrays, sharding)
