@@ -26,7 +26,7 @@ from icl_data import (
     num_labels,
 )
 
-COUNT = 20_000
+COUNT = 10_000
 S = 9
 EXEMPLARS = 10
 SPLIT = ClassSplit(num_classes=45, rare=20, common=10, holdout=10, zipf_exponent=1.0)
