@@ -26,7 +26,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def shown(capsys, monkeypatch, tmp_path):
-    """Give a function that runs the command in an empty folder and gives what it printed."""
+    """Return a function that runs the command in an empty folder and returns what it printed."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
@@ -40,7 +40,7 @@ def shown(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture
 def refused(capsys, monkeypatch, tmp_path):
-    """Give a function that runs a command that must fail, and gives its one line."""
+    """Return a function that runs a command that must fail, and returns its one line."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
@@ -57,7 +57,7 @@ def refused(capsys, monkeypatch, tmp_path):
 
 
 def chosen(*words, kind="bursty"):
-    """Give the sampler and the bank of a command."""
+    """Return the sampler and the bank of a command."""
     options = parser(kind).parse_args([str(word) for word in words])
     bank = chosen_bank(options)
     return chosen_sampler(kind, options, bank), bank

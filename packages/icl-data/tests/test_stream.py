@@ -34,7 +34,7 @@ def source():
 
 @pytest.fixture
 def counted(source):
-    """Give the source with a sampler that notes the indices of each call."""
+    """Return the source with a sampler that notes the indices of each call."""
     fields = {field.name: getattr(source.sampler, field.name) for field in dataclasses.fields(source.sampler)}
     sampler = CountingSampler(**fields)
     sampler.calls.clear()  # it may have tried itself out
@@ -62,7 +62,7 @@ def sequences(batch):
 
 
 def drawn_alone(source, index):
-    """Make one sequence by the sampler and the bank, without a source."""
+    """Return one sequence by the sampler and the bank, without a source."""
     batch = source.sampler.sample(np.array([index]))
     return sequences({**batch, "images": source.bank.gather(batch["classes"], batch["exemplars"])})[index]
 

@@ -12,7 +12,7 @@ names = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: t
 
 
 def made(count=8, *, side=12, items=9, dtype=np.uint8):
-    """Make a batch in which sequence i depends on i only."""
+    """Return a batch in which sequence i depends on i only."""
     index = np.arange(count)
     rngs = [np.random.default_rng(i) for i in index]
     images = np.stack([rng.integers(0, 256, (items, side, side), dtype=np.uint8) for rng in rngs])

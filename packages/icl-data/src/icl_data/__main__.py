@@ -84,7 +84,7 @@ def parser(kind: str) -> Parser:
 
 
 def report(kind: str, chosen: argparse.Namespace) -> str:
-    """Write the picture, of 8 sequences, and return the text."""
+    """Write a picture of 8 sequences, and return the text."""
     if chosen.length > 1000:
         raise ValueError(f"--length must be at most 1000 to be shown, got {chosen.length}.")
     bank = chosen_bank(chosen)
