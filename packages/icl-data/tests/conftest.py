@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icl_data import ExemplarBank, bank_from_arrays, prepare_omniglot
+from icl_data import (
+    BatchSource,
+    Bursty,
+    ClassSplit,
+    ExemplarBank,
+    SequenceSampler,
+    bank_from_arrays,
+    glyphs,
+    prepare_omniglot,
+)
 
 
 def real_file(name: str) -> Path:
@@ -125,3 +134,12 @@ def copy(directory: Path, tmp_path: Path) -> Path:
     for path in directory.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
+
+
+@pytest.fixture(scope="module")
+def source() -> BatchSource:
+    """Return batches of 6 bursty sequences, with images."""
+    bank = glyphs(12, num_exemplars=5, cache=False).augmented()
+    split = ClassSplit(num_classes=96, rare=80, holdout=16, group=8)
+    sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts, seed=4)
+    return BatchSource(sampler=sampler, bank=bank, batch_size=6)
