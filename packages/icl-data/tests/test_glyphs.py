@@ -15,7 +15,7 @@ CODE = Path(icl_data.__file__).parent
 
 
 def nearest_neighbour(bank, *, ways, shots, problems=3_000):
-    """Give the accuracy of the nearest raw-pixel neighbour on few-shot problems."""
+    """Return the accuracy of the nearest raw-pixel neighbour on few-shot problems."""
     rng = np.random.default_rng(0)
     items = bank.items.reshape(bank.num_classes, bank.counts[0], -1).astype(np.float32)
     right = 0
@@ -51,7 +51,7 @@ def test_a_glyph_does_not_depend_on_how_many_are_made():
 
 @pytest.fixture(scope="module")
 def images_of_300():
-    """Give 4 exemplars of each of 300 characters."""
+    """Return 4 exemplars of each of 300 characters."""
     return glyphs(300, num_exemplars=4, cache=False).items
 
 

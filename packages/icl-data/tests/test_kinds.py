@@ -26,7 +26,7 @@ from icl_data import (
     num_labels,
 )
 
-COUNT = 20_000
+COUNT = 10_000
 S = 9
 EXEMPLARS = 10
 SPLIT = ClassSplit(num_classes=45, rare=20, common=10, holdout=10, zipf_exponent=1.0)
@@ -228,7 +228,7 @@ def statistics(positions, labels):
 
 
 def surprise(one, two):
-    """Give the two-sample chi-square statistic as a standard normal deviate (Wilson and Hilferty 1931)."""
+    """Return the two-sample chi-square statistic as a standard normal deviate (Wilson and Hilferty 1931)."""
     often = [key for key in one.keys() | two.keys() if one[key] + two[key] > 20]
     rest = [sum(counter.values()) - sum(counter[key] for key in often) for counter in (one, two)]
     pairs = [*((one[key], two[key]) for key in often), *([tuple(rest)] if sum(rest) > 20 else [])]

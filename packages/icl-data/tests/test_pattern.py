@@ -56,7 +56,7 @@ def several(weights, count, without, *, distinct):
 
 
 def written_out(pattern):
-    """Give the probability of each (class of the query, classes of the context in order of size)."""
+    """Return the probability of each (class of the query, classes of the context in order of size)."""
     found = collections.Counter()
     for bursts, of_bursts in several(ZIPF, pattern.ways, (), distinct=pattern.distinct_ways):
         if pattern.query == "burst":

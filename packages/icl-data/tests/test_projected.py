@@ -64,10 +64,10 @@ def test_orders_of_classes_are_permutations_each_as_likely():
 
 
 def test_items_of_a_sequence_are_all_different_and_labels_are_balanced():
-    batch = SAMPLER.sample(np.arange(400))
+    batch = SAMPLER.sample(np.arange(200))
     rows = rows_of(batch, BANK, 2)
     assert all(len(set(row)) == 20 for row in rows)
-    assert np.abs(np.bincount(batch["labels"].ravel()) / batch["labels"].size - 0.25).max() < 0.02
+    assert np.abs(np.bincount(batch["labels"].ravel()) / batch["labels"].size - 0.25).max() < 0.025
 
 
 def test_a_task_has_one_projection_and_one_permutation_and_a_pool_has_n():
@@ -101,7 +101,7 @@ def test_a_share_of_sequences_has_the_identity_permutation(share):
     # Of 6 * 5 * 4 * 3 choices and orders of 4 classes, one is the identity by chance.
     expected = share + (1 - share) / 360
     assert abs(plain - expected) < 4 * np.sqrt(expected / 2_000) + 1e-9
-    rows_of(batch, BANK, 2)  # the projections stay
+    rows_of({name: values[:100] for name, values in batch.items()}, BANK, 2)  # the projections stay
 
 
 def test_a_batch_is_its_sequences_one_by_one_and_memory_is_bounded():

@@ -13,8 +13,8 @@ def points(bank):
 
 @pytest.mark.parametrize("within", [0.0, 0.1, 0.75, 3.0])
 def test_points_have_the_moments_of_the_paper(within):
-    items = points(gaussian(2_000, within=within))  # 2000 x 20 x 63 numbers
-    assert abs(items.mean()) < 4 / np.sqrt(63 * 2_000 * 63)
+    items = points(gaussian(1_000, within=within))  # 1000 x 20 x 63 numbers
+    assert abs(items.mean()) < 4 / np.sqrt(63 * 1_000 * 63)
     assert np.isclose(items.var() * 63, 1, atol=0.02)  # a point has length 1, whatever epsilon
     within_class = items.var(1, ddof=1).mean() * 63
     assert np.isclose(within_class, within**2 / (1 + within**2), rtol=0.02, atol=1e-9)

@@ -12,7 +12,7 @@ names = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: t
 
 
 def made(count=8, *, side=12, items=9, dtype=np.uint8):
-    """Make a batch in which sequence i depends on i only."""
+    """Return a batch in which sequence i depends on i only."""
     index = np.arange(count)
     rngs = [np.random.default_rng(i) for i in index]
     images = np.stack([rng.integers(0, 256, (items, side, side), dtype=np.uint8) for rng in rngs])
@@ -40,7 +40,7 @@ def test_a_sequence_is_the_same_in_any_batch_and_alone(transform, dtype, side):
 
 @names
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_step_changes_a_copy_and_the_images_only(transform, dtype):
+def test_a_transform_changes_a_copy_and_the_images_only(transform, dtype):
     batch, before = made(dtype=dtype), made(dtype=dtype)
     for values in batch.values():
         values.setflags(write=False)
@@ -54,7 +54,7 @@ def test_a_step_changes_a_copy_and_the_images_only(transform, dtype):
 
 
 @names
-def test_a_step_without_images_says_so(transform):
+def test_a_transform_without_images_says_so(transform):
     batch = made()
     del batch["images"]
     with pytest.raises(
@@ -70,7 +70,7 @@ def test_integers_that_are_no_grey_levels_are_refused(transform):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS[2:], ids=lambda transform: type(transform).__name__)
-def test_a_random_step_needs_an_index_for_each_sequence(transform):
+def test_a_random_transform_needs_an_index_for_each_sequence(transform):
     batch = made()
     with pytest.raises(ValueError, match="one index for each sequence"):
         transform(batch | {"index": np.arange(7)})

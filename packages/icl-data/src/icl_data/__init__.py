@@ -13,6 +13,9 @@ from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
 from icl_data.batch import Sampler, Transform
+from icl_data.inspection.contact_sheet import contact_sheet
+from icl_data.inspection.describe import describe
+from icl_data.inspection.statistics import Statistics, statistics
 from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NonBursty, NoSupport, SwappedLabels
 from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
@@ -104,6 +107,7 @@ __all__ = [
     "Sine",
     "SparseLinear",
     "Specs",
+    "Statistics",
     "StepFunction",
     "SwappedLabels",
     "TaskRandomness",
@@ -116,6 +120,8 @@ __all__ = [
     "bank_from_labels",
     "bank_from_tfds",
     "batches",
+    "contact_sheet",
+    "describe",
     "draw_functions",
     "fit_vectors",
     "gaussian",
@@ -126,6 +132,7 @@ __all__ = [
     "random_vectors",
     "read_idx",
     "resize",
+    "statistics",
     "symbols",
     "to_float",
 ]

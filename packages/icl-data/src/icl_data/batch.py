@@ -19,4 +19,4 @@ class Sampler(Protocol):
         """How many are best made in one call: as many as make its own cost small, but fit in memory with ease."""
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make those with these indices, arrays [B, ...]; each is the same in whatever company it is asked for."""
+        """Return those with these indices, arrays [B, ...]; each is the same in whatever company it is asked for."""

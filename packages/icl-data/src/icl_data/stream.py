@@ -12,7 +12,7 @@ from icl_data.source import BatchSource
 def batches(
     source: BatchSource, *, transforms: Sequence[Transform] = (), prefetch: int = 2, workers: int = 0
 ) -> grain.IterDataset[Batch]:
-    """Make a Grain dataset of batches, computed ahead by one thread or by worker processes.
+    """Return a Grain dataset of batches, computed ahead by one thread or by worker processes.
 
     Its iterator has ``get_state()`` and ``set_state(state)``. The state is ``{"next_index": batches consumed}``, fit
     for JSON, and the same whatever ``prefetch`` and ``workers``: a run may go on with other numbers of either.
@@ -89,7 +89,7 @@ class _WorkersDataset(grain.IterDataset[Batch]):
         return _WorkersIterator(self)
 
     def start_at(self, position: int) -> grain.DatasetIterator[Batch]:
-        """Make an iterator over the batches from ``position`` on."""
+        """Return an iterator over the batches from ``position`` on."""
         rest = self._dataset.slice(slice(position, None)).to_iter_dataset(_ahead(0))  # a worker needs no thread besides
         options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=self._prefetch)
         return iter(rest.mp_prefetch(options))

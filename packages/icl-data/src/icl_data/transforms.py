@@ -25,7 +25,7 @@ _PIXELS_AT_ONCE = 2**17  # so that what lies between two passes over the pixels 
 
 
 def to_float(images: Shaped[Any, "*batch H W"]) -> Float[Any, "*batch H W"]:
-    """Turn uint8 images, NumPy's or jax's, into float32 in 0..1; images that are floats already stay as they are.
+    """Return uint8 images, NumPy's or jax's, as float32 in 0..1, and images that are floats already as they are.
 
     Floats of any width will do, bfloat16 included.
 
@@ -43,7 +43,7 @@ def to_float(images: Shaped[Any, "*batch H W"]) -> Float[Any, "*batch H W"]:
 
 
 def resize(images: Shaped[Any, "*batch H W"], size: int) -> Shaped[Any, "*batch size size"]:
-    """Shrink images, NumPy's or jax's, by averaging boxes of pixels, as Pillow's ``BOX`` filter does.
+    """Return images, NumPy's or jax's, shrunk by averaging boxes of pixels, as Pillow's ``BOX`` filter does.
 
     A pixel counts for the box that its centre lies in, so boxes differ by a pixel in size where ``size`` does not
     divide the side. Pillow rounds twice, after each axis, hence may differ by one grey level.
@@ -94,7 +94,7 @@ def _is_float(images: Shaped[Any, "..."]) -> bool:
 
 @functools.lru_cache
 def _boxes(side: int, size: int) -> Float32[np.ndarray, "size side"]:
-    """Tell by a 1 which pixels are in which box: those whose centre is, by Pillow's own floating-point sums."""
+    """Return 1 for the pixels of each box: those whose centre is in it, by Pillow's own floating-point sums."""
     scale = side / size
     middles = (np.arange(size)[:, None] + 0.5) * scale
     pixels = np.arange(side)
@@ -110,7 +110,7 @@ class ToFloat:
     """Makes the images float32 in 0..1; see ``to_float``."""
 
     def __call__(self, batch: Batch) -> Batch:
-        """Convert the images of a batch."""
+        """Return a batch with float images."""
         return {**batch, "images": to_float(_images(batch, self))}
 
 
@@ -133,7 +133,7 @@ class Resize:
         check_whole("size, in pixels,", self.size, least=1)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Shrink the images of a batch."""
+        """Return a batch with shrunk images."""
         _index(batch, self)  # tells which axes are the image's
         return {**batch, "images": resize(_images(batch, self), self.size)}
 
@@ -167,7 +167,7 @@ class PixelNoise:
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Add noise to the images of a batch."""
+        """Return a batch with noisy images."""
         images, index = _images(batch, self), _index(batch, self)
         pixels = math.prod(images.shape[-3:])
         sequences = images.reshape(index.size, pixels)
@@ -187,7 +187,7 @@ class PixelNoise:
 
 @functools.cache
 def _normal_quantiles() -> Float32[np.ndarray, " quantiles"]:
-    """Give the middles of 65,536 equally likely slices of the normal distribution, at a variance of exactly 1."""
+    """Return the middles of 65,536 equally likely slices of the normal distribution, at a variance of exactly 1."""
     inverse = statistics.NormalDist().inv_cdf
     upper = np.array([inverse((k + 0.5) / _QUANTILES) for k in range(_QUANTILES // 2, _QUANTILES)])
     upper /= np.sqrt(np.mean(upper**2))
@@ -220,7 +220,7 @@ class RandomRareImages:
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Replace the images of rare classes in a batch."""
+        """Return a batch with other images of rare classes."""
         images, index = _images(batch, self), _index(batch, self)
         S, H, W = images.shape[-3:]
         classes, is_rare = (_of_batch(batch, self, name).reshape(index.size, S) for name in ("classes", "is_rare"))
@@ -238,7 +238,7 @@ class RandomRareImages:
 
 
 def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int, dtype: str) -> np.ndarray:
-    """Draw a row of ``count`` small unsigned integers for each index, by cutting up random words."""
+    """Return a row of ``count`` small unsigned integers for each index, cut out of random words."""
     per_counter = 32 // np.dtype(dtype).itemsize
     width = -(-count // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
     words = random_words(seed, stream, indices, width=width)
@@ -246,7 +246,7 @@ def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int,
 
 
 def _of_batch(batch: Batch, transform: object, name: str) -> np.ndarray:
-    """Take an array from a batch, or say what is missing."""
+    """Return an array of a batch, or raise what is missing."""
     if name not in batch:
         what = " (pass the source a bank of images)" if name == "images" else ""
         raise ValueError(f"{type(transform).__name__} needs a batch with {name!r}{what}, got only {', '.join(batch)}.")
@@ -261,7 +261,7 @@ def _images(batch: Batch, transform: object) -> np.ndarray:
 
 
 def _index(batch: Batch, transform: object) -> np.ndarray:
-    """Take the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
+    """Return the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
     index = _of_batch(batch, transform, "index")
     if _images(batch, transform).ndim != index.ndim + 3:
         raise ValueError(

@@ -38,7 +38,7 @@ class Labelling(Protocol):
     """Any way to label draws."""
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw.
+        """Return each draw's label.
 
         Args:
           draws: what was drawn.
@@ -50,7 +50,7 @@ class Labelling(Protocol):
         ...
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give V, the number of outputs that a model of these labels needs."""
+        """Return V, the number of outputs that a model of these labels needs."""
         ...
 
 
@@ -63,12 +63,12 @@ class Ordered:
     """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw by its position."""
+        """Return each draw's position."""
         del uniforms
         return draws.positions
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give rare + common + holdout."""
+        """Return rare + common + holdout."""
         return split.num_positions
 
 
@@ -81,12 +81,12 @@ class Original:
     """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw by the number of its class in the bank."""
+        """Return the number of each draw's class in the bank."""
         del uniforms
         return draws.split.classes[draws.positions]
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give the bank's number of classes, in use or not."""
+        """Return the bank's number of classes, in use or not."""
         return split.num_classes
 
 
@@ -102,7 +102,7 @@ class RandomLabels:
     """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label the ways by a random permutation."""
+        """Return a random permutation of the ways."""
         if draws.positions.shape[1] != draws.ways:
             raise ValueError(
                 "RandomLabels labels are for few-shot sequences, in which every item is of one of the ways; "
@@ -116,7 +116,7 @@ class RandomLabels:
         return np.argsort(uniforms, axis=1, kind="stable")
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give rare + common + holdout, so that one model does for these and ordered labels."""
+        """Return rare + common + holdout, so that one model does for these and ordered labels."""
         return split.num_positions
 
 
@@ -138,12 +138,12 @@ class Offset:
         check_whole("start", self.start)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw by its place in its set."""
+        """Return each draw's place in its set."""
         del uniforms
         return draws.positions - draws.set_starts + self.start
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give ``start`` plus the size of the largest set."""
+        """Return ``start`` plus the size of the largest set."""
         return self.start + max(split.rare + split.common, split.holdout)
 
 
@@ -168,7 +168,7 @@ class Polysemy:
         check_whole("labels_per_class", self.labels_per_class, least=1)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Pick one of the labels of each draw's class."""
+        """Return one of the labels of each draw's class."""
         if draws.from_holdout:
             raise ValueError(
                 "Polysemy gives labels to rare and common classes only, but these sequences draw holdout classes; "
@@ -179,12 +179,12 @@ class Polysemy:
         return np.where(positions < rare, of_rare, positions + rare * (X - 1))
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give X * rare + common."""
+        """Return X * rare + common."""
         return self.labels_per_class * split.rare + split.common
 
 
 def num_labels(split: ClassSplit, labels: Labelling | None = None) -> int:
-    """Give V, the size of a model's output for this split and labelling.
+    """Return V, the size of a model's output for this split and labelling.
 
     Args:
       split: the classes.

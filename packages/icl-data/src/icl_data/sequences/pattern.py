@@ -190,7 +190,7 @@ class SequenceKind(Protocol):
     """Any kind of sequence: to make one of your own, write a class with this method."""
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the patterns of sequences of ``length`` items over the classes of ``split``, with probabilities.
+        """Return the patterns of sequences of ``length`` items over the classes of ``split``, with probabilities.
 
         Raises:
           ValueError: the split or the length has no room for these sequences.
@@ -199,7 +199,7 @@ class SequenceKind(Protocol):
 
 
 def distribution_of(split: ClassSplit, class_set: ClassSet, *, different: int = 1) -> ClassDistribution:
-    """Give a set's distribution.
+    """Return a set's distribution.
 
     Args:
       split: the classes.

@@ -88,7 +88,7 @@ class SequenceSampler:
         return 512
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make the sequences with these indices.
+        """Return the sequences with these indices.
 
         Args:
           indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
@@ -123,7 +123,7 @@ class SequenceSampler:
         return batch | {"index": indices}
 
     def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
-        """Make sequences of one pattern."""
+        """Return sequences of one pattern."""
         S = self.length
         draws = pattern.draw(self.split, uniforms(words[:, :S]), choice)
         D = pattern.num_draws

@@ -17,7 +17,15 @@ class InputDistribution(Protocol):
     def points(
         self, *, seed: int, stream: str, indices: Int[np.ndarray, " B"], num_points: int, num_inputs: int
     ) -> Float32[np.ndarray, "B N X"]:
-        """Draw N points for each index; those of one index depend on nothing else."""
+        """Return N points for each index; those of one index depend on nothing else.
+
+        Args:
+          seed: of the sequences.
+          stream: name of these inputs; other names are independent.
+          indices: int64 [B], of the sequences.
+          num_points: N.
+          num_inputs: X.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

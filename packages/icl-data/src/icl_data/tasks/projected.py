@@ -81,7 +81,7 @@ class ProjectedSampler:
         return int(np.clip(_AT_ONCE // self.bank.items.shape[1] ** 2, 1, 512))
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make the sequences with these indices.
+        """Return the sequences with these indices.
 
         Args:
           indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
@@ -113,7 +113,7 @@ class ProjectedSampler:
     def _items(
         self, indices: Int[np.ndarray, " B"], draws: TaskRandomness
     ) -> tuple[Int[np.ndarray, "B S"], Int[np.ndarray, "B S"], Int[np.ndarray, "B S"]]:
-        """Draw labels, classes and rows of the bank."""
+        """Return labels, classes and rows of the bank."""
         S, V = self.length, self.num_labels
         chosen = task_classes(draws, self.bank.num_classes)[:, :V]
         uniforms = uniform_rows(self.seed, f"{self.stream} items", indices, width=2 * S + 1)
@@ -126,7 +126,7 @@ class ProjectedSampler:
 
 
 def projections(draws: TaskRandomness, dimensions: int) -> Float32[np.ndarray, "B X X"]:
-    """Draw the matrix A of each task: independent normal entries of variance 1 / X (not standard deviation).
+    """Return the matrix A of each task: independent normal entries of variance 1 / X (not standard deviation).
 
     >>> bool(abs(projections(TaskRandomness(0, np.arange(9)), 50).var() * 50 - 1) < 0.05)
     True
@@ -137,5 +137,5 @@ def projections(draws: TaskRandomness, dimensions: int) -> Float32[np.ndarray, "
 
 
 def task_classes(draws: TaskRandomness, num_classes: int) -> Int[np.ndarray, "B C"]:
-    """Put all classes in a random order for each task: label v is of the v-th; a task of V ways has the first V."""
+    """Return the order of all classes in each task: label v is of the v-th; a task of V ways has the first V."""
     return draws.uniforms("classes", num_classes).argsort(axis=1)

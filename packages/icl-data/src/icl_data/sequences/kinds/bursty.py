@@ -60,7 +60,7 @@ class Bursty:
             )
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the patterns of sequences of ``length`` items over the classes of ``split``.
+        """Return the patterns of sequences of ``length`` items over the classes of ``split``.
 
         Raises:
           ValueError: a length below shots * ways + 1, or a class set with too few classes.
@@ -86,7 +86,7 @@ class Bursty:
         return tuple(parts)
 
     def _bursty(self, split: ClassSplit, length: int, classes: ClassSet, fillers: ClassSet) -> Pattern:
-        """Give the pattern of bursts of one set among fillers of another."""
+        """Return the pattern of bursts of one set among fillers of another."""
         needed = self.shots * self.ways + 1
         if length < needed:
             raise ValueError(

@@ -39,7 +39,7 @@ class FewShot:
         check_whole("ways", self.ways, least=1)
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``.
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``.
 
         Raises:
           ValueError: a length other than shots * ways + 1, or fewer classes than ways.

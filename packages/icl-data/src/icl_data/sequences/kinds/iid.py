@@ -26,7 +26,7 @@ class Iid:
     labels: Labelling = Ordered()
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
         classes = distribution_of(split, self.classes, different=length if self.distinct_fillers else 1)
         pattern = Pattern(
             classes=classes,

@@ -28,7 +28,7 @@ class NoSupport:
     labels: Labelling = Ordered()
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
         classes = distribution_of(split, self.classes, different=length if self.distinct_fillers else 2)
         pattern = Pattern(
             classes=classes,

@@ -20,7 +20,7 @@ class CurveFamily(Scalar, abc.ABC):
     """What these families share: a direction, and a function of the way along it."""
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw the parameters of the curves and, with several inputs, their ``direction`` [B, X]."""
+        """Return parameters of the curves and, with several inputs, their ``direction`` [B, X]."""
         specs = self.draw_curve(draws)
         if self.num_inputs == 1:
             return specs
@@ -30,17 +30,17 @@ class CurveFamily(Scalar, abc.ABC):
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate the curves along their directions."""
+        """Return the curves along their directions."""
         way = inputs if self.num_inputs == 1 else dot(inputs, specs["direction"])
         return self.along({name: values for name, values in specs.items() if name != "direction"}, way)
 
     @abc.abstractmethod
     def draw_curve(self, draws: TaskRandomness) -> Specs:
-        """Draw the parameters of the curves."""
+        """Return parameters of the curves."""
 
     @abc.abstractmethod
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate the curves."""
+        """Return the curves at these ways."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,11 +59,11 @@ class Polynomial(CurveFamily):
         check_whole("degree", self.degree, least=1)
 
     def draw_curve(self, draws: TaskRandomness) -> Specs:
-        """Draw ``coefficients`` [B, degree + 1], that of the constant first."""
+        """Return ``coefficients`` [B, degree + 1], that of the constant first."""
         return {"coefficients": draws.normals("coefficients", self.degree + 1)}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate by Horner's rule."""
+        """Return the polynomials, by Horner's rule."""
         values = np.zeros_like(way)
         for power in reversed(range(self.degree + 1)):
             values = values * way + column(specs["coefficients"][:, power])
@@ -93,13 +93,13 @@ class Sine(CurveFamily):
             check_bounds(name, getattr(self, name))
 
     def draw_curve(self, draws: TaskRandomness) -> Specs:
-        """Draw ``amplitude``, ``frequency`` and ``phase``, [B] each."""
+        """Return ``amplitude``, ``frequency`` and ``phase``, [B] each."""
         uniforms = draws.uniforms("sine", 3)
         names = ("amplitude", "frequency", "phase")
         return {name: scale_to(uniforms[:, place], getattr(self, name)) for place, name in enumerate(names)}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give A sin(w t + p)."""
+        """Return A sin(w t + p)."""
         angle = column(specs["frequency"]) * way + column(specs["phase"])
         return column(specs["amplitude"]) * np.sin(angle)
 
@@ -120,19 +120,19 @@ class Placed(CurveFamily):
         check_bounds("centre", self.centre)
 
     def draw_curve(self, draws: TaskRandomness) -> Specs:
-        """Draw ``centre``, ``scale`` and ``offset``, [B] each."""
+        """Return ``centre``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
         centre = scale_to(draws.uniforms("centre", 1)[:, 0], self.centre)
         return {"centre": centre, "scale": normals[:, 0], "offset": normals[:, 1]}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Put the shape in its place."""
+        """Return the shape in its place."""
         shape = self.shape(way - column(specs["centre"]))
         return column(specs["scale"]) * shape + column(specs["offset"])
 
     @abc.abstractmethod
     def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate f."""
+        """Return f."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ class AbsoluteValue(Placed):
     """y = a |t - c| + b."""
 
     def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give |t|."""
+        """Return |t|."""
         return np.abs(way)
 
 
@@ -149,7 +149,7 @@ class StepFunction(Placed):
     """y = a [t >= c] + b."""
 
     def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give 0 below 0, else 1."""
+        """Return 0 below 0, else 1."""
         return (way >= 0).astype(np.float32)
 
 
@@ -169,13 +169,13 @@ class Exponential(CurveFamily):
         check_bounds("rate", self.rate)
 
     def draw_curve(self, draws: TaskRandomness) -> Specs:
-        """Draw ``rate``, ``scale`` and ``offset``, [B] each."""
+        """Return ``rate``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
         rate = scale_to(draws.uniforms("rate", 1)[:, 0], self.rate)
         return {"rate": rate, "scale": normals[:, 0], "offset": normals[:, 1]}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give a exp(r t) + b."""
+        """Return a exp(r t) + b."""
         return column(specs["scale"]) * np.exp(column(specs["rate"]) * way) + column(specs["offset"])
 
 
@@ -198,14 +198,14 @@ class PiecewiseLinear(CurveFamily):
         check_bounds("bounds", self.bounds)
 
     def draw_curve(self, draws: TaskRandomness) -> Specs:
-        """Draw ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
+        """Return ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
         inner = np.sort(scale_to(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
         low, high = (np.full((len(inner), 1), bound, np.float32) for bound in self.bounds)
         heights = draws.normals("heights", self.pieces + 1)
         return {"knots": np.concatenate([low, inner, high], axis=1), "heights": heights}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Interpolate: the first height, and for each piece its rise times the share of it that lies behind."""
+        """Return the first height, and for each piece its rise times the share of it that lies behind."""
         knots, heights = specs["knots"], specs["heights"]
         values = np.broadcast_to(column(heights[:, 0]), way.shape).copy()
         for piece in range(self.pieces):

@@ -32,12 +32,18 @@ class Family(Protocol):
         """Y, at least 1."""
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw the specifications of B tasks, arrays [B, ...]."""
+        """Return the specifications of B tasks, arrays [B, ...]."""
 
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N Y"]:
-        """Evaluate the functions of B tasks, each at N points of its own."""
+        """Return the functions of B tasks, each at N points of its own.
+
+        Args:
+          specs: of B tasks, as ``draw`` returns them.
+          draws: the random numbers of these tasks.
+          inputs: float32 [B, N, X].
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ class Scalar:
 
     @property
     def num_outputs(self) -> int:
-        """Give 1."""
+        """Y is 1."""
         return 1
 
 
@@ -75,7 +81,7 @@ class Functions:
     specs: Specs
 
     def __call__(self, inputs: Float32[np.ndarray, "B N X"]) -> Float32[np.ndarray, "B N Y"]:
-        """Evaluate each function at N points of its own.
+        """Return each function at N points of its own.
 
         Raises:
           ValueError: inputs of another shape.
@@ -87,7 +93,7 @@ class Functions:
 
 
 def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " B"]) -> Functions:
-    """Make the functions of a family with these numbers: first the specifications, then what evaluates them.
+    """Return the functions of a family with these numbers: first the specifications, then what evaluates them.
 
     Args:
       family: which.
@@ -105,10 +111,10 @@ def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " 
 
 
 def dot(inputs: Float32[np.ndarray, "B N X"], weights: Float32[np.ndarray, "B X"]) -> Float32[np.ndarray, "B N 1"]:
-    """Multiply the points of each task by its weights."""
+    """Return the products of each task's points and its weights."""
     return inputs @ weights[:, :, None]
 
 
 def column(values: Shaped[np.ndarray, " B"]) -> Shaped[np.ndarray, "B 1 1"]:
-    """Give a number for each task a shape that goes with [B, N, 1]."""
+    """Return a number for each task in a shape that goes with [B, N, 1]."""
     return values[:, None, None]

@@ -32,7 +32,7 @@ class Linear(Scalar):
             check_bounds("slopes", self.slopes)
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw ``weights`` [B, X]."""
+        """Return ``weights`` [B, X]."""
         if self.slopes is not None:
             return {"weights": scale_to(draws.uniforms("slopes", self.num_inputs), self.slopes)}
         return {"weights": draws.normals("weights", self.num_inputs)}
@@ -40,7 +40,7 @@ class Linear(Scalar):
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Give w x."""
+        """Return w x."""
         return dot(inputs, specs["weights"])
 
 
@@ -49,13 +49,13 @@ class Affine(Linear):
     """y = w x + b, with standard normal weights and offset."""
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw ``weights`` [B, X] and ``offset`` [B]."""
+        """Return ``weights`` [B, X] and ``offset`` [B]."""
         return super().draw(draws) | {"offset": draws.normals("offset", 1)[:, 0]}
 
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Give w x + b."""
+        """Return w x + b."""
         return dot(inputs, specs["weights"]) + column(specs["offset"])
 
 
@@ -81,12 +81,12 @@ class SparseLinear(Scalar):
             raise ValueError(f"nonzero must be at most num_inputs={self.num_inputs}, got {self.nonzero}.")
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw ``weights`` [B, X]."""
+        """Return ``weights`` [B, X]."""
         ranks = draws.uniforms("which", self.num_inputs).argsort(axis=1).argsort(axis=1)
         return {"weights": draws.normals("weights", self.num_inputs) * (ranks < self.nonzero)}
 
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Give w x."""
+        """Return w x."""
         return dot(inputs, specs["weights"])

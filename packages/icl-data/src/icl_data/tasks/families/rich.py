@@ -34,7 +34,7 @@ class GaussianProcessDraw(Scalar):
             raise ValueError(f"length_scale must be above 0 and finite, got {self.length_scale}.")
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw ``frequencies`` [B, X, features], and ``heights`` [B, 2 features] of cosines and sines."""
+        """Return ``frequencies`` [B, X, features], and ``heights`` [B, 2 features] of cosines and sines."""
         frequencies = draws.normals("frequencies", self.num_inputs * self.features) / np.float32(self.length_scale)
         return {
             "frequencies": frequencies.reshape(-1, self.num_inputs, self.features),
@@ -44,7 +44,7 @@ class GaussianProcessDraw(Scalar):
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Add the cosines and sines up."""
+        """Return the sums of cosines and sines."""
         angles = inputs @ specs["frequencies"]
         return dot(np.concatenate([np.cos(angles), np.sin(angles)], axis=2), specs["heights"])
 
@@ -70,7 +70,7 @@ class ReluNetwork(Scalar):
             raise ValueError(f"bias_scale must be at least 0 and finite, got {self.bias_scale}.")
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw ``weights`` [B, X, hidden], ``biases`` [B, hidden] and ``heights`` [B, hidden]."""
+        """Return ``weights`` [B, X, hidden], ``biases`` [B, hidden] and ``heights`` [B, hidden]."""
         return {
             "weights": draws.normals("weights", self.num_inputs * self.hidden).reshape(
                 -1, self.num_inputs, self.hidden
@@ -82,7 +82,7 @@ class ReluNetwork(Scalar):
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Run the network."""
+        """Return the networks' outputs."""
         hidden = np.maximum(inputs @ specs["weights"] + specs["biases"][:, None], 0)
         return dot(hidden, specs["heights"])
 
@@ -108,7 +108,7 @@ class DecisionTree(Scalar):
         check_bounds("thresholds", self.thresholds)
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Draw ``inputs`` and ``thresholds`` [B, nodes], level by level, and ``leaves`` [B, nodes + 1]."""
+        """Return ``inputs`` and ``thresholds`` [B, nodes], level by level, and ``leaves`` [B, nodes + 1]."""
         nodes = 2**self.depth - 1
         uniforms = draws.uniforms("nodes", 2 * nodes)
         return {
@@ -120,7 +120,7 @@ class DecisionTree(Scalar):
     def values(
         self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Walk down the trees."""
+        """Return the leaves at the end of the ways down the trees."""
         node = np.zeros(inputs.shape[:2], np.int64)
         for _ in range(self.depth):
             which = np.take_along_axis(specs["inputs"], node, axis=1)[:, :, None]
