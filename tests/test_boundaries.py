@@ -34,7 +34,7 @@ OPTIONAL = {
 FLOORS = {
     "icl_data": ("banks", "sequences", "tasks", "inspection"),
     "icl_models": ("trunks", "encoders"),
-    "icl_train": ("devices", "metrics", "checkpoints"),
+    "icl_train": ("devices", "checkpoints", "metrics"),
     "icl_eval": ("results", "sequences", "tasks", "attention", "baselines", "runs", "figures", "report"),
     "icl_lab": (),
 }

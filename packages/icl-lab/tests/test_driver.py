@@ -59,6 +59,13 @@ def test_members_are_the_runs_they_would_be_alone(tmp_path, run, read):
     assert len(read(member / "eval.jsonl")) == 4
 
 
+def test_data_are_shown_without_a_run(tmp_path, run, capsys):
+    run("toy", "--mode", "inspect", "--workdir", tmp_path / "run")
+    said = capsys.readouterr().out
+    assert all(f"== {name}" in said for name in ("train", "seen_tasks", "unseen_tasks")) and "[4, 5, 1]" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_average_of_the_parameters_is_what_is_evaluated(finished, tmp_path, run, read):
     run("toy", "--train.ema-decay", 0.999, "--no-report", "--workdir", tmp_path / "run")
     assert read(tmp_path / "run" / "metrics.jsonl") == read(finished / "metrics.jsonl")

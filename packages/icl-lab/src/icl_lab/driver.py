@@ -17,6 +17,7 @@ import icl_train as training
 from icl_lab.command_line import run, to_json
 from icl_lab.config import MUTABLE
 from icl_lab.experiment import Config, Definition, Evaluation, Experiment
+from icl_lab.inspection import inspect
 from icl_lab.model import Compiled, Model
 from icl_lab.session import check_progress, log_line, one_line_errors, resume_command, session_scope
 from icl_lab.streams import TRAIN, make_streams
@@ -101,6 +102,10 @@ def execute(definition: Definition[Config], config: Config, members: Sequence[Co
             saved = training.latest_step(config.workdir)
             check_progress(config, steps=config.train.steps, saved=saved)
             runs = begin(definition, config, members)
+            if config.mode == "inspect":
+                first = runs.first
+                log_line(inspect(runs.experiment, first.config, first.streams, to=config.workdir))
+                return
             open_folders(definition, runs)
         if config.mode in ("train", "both"):
             train(runs, saved or 0)

@@ -56,7 +56,7 @@ class SessionConfig:
 
     mode: Literal["train", "eval", "both", "follow", "inspect"] = "both"
     """Train; evaluate a checkpoint of a run; train and evaluate on the way; follow a run that another process
-    trains, and evaluate each new checkpoint; or show the data and train nothing."""
+    trains, and evaluate each new checkpoint; or show what is in the data, draw it into workdir, and train nothing."""
 
     step: CheckpointStep = "latest"
     """For --mode eval: which checkpoint."""
