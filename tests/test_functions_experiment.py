@@ -3,6 +3,10 @@
 import dataclasses
 import shlex
 
+import jax
+import numpy as np
+import pytest
+
 import icl_data as data
 from experiments.functions import run as functions
 from experiments.functions import tasks

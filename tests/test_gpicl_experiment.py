@@ -3,6 +3,10 @@
 import dataclasses
 import shutil
 
+import jax
+import numpy as np
+import pytest
+
 import icl_data as data
 from experiments.gpicl import data as sets_of
 from experiments.gpicl import run as gpicl

@@ -5,13 +5,20 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
-import omniglot_parts as parts
 import pytest
-from tiny_omniglot import TINY, parse, read_lines, run
 
 import icl_data as data
+import icl_models as models
+from experiments.omniglot import data as parts
+from experiments.omniglot.evaluations import Evaluations
+from experiments.omniglot.model import make_model
+from tests.tiny import OMNI, read_lines, summary_of
+
+ROOT = Path(__file__).parents[1]
+parse, run, TINY = OMNI.parse, OMNI.run, list(OMNI.options)
 
 EVERYTHING = [
     *TINY, "--data.common", 4, "--data.rare", 60, "--data.zipf-exponent", 1, "--eval.heads-count", 30,
@@ -195,7 +202,7 @@ def test_a_run_of_an_older_version_can_be_evaluated(finished, tmp_path):
 
 def test_a_model_that_has_come_apart_is_evaluated_and_said_to_be_so(tmp_path):
     apart = ["--train.no-stop-when-not-finite", "--optimizer.learning-rate", 1e30, "--eval.heads-count", 20]
-    run("laptop", *TINY, *apart, "--workdir", tmp_path / "run")
+    run("laptop", *TINY, *apart, "--report", "--workdir", tmp_path / "run")
     scores = lines_of(tmp_path / "run")[6, "heads_fewshot_holdout"]["metrics"]
     assert {metric["value"] for metric in scores.values()} == {None}
     assert "report" in (tmp_path / "run" / "report.html").read_text()

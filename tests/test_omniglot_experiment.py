@@ -9,17 +9,26 @@ import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
+import jax
 import numpy as np
-import omniglot_parts as parts
 import pytest
-from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
 from PIL import Image
-from tiny_omniglot import TINY, contents, parse, read_lines, run, untimed
 
 import icl_data as data
+import icl_lab as lab
 import icl_models as models
 import icl_train as training
+from experiments.omniglot import data as parts
+from experiments.omniglot.config import DataConfig, EvalConfig, ModelConfig
+from experiments.omniglot.evaluations import Evaluations
+from experiments.omniglot.presets import PRESETS
+from experiments.omniglot.run import build
+from tests.tiny import OMNI, contents, read_lines, summary_of, untimed
+
+ROOT = Path(__file__).parents[1]
+parse, run, TINY = OMNI.parse, OMNI.run, list(OMNI.options)
 
 
 def test_a_run_folder_has_all_that_the_design_lists(finished):

@@ -5,9 +5,12 @@ import typing
 
 import jax
 import numpy as np
-import omniglot_parts as parts
 import pytest
-from omniglot_presets import PRESETS, ModelConfig
+
+from experiments.omniglot import model as parts
+from experiments.omniglot.config import ModelConfig
+from experiments.omniglot.data import make_classes
+from experiments.omniglot.presets import PRESETS
 
 MODEL = ModelConfig(encoder="linear", layers=1, width=16)
 INPUTS = jax.ShapeDtypeStruct((2, 9, 28, 28), np.uint8), jax.ShapeDtypeStruct((2, 9), np.int32)
