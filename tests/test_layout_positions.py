@@ -1,22 +1,16 @@
-"""The token places that icl-eval scores heads by are where the layouts of icl-models put items and labels."""
+"""A model of icl-models is scored and ablated by icl-eval, at the tokens that its layout names."""
 
-from typing import Any
-
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from icl_eval.attention.ablation import ablate_heads
 from icl_eval.attention.evaluate_heads import evaluate_heads
 from icl_eval.attention.token_positions import TokenPositions
 from icl_eval.results.result import Evaluation
 from icl_models import (
-    Concatenated,
     IdentityEncoder,
     Interleaved,
-    PreviousLabel,
     SequenceClassifier,
     Transformer,
     instrument,
@@ -25,41 +19,10 @@ from icl_models import (
 S, V, D = 4, 3, 8
 
 
-@pytest.mark.parametrize(
-    ("layout", "places"),
-    [
-        (Interleaved(), TokenPositions.interleaved(S)),
-        (Concatenated(), TokenPositions.concatenated(S)),
-        (PreviousLabel(), TokenPositions.previous_label(S)),
-    ],
-)
-def test_an_item_or_label_moves_the_token_that_is_said_to_hold_it_and_no_other(
-    layout: Any, places: TokenPositions
-) -> None:
-    def lay_out(vectors: jax.Array, labels: jax.Array) -> jax.Array:
-        return layout.tokens(jnp.asarray(vectors), jnp.asarray(labels), num_labels=V, width=D, label_scale=1.0)
-
-    model = hk.without_apply_rng(hk.transform(lay_out))
-    vectors = np.random.default_rng(0).normal(size=(1, S, D)).astype(np.float32)
-    labels = np.zeros((1, S), np.int32)
-    params = model.init(jax.random.key(0), vectors, labels)
-    before = model.apply(params, vectors, labels)
-
-    def moved(vectors: np.ndarray, labels: np.ndarray) -> list[int]:
-        changed = jnp.any(model.apply(params, vectors, labels) != before, axis=-1)[0]
-        return np.flatnonzero(changed).tolist()
-
-    one_hot = np.eye(S, dtype=np.int32)[:, None]
-    assert before.shape[1] == places.length
-    assert [moved(vectors + row[..., None], labels) for row in one_hot] == [[token] for token in places.items]
-    assert [moved(vectors, labels + row) for row in one_hot[:-1]] == [[token] for token in places.labels]
-    assert moved(vectors, labels + one_hot[-1]) == []
-
-
 def test_a_real_model_is_scored_and_ablated_head_by_head() -> None:
-    L, H = 2, 2
+    L, H, layout = 2, 2, Interleaved()
     config = SequenceClassifier(
-        num_labels=V, encoder=IdentityEncoder(), layout=Interleaved(), trunk=Transformer(layers=L, heads=H), width=D
+        num_labels=V, encoder=IdentityEncoder(), layout=layout, trunk=Transformer(layers=L, heads=H), width=D
     )
     model = config.build()
     generator = np.random.default_rng(0)
@@ -82,10 +45,10 @@ def test_a_real_model_is_scored_and_ablated_head_by_head() -> None:
         (logits, _), _ = instrument(model.apply, replace=kept)(params, state, None, items, labels)
         return logits
 
-    result, _ = evaluate_heads(
+    result = evaluate_heads(
         lambda batch: attend(batch["items"], batch["labels"]),
         [batch],
-        TokenPositions.interleaved(S),
+        TokenPositions(items=layout.item_tokens(S), labels=layout.label_tokens(S)),
         name="heads_fewshot_holdout",
         count=8,
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from icl_eval import read_run
+from tests.tiny import FUNC, GPIC, LINE, summary_of
 
 pytestmark = pytest.mark.slow
 
