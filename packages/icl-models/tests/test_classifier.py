@@ -14,12 +14,12 @@ from icl_models import (
     Interleaved,
     LinearEncoder,
     PreviousLabel,
-    ResNetEncoder,
     SequenceClassifier,
     Transformer,
     instrument,
     interleave,
 )
+from icl_models.encoders.batch_norm import BatchNorm
 from icl_models.positions import add_positions, sinusoidal_positions
 
 B, S, H, V = 3, 5, 12, 7
@@ -167,9 +167,18 @@ def test_under_a_prefix_mask_the_context_sees_itself_and_not_the_query():
     np.testing.assert_array_equal(seen, expected)
 
 
+class Normalising:
+    """An encoder of a user's own, with batch norm: much sooner compiled than the ResNet."""
+
+    def encode(self, images, /, *, width, is_training):
+        rows = images.reshape(len(images), -1)[:, :width].astype(jnp.float32)
+        factor, shift = BatchNorm(width, "norm")(rows.mean(0), rows.var(0), is_training)
+        return factor[0, 0] * rows + shift[0, 0]
+
+
 def test_training_enters_the_statistics_of_batch_norm_and_evaluation_uses_them():
-    model = dataclasses.replace(BASE, encoder=ResNetEncoder()).build()
-    images, labels = np.random.default_rng(0).integers(0, 256, (1, 2, 7, 7), dtype=np.uint8), draw()[1][:1, :2]
+    model = dataclasses.replace(BASE, encoder=Normalising()).build()
+    images, labels = draw()
     params, state = jax.eval_shape(model.init, jax.random.key(0), images, labels)
     rng = np.random.default_rng(1)
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), params)
@@ -179,11 +188,9 @@ def test_training_enters_the_statistics_of_batch_norm_and_evaluation_uses_them()
     jax.tree.map(np.testing.assert_array_equal, same, state)
     trained, new_state = apply(params, state, None, images, labels, True)
     assert not np.allclose(trained, logits)
-    assert all(
-        (leaves["counter"] == 2).all() and not np.allclose(leaves["average"], 1)
-        for leaves in new_state.values()
-        if leaves["average"].size > 4
-    )
+    assert len(new_state) == 2
+    for leaves in new_state.values():
+        assert (leaves["counter"] == 2).all() and not np.isclose(leaves["average"], 1).any()
 
 
 def program(config):
@@ -197,18 +204,17 @@ def program(config):
 
 
 def test_every_field_of_the_configuration_changes_something():
-    base = dataclasses.replace(BASE, encoder=ConvEncoder())
     changes = {
         "num_labels": [V + 1],
         "encoder": [
-            LinearEncoder(),
+            ConvEncoder(),
             ConvEncoder(channels=(32, 64, 32)),
             ConvEncoder(kernels=(5, 3, 3)),
             ConvEncoder(strides=(2, 2, 2)),
         ],
         "layout": [Concatenated(), PreviousLabel()],
         "trunk": [
-            dataclasses.replace(base.trunk, **change)
+            dataclasses.replace(BASE.trunk, **change)
             for change in (
                 {"layers": 2},
                 {"heads": 2},
@@ -229,11 +235,11 @@ def test_every_field_of_the_configuration_changes_something():
         "position_dropout": [0.1],
         "compute_dtype": ["bfloat16"],
     }
-    assert set(changes) == {field.name for field in dataclasses.fields(base)}
-    variants = [dataclasses.replace(base, **{name: value}) for name, values in changes.items() for value in values]
-    programs = [program(config) for config in (base, *variants)]
+    assert set(changes) == {field.name for field in dataclasses.fields(BASE)}
+    variants = [dataclasses.replace(BASE, **{name: value}) for name, values in changes.items() for value in values]
+    programs = [program(config) for config in (BASE, *variants)]
     assert len(set(programs)) == len(programs)
-    assert program(base) == program(dataclasses.replace(base))
+    assert program(BASE) == programs[0]
 
 
 @pytest.mark.parametrize("encoder", [ConvEncoder(), LinearEncoder()])

@@ -25,6 +25,7 @@ from icl_models import (
 )
 from icl_models.encoders import resnet
 from icl_models.encoders.batch_norm import BatchNorm
+from icl_models.encoders.encoders import to_unit_range
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 
 B, S, V, D = 2, 4, 5, 16
@@ -96,7 +97,15 @@ def test_parameters_state_gradients_and_outputs_are_float32_and_what_is_between_
     assert float_dtypes(values) == {jnp.dtype("bfloat16")}
 
 
-@pytest.mark.parametrize("encoder", [LinearEncoder(), ResNetEncoder()], ids=str)
+class BlockOfResNet:
+    """The stem of the ResNet and one block: much sooner compiled than all of them."""
+
+    def encode(self, images, /, *, width, is_training):
+        maps = resnet._stem(to_unit_range(images), is_training)
+        return resnet._block(maps, width, stride=2, project=True, is_training=is_training).mean((1, 2))
+
+
+@pytest.mark.parametrize("encoder", [LinearEncoder(), BlockOfResNet()], ids=lambda encoder: type(encoder).__name__)
 def test_it_is_close_to_float32(encoder):
     config = dataclasses.replace(BASE, encoder=encoder)
     inputs = draw(config)
