@@ -28,14 +28,15 @@ def rows_that_fail(problem, at, value=np.nan):
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "count"), [(1, np.nan, 1), (5, np.inf, 1), (10, np.nan, 1), (1, np.nan, 4), (7, np.inf, 4)]
+    ("at", "value", "count"), [(1, np.nan, 1), (3, np.inf, 1), (10, np.nan, 1), (1, np.nan, 4), (7, np.inf, 4)]
 )
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_state_saved(problem, whole, at, value, count, capsys):
     with pytest.raises(NotFiniteError, match=f"the loss of step {at} is (nan|inf)") as caught:
         problem.run("run", batches=rows_that_fail(problem, at, value), steps_per_dispatch=count)
     assert caught.value.step == at
     assert f"batch number {at}, examples {8 * (at - 1)} to {8 * at - 1} of the data" in str(caught.value)
-    assert str(caught.value) in capsys.readouterr().err
+    words = capsys.readouterr().err
+    assert str(caught.value) in words and "MEMBER" not in words
     assert problem.lines(problem.folder / "run")[-1] == {"step": at, "failed": True}
     assert latest_step(problem.folder / "run") == at - 1
     before = problem.run("before", steps=at - 1, steps_per_dispatch=count) if at > 1 else None

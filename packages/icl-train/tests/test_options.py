@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from icl_train import EverySteps, Interrupted, OptimizerConfig, restore_model, train_step
+from icl_train.devices.profiling import ProfiledSteps
 from icl_train.step import initial_state
 
 
@@ -116,6 +117,13 @@ def test_several_steps_in_one_dispatch_are_the_same_steps(problem, whole, count)
     for one, other in zip(problem.untimed(problem.folder / "run"), whole.untimed, strict=True):
         assert one == pytest.approx(other, rel=1e-5)
     assert {int(path.name) for path in (problem.folder / "run" / "checkpoints").iterdir()} == {8, 10}
+
+
+def test_profiled_steps_are_dispatched_apart_from_the_others(problem, monkeypatch):
+    begun = []
+    monkeypatch.setattr(ProfiledSteps, "before", lambda self, step: begun.append(step))
+    problem.run("run", steps_per_dispatch=100, checkpoint_every=100, profile=(3, 4))
+    assert begun == [1, 3, 5]
 
 
 def test_a_run_of_several_steps_in_one_dispatch_resumes_exactly(problem):

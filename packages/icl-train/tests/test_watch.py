@@ -103,7 +103,7 @@ def test_a_step_that_is_deleted_between_listing_and_reading_is_left_out(fake, mo
     fake.save(100)
     fake.save(300, is_last=True)
     monkeypatch.setattr(
-        importlib.import_module("icl_train.checkpoints.watch"), "_steps", lambda folder: [300, 200, 100]
+        importlib.import_module("icl_train.checkpoints.watch"), "saved_steps", lambda folder: [100, 200, 300]
     )
     assert list(fake.watch()) == [100, 300]
 

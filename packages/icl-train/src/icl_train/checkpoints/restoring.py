@@ -77,7 +77,12 @@ def checkpoint_steps(workdir: str | Path) -> list[int]:
 
 def saved_steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder of checkpoints, whole or not, in their order."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    # One that is being written is named 500.orbax-checkpoint-tmp-..., and renamed when it is whole.
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
 def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from icl_train.checkpoints.progress import read_progress
-from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER
+from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, saved_steps
 
 
 def watch(
@@ -86,20 +86,11 @@ def _watch(
 
 def _next_checkpoint(folder: Path, *, after: int) -> tuple[int, bool] | None:
     """Return the step of the first checkpoint later than a step, and whether it is the run's last."""
-    for step in sorted(_steps(folder)):
+    for step in saved_steps(folder):
         progress = read_progress(folder / str(step)) if step > after else None
         if progress is not None:
             return step, progress.is_last
     return None
-
-
-def _steps(folder: Path) -> list[int]:
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    # One that is being written is named 500.orbax-checkpoint-tmp-..., and renamed when it is whole.
-    return [int(name) for name in names if name.isascii() and name.isdecimal()]
 
 
 def _is_last(checkpoint: Path) -> bool:
