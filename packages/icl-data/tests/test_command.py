@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icl_data import Bursty, ClassSplit, Polysemy, SequenceSampler, describe, symbols
+from icl_data import Bursty, ClassSplit, Iid, Polysemy, SequenceSampler, describe, symbols
 from icl_data.__main__ import KINDS, chosen_bank, chosen_sampler, main, parser
 from icl_data.sequences import kinds
 
@@ -97,6 +97,18 @@ def test_every_option_of_the_split_and_the_series_changes_what_is_printed(shown)
         assert shown(*BRIEF, *words) != plain, words
 
 
+def test_a_field_that_is_called_as_an_option_of_all_kinds_has_an_option_of_its_own(monkeypatch):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Named(Iid):
+        exemplars: str = "first"
+        share: float | tuple[float, float] = 0.5
+
+    monkeypatch.setitem(KINDS, "named", Named)
+    sampler, bank = chosen("--kind-exemplars", "last", "--exemplars", "single", "--share", "0.25", kind="named")
+    assert sampler.kind == Named(exemplars="last", share=0.25)
+    assert set(bank.counts) == {1}
+
+
 # Words that give a field of any kind another value than any kind's own, and this value.
 OTHERS = {
     "classes": ("--classes common", "common"),
@@ -178,7 +190,8 @@ def test_help_has_an_example_and_the_options_of_the_kind(capsys):
         (["--index", "-1"], r"indices must be .* got int64 \[1\] from -1"),
         (["--index", str(2**70)], "indices must be|too large"),
         (["--count", "0"], "count, of the sequences, must be .* at least 1, got 0"),
-        (["--length", "1001"], "--length must be at most 1000 to be shown, got 1001"),
+        (["--length", "5000", "--count", "3"], r"contact sheet of 510\d+ x 1\d+ pixels is too large; give it fewer"),
+        (["--length", "65537"], "length must be at most 65536, got 65537"),
         (["--split-seed", "-1"], "seed must be .*, got -1"),
         (["--noise", "-1", "--count", "9"], "scale must be .* at least 0, got -1"),
         (["--size", "3"], "size >= 8, got 100, 20 and 3"),

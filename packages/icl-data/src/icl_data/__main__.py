@@ -55,6 +55,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
+def own_options(kind: str) -> dict[str, str]:
+    """Return the option of each of a kind's fields: its name, unless an option of all kinds is called so."""
+    taken = {name for name, *_ in OPTIONS}
+    defaults = {field.name: field.default for field in dataclasses.fields(KINDS[kind])}
+    names = [name for name, default in defaults.items() if isinstance(default, bool | int | float | str)]
+    return {name: f"kind_{name}" if name in taken else name for name in names}
+
+
 def parser(kind: str) -> Parser:
     """Return the parser of a kind's options."""
     made = Parser(
@@ -67,11 +75,9 @@ def parser(kind: str) -> Parser:
     )
     hints = typing.get_type_hints(KINDS[kind])
     own: list[Option] = [("labels_per_class", 1, "labels of each rare class", {})] if "labels" in hints else []
-    own += [
-        (field.name, field.default, "", {"choices": typing.get_args(hints[field.name]) or None})
-        for field in dataclasses.fields(KINDS[kind])
-        if isinstance(field.default, bool | int | float | str)
-    ]
+    for name, option in own_options(kind).items():
+        choices = typing.get_args(hints[name]) if isinstance(getattr(KINDS[kind], name), str) else None
+        own.append((option, getattr(KINDS[kind], name), "", {"choices": choices or None}))
     for name, default, text, how in (*own, *OPTIONS):
         if isinstance(default, bool):
             how = {"action": argparse.BooleanOptionalAction}
@@ -85,8 +91,6 @@ def parser(kind: str) -> Parser:
 
 def report(kind: str, chosen: argparse.Namespace) -> str:
     """Write a picture of 8 sequences, and return the text."""
-    if chosen.length > 1000:
-        raise ValueError(f"--length must be at most 1000 to be shown, got {chosen.length}.")
     bank = chosen_bank(chosen)
     sampler = chosen_sampler(kind, chosen, bank)
     text = icl_data.describe(sampler, index=chosen.index, count=chosen.count)
@@ -120,8 +124,7 @@ def chosen_sampler(kind: str, chosen: argparse.Namespace, bank: icl_data.Exempla
     rare = max(0, bank.num_classes - common - holdout) if chosen.rare is None else chosen.rare
     sizes: Any = {"rare": rare, "common": common, "holdout": holdout, "zipf_exponent": chosen.zipf_exponent}
     split = icl_data.ClassSplit(num_classes=bank.num_classes, group=bank.group, seed=chosen.split_seed, **sizes)
-    fields = {field.name for field in dataclasses.fields(KINDS[kind])}
-    options = {name: value for name, value in vars(chosen).items() if name in fields}
+    options = {name: getattr(chosen, option) for name, option in own_options(kind).items()}
     if getattr(chosen, "labels_per_class", 1) != 1:
         options["labels"] = icl_data.Polysemy(chosen.labels_per_class)
     series = {name: getattr(chosen, name) for name in ("length", "seed", "stream")}

@@ -18,6 +18,7 @@ _FRAME = 4  # around a cell
 _QUERY_FRAME = 4  # what the second frame, around the query, reaches further out
 _CAPTION = 36  # below a cell
 _TITLE = 34
+_MOST_PIXELS = 2**27
 _TEXT = 14  # font size
 _PAPER, _INK, _GREY = "white", "black", "#b5b5b5"
 # Okabe and Ito's palette, which colour-blind readers can tell apart, without black, and yellow, faint on white.
@@ -79,7 +80,7 @@ def contact_sheet(batch: Batch, *, title: str = "") -> Image.Image:
       An RGB image. Each pixel of the batch's images is a square of ``Layout.scale`` pixels.
 
     Raises:
-      ValueError: a batch without images.
+      ValueError: a batch without images, or one too large for a picture.
     """
     images = _grey_levels(batch)
     font = ImageFont.load_default(size=_TEXT)
@@ -92,6 +93,10 @@ def contact_sheet(batch: Batch, *, title: str = "") -> Image.Image:
         left=round(max(map(font.getlength, numbers))),
     )
     width, height = layout.size
+    if width * height > _MOST_PIXELS:
+        raise ValueError(
+            f"A contact sheet of {width} x {height} pixels is too large; give it fewer or shorter sequences."
+        )
     sheet = Image.new("RGB", (max(width, round(font.getlength(title)) + 2 * _MARGIN), height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, _TITLE // 2), title, fill=_INK, font=font, anchor="lm")

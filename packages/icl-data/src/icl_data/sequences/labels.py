@@ -64,7 +64,6 @@ class Ordered:
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Return each draw's position."""
-        del uniforms
         return draws.positions
 
     def num_labels(self, split: ClassSplit) -> int:
@@ -82,7 +81,6 @@ class Original:
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Return the number of each draw's class in the bank."""
-        del uniforms
         return draws.split.classes[draws.positions]
 
     def num_labels(self, split: ClassSplit) -> int:
@@ -139,7 +137,6 @@ class Offset:
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Return each draw's place in its set."""
-        del uniforms
         return draws.positions - draws.set_starts + self.start
 
     def num_labels(self, split: ClassSplit) -> int:
