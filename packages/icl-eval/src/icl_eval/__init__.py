@@ -60,7 +60,7 @@ from icl_eval.sequences.context_baselines import ContextBaseline, context_baseli
 from icl_eval.sequences.evaluate import evaluate
 from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
-from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure
+from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure, sequence_estimates
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
@@ -164,6 +164,7 @@ __all__ = [
     "read_run",
     "same_class_score",
     "score",
+    "sequence_estimates",
     "task_proportion",
     "transience",
     "uniform_scores",
