@@ -123,7 +123,7 @@ def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
     return effective_proportion(float(correct.mean()), variance, count=count, predictions=count * predictions)
 
 
-def effective_proportion(value: float, variance: float, *, count: int, predictions: float) -> Estimate:
+def effective_proportion(value: float, variance: float, *, count: int, predictions: float | int) -> Estimate:
     """Return a proportion with Wilson's interval at the number of independent predictions that are worth as much.
 
     That number is value (1 - value) / variance. Predictions are at best independent: fewer that agree by chance must
@@ -149,8 +149,9 @@ def effective_proportion(value: float, variance: float, *, count: int, predictio
         raise ValueError(f"Wanted a proportion in 0..1, got {value}; a measure that can be beyond is a mean.")
     if count == 1 or value in (0, 1):
         return wilson(value, size=count, count=count)
-    variance = max(variance, value * (1 - value) / predictions)
-    return wilson(value, size=value * (1 - value) / variance, count=count)
+    size = value * (1 - value) / variance if variance else math.inf
+    # One prediction per sequence gives their number but for rounding; then Wilson's interval is exactly that of counts.
+    return wilson(value, size=size if size < predictions * (1 - 1e-9) else predictions, count=count)
 
 
 def wilson(value: float, *, size: float | int, count: int) -> Estimate:
