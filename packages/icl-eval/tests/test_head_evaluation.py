@@ -34,7 +34,7 @@ def uniform(batch: dict[str, Any]) -> tuple[np.ndarray, None]:
     return np.tile(seen / seen.sum(axis=-1, keepdims=True), (len(batch["labels"]), 2, 3, 1, 1)), None
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 50, 64, 100])
+@pytest.mark.parametrize("batch_size", [1, 7, 10, 64])
 def test_numbers_are_those_of_the_first_count_sequences_whatever_the_batch_size(
     stream: Stream, batch_size: int
 ) -> None:
@@ -53,7 +53,7 @@ def test_numbers_are_those_of_the_first_count_sequences_whatever_the_batch_size(
             expected, found = mean(column[~np.isnan(column)]), result.metrics[f"{kind}_{layer}_{head}"]
             assert found.count == expected.count == (50 if kind == "previous_token" else matched)
             assert found.value == pytest.approx(expected.value, rel=1e-5)
-            assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.2)
+            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-5)
 
 
 def test_uniform_attention_scores_chance_in_everything(stream: Stream) -> None:
