@@ -35,13 +35,13 @@ from icl_eval.baselines.closed_form import (
 from icl_eval.baselines.fitted import DecisionTree, Lasso, TrainedMLP
 from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
 from icl_eval.figures.attention import attention_map, attention_rows
-from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
+from icl_eval.figures.drawing import encode
 from icl_eval.figures.frequency import by_frequency, deciles
 from icl_eval.figures.grid import confusion, confusion_matrix, heat_map
 from icl_eval.figures.heads import ablations, heads_over_training
-from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, majority, phase_curve
-from icl_eval.figures.tasks import fitted_functions, learning_curves, over_training
-from icl_eval.figures.training import accuracies_over_training, comparison, emergence, final_values
+from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, most_frequent, phase_curve
+from icl_eval.figures.tasks import fitted_functions, learning_curves
+from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table, write_gallery
@@ -75,8 +75,6 @@ from icl_eval.tasks.shots import accuracy_by_examples, improvement, mean_by_exam
 
 __all__ = [
     "CLASSIFIERS",
-    "DARK",
-    "LIGHT",
     "REGRESSORS",
     "AttentionExamples",
     "Averaging",
@@ -113,14 +111,12 @@ __all__ = [
     "SizePoint",
     "Table",
     "Tally",
-    "Theme",
     "Thresholds",
     "TokenPlaces",
     "TrainedMLP",
     "Verdict",
     "ablate_heads",
     "ablations",
-    "accuracies_over_training",
     "accuracy_by_examples",
     "against_settings",
     "against_size",
@@ -128,7 +124,6 @@ __all__ = [
     "attention_map",
     "attention_rows",
     "by_frequency",
-    "comparison",
     "confusion",
     "confusion_matrix",
     "context_baselines",
@@ -145,7 +140,9 @@ __all__ = [
     "evaluated_steps",
     "final_values",
     "fitted_functions",
+    "group_colours",
     "group_runs",
+    "groups_over_training",
     "head_scores",
     "heads_over_training",
     "heat_map",
@@ -156,12 +153,11 @@ __all__ = [
     "judge_labels",
     "labels_by_position",
     "learning_curves",
-    "majority",
     "mean",
     "mean_by_examples",
     "measure",
+    "most_frequent",
     "over_seeds",
-    "over_training",
     "phase_curve",
     "predicted_label",
     "previous_token_score",
