@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from icl_eval import Examples, Result, append_evaluations, proportion, save_examples, write_summary
+from icl_eval import Examples, Headline, Measure, Result, append_evaluations, proportion, write_summary
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # soon rather than well
@@ -67,15 +67,36 @@ def run(tmp_path: Path, make_examples: Callable[[], Examples]) -> Path:
                     "accuracy_open": proportion(right // 9, 200),
                 },
                 chance={"accuracy_closed": 0.5, "accuracy_open": 0.01},
-                examples=make_examples(),
+                measures={
+                    "accuracy_closed": Measure(sentence="Share of sequences that are right.", kind="proportion"),
+                    "accuracy_open": Measure(sentence="Share right among all labels.", kind="proportion"),
+                },
+                arrays={"examples": make_examples()},
             )
             for name in ("fewshot_holdout", "no_support_zipfian")
         ]
         append_evaluations(folder, step=step, results=results)
-    save_examples(folder, results)
-    logged = [{"step": step, "time": 1.0 + step, "loss": 5 / (step + 1)} for step in range(10, 101, 10)]
+    logged = [{"step": step, "time": step / 25, "loss": 5 / (step + 1)} for step in range(10, 101, 10)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged))
+    headlines = [
+        Headline(
+            name="icl",
+            evaluation="fewshot_holdout",
+            metric="accuracy_closed",
+            title="In context (ICL)",
+            sentence="Closed accuracy on classes never trained on.",
+        ),
+        Headline(
+            name="iwl",
+            evaluation="no_support_zipfian",
+            metric="accuracy_open",
+            title="In weights (IWL)",
+            sentence="Open accuracy on trained classes whose context does not hold the answer.",
+        ),
+    ]
     config = {
+        "seed": 7,
+        "headlines": [headline.to_json() for headline in headlines],
         "config": {"data": {"note": "<script>alert('x')</script>", "zips": ["a.zip", "b.zip"]}, "steps": 100},
         "versions": {"jax": "0.10.2"},
         "git": {"revision": "abc123", "dirty": False},
@@ -83,5 +104,5 @@ def run(tmp_path: Path, make_examples: Callable[[], Examples]) -> Path:
         'a"key<': "javascript:alert(1)",
     }
     (folder / "config.json").write_text(json.dumps(config))
-    write_summary(folder, train={"steps": 100, "seconds": 4.0, "steps_per_second": 25.0, "final_loss": 0.05}, seed=7)
+    write_summary(folder)
     return folder

@@ -6,12 +6,12 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from icl_eval.figures.attention import attention_map, attention_rows, reduced
-from icl_eval.results.saved_arrays import AttentionExamples
+from icl_eval.results.saved_arrays import AttentionMaps
 
 Layout = Literal["interleaved", "concatenated", "previous"]
 
 
-def examples(layout: Layout = "interleaved", *, items: int = 5, size: int = 6) -> AttentionExamples:
+def examples(layout: Layout = "interleaved", *, items: int = 5, size: int = 6) -> AttentionMaps:
     """Make two sequences whose attention differs everywhere; items 0 and 2 share the query's label in the first."""
     T = 2 * items - 1 if layout == "interleaved" else items
     at = {
@@ -23,7 +23,7 @@ def examples(layout: Layout = "interleaved", *, items: int = 5, size: int = 6) -
     labels = np.full((2, items), 1)
     labels[0, ::2] = labels[0, -1] = 7
     labels[0, 4:-1] = 1
-    return AttentionExamples(
+    return AttentionMaps(
         images=generator.integers(2, size=(2, items, size, size), dtype=np.uint8),
         labels=labels,
         predicted=np.array([7, -1]),

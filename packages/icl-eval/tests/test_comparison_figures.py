@@ -3,14 +3,14 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_eval import Curve, Estimate
+from icl_eval import Estimate, ScalarCurve
 from icl_eval.figures.drawing import BLUE, ORANGE
 from icl_eval.figures.training import final_values, group_colours, groups_over_training
 
 
-def curve(last: float) -> Curve:
+def curve(last: float) -> ScalarCurve:
     values = np.array([0.0, last])
-    return Curve(steps=np.array([0.0, 100.0]), values=values, low=values, high=values, chance=0.5)
+    return ScalarCurve(steps=np.array([0.0, 100.0]), values=values, low=values, high=values, chance=0.5)
 
 
 def estimate(value: float) -> Estimate:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from icl_eval import (
-    AttentionExamples,
-    ByExamples,
-    Curve,
+    AttentionMaps,
     Estimate,
     Fits,
     Result,
+    ScalarCurve,
+    ShotCurves,
     append_evaluations,
     proportion,
     read_run,
@@ -76,7 +76,7 @@ def whole(run: Path) -> Path:
     ]
     append_evaluations(run, step=100, results=results + of_sequences())
     images = np.zeros((1, 3, 4, 4), np.uint8)
-    attention = AttentionExamples(
+    attention = AttentionMaps(
         images=images,
         labels=np.array([[0, 1, 1]]),
         predicted=np.array([1]),
@@ -86,8 +86,8 @@ def whole(run: Path) -> Path:
     )
     save_attention(run, "fewshot_holdout", attention)
     line = np.linspace(0, 1, 4)
-    curves = {"model": Curve(line, line, line, line, chance=0.1)}
-    save_by_examples(run, "unseen_tasks", ByExamples(measure="accuracy", curves=curves, count=9))
+    curves = {"model": ScalarCurve(line, line, line, line, chance=0.1)}
+    save_by_examples(run, "unseen_tasks", ShotCurves(measure="accuracy", curves=curves, count=9))
     row = np.zeros((1, 4))
     fits = Fits(context_inputs=row, context_targets=row, inputs=row, truth=row, predictions={"model": row})
     save_fits(run, "sines", fits)

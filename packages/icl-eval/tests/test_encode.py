@@ -9,11 +9,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from icl_eval import (
-    AttentionExamples,
-    ByExamples,
-    Curve,
+    AttentionMaps,
     Estimate,
     Fits,
+    ScalarCurve,
+    ShotCurves,
     SizePoint,
     ablations,
     against_settings,
@@ -37,18 +37,18 @@ from icl_eval import (
 from icl_eval.figures import drawing
 
 
-def curve(last: float) -> Curve:
+def curve(last: float) -> ScalarCurve:
     values = np.array([0.5, 0.9, last])
-    return Curve(np.array([0.0, 10.0, 100.0]), values, values - 0.05, values + 0.05, chance=0.5)
+    return ScalarCurve(np.array([0.0, 10.0, 100.0]), values, values - 0.05, values + 0.05, chance=0.5)
 
 
 def estimate(value: float) -> Estimate:
     return Estimate(value=value, low=value - 0.05, high=value + 0.05, count=99)
 
 
-def attention(k: float) -> AttentionExamples:
+def attention(k: float) -> AttentionMaps:
     at = np.random.default_rng(round(1000 * k)).dirichlet(np.ones(3), size=(1, 1, 1, 3))
-    return AttentionExamples(
+    return AttentionMaps(
         images=np.eye(4, dtype=np.uint8)[None, None].repeat(2, 1), attention=at, labels=np.array([[1, 1]]),
         predicted=np.array([1]), item_tokens=np.array([0, 2]), label_tokens=np.array([1]),
     )  # fmt: skip
@@ -88,7 +88,7 @@ FIGURES: dict[str, Callable[[float], Figure]] = {
     "groups": groups,
     "final": lambda v: final_values({"ICL": {"a": estimate(v)}, "IWL": {"b": estimate(v)}}, chance=0.5),
     "learning": lambda v: learning_curves(
-        ByExamples(measure="accuracy", curves={"model": curve(v), "3-NN": curve(v)}, count=9), title="t"
+        ShotCurves(measure="accuracy", curves={"model": curve(v), "3-NN": curve(v)}, count=9), title="t"
     ),
     "fits": lambda v: fitted_functions({"lines": fits(v)}),
     "frequency": lambda v: by_frequency({"iwl": [None] * 9 + [estimate(v)]}),

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from icl_eval import Curve, emergence
+from icl_eval import ScalarCurve, emergence
 from icl_eval.figures import drawing
 
 
-def curve(points: int, *, chance: float | None = 0.5) -> Curve:
+def curve(points: int, *, chance: float | None = 0.5) -> ScalarCurve:
     steps, values = np.arange(float(points)), np.linspace(0.5, 0.9, points)
-    return Curve(steps=steps, values=values, low=values - 0.05, high=values + 0.05, chance=chance)
+    return ScalarCurve(steps=steps, values=values, low=values - 0.05, high=values + 0.05, chance=chance)
 
 
 def test_lines_are_named_in_the_figure_with_their_last_values_and_chance() -> None:
@@ -47,7 +47,7 @@ def test_errors_have_a_logarithmic_panel_of_their_own_with_the_best_constant() -
 
 
 def test_means_take_what_room_they_need() -> None:
-    (panel,) = emergence({"Bits": Curve(*[np.array([10.0, 20.0])] * 4)}, kinds={"Bits": "mean"}).axes
+    (panel,) = emergence({"Bits": ScalarCurve(*[np.array([10.0, 20.0])] * 4)}, kinds={"Bits": "mean"}).axes
     assert panel.get_ylim() == (9.5, 20.5)
 
 
@@ -86,19 +86,19 @@ def test_spread_keeps_order_and_distance() -> None:
 
 def test_a_curve_wants_columns_of_one_length() -> None:
     with pytest.raises(ValueError, match="as many values"):
-        Curve(steps=np.zeros(0), values=np.zeros(0), low=np.zeros(0), high=np.zeros(0))
+        ScalarCurve(steps=np.zeros(0), values=np.zeros(0), low=np.zeros(0), high=np.zeros(0))
 
 
 def test_smoothing_a_constant_changes_nothing() -> None:
-    flat = Curve(*[np.full(50, 3.0)] * 4)
+    flat = ScalarCurve(*[np.full(50, 3.0)] * 4)
     np.testing.assert_allclose(flat.smoothed(window=7).values, 3.0)
 
 
 def test_importing_and_drawing_leave_no_global_matplotlib_state() -> None:
     program = (
         "import sys, numpy as np, icl_eval\n"
-        "from icl_eval import Curve, emergence, encode\n"
-        "encode(emergence({'ICL': Curve(*[np.arange(3.0)] * 4)}), form='svg')\n"
+        "from icl_eval import ScalarCurve, emergence, encode\n"
+        "encode(emergence({'ICL': ScalarCurve(*[np.arange(3.0)] * 4)}), form='svg')\n"
         "import matplotlib\n"
         "assert matplotlib.rcParams['svg.hashsalt'] is None\n"
         "assert 'matplotlib.pyplot' not in sys.modules and 'sklearn' not in sys.modules\n"

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from icl_eval import Curve, Estimate
+from icl_eval import Estimate, ScalarCurve
 from icl_eval.figures.drawing import PAPER
 from icl_eval.figures.heads import Head, ablations, head_name, heads_over_training
 
 
-def line(last: float, *, chance: float | None = None) -> Curve:
+def line(last: float, *, chance: float | None = None) -> ScalarCurve:
     values = np.array([0.0, last / 2, last])
-    return Curve(steps=np.array([0.0, 50.0, 100.0]), values=values, low=values, high=values, chance=chance)
+    return ScalarCurve(steps=np.array([0.0, 50.0, 100.0]), values=values, low=values, high=values, chance=chance)
 
 
 def estimate(value: float, radius: float = 0.05) -> Estimate:
@@ -34,7 +34,7 @@ def test_every_head_is_drawn_and_the_six_highest_are_named(layers: int, heads: i
 
 
 def test_low_scores_fill_the_panel_and_unknown_heads_are_not_named() -> None:
-    unknown = Curve(np.array([0.0]), *[np.array([np.nan])] * 3)
+    unknown = ScalarCurve(np.array([0.0]), *[np.array([np.nan])] * 3)
     figure = heads_over_training({(0, 0): line(0.05, chance=0.01), (0, 1): unknown}, title="Induction")
     assert figure.axes[0].get_ylim()[1] < 0.1
     assert len(figure.axes[0].texts) == 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from icl_eval import (
-    AttentionExamples,
+    AttentionMaps,
     Estimate,
     Examples,
     Result,
@@ -59,7 +59,7 @@ def rich(tmp_path: Path, make_examples: Callable[[], Examples]) -> Path:
     save_attention(
         folder,
         "fewshot_holdout",
-        AttentionExamples(
+        AttentionMaps(
             images=examples.images,
             labels=examples.labels,
             predicted=examples.predicted_closed,

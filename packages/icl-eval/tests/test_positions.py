@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from icl_eval import accuracy_by_examples, improvement, mean, mean_by_examples, proportion, ratio, task_proportion
+from icl_eval import accuracy_by_shots, improvement, mean, mean_by_shots, proportion, ratio, task_proportion
 from icl_eval.tasks.shots import last_window
 
 CORRECT = np.random.default_rng(0).random((40, 16)) < np.linspace(0.2, 0.9, 16)
 
 
 def test_accuracy_at_each_position_is_that_of_its_column_alone() -> None:
-    curve = accuracy_by_examples(CORRECT, examples=np.arange(3, 19), chance=0.2)
+    curve = accuracy_by_shots(CORRECT, examples=np.arange(3, 19), chance=0.2)
     assert curve.chance == 0.2
     np.testing.assert_array_equal(curve.steps, np.arange(3, 19))
     for position in range(16):
@@ -22,7 +22,7 @@ def test_accuracy_at_each_position_is_that_of_its_column_alone() -> None:
 
 def test_mean_at_each_position_is_that_of_its_column_alone() -> None:
     values = np.random.default_rng(1).exponential(size=(30, 3))
-    curve = mean_by_examples(values, examples=np.array([0, 2, 8]))
+    curve = mean_by_shots(values, examples=np.array([0, 2, 8]))
     assert curve.chance is None
     for position, steps in enumerate((0, 2, 8)):
         expected = mean(values[:, position])
@@ -125,7 +125,7 @@ def test_a_ratio_that_is_not_known_is_nan() -> None:
 def test_rows_and_windows_that_make_no_sense_are_errors() -> None:
     for rows, examples in ((np.ones((0, 2), bool), [0, 1]), (CORRECT[:, :2], [1, 1]), (CORRECT[:, :2], [1, 0])):
         with pytest.raises(ValueError, match="increasing numbers of examples"):
-            accuracy_by_examples(rows, examples=np.array(examples), chance=None)
+            accuracy_by_shots(rows, examples=np.array(examples), chance=None)
     for window in (0, -1, 17):
         with pytest.raises(ValueError, match="window of 1 to 16"):
             improvement(CORRECT, window=window)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from icl_eval import ByExamples, Curve, Fits, Judgement, read_run, save_by_examples, save_fits, write_summary
+from icl_eval import Fits, Judgement, ScalarCurve, ShotCurves, read_run, save_by_examples, save_fits, write_summary
 
 LINE = np.arange(4.0)
-CURVES = ByExamples(
-    measure="accuracy", curves={"model": Curve(LINE, LINE, LINE, LINE), "1-NN": Curve(*[LINE] * 4)}, count=5
+CURVES = ShotCurves(
+    measure="accuracy", curves={"model": ScalarCurve(LINE, LINE, LINE, LINE), "1-NN": ScalarCurve(*[LINE] * 4)}, count=5
 )
 GRID = np.zeros((1, 6))
 FITS = Fits(context_inputs=GRID, context_targets=GRID, inputs=GRID, truth=GRID, predictions={"model": GRID})
@@ -37,9 +37,9 @@ def test_a_run_without_them_misses_nothing(run: Path) -> None:
 
 def test_saving_makes_the_folder_and_replaces_what_was_there(tmp_path: Path) -> None:
     save_by_examples(tmp_path / "new", "a", CURVES)
-    save_by_examples(tmp_path / "new", "a", ByExamples(measure="accuracy", curves=CURVES.curves, count=99))
+    save_by_examples(tmp_path / "new", "a", ShotCurves(measure="accuracy", curves=CURVES.curves, count=99))
     save_fits(tmp_path / "other", "a", FITS)
-    assert ByExamples.load(tmp_path / "new" / "arrays" / "by_examples_a.npz").count == 99
+    assert ShotCurves.load(tmp_path / "new" / "arrays" / "by_examples_a.npz").count == 99
     assert [path.name for path in (tmp_path / "other" / "arrays").iterdir()] == ["fits_a.npz"]
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from icl_eval import Curve, Result, Run, proportion
+from icl_eval import Result, Run, ScalarCurve, proportion
 from icl_eval.runs.seeds import Group, differing, group_runs, numeric_difference, over_seeds
 
 
@@ -24,9 +24,9 @@ def of(p_bursty: float, seed: int) -> dict[str, Any]:
     return {"data": {"p_bursty": p_bursty, "shots": 3}, "train": {"seed": seed, "steps": 100}}
 
 
-def curve(steps: list[int], values: list[float], chance: float | None = 0.5) -> Curve:
+def curve(steps: list[int], values: list[float], chance: float | None = 0.5) -> ScalarCurve:
     line = np.array(values)
-    return Curve(steps=np.array(steps, np.float64), values=line, low=line - 0.1, high=line + 0.1, chance=chance)
+    return ScalarCurve(steps=np.array(steps, np.float64), values=line, low=line - 0.1, high=line + 0.1, chance=chance)
 
 
 def test_seeds_are_averaged_at_the_steps_that_all_have_in_a_band_from_lowest_to_highest() -> None:

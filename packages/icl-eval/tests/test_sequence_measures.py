@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from icl_eval import Evaluation, LabelSets, evaluate
-from icl_eval.sequences.sequence_measures import Lookups, Sequences, measure
+from icl_eval.sequences.sequence_measures import LabelLookups, Sequences, measure
 
 V, C, S = 9, 6, 5
 RARE, COMMON, FEW_SHOT = (0, 1, 2, 3), (4, 5, 6), (0, 1)
@@ -89,7 +89,7 @@ def oracle(logits: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> dict[
 @pytest.mark.parametrize(("seed", "broken"), [(0, 0.01), (1, 0.0), (2, 0.0)])
 def test_every_measure_agrees_with_a_loop(seed: int, broken: float) -> None:
     logits, labels, classes = random_batch(seed, broken=broken, impossible=0.1 if broken else 0.0)
-    lookups = Lookups.of(range(2), SETS, V)
+    lookups = LabelLookups.of(range(2), SETS, V)
     _, found = jax.jit(measure)(Sequences(logits, labels, classes), lookups)
     wanted = oracle(logits, labels, classes)
     assert broken or np.isfinite([wanted["loss"][0], wanted["context_loss"][0]]).all()
@@ -118,7 +118,7 @@ def test_the_calibration_error_agrees_with_a_loop() -> None:
 
 def test_what_is_not_known_is_not_measured() -> None:
     logits, labels, _ = random_batch(0)
-    _, found = jax.jit(measure)(Sequences(logits[:, -1:], labels), Lookups.of(range(2), LabelSets(), V))
+    _, found = jax.jit(measure)(Sequences(logits[:, -1:], labels), LabelLookups.of(range(2), LabelSets(), V))
     assert {name for name in found if not name.startswith(("_", "confusion"))} == {
         "accuracy_closed", "accuracy_open", "accuracy_in_context", "loss", "probability_in_context", "from_context",
         "from_none",
@@ -178,9 +178,9 @@ def test_label_sets_are_checked(fields: dict[str, Any], message: str) -> None:
 
 def test_label_sets_beyond_the_output_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"common labels go up to 9, but the output has 9"):
-        Lookups.of(range(2), LabelSets(common=[9]), V)
+        LabelLookups.of(range(2), LabelSets(common=[9]), V)
     with pytest.raises(ValueError, match=r"up to 9 labels, got class_of_label of 10"):
-        Lookups.of(range(2), LabelSets(class_of_label=np.zeros(10, int)), V)
+        LabelLookups.of(range(2), LabelSets(class_of_label=np.zeros(10, int)), V)
 
 
 def test_classes_of_one_frequency_have_no_deciles() -> None:

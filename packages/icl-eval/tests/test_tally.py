@@ -5,24 +5,24 @@ import pytest
 
 from icl_eval import mean, proportion
 from icl_eval.results.resampling import RESAMPLES, resampling_weights
-from icl_eval.results.tally import Fraction, Tally
+from icl_eval.results.tally import Ratio, Tally
 
 
-def make_measures(count: int, seed: int = 0) -> dict[str, Fraction]:
+def make_measures(count: int, seed: int = 0) -> dict[str, Ratio]:
     generator = np.random.default_rng(seed)
     items = generator.integers(0, 6, size=count).astype(np.float64)
     right = generator.binomial(items.astype(int), 0.7).astype(np.float64)
     return {
-        "accuracy_open": Fraction((generator.random(count) < 0.3).astype(np.float64), np.ones(count)),
-        "loss": Fraction(generator.exponential(size=count), np.ones(count)),
-        "context_accuracy_open": Fraction(right, items),
-        "_calibration_0": Fraction(generator.normal(size=count), np.ones(count)),
-        "_calibration_1": Fraction(generator.normal(size=count), np.ones(count)),
+        "accuracy_open": Ratio((generator.random(count) < 0.3).astype(np.float64), np.ones(count)),
+        "loss": Ratio(generator.exponential(size=count), np.ones(count)),
+        "context_accuracy_open": Ratio(right, items),
+        "_calibration_0": Ratio(generator.normal(size=count), np.ones(count)),
+        "_calibration_1": Ratio(generator.normal(size=count), np.ones(count)),
     }
 
 
-def part(measures: dict[str, Fraction], rows: slice) -> dict[str, Fraction]:
-    return {name: Fraction(*(values[rows] for values in fraction)) for name, fraction in measures.items()}
+def part(measures: dict[str, Ratio], rows: slice) -> dict[str, Ratio]:
+    return {name: Ratio(*(values[rows] for values in fraction)) for name, fraction in measures.items()}
 
 
 @pytest.mark.parametrize("cuts", [[13], [1, 2, 99], [50, 60]])
@@ -55,30 +55,30 @@ def test_the_interval_of_context_items_holds_the_truth_as_often_as_it_says() -> 
         generator = np.random.default_rng(seed)
         chances = generator.beta(2, 1, size=150)  # sequences differ in difficulty: their items are not independent
         right = generator.binomial(8, chances).astype(np.float64)
-        estimate = Tally.of({"context_accuracy_open": Fraction(right, np.full(150, 8.0))}, first=0).estimates()
+        estimate = Tally.of({"context_accuracy_open": Ratio(right, np.full(150, 8.0))}, first=0).estimates()
         covered += estimate["context_accuracy_open"].low <= 2 / 3 <= estimate["context_accuracy_open"].high
     assert 0.90 <= covered / draws <= 0.99
 
 
 def test_all_right_is_not_certain() -> None:
-    measures = {"context_accuracy_open": Fraction(np.full(30, 8.0), np.full(30, 8.0))}
+    measures = {"context_accuracy_open": Ratio(np.full(30, 8.0), np.full(30, 8.0))}
     estimate = Tally.of(measures, first=0).estimates()["context_accuracy_open"]
     assert estimate == proportion(30, 30)
 
 
 def test_what_nothing_counted_in_is_left_out() -> None:
-    measures = {"follows_context": Fraction(np.zeros(5), np.zeros(5)), "loss": Fraction(np.ones(5), np.ones(5))}
+    measures = {"follows_context": Ratio(np.zeros(5), np.zeros(5)), "loss": Ratio(np.ones(5), np.ones(5))}
     assert set(Tally.of(measures, first=0).estimates()) == {"loss"}
     assert Tally.empty().estimates() == {}
 
 
 def test_a_loss_that_is_not_finite_is_said_to_be_so() -> None:
-    estimate = Tally.of({"loss": Fraction(np.array([1.0, np.inf]), np.ones(2))}, first=0).estimates()["loss"]
+    estimate = Tally.of({"loss": Ratio(np.array([1.0, np.inf]), np.ones(2))}, first=0).estimates()["loss"]
     assert np.isnan([estimate.value, estimate.low, estimate.high]).all() and estimate.count == 2
 
 
 def test_one_sequence_cannot_tell_its_spread() -> None:
-    estimate = Tally.of({"loss": Fraction(np.ones(1), np.ones(1))}, first=0).estimates()["loss"]
+    estimate = Tally.of({"loss": Ratio(np.ones(1), np.ones(1))}, first=0).estimates()["loss"]
     assert estimate.value == 1 and np.isnan([estimate.low, estimate.high]).all()
 
 

@@ -4,15 +4,15 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_eval import Curve
+from icl_eval import ScalarCurve
 from icl_eval.figures.tasks import fitted_functions, learning_curves
-from icl_eval.results.saved_arrays import ByExamples, Fits
+from icl_eval.results.saved_arrays import Fits, ShotCurves
 
 
-def curve(values: list[float], *, steps: list[float] | None = None, chance: float | None = None) -> Curve:
+def curve(values: list[float], *, steps: list[float] | None = None, chance: float | None = None) -> ScalarCurve:
     array = np.array(values)
     at = np.arange(float(len(values))) if steps is None else np.array(steps)
-    return Curve(steps=at, values=array, low=array * 0.9, high=array * 1.1, chance=chance)
+    return ScalarCurve(steps=at, values=array, low=array * 0.9, high=array * 1.1, chance=chance)
 
 
 def fits(functions: int = 3, *, seed: int = 0, scale: float = 1.0) -> Fits:
@@ -29,12 +29,12 @@ def fits(functions: int = 3, *, seed: int = 0, scale: float = 1.0) -> Fits:
 
 
 CURVES = {"model": curve([0.1, 0.5, 0.8], chance=0.1), "3-NN": curve([0.1, 0.6], steps=[0.0, 2.0])}
-ACCURACIES = ByExamples(measure="accuracy", curves=CURVES, count=64)
-ERRORS = ByExamples(measure="squared_error", curves=CURVES, count=64)
+ACCURACIES = ShotCurves(measure="accuracy", curves=CURVES, count=64)
+ERRORS = ShotCurves(measure="squared_error", curves=CURVES, count=64)
 
 
 @pytest.mark.parametrize("drawn", [ACCURACIES, ERRORS])
-def test_lines_are_the_curves_that_were_given(drawn: ByExamples) -> None:
+def test_lines_are_the_curves_that_were_given(drawn: ShotCurves) -> None:
     figure = learning_curves(drawn, title="Unseen tasks")
     (panel,) = figure.axes
     lines = {line.get_label(): line for line in panel.lines}
@@ -55,7 +55,7 @@ def test_labels_of_many_baselines_do_not_overlap_and_stay_inside() -> None:
         f"baseline {number}": curve([1.0, 0.1 + 0.001 * number]) for number in range(14)
     }
     for measure in ("accuracy", "squared_error"):
-        figure = learning_curves(ByExamples(measure=measure, curves=many, count=9), title="Many")
+        figure = learning_curves(ShotCurves(measure=measure, curves=many, count=9), title="Many")
         figure.draw_without_rendering()
         boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
         assert len(boxes) == 15
@@ -68,14 +68,14 @@ def test_labels_of_many_baselines_do_not_overlap_and_stay_inside() -> None:
 @pytest.mark.parametrize("values", [[0.5], [np.nan, np.nan], [0.0, 0.0], [1.0, 1e-28], [0.2, np.nan, 0.3]])
 @pytest.mark.parametrize("measure", ["accuracy", "squared_error"])
 def test_odd_curves_are_drawn(values: list[float], measure: str) -> None:
-    odd = ByExamples(measure=measure, curves={"model": curve(values), "ridge": curve(values)}, count=1)
+    odd = ShotCurves(measure=measure, curves={"model": curve(values), "ridge": curve(values)}, count=1)
     figure = learning_curves(odd, title="Odd")
     figure.draw_without_rendering()
     assert len(figure.axes[0].lines) >= 2
 
 
 def test_an_error_of_almost_nothing_does_not_flatten_the_others() -> None:
-    exact = ByExamples(
+    exact = ShotCurves(
         measure="squared_error", curves={"model": curve([1.0, 0.1]), "exact": curve([1.0, 1e-28])}, count=9
     )
     (panel,) = learning_curves(exact, title="Linear").axes
@@ -87,7 +87,7 @@ def test_an_error_of_almost_nothing_does_not_flatten_the_others() -> None:
 def test_context_sizes_in_octaves_are_drawn_in_octaves() -> None:
     sizes = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
     (panel,) = learning_curves(
-        ByExamples(measure="accuracy", curves={"model": curve([0.5] * 8, steps=sizes)}, count=9), title="Sizes"
+        ShotCurves(measure="accuracy", curves={"model": curve([0.5] * 8, steps=sizes)}, count=9), title="Sizes"
     ).axes
     assert panel.get_xscale() == "symlog"
     assert [float(text.get_text()) for text in panel.get_xticklabels()] == sizes

@@ -5,8 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icl_eval import Curve, Estimate, Result, append_evaluations, proportion, read_run, write_report, write_summary
-from icl_eval.results.saved_arrays import ByExamples, Fits
+from icl_eval import (
+    Estimate,
+    Result,
+    ScalarCurve,
+    append_evaluations,
+    proportion,
+    read_run,
+    write_report,
+    write_summary,
+)
+from icl_eval.results.saved_arrays import Fits, ShotCurves
 
 IMAGE = re.compile(r'src(?:set)?="data:[^"]*"')
 
@@ -70,9 +79,12 @@ def set_verdict(folder: Path, verdict: object) -> None:
 
 def save_curves(folder: Path, name: str) -> None:
     rows = [np.array([0.1, 0.4, np.nan])] * 3
-    curves = {"model": Curve(np.array([0.0, 4.0, 8.0]), *rows, chance=0.1), "<b>3-NN": Curve(*[np.arange(3.0)] * 4)}
+    curves = {
+        "model": ScalarCurve(np.array([0.0, 4.0, 8.0]), *rows, chance=0.1),
+        "<b>3-NN": ScalarCurve(*[np.arange(3.0)] * 4),
+    }
     (folder / "arrays").mkdir(exist_ok=True)
-    ByExamples(measure="accuracy", curves=curves, count=64).save(folder / "arrays" / f"by_examples_{name}.npz")
+    ShotCurves(measure="accuracy", curves=curves, count=64).save(folder / "arrays" / f"by_examples_{name}.npz")
 
 
 def save_fits(folder: Path, name: str) -> None:

@@ -1,15 +1,17 @@
 import numpy as np
 import pytest
 
-from icl_eval import Curve
+from icl_eval import ScalarCurve
 from icl_eval.figures.transience import Decline, decline, describe_transience, transience
 
 STEPS = [0.0, 10.0, 100.0, 1000.0, 10000.0]
 
 
-def curve(values: list[float], *, radius: float = 0.05, chance: float | None = 0.5) -> Curve:
+def curve(values: list[float], *, radius: float = 0.05, chance: float | None = 0.5) -> ScalarCurve:
     line = np.array(values)
-    return Curve(steps=np.array(STEPS[: len(line)]), values=line, low=line - radius, high=line + radius, chance=chance)
+    return ScalarCurve(
+        steps=np.array(STEPS[: len(line)]), values=line, low=line - radius, high=line + radius, chance=chance
+    )
 
 
 def test_a_fall_is_told_only_if_the_intervals_do_not_overlap() -> None:

@@ -14,7 +14,7 @@ from icl_eval.attention.scores import (
     same_class_score,
     uniform_scores,
 )
-from icl_eval.attention.token_positions import TokenPlaces
+from icl_eval.attention.token_positions import TokenPositions
 from icl_eval.baselines.classifiers import (
     Classifier,
     LogisticRegression,
@@ -46,84 +46,81 @@ from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table, write_gallery
 from icl_eval.report.report import write_report
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion, ratio, task_proportion
-from icl_eval.results.result import Evaluation, Result
-from icl_eval.results.saved_arrays import AttentionExamples, ByExamples, Examples, Fits
-from icl_eval.results.tally import Fraction, Tally
-from icl_eval.runs.learner_type import Judgement, Progress, Thresholds, Verdict, judge, judge_functions, judge_labels
+from icl_eval.results.headline import Headline
+from icl_eval.results.result import Evaluation, Family, Measure, Result
+from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, ShotCurves
+from icl_eval.results.tally import Ratio, Tally
+from icl_eval.runs.learner_type import LearnerKind, LearnerType, Thresholds, classify_learner, learner_type
 from icl_eval.runs.reading import Run, read_run
-from icl_eval.runs.seeds import group_runs, over_seeds
-from icl_eval.runs.writing import (
-    append_evaluations,
-    drop_evaluations_after,
-    evaluated_steps,
-    save_attention,
-    save_by_examples,
-    save_examples,
-    save_fits,
-    write_summary,
-)
-from icl_eval.sequences.context_baselines import context_baselines
+from icl_eval.runs.seeds import group_runs
+from icl_eval.runs.writing import append_evaluations, drop_evaluations_after, evaluated, write_summary
+from icl_eval.sequences.context_baselines import ContextBaseline, context_baselines
 from icl_eval.sequences.evaluate import evaluate
 from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
-from icl_eval.sequences.sequence_measures import Lookups, Sequences, measure
+from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
-from icl_eval.tasks.shots import accuracy_by_examples, improvement, mean_by_examples
+from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
 
 __all__ = [
     "CLASSIFIERS",
+    "MEASURES",
     "REGRESSORS",
-    "AttentionExamples",
+    "AttentionMaps",
     "Averaging",
-    "ByExamples",
     "Classifier",
     "Constant",
-    "Curve",
+    "ContextBaseline",
     "DecisionTree",
     "Estimate",
     "Evaluation",
     "Examples",
+    "Family",
     "Fits",
-    "Fraction",
     "GaussianProcess",
     "HeadScores",
-    "Judgement",
+    "Headline",
+    "LabelLookups",
     "LabelSets",
     "Lasso",
+    "LearnerKind",
+    "LearnerType",
     "LeastSquares",
     "LogisticRegression",
-    "Lookups",
     "MajorityLabel",
+    "Measure",
     "NearestLabels",
     "NearestNeighbours",
     "Picture",
-    "Progress",
+    "Ratio",
     "Regressor",
     "Result",
     "Ridge",
     "RidgeLabels",
     "Run",
+    "ScalarCurve",
     "Scores",
     "Sequences",
+    "ShotCurves",
     "SizePoint",
     "Table",
     "Tally",
     "Thresholds",
-    "TokenPlaces",
+    "TokenPositions",
     "TrainedMLP",
-    "Verdict",
     "ablate_heads",
     "ablations",
-    "accuracy_by_examples",
+    "accuracy_by_shots",
     "against_settings",
     "against_size",
     "append_evaluations",
     "attention_map",
     "attention_rows",
     "by_frequency",
+    "classify_learner",
     "confusion",
     "confusion_matrix",
     "context_baselines",
@@ -137,7 +134,7 @@ __all__ = [
     "evaluate_functions",
     "evaluate_heads",
     "evaluate_labels",
-    "evaluated_steps",
+    "evaluated",
     "final_values",
     "fitted_functions",
     "group_colours",
@@ -148,16 +145,13 @@ __all__ = [
     "heat_map",
     "improvement",
     "induction_score",
-    "judge",
-    "judge_functions",
-    "judge_labels",
     "labels_by_position",
+    "learner_type",
     "learning_curves",
     "mean",
-    "mean_by_examples",
+    "mean_by_shots",
     "measure",
     "most_frequent",
-    "over_seeds",
     "phase_curve",
     "predicted_label",
     "previous_token_score",
@@ -165,10 +159,6 @@ __all__ = [
     "ratio",
     "read_run",
     "same_class_score",
-    "save_attention",
-    "save_by_examples",
-    "save_examples",
-    "save_fits",
     "score",
     "task_proportion",
     "transience",

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from icl_eval.checks import check_whole
 from icl_eval.results.collect import Batch
 from icl_eval.results.estimate import Estimate
-from icl_eval.results.result import Evaluation, Result
+from icl_eval.results.result import Evaluation, Measure, Result
 from icl_eval.sequences.evaluate import NOTHING_KNOWN, Predictor, evaluate
 from icl_eval.sequences.label_sets import LabelSets
 
@@ -30,7 +30,7 @@ def ablate_heads(
     count: int,
     label_sets: LabelSets = NOTHING_KNOWN,
 ) -> Result:
-    """Evaluate with nothing removed, and then with each attention head removed, on the same sequences.
+    """Return what is left of a model's measures without each attention head in turn, on the same sequences.
 
     The batches of one evaluation at a time are drawn once and stay in memory: `count` sequences, rounded up to whole
     batches (10,000 sequences of nine 28 x 28 bytes are 71 MB).
@@ -70,6 +70,7 @@ def ablate_heads(
         raise ValueError("Wanted at least one evaluation, such as 'icl', got none.")
     metrics: dict[str, Estimate] = {}
     chance: dict[str, float] = {}
+    measures: dict[str, Measure] = {}
     for headline, (evaluation, make_batches, metric) in evaluations.items():
         batches = _enough(make_batches(), count)
         for suffix, keep in _removals(layers, heads):
@@ -80,17 +81,26 @@ def ablate_heads(
                     f"got {metric!r}."
                 )
             metrics[headline + suffix] = result.metrics[metric]
+            measures[headline + suffix] = _words(metric, evaluation, result, is_whole=not suffix)
             if metric in result.chance:
                 chance[headline + suffix] = result.chance[metric]
-    return Result(evaluation="ablated_heads", metrics=metrics, chance=chance)
+    return Result(evaluation="ablated_heads", metrics=metrics, chance=chance, measures=measures)
 
 
 def _keeping(predict: PredictKeeping, keep: Float[np.ndarray, "L H"]) -> Predictor:
     return lambda batch: predict(batch, keep)
 
 
+def _words(metric: str, evaluation: Evaluation, result: Result, *, is_whole: bool) -> Measure:
+    kind = result.measures[metric].kind if metric in result.measures else "mean"
+    if is_whole:
+        return Measure(sentence=f"{metric} of {evaluation.name}, with all attention heads.", kind=kind)
+    sentence = "The measure when head H in layer L is removed."
+    return Measure(sentence=sentence, kind=kind, shown="…_without_L_H", detail=True)
+
+
 def _removals(layers: int, heads: int) -> Iterator[tuple[str, Float[np.ndarray, "L H"]]]:
-    """Give what to keep, and how metrics are named for it: everything first, then all but each head."""
+    """Yield what to keep, and how metrics are named for it: everything first, then all but each head."""
     yield "", np.ones((layers, heads), np.float32)
     for layer, head in itertools.product(range(layers), range(heads)):
         keep = np.ones((layers, heads), np.float32)

@@ -3,22 +3,23 @@
 Axes: B sequences in a batch, S items (the query last), L layers, H heads, T tokens, V labels, K examples.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from icl_eval.attention.scores import HeadScores, head_scores, uniform_scores
-from icl_eval.attention.token_positions import TokenPlaces
-from icl_eval.results.collect import Batch
+from icl_eval.attention.scores import SCORES, HeadScores, head_scores, uniform_scores
+from icl_eval.attention.token_positions import TokenPositions
+from icl_eval.results.collect import Batch, collect, first_images, joined
 from icl_eval.results.result import Result
-from icl_eval.results.saved_arrays import AttentionExamples
-from icl_eval.results.tally import Fraction, Tally
-from icl_eval.sequences.measures import NO_LABEL, predicted_label
+from icl_eval.results.saved_arrays import NO_LABEL, AttentionMaps
+from icl_eval.results.tally import Ratio, Tally
+from icl_eval.sequences.measures import predicted_label
 
 _UNIFORM = "uniform "  # before the names of what uniform attention would have
 _TOLERANCE = 1e-3  # of the sums of probabilities
@@ -31,25 +32,25 @@ Attend = Callable[
 def evaluate_heads(
     attend: Attend,
     batches: Iterable[Batch],
-    places: TokenPlaces,
+    positions: TokenPositions,
     *,
     name: str,
     count: int,
     causal: bool = True,
     examples: int = 0,
     possible_labels: Sequence[int] | None = None,
-) -> tuple[Result, AttentionExamples | None]:
-    """Score the attention heads of a model on exactly `count` sequences.
+) -> Result:
+    """Return the scores of the attention heads of a model on exactly `count` sequences.
 
-    Batches go to `attend` whole, so that a jitted one compiles once; the surplus rows of the last one are dropped. No
-    batch is drawn beyond those needed. Of a batch only its scores are kept, fetched after the next was dispatched.
+    Batches go to `attend` whole, so that a jitted one compiles once; of a batch only its scores are kept (see
+    `collect`).
 
     Args:
       attend: gives the attention probabilities [B, L, H, T, T] of all layers and heads, queries by keys, and the
         logits [B, V] of the query or None. It sees the batch with the query's label replaced by 0.
       batches: dicts of arrays with at least `labels` and `classes` [B, S], the query last; and `images`
         uint8 [B, S, H, W] if examples are wanted.
-      places: where items and labels stand among the T tokens.
+      positions: where items and labels stand among the T tokens.
       name: of the evaluation, such as `heads_fewshot_holdout`.
       count: how many sequences, at least 1.
       causal: whether a token attends to none after it. It decides what uniform attention is.
@@ -57,86 +58,96 @@ def evaluate_heads(
       possible_labels: what the examples' predictions choose from; None is all V labels. Without logits they are -1.
 
     Returns:
-      The result, and the examples if some were asked for and their attention is finite. Metrics are the means over
-      sequences of `induction_L_H`, `previous_token_L_H` and `same_class_L_H` for layer L and head H from 0 (see
-      `heads`); sequences without such a score do not count, and a score that none of them has is left out. The chance
-      of each is its value under uniform attention on the same sequences.
+      The result; examples are under "attention" of its arrays, if some were asked for and their attention is finite.
+      Metrics are the means over sequences of `induction_L_H`, `previous_token_L_H` and `same_class_L_H` for layer L and
+      head H from 0 (see `scores`); sequences without such a score do not count, and a score that none of them has is
+      left out. The chance of each is its value under uniform attention on the same sequences.
 
     Raises:
       ValueError: if the batches end early or lack a key; if the attention has another shape, or in the first batch is
         no probabilities or not causal although it should be; if the logits have another shape; or if no sequence has
         any score.
 
-    Source: Chan et al. (2022), arXiv 2205.05055, evaluate on 10,000 sequences; the scores are those of `heads`.
+    Source: Chan et al. (2022), arXiv 2205.05055, evaluate on 10,000 sequences; the scores are those of `scores`.
 
     >>> batch = {"labels": np.array([[0, 1, 0]]), "classes": np.array([[7, 8, 7]])}
     >>> looks_at_token_1 = np.zeros((1, 1, 1, 5, 5)) + np.eye(5)[[0, 0, 1, 1, 1]]
-    >>> result, _ = evaluate_heads(lambda batch: (looks_at_token_1, None), [batch], TokenPlaces.interleaved(3),
-    ...                            name="heads", count=1)
+    >>> result = evaluate_heads(lambda batch: (looks_at_token_1, None), [batch], TokenPositions((0, 2, 4), (1, 3)),
+    ...                         name="heads", count=1)
     >>> result.metrics["induction_0_0"].value, round(result.chance["induction_0_0"], 3)
     (1.0, 0.2)
     """
     if count < 1 or not 0 <= examples <= count:
         raise ValueError(f"{name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
-    tally, kept, taken = Tally.empty(), list[dict[str, np.ndarray]](), 0
-    waiting: tuple[Any, int] | None = None  # the scores that the device still makes, and the number of the first
 
-    def collect() -> None:
-        nonlocal tally
-        if waiting is not None:
-            scores, first = waiting
-            measures = _measures(*jax.device_get(scores))
-            tally += Tally.of(measures, first=first, count=count - first, means=frozenset(measures))
-
-    for batch in batches:
-        classes, attention, logits = _attended(attend, batch, places, name)
-        if not taken:
+    def score(batch: Batch, before: int) -> _Scores:
+        classes, attention, logits = _attended(attend, batch, positions, name)
+        if not before:
             _check_probabilities(attention, causal, name)
-        scores = _scores(attention, classes, places=places, causal=causal)
-        collect()
-        waiting = scores, taken
-        if taken < examples:
-            kept.append(_example_rows(batch, attention, logits, possible_labels, examples - taken))
-        taken += len(classes)
-        if taken >= count:
-            break
-    if taken < count:
-        raise ValueError(
-            f"{name}: wanted {count} sequences, but the batches ended after {taken}; "
-            f"pass more batches (a repeating stream, say) or count={taken}."
-        )
-    collect()
-    return _result(name, tally), _examples(kept, places) if examples else None
+        heads, uniform = _scores(attention, classes, positions=positions, causal=causal)
+        kept = _first_rows(batch, attention, logits, possible_labels, examples - before) if before < examples else None
+        return _Scores(heads, uniform, kept)
+
+    tally, kept, taken = Tally.empty(), list[_Rows](), 0
+    for scores in collect(score, batches, name=name, count=count):
+        measures = _measures(scores.heads, scores.uniform)
+        tally += Tally.of(measures, first=taken, means=frozenset(measures))
+        taken += len(scores.heads.induction)
+        kept += [] if scores.examples is None else [scores.examples]
+    result = _result(name, tally)
+    maps = _maps(joined(kept), positions) if kept else None
+    return result if maps is None else dataclasses.replace(result, arrays={"attention": maps})
+
+
+class _Rows(NamedTuple):
+    """Of the first sequences, what `AttentionMaps` keeps."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    predicted: Any
+    attention: Any
+
+
+class _Scores(NamedTuple):
+    """What is kept of a batch."""
+
+    heads: HeadScores
+    uniform: HeadScores
+    examples: _Rows | None
 
 
 _predicted_label = jax.jit(predicted_label)
 
 
-def _attended(attend: Attend, batch: Batch, places: TokenPlaces, name: str) -> tuple[Int[np.ndarray, "B S"], Any, Any]:
+def _attended(
+    attend: Attend, batch: Batch, positions: TokenPositions, name: str
+) -> tuple[Int[np.ndarray, "B S"], Any, Any]:
     """Return the classes of a batch, with the attention and the logits of a model that did not see the answers."""
-    labels, classes = (_of_items(batch, key, len(places.items), name) for key in ("labels", "classes"))
+    labels, classes = (_of_items(batch, key, len(positions.items), name) for key in ("labels", "classes"))
     hidden = labels.copy()  # the caller's batch keeps its answers
     hidden[:, -1] = 0
     attention, logits = attend({**batch, "labels": hidden})
-    _check_shapes(attention, logits, len(labels), places.length, name)
+    _check_shapes(attention, logits, len(labels), positions.length, name)
     return classes, attention, logits
 
 
-@functools.partial(jax.jit, static_argnames=("places", "causal"))
-def _scores(attention: Array, classes: Array, *, places: TokenPlaces, causal: bool) -> tuple[HeadScores, HeadScores]:
+@functools.partial(jax.jit, static_argnames=("positions", "causal"))
+def _scores(
+    attention: Array, classes: Array, *, positions: TokenPositions, causal: bool
+) -> tuple[HeadScores, HeadScores]:
     """Return the scores of all heads, and those of uniform attention."""
-    return head_scores(attention, classes, places), uniform_scores(classes, places, causal=causal)
+    return head_scores(attention, classes, positions), uniform_scores(classes, positions, causal=causal)
 
 
-def _measures(scores: HeadScores, uniform: HeadScores) -> dict[str, Fraction]:
+def _measures(scores: HeadScores, uniform: HeadScores) -> dict[str, Ratio]:
     """Name the scores [B, L, H] of a batch, and those of uniform attention, which no head has where that has none."""
     found = {}
     for kind, values in uniform._asdict().items():
         counts = ~np.isnan(values)
         of_heads = np.where(counts[:, None, None], getattr(scores, kind), 0)
-        for place in np.ndindex(of_heads.shape[1:]):
-            found[f"{kind}_{place[0]}_{place[1]}"] = Fraction(of_heads[:, *place], counts)
-        found[f"{_UNIFORM}{kind}"] = Fraction(np.where(counts, values, 0), counts)
+        for layer, head in np.ndindex(of_heads.shape[1:]):
+            found[f"{kind}_{layer}_{head}"] = Ratio(of_heads[:, layer, head], counts)
+        found[f"{_UNIFORM}{kind}"] = Ratio(np.where(counts, values, 0), counts)
     return found
 
 
@@ -147,8 +158,8 @@ def _of_items(batch: Batch, key: str, items: int, name: str) -> Int[np.ndarray, 
     values = np.asarray(batch[key])
     if values.ndim != 2 or values.shape[1] != items or values.dtype.kind not in "iu":
         raise ValueError(
-            f"{name}: wanted integer {key} [B, {items}], as the token places are of {items} items, "
-            f"got {values.dtype} {list(values.shape)}; make the places of sequences of that length."
+            f"{name}: wanted integer {key} [B, {items}], as the token positions are of {items} items, "
+            f"got {values.dtype} {list(values.shape)}; make the positions of sequences of that length."
         )
     return values
 
@@ -157,7 +168,7 @@ def _check_shapes(attention: Any, logits: Any, sequences: int, tokens: int, name
     shape = np.shape(attention)
     if len(shape) != 5 or 0 in shape or (shape[0], *shape[3:]) != (sequences, tokens, tokens):
         raise ValueError(
-            f"{name}: wanted attention [{sequences}, L, H, {tokens}, {tokens}], as the token places are of {tokens} "
+            f"{name}: wanted attention [{sequences}, L, H, {tokens}, {tokens}], as the token positions are of {tokens} "
             f"tokens; attend gave the shape {list(shape)}."
         )
     if logits is not None and (len(np.shape(logits)) != 2 or len(logits) != sequences):
@@ -203,37 +214,36 @@ def _result(name: str, tally: Tally) -> Result:
             f"{name}: no sequence has a context item of the query's class, nor a label token with one before it, "
             "so that no head has a score; evaluate on few-shot sequences."
         )
-    chance = {key: uniform[key.rsplit("_", 2)[0]] for key in estimates}
-    return Result(evaluation=name, metrics=estimates, chance=chance)
+    kinds = {key: key.rsplit("_", 2)[0] for key in estimates}
+    return Result(
+        evaluation=name,
+        metrics=estimates,
+        chance={key: uniform[kind] for key, kind in kinds.items()},
+        measures={key: SCORES[kind] for key, kind in kinds.items()},
+    )
 
 
-def _example_rows(
-    batch: Batch, attention: Any, logits: Any, possible_labels: Sequence[int] | None, rows: int
-) -> dict[str, np.ndarray]:
-    """Return what `AttentionExamples` keeps of the first rows of a batch."""
-    if "images" not in batch:
-        raise ValueError(
-            f"Examples want 'images' uint8 [B, S, H, W] in a batch, got the keys {sorted(batch)}; "
-            "add them or pass examples=0."
-        )
-    images, labels = np.asarray(batch["images"])[:rows], np.asarray(batch["labels"])[:rows]
-    if images.dtype.kind == "f":
-        images = np.round(images.clip(0, 1) * 255).astype(np.uint8)
+def _first_rows(batch: Batch, attention: Any, logits: Any, possible_labels: Sequence[int] | None, rows: int) -> _Rows:
+    """Return what `AttentionMaps` keeps of the first rows of a batch."""
+    images, labels = first_images(batch, rows), np.array(batch["labels"][:rows])
     predicted = np.full(len(labels), NO_LABEL, np.int32)
     if logits is not None:
         V = np.shape(logits)[1]
         possible = np.isin(np.arange(V), range(V) if possible_labels is None else list(possible_labels))
-        predicted = np.asarray(_predicted_label(logits, possible))[:rows]
-    probabilities = np.asarray(attention[:rows]).astype(np.float32)
-    return {"images": images, "labels": labels, "predicted": predicted, "attention": probabilities}
+        predicted = _predicted_label(logits, possible)[:rows]
+    return _Rows(images, labels, predicted, attention[:rows])
 
 
-def _examples(kept: Sequence[dict[str, np.ndarray]], places: TokenPlaces) -> AttentionExamples | None:
-    """Put the examples together; there are none of a model that is not finite."""
-    if not all(np.isfinite(rows["attention"]).all() for rows in kept):
+def _maps(rows: _Rows, positions: TokenPositions) -> AttentionMaps | None:
+    """Return where the model looks in these sequences; None for a model that is not finite."""
+    attention = rows.attention.astype(np.float32)
+    if not np.isfinite(attention).all():
         return None
-    return AttentionExamples(
-        **{key: np.concatenate([rows[key] for rows in kept]) for key in kept[0]},
-        item_tokens=np.asarray(places.items),
-        label_tokens=np.asarray(places.labels),
+    return AttentionMaps(
+        images=rows.images,
+        labels=rows.labels,
+        predicted=rows.predicted,
+        attention=attention,
+        item_tokens=np.asarray(positions.items),
+        label_tokens=np.asarray(positions.labels),
     )

@@ -1,4 +1,4 @@
-"""Token places: which tokens of a sequence model hold the items, and which show their labels."""
+"""Token positions: which tokens of a sequence model hold the items, and which show their labels."""
 
 import dataclasses
 import itertools
@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class TokenPlaces:
+class TokenPositions:
     """Where the items and labels of a sequence stand among its tokens. The query's token is the last.
 
     Attributes:
@@ -20,12 +20,12 @@ class TokenPlaces:
       ValueError: if there are not two items or more with a label for each but the last, or if the tokens are not
         whole numbers of 0 or more in rising order, none of them after the query's.
 
-    >>> TokenPlaces(items=(1, 3), labels=(2,)).length  # token 0 marks the beginning
-    4
+    >>> TokenPositions(items=range(0, 17, 2), labels=range(1, 16, 2)).length  # item, label, item, ..., query
+    17
     """
 
-    items: tuple[int, ...]
-    labels: tuple[int, ...]
+    items: Sequence[int]
+    labels: Sequence[int]
 
     def __post_init__(self) -> None:
         items, labels = _whole("items", self.items), _whole("labels", self.labels)
@@ -43,33 +43,6 @@ class TokenPlaces:
     def length(self) -> int:
         """T, the number of tokens."""
         return self.items[-1] + 1
-
-    @classmethod
-    def interleaved(cls, items: int) -> "TokenPlaces":
-        """Return the places of item, label, item, label, ..., query: 2 S - 1 tokens (Chan et al. 2022, figure 1).
-
-        >>> TokenPlaces.interleaved(3)
-        TokenPlaces(items=(0, 2, 4), labels=(1, 3))
-        """
-        return cls(tuple(range(0, 2 * items, 2)), tuple(range(1, 2 * items - 1, 2)))
-
-    @classmethod
-    def concatenated(cls, items: int) -> "TokenPlaces":
-        """Return the places of items side by side with their labels: S tokens (Chan et al. 2022, appendix).
-
-        >>> TokenPlaces.concatenated(3)
-        TokenPlaces(items=(0, 1, 2), labels=(0, 1))
-        """
-        return cls(tuple(range(items)), tuple(range(items - 1)))
-
-    @classmethod
-    def previous_label(cls, items: int) -> "TokenPlaces":
-        """Return the places of items that come with the label of the item before: S tokens (Kirsch et al. 2022).
-
-        >>> TokenPlaces.previous_label(3)
-        TokenPlaces(items=(0, 1, 2), labels=(1, 2))
-        """
-        return cls(tuple(range(items)), tuple(range(1, items)))
 
 
 def _whole(name: str, tokens: Sequence[Any]) -> tuple[int, ...]:

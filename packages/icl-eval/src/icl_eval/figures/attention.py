@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from icl_eval.figures.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, displayable
 from icl_eval.figures.heads import Head, head_name
-from icl_eval.results.saved_arrays import AttentionExamples
+from icl_eval.results.saved_arrays import AttentionMaps
 
 _MOST_HEADS = 8
 _FULL = "#2f8fcf"  # of the largest attention of a map: stands out from light pages and from dark ones
@@ -26,7 +26,7 @@ _BAR, _GAP = 0.45, 0.2  # inches: what attention of 1 is high, and what is free 
 _SAID = 0.095  # attention that is written above its bar
 
 
-def attention_rows(examples: AttentionExamples, k: int, heads: Sequence[Head]) -> Figure:
+def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> Figure:
     """Draw where the query's token looks, a row of bars for each chosen head, above the items and their labels.
 
     Items that share the query's label are framed. Bars at items have one colour, bars at labels another.
@@ -40,7 +40,7 @@ def attention_rows(examples: AttentionExamples, k: int, heads: Sequence[Head]) -
       ValueError: if there is no such sequence or head, or there are no heads or too many.
 
     >>> attention = np.full((1, 1, 1, 3, 3), 1 / 3)
-    >>> examples = AttentionExamples(images=np.eye(4, dtype=np.uint8)[None, None].repeat(2, 1), attention=attention,
+    >>> examples = AttentionMaps(images=np.eye(4, dtype=np.uint8)[None, None].repeat(2, 1), attention=attention,
     ...   labels=np.array([[1, 1]]), predicted=np.array([1]), item_tokens=np.array([0, 2]), label_tokens=np.array([1]))
     >>> [text.get_text() for text in attention_rows(examples, 0, [(0, 0)]).axes[0].texts][:3]
     ['.33', '.33', '.33']
@@ -75,7 +75,7 @@ def attention_rows(examples: AttentionExamples, k: int, heads: Sequence[Head]) -
     return figure
 
 
-def attention_map(examples: AttentionExamples, k: int, layer: int, head: int) -> Figure:
+def attention_map(examples: AttentionMaps, k: int, layer: int, head: int) -> Figure:
     """Draw the whole map of one head: a row for each token that looks, a column for each that is looked at.
 
     Thumbnails of the items, and labels, stand left and beneath at their tokens. The palest shade is 0, the fullest the
@@ -91,7 +91,7 @@ def attention_map(examples: AttentionExamples, k: int, layer: int, head: int) ->
       ValueError: if there is no such sequence or head.
 
     >>> attention = np.full((1, 1, 1, 3, 3), 1 / 3)
-    >>> examples = AttentionExamples(images=np.eye(4, dtype=np.uint8)[None, None].repeat(2, 1), attention=attention,
+    >>> examples = AttentionMaps(images=np.eye(4, dtype=np.uint8)[None, None].repeat(2, 1), attention=attention,
     ...   labels=np.array([[1, 1]]), predicted=np.array([1]), item_tokens=np.array([0, 2]), label_tokens=np.array([1]))
     >>> attention_map(examples, 0, 0, 0).axes[0].images[0].get_array().shape
     (3, 3)
@@ -125,7 +125,7 @@ def attention_map(examples: AttentionExamples, k: int, layer: int, head: int) ->
     return figure
 
 
-def _check(examples: AttentionExamples, k: int, heads: Sequence[Head]) -> None:
+def _check(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> None:
     K, L, H = examples.attention.shape[:3]
     if not 1 <= len(heads) <= _MOST_HEADS:
         raise ValueError(f"Wanted 1..{_MOST_HEADS} heads to draw, got {len(heads)}; choose those that matter.")
@@ -154,21 +154,21 @@ def _title(figure: Figure, text: str) -> None:
     figure.text(0.08 / width, 1 - 0.07 / height, text, va="top", color=INK, fontsize=10, fontweight="bold")
 
 
-def _outcome(examples: AttentionExamples, k: int) -> str:
+def _outcome(examples: AttentionMaps, k: int) -> str:
     truth, predicted = int(examples.labels[k, -1]), int(examples.predicted[k])
     if predicted < 0:
         return f"label {truth}, none given"
     return f"label {truth}, given {predicted} ({'right' if truth == predicted else 'wrong'})"
 
 
-def _labels(examples: AttentionExamples, k: int) -> list[tuple[float, str]]:
+def _labels(examples: AttentionMaps, k: int) -> list[tuple[float, str]]:
     """Return tokens that show a label with the label, and the query's, unless it shows that of the item before it."""
     shown = dict(zip(examples.label_tokens.tolist(), map(str, examples.labels[k, :-1].tolist()), strict=True))
     shown.setdefault(int(examples.item_tokens[-1]), "?")
     return [(float(token), label) for token, label in shown.items()]
 
 
-def _thumbnail_size(examples: AttentionExamples) -> float:
+def _thumbnail_size(examples: AttentionMaps) -> float:
     """Return the side of a thumbnail in columns: as large as lets neighbours stand apart, two columns at most."""
     distances = np.diff(np.unique(examples.item_tokens))
     return 0.88 * min(2.0, float(distances.min(initial=2)))
@@ -181,7 +181,7 @@ def _overhang(size: float) -> float:
 
 def _thumbnails(
     panel: Axes,
-    examples: AttentionExamples,
+    examples: AttentionMaps,
     k: int,
     centres: Sequence[tuple[float, float]],
     size: float,

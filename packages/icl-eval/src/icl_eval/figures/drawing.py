@@ -39,8 +39,8 @@ _NUDGE = 1e-9  # of a panel's height: too little to see, enough to keep lines of
 
 def _css_colours() -> dict[str, str]:
     """Return what each colour of a figure is called in CSS; where a page does not define it, it is as drawn."""
-    named = zip(("blue", "orange", "green", "plum", "olive", "grey"), COLOURS, strict=True)
-    named = {"ink": INK, "faint": FAINT, "paper": PAPER, "shade": SHADE} | dict(named)
+    series = zip(("blue", "orange", "green", "plum", "olive", "grey"), COLOURS, strict=True)
+    named = {"ink": INK, "faint": FAINT, "paper": PAPER, "shade": SHADE, **dict(series)}
     css = {colour: f"var(--{name}, {colour})" for name, colour in named.items()}
     half = (MOST_SHADES - 1) / 2
     for place, colour in enumerate(SWEEP[1:-1], start=1):
@@ -71,7 +71,8 @@ def encode(figure: Figure, *, form: Literal["png", "svg"]) -> bytes:
 
 def new_figure(width: float, height: float, **padding: float) -> Figure:
     """Return an empty figure of so many inches whose parts make room for one another."""
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**{"w_pad": 0.08} | padding), facecolor=PAPER)
+    layout = ConstrainedLayoutEngine(**{"w_pad": 0.08} | padding)  # type: ignore[arg-type]
+    return Figure(figsize=(width, height), layout=layout, facecolor=PAPER)
 
 
 def prepare(panel: Axes, *, title: str = "", x: str = "") -> None:

@@ -15,7 +15,7 @@ from icl_eval.figures.drawing import FAINT, INK, PAPER, SHADE, TEXT, new_figure
 from icl_eval.results.result import Result
 
 _NAME = re.compile(r"confusion_(\d{1,3})_to_(\d{1,3}|other)")
-_MOST = 12  # labels; beyond, the numbers in the cells cannot be read
+MOST_CONFUSED = 12  # labels; beyond, the numbers in the cells cannot be read
 
 _SHORT = {
     "task memorization": "memorizes",
@@ -159,10 +159,10 @@ def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int]) -> Figure
     ['0.75', '0.25']
     """
     ways = len(shares)
-    if shares.shape != (ways, ways + 1) or not 1 <= ways <= _MOST or len(counts) != ways:
+    if shares.shape != (ways, ways + 1) or not 1 <= ways <= MOST_CONFUSED or len(counts) != ways:
         raise ValueError(
-            f"Wanted shares [W, W + 1] of W in 1..{_MOST} labels and a count for each, got shares {shares.shape} and "
-            f"{len(counts)} counts."
+            f"Wanted shares [W, W + 1] of W in 1..{MOST_CONFUSED} labels and a count for each, got shares "
+            f"{shares.shape} and {len(counts)} counts."
         )
     if (shares < 0).any() or (shares > 1).any():
         raise ValueError(f"Wanted shares in 0..1, got {np.nanmin(shares)}..{np.nanmax(shares)}.")

@@ -26,7 +26,7 @@ from icl_eval.figures.drawing import (
     write_line_ends,
 )
 from icl_eval.figures.lines import Line, draw_line
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 
 Head = tuple[int, int]
@@ -43,7 +43,7 @@ def head_name(head: Head) -> str:
     return f"layer {head[0]} head {head[1]}"
 
 
-def heads_over_training(curves: Mapping[Head, Curve], *, title: str) -> Figure:
+def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Figure:
     """Draw a measure of every head over training; the six that end highest in colour and by name.
 
     Args:
@@ -53,7 +53,7 @@ def heads_over_training(curves: Mapping[Head, Curve], *, title: str) -> Figure:
     Raises:
       ValueError: if there are no heads.
 
-    >>> line = Curve(*[np.array([0.0, 0.5])] * 4, chance=0.1)
+    >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4, chance=0.1)
     >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction")
     >>> sorted(text.get_text() for text in figure.axes[0].texts)
     ['layer 0 head 0 0.500', 'layer 1 head 2 0.500', 'uniform attention 0.1']

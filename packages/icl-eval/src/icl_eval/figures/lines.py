@@ -3,17 +3,15 @@
 import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from icl_eval.figures.drawing import INK, LineEnd, accuracy_axis, draw_level, log_ticks, with_value, write_line_ends
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
-
-Kind = Literal["proportion", "mean", "error"]
+from icl_eval.results.result import Kind
 
 _DECADES = 5  # least squares without noise errs by 1e-28, which would flatten all else
 _MARKED = 40  # points; more would hide the line
@@ -35,7 +33,7 @@ class Line:
     """
 
     name: str
-    curve: Curve
+    curve: ScalarCurve
     colour: str
     marker: str
     dash: str | tuple[int, tuple[float, ...]] = "-"
@@ -95,7 +93,7 @@ def draw_line(panel: Axes, line: Line, *, width: int = 24, clip: bool = False) -
     return [LineEnd(height=line.last, text=(*text, *line.note.splitlines()), colour=line.colour, bold=bold)]
 
 
-def draw_loss(panel: Axes, loss: Curve) -> None:
+def draw_loss(panel: Axes, loss: ScalarCurve) -> None:
     """Draw the training loss from 0 up, with its running mean where single points are noisy."""
     noisy = len(loss.steps) > _SMOOTH_BEYOND
     title = "Training loss (thin) and its running mean" if noisy else "Training loss"

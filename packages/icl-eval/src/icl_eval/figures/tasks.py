@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from icl_eval.figures.drawing import BLUE, COLOURS, FAINT, GREEN, GREY, INK, MARKERS, ORANGE, TEXT, new_figure, prepare
-from icl_eval.figures.lines import Kind, Line, draw_lines
-from icl_eval.results.saved_arrays import MODEL, ByExamples, Fits
+from icl_eval.figures.lines import Line, draw_lines
+from icl_eval.results.result import Kind
+from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
 
 _WIDTH = 30  # letters at a line's end: names of baselines are not broken
 _DASHES = ("-", (0, (4.0, 1.6)), (0, (1.0, 1.0)))  # once the colours are used up
 
 
-def learning_curves(curves: ByExamples, *, title: str) -> Figure:
+def learning_curves(curves: ShotCurves, *, title: str) -> Figure:
     """Draw a measure by the number of examples seen: the model's with its 95 % band, baselines' as thin lines.
 
     Accuracies are drawn over 0..1 with chance as a dotted line, squared errors on a logarithmic axis of at most five
@@ -26,9 +27,9 @@ def learning_curves(curves: ByExamples, *, title: str) -> Figure:
       curves: the model's under "model", and those of baselines.
       title: on which tasks.
 
-    >>> from icl_eval import Curve
-    >>> line = Curve(np.arange(3.0), *[np.array([0.1, 0.5, 0.7])] * 3, chance=0.1)
-    >>> figure = learning_curves(ByExamples(measure="accuracy", curves={"model": line}, count=64), title="Unseen tasks")
+    >>> from icl_eval import ScalarCurve
+    >>> line = ScalarCurve(np.arange(3.0), *[np.array([0.1, 0.5, 0.7])] * 3, chance=0.1)
+    >>> figure = learning_curves(ShotCurves(measure="accuracy", curves={"model": line}, count=64), title="Unseen tasks")
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['chance 0.1', 'model 0.700']
     """

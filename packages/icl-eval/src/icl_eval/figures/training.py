@@ -23,15 +23,18 @@ from icl_eval.figures.drawing import (
     with_value,
     wrapped,
 )
-from icl_eval.figures.lines import Kind, Line, draw_lines, draw_loss
-from icl_eval.results.curve import Curve
+from icl_eval.figures.lines import Line, draw_lines, draw_loss
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.result import Kind
 
 _TITLES: dict[Kind, str] = {"proportion": "Accuracy", "error": "Error", "mean": "Mean"}
 _LINE = 0.19  # inches of a line of text at a line's end
 
 
-def emergence(curves: Mapping[str, Curve], *, kinds: Mapping[str, Kind] = {}, loss: Curve | None = None) -> Figure:
+def emergence(
+    curves: Mapping[str, ScalarCurve], *, kinds: Mapping[str, Kind] = {}, loss: ScalarCurve | None = None
+) -> Figure:
     """Draw what a run is about over training, above the training loss.
 
     Curves come with their 95 % bands, and with chance as a dotted line.
@@ -44,7 +47,7 @@ def emergence(curves: Mapping[str, Curve], *, kinds: Mapping[str, Kind] = {}, lo
     Raises:
       ValueError: if there is nothing to draw, or more curves than colours.
 
-    >>> line = Curve(np.arange(3.0), *[np.array([0.5, 0.6, 0.9])] * 3, chance=0.5)
+    >>> line = ScalarCurve(np.arange(3.0), *[np.array([0.5, 0.6, 0.9])] * 3, chance=0.5)
     >>> [text.get_text() for text in emergence({"ICL": line}).axes[0].texts]
     ['chance 0.5', 'ICL 0.900']
     """
@@ -101,7 +104,7 @@ def group_colours(names: Sequence[str], *, grades: Mapping[str, float] | None = 
 
 
 def groups_over_training(
-    curves: Mapping[str, Mapping[str, Curve]], *, colours: Mapping[str, str], kinds: Mapping[str, Kind] = {}
+    curves: Mapping[str, Mapping[str, ScalarCurve]], *, colours: Mapping[str, str], kinds: Mapping[str, Kind] = {}
 ) -> Figure:
     """Draw what groups of runs are about over training, a panel for each measure.
 
@@ -113,7 +116,7 @@ def groups_over_training(
     Raises:
       ValueError: if there is nothing to draw.
 
-    >>> line = Curve(*[np.array([0.0, 0.5])] * 4)
+    >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4)
     >>> figure = groups_over_training({"In context": {"a": line}, "In weights": {}}, colours={"a": "#0067a3"})
     >>> [panel.get_title(loc="left") for panel in figure.axes]
     ['In context']
@@ -173,7 +176,12 @@ def final_values(values: Mapping[str, Mapping[str, Estimate]], *, chance: float 
     handles = []
     for place, of_groups in enumerate(values.values()):
         shift = 0.34 * (place / max(len(values) - 1, 1) - 0.5) * (len(values) > 1)
-        look = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4.5, "linestyle": "none"}
+        look: dict[str, Any] = {
+            "color": COLOURS[place],
+            "marker": MARKERS[place],
+            "markersize": 4.5,
+            "linestyle": "none",
+        }
         handles.append(Line2D([], [], **look))
         for name, estimate in of_groups.items():
             _dot(panel, estimate, names.index(name) + shift, look)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from icl_eval.figures.drawing import COLOURS, MARKERS, PAPER, new_figure, prepare, size_axis
 from icl_eval.figures.lines import Line, draw_lines
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 
 
@@ -43,14 +43,14 @@ class Decline:
         return round(self.peak - self.last, 12)
 
 
-def decline(curve: Curve) -> Decline | None:
+def decline(curve: ScalarCurve) -> Decline | None:
     """Return how a curve falls from its peak, or None if nothing of it is known.
 
     The peak is the highest of many noisy values and so a little too high; that intervals must not overlap is a
     stricter test than the difference needs, which makes up for some of it.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> decline(Curve(np.array([1.0, 10.0, 100.0]), values, values - 0.1, values + 0.1)).is_certain
+    >>> decline(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values - 0.1, values + 0.1)).is_certain
     True
     """
     known = np.flatnonzero(np.isfinite(curve.values))
@@ -66,7 +66,7 @@ def decline(curve: Curve) -> Decline | None:
     )
 
 
-def transience(curves: Mapping[str, Curve]) -> Figure:
+def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
     """Draw proportions against the logarithm of the training step, with the peak of each marked.
 
     Step 0 has no place on the axis and is left out. The label at a line's end says how far below its peak it ends,
@@ -81,7 +81,7 @@ def transience(curves: Mapping[str, Curve]) -> Figure:
     Source: Singh et al. (2023), arXiv 2311.08360: in-context learning can fade as training goes on.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> line = Curve(np.array([0.0, 10.0, 100.0]), values, values, values)
+    >>> line = ScalarCurve(np.array([0.0, 10.0, 100.0]), values, values, values)
     >>> [text.get_text() for text in transience({"ICL": line}).axes[0].texts]
     ['0.300 below its peak', 'ICL 0.600']
     """
@@ -108,13 +108,13 @@ def transience(curves: Mapping[str, Curve]) -> Figure:
     return figure
 
 
-def describe_transience(curve: Curve) -> str:
+def describe_transience(curve: ScalarCurve) -> str:
     """Return for a caption when a curve peaked, and whether it fell since.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> describe_transience(Curve(np.array([1.0, 10.0, 100.0]), values, values, values))
+    >>> describe_transience(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values, values))
     'highest at step 10 (0.900); at step 100 it is 0.600, 0.300 below its peak'
-    >>> describe_transience(Curve(*[np.array([1.0, 2.0])] * 4))
+    >>> describe_transience(ScalarCurve(*[np.array([1.0, 2.0])] * 4))
     'highest at step 2 (2.000), where it ends'
     """
     lost = decline(curve)
@@ -133,7 +133,7 @@ def _short(lost: Decline) -> str:
     return f"{readable(lost.depth)} below its peak" if lost.is_certain else "no certain fall"
 
 
-def _after_start(curve: Curve) -> Curve | None:
+def _after_start(curve: ScalarCurve) -> ScalarCurve | None:
     """Return the curve at steps above 0, or None if it has none."""
     later = curve.steps > 0
     if not later.any():

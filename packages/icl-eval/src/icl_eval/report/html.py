@@ -48,7 +48,8 @@ def write_page(path: Path, *, title: str, parts: list[Part], script: str | None 
       title: in the browser's frame; the heading too if `words` has no `heading`.
       parts: from top to bottom; their titles are the table of contents.
       script: runs at the end; None for that of the package.
-      words: `above` and `below` the heading, `lead` before the parts, and the `command` that made the page.
+      words: `above` and `below` the heading, `lead` before the parts, and the `source` and
+        `command` that the page was made from.
 
     Raises:
       ValueError: if the script could not stand in a page as it is.
@@ -61,7 +62,7 @@ def write_page(path: Path, *, title: str, parts: list[Part], script: str | None 
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     page = render(
         "page",
-        **{"heading": title, "above": "", "below": "", "lead": "", "command": ""} | words,
+        **{"heading": title, "above": "", "below": "", "lead": "", "source": "", "command": ""} | words,
         title=title,
         parts=parts,
         policy=f"{policy}; script-src 'sha256-{digest}'",
@@ -84,8 +85,8 @@ def render(template: str, /, **values: Any) -> Markup:
 def part(macro: str, /, **values: Any) -> Markup:
     """Return what a macro of parts.html makes of values.
 
-    >>> part("listed", sentences=["5 < 7"])
-    Markup('<ul><li>5 &lt; 7</li></ul>\\n')
+    >>> part("listed", sentences=["5 < 7"]).strip()
+    Markup('<ul><li>5 &lt; 7</li></ul>')
     """
     return Markup(getattr(_templates().get_template("parts.html").module, macro)(**values))
 

@@ -1,55 +1,95 @@
-"""Task batches: a stream of them scored, the first `count` tasks exactly, with the device kept busy."""
+"""The one loop of all evaluations: a stream scored, its first `count` rows exactly, with the device kept busy."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
+from icl_eval.results.result import Unit
 from icl_eval.results.saved_arrays import MODEL
 
 Batch = Mapping[str, Any]
+_Scores = TypeVar("_Scores")
 
 
-def collect(score: Callable[[Batch, int], Any], batches: Iterable[Batch], *, name: str, count: int) -> Any:
-    """Score batches until `count` tasks are done, and join the scores.
+def collect(
+    score: Callable[[Batch, int], _Scores],
+    batches: Iterable[Batch],
+    *,
+    name: str,
+    count: int,
+    unit: Unit = "sequences",
+) -> Iterator[_Scores]:
+    """Yield the scores of each batch as NumPy arrays, of `count` sequences or tasks in all.
 
-    No batch is drawn beyond those needed, and the scores of a batch are fetched only after the next one was
-    dispatched.
+    No batch is drawn beyond those needed, the surplus rows of the last one are dropped, and the scores of a batch are
+    fetched only after the next one was dispatched, so that a device is kept busy.
 
     Args:
-      score: from a whole batch, and the number of tasks before it, to a pytree of arrays with a row per task.
-        A leaf may have fewer rows, for what is measured on the first tasks alone; its first leaf has all.
+      score: from a whole batch, and the number of rows before it, to a pytree of arrays with a row per sequence or
+        task. A leaf may have fewer rows, for what is kept of the first alone; its first leaf has all.
       batches: as `score` wants them.
       name: of the evaluation, for errors.
-      count: how many tasks, at least 1.
-
-    Returns:
-      The same pytree of NumPy arrays, of at most `count` rows.
+      count: how many rows, at least 1.
+      unit: what a row is.
 
     Raises:
       ValueError: if count is below 1 or the batches end early.
 
-    >>> collect(lambda batch, before: batch["x"] + before, iter([{"x": np.zeros(2)}] * 5), name="x", count=3)
-    array([0., 0., 2.])
+    >>> [*collect(lambda batch, before: batch["x"] + before, iter([{"x": np.zeros(2)}] * 5), name="x", count=3)]
+    [array([0., 0.]), array([2.])]
     """
     if count < 1:
         raise ValueError(f"{name}: wanted count >= 1, got {count}.")
-    scores: list[Any] = []
+    waiting: tuple[_Scores, int] | None = None  # what the device may still be at work on, and the rows wanted of it
     taken = 0
     for batch in batches:
-        scores.append(score(batch, taken))
-        taken += len(jax.tree.leaves(scores[-1])[0])
-        if len(scores) > 1:
-            scores[-2] = jax.device_get(scores[-2])
+        scores = score(batch, taken)
+        if waiting is not None:
+            yield _fetched(*waiting)
+        waiting = scores, count - taken
+        taken += len(jax.tree.leaves(scores)[0])
         if taken >= count:
             break
-    if taken < count:
+    if waiting is None or taken < count:
         raise ValueError(
-            f"{name}: wanted {count} tasks, but the batches ended after {taken}; "
+            f"{name}: wanted {count} {unit}, but the batches ended after {taken}; "
             f"pass more batches (a repeating stream, say) or count={taken}."
         )
-    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *jax.device_get(scores))
+    yield _fetched(*waiting)
+
+
+def _fetched(scores: _Scores, rows: int) -> _Scores:
+    return jax.tree.map(lambda leaf: leaf[:rows], jax.device_get(scores))
+
+
+def joined(scores: Iterable[_Scores]) -> _Scores:
+    """Return the scores of all batches as one pytree of arrays.
+
+    >>> joined([{"x": np.zeros(2)}, {"x": np.ones(1)}])
+    {'x': array([0., 0., 1.])}
+    """
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *scores)
+
+
+def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
+    """Return the images of the first sequences of a batch as grey levels; noise of floats beyond 0..1 is cut off.
+
+    Raises:
+      ValueError: if the batch has none.
+
+    >>> first_images({"images": np.full((2, 1, 1, 1), 0.2)}, 1).tolist()
+    [[[[51]]]]
+    """
+    if "images" not in batch:
+        raise ValueError(
+            f"Examples want 'images' uint8 [B, S, H, W] in a batch, got the keys {sorted(batch)}; "
+            "add them or pass examples=0."
+        )
+    images = np.array(batch["images"][:rows])
+    return np.round(images.clip(0, 1) * 255).astype(np.uint8) if images.dtype.kind == "f" else images
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
+class ScalarCurve:
     """A number at N steps of training.
 
     Attributes:
@@ -34,11 +34,11 @@ class Curve:
                 f"A curve wants as many values, low and high ends as steps, and one or more; got {lengths}."
             )
 
-    def smoothed(self, *, window: int) -> "Curve":
+    def smoothed(self, *, window: int) -> "ScalarCurve":
         """Return the running mean over `window` neighbouring points (fewer at the ends), without its band.
 
         >>> line = np.arange(5.0)
-        >>> Curve(line, line, line, line).smoothed(window=3).values
+        >>> ScalarCurve(line, line, line, line).smoothed(window=3).values
         array([0.5, 1. , 2. , 3. , 3.5])
         """
         kernel = np.ones(min(window, len(self.values)))

@@ -1,13 +1,87 @@
-"""A result: what an evaluation found, with its intervals and its chance."""
+"""A result: what an evaluation found, with its intervals, its chance and its words."""
 
 import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from icl_eval.results.estimate import Estimate
-from icl_eval.results.saved_arrays import Examples
+from icl_eval.results.saved_arrays import SavedArrays
+
+Kind = Literal["proportion", "mean", "error"]
+Unit = Literal["sequences", "tasks"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What a metric is, in words; it stands beside the code that computes the metric.
+
+    Attributes:
+      sentence: what it says, in one sentence.
+      kind: a proportion of predictions, a mean of numbers, or an error, of which less is better and 0 perfect.
+      shown: the name under which many of a kind are explained together, such as `induction_L_H`; None for its own.
+      detail: whether a report folds it away: there are many of its kind, or few ask for them.
+      baseline: the name in tables of the baseline that it is of, such as `nearest image`; None for the model's own.
+
+    Raises:
+      ValueError: if the sentence does not end with a full stop, or the kind is none of the three.
+
+    >>> Measure(sentence="Cross-entropy in nats.", kind="mean").detail
+    False
+    """
+
+    sentence: str
+    kind: Kind
+    shown: str | None = None
+    detail: bool = False
+    baseline: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sentence.endswith(".") or self.kind not in get_args(Kind):
+            raise ValueError(
+                f"A measure wants a sentence with a full stop and a kind of {get_args(Kind)}, "
+                f"got {self.sentence!r} and {self.kind!r}."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its fields, ready for `json.dumps`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Measure":
+        """Return what `to_json` wrote; raise AttributeError, KeyError, TypeError or ValueError if it did not."""
+        words = {name: fields.get(name) for name in ("shown", "baseline")}
+        if any(not isinstance(word, str | None) for word in words.values()):
+            raise TypeError(f"Wanted strings or null, got {words}.")
+        return cls(
+            sentence=str(fields["sentence"]), kind=fields["kind"], detail=bool(fields.get("detail", False)), **words
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """Evaluations that stand together in a report, in one table or figure.
+
+    Attributes:
+      title: its heading, such as "Transfer".
+      sentence: what they have in common.
+
+    Raises:
+      ValueError: if there is no title, or the sentence does not end with a full stop.
+
+    >>> Family(title="Transfer", sentence="Functions of families that were not trained on.").title
+    'Transfer'
+    """
+
+    title: str
+    sentence: str
+
+    def __post_init__(self) -> None:
+        if not self.title or not self.sentence.endswith("."):
+            raise ValueError(
+                f"A family wants a title and a sentence with a full stop, got {self.title!r} and {self.sentence!r}."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +104,12 @@ class Evaluation:
     possible_labels: Sequence[int]
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
-            raise ValueError(f"Wanted an evaluation name of letters, digits, _ and -, got {self.name!r}.")
+        check_name(self.name)
         labels = tuple(int(label) for label in self.possible_labels)
         if not labels or min(labels) < 0 or len(set(labels)) < len(labels):
             raise ValueError(
                 f"{self.name}: wanted one or more distinct possible labels, each 0 or more, "
-                f"got {_some(labels)}; for few-shot sequences pass range(ways)."
+                f"got {some_of(labels)}; for few-shot sequences pass range(ways)."
             )
         object.__setattr__(self, "possible_labels", labels)
 
@@ -49,43 +122,80 @@ class Result:
       evaluation: its name.
       metrics: accuracies and shares (in 0..1), `loss` (nats) and the like, each with its interval.
       chance: what guessing uniformly gives, for those metrics that have such a number.
-      examples: the first few sequences, if they were asked for; not part of the JSON form.
+      measures: the words of its metrics; those it lacks are shown by name alone.
+      unit: what is counted.
+      family: the evaluations that this one stands with in a report, if there are others.
+      arrays: by kind (see `saved_arrays.KINDS`) what a report draws of it; not part of the JSON form.
     """
 
     evaluation: str
     metrics: Mapping[str, Estimate]
     chance: Mapping[str, float]
-    examples: Examples | None = None
+    measures: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
+    unit: Unit = "sequences"
+    family: Family | None = None
+    arrays: Mapping[str, SavedArrays] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.evaluation}: " + ", ".join(f"{name} {estimate}" for name, estimate in self.metrics.items())
 
     @property
     def count(self) -> int:
-        """How many sequences were evaluated."""
+        """How many sequences or tasks were evaluated."""
         return max(estimate.count for estimate in self.metrics.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Return {"evaluation", "count", "chance", "metrics"}, ready for `json.dumps`."""
-        metrics = {name: estimate.to_json() for name, estimate in self.metrics.items()}
+        """Return {"evaluation", "unit", "family" if any, "count", "chance", "metrics"}, ready for `json.dumps`."""
+        family = {} if self.family is None else {"family": dataclasses.asdict(self.family)}
         return {
             "evaluation": self.evaluation,
+            "unit": self.unit,
+            **family,
             "count": self.count,
             "chance": dict(self.chance),
-            "metrics": metrics,
+            "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "Result":
-        """Return what `to_json` wrote; raise AttributeError, KeyError, TypeError or ValueError if not."""
+    def from_json(cls, fields: Mapping[str, Any], measures: Mapping[str, Measure] | None = None) -> "Result":
+        """Return what `to_json` wrote, with those of the words given that are of its metrics.
+
+        Raises:
+          AttributeError, KeyError, TypeError or ValueError: if `to_json` did not write it.
+        """
         metrics = {str(name): Estimate.from_json(estimate) for name, estimate in fields["metrics"].items()}
         if not metrics:
             raise ValueError("Wanted at least one metric, got none.")
-        chance = {str(name): float(value) for name, value in fields.get("chance", {}).items()}
-        return cls(evaluation=str(fields["evaluation"]), metrics=metrics, chance=chance)
+        unit, family = fields.get("unit", "sequences"), fields.get("family")
+        if unit not in get_args(Unit):
+            raise ValueError(f"Wanted a unit of {get_args(Unit)}, got {unit!r}.")
+        return cls(
+            evaluation=str(fields["evaluation"]),
+            metrics=metrics,
+            chance={str(name): float(value) for name, value in fields.get("chance", {}).items()},
+            measures={name: measure for name, measure in (measures or {}).items() if name in metrics},
+            unit=unit,
+            family=None if family is None else Family(title=str(family["title"]), sentence=str(family["sentence"])),
+        )
 
 
-def _some(labels: Sequence[int]) -> str:
-    """Name the labels, without listing thousands."""
+def check_name(name: str) -> None:
+    """Refuse a name of an evaluation that would not do in a file name.
+
+    Raises:
+      ValueError: if it has other characters than letters, digits, _ and -, or none.
+
+    >>> check_name("seen_tasks")
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError(f"Wanted an evaluation name of letters, digits, _ and -, got {name!r}.")
+
+
+def some_of(labels: Sequence[int]) -> str:
+    """Return the labels to read, without listing thousands.
+
+    >>> some_of(range(9))
+    '0, 1, 2, 3, 4, ... (9 in all)'
+    """
     shown = ", ".join(str(label) for label in itertools.islice(labels, 5))
     return f"{shown}, ... ({len(labels)} in all)" if len(labels) > 5 else shown or "none"

@@ -1,22 +1,51 @@
-"""Examples: the few evaluated sequences that a report shows, as images with labels and predictions."""
+"""Arrays that are saved beside numbers, for a report to draw: sequences, attention, curves by shots, fits."""
 
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 
-Measure = Literal["accuracy", "squared_error"]
-MODEL = "model"
+ShotMeasure = Literal["accuracy", "squared_error"]
+MODEL = "model"  # the name of the model's curve among those of baselines
+NO_LABEL = -1  # predicted where nothing is
 _ROWS = ("steps", "values", "low", "high")
+_Saved = TypeVar("_Saved", bound="SavedArrays")
 
 
 @dataclasses.dataclass(frozen=True)
-class Examples:
+class SavedArrays:
+    """What is written as one .npz file, without pickling anything; its subclasses are dataclasses of arrays."""
+
+    def save(self, path: Path) -> None:
+        """Write the arrays to `path`, an .npz file."""
+        np.savez_compressed(path, **self._to_arrays())
+
+    @classmethod
+    def load(cls: type[_Saved], path: Path) -> _Saved:
+        """Return what `save` wrote.
+
+        Raises:
+          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
+        """
+        # Opened here: numpy leaves open what it fails to read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return cls(**cls._from_arrays(arrays))
+
+    def _to_arrays(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        return {field.name: arrays[field.name] for field in dataclasses.fields(cls)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Examples(SavedArrays):
     """K sequences of S items, the query last, with what was predicted for it.
 
     Attributes:
@@ -46,24 +75,9 @@ class Examples:
         if self.images.dtype != np.uint8 or any(getattr(self, name).dtype.kind not in "iu" for name in wanted):
             raise ValueError("Wanted uint8 images and integer labels and predictions.")
 
-    def save(self, path: Path) -> None:
-        """Write the arrays to `path`, an .npz file."""
-        np.savez_compressed(path, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> "Examples":
-        """Read what `save` wrote, without unpickling anything.
-
-        Raises:
-          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
-        """
-        # Opened here: numpy leaves open what it fails to read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AttentionExamples:
+class AttentionMaps(SavedArrays):
     """K sequences of S items, the query last, and where L layers of H heads look among T tokens.
 
     Attributes:
@@ -112,25 +126,10 @@ class AttentionExamples:
         if tokens.min() < 0 or tokens.max() >= T:
             raise ValueError(f"Wanted tokens in 0..{T - 1}, got some in {tokens.min()}..{tokens.max()}.")
 
-    def save(self, path: Path) -> None:
-        """Write the arrays to `path`, an .npz file."""
-        np.savez_compressed(path, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> "AttentionExamples":
-        """Read what `save` wrote, without unpickling anything.
-
-        Raises:
-          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
-        """
-        # Opened here: numpy leaves open what it fails to read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ByExamples:
-    """Curves over the number of labelled examples that came before the item that is predicted.
+class ShotCurves(SavedArrays):
+    """Curves over the number of shots: of labelled examples that came before the item that is predicted.
 
     Attributes:
       measure: what the curves are of: accuracies in 0..1, or squared errors.
@@ -142,50 +141,38 @@ class ByExamples:
       ValueError: no curves, an unknown measure, or a count below 1.
     """
 
-    measure: Measure
-    curves: Mapping[str, Curve]
+    measure: ShotMeasure
+    curves: Mapping[str, ScalarCurve]
     count: int
 
     def __post_init__(self) -> None:
-        if self.measure not in get_args(Measure) or not self.curves or self.count < 1:
+        if self.measure not in get_args(ShotMeasure) or not self.curves or self.count < 1:
             raise ValueError(
-                f"Wanted a measure of {get_args(Measure)}, at least one curve and a count of at least 1, got "
+                f"Wanted a measure of {get_args(ShotMeasure)}, at least one curve and a count of at least 1, got "
                 f"{self.measure!r}, {len(self.curves)} curves and {self.count}."
             )
 
-    def save(self, path: Path) -> None:
-        """Write to `path`, an .npz file."""
-        arrays = {
-            f"{number}_{row}": getattr(curve, row) for number, curve in enumerate(self.curves.values()) for row in _ROWS
-        }
+    def _to_arrays(self) -> dict[str, Any]:
+        rows = {f"{number}_{row}": getattr(c, row) for number, c in enumerate(self.curves.values()) for row in _ROWS}
         chances = [np.nan if curve.chance is None else curve.chance for curve in self.curves.values()]
-        np.savez_compressed(
-            path,
-            measure=np.array(self.measure),
-            names=np.array(list(self.curves)),
-            chances=np.array(chances),
-            count=np.array(self.count),
-            **arrays,
-        )
+        return rows | {
+            "measure": np.array(self.measure),
+            "names": np.array(list(self.curves)),
+            "chances": np.array(chances),
+            "count": np.array(self.count),
+        }
 
     @classmethod
-    def load(cls, path: Path) -> "ByExamples":
-        """Read what `save` wrote, without unpickling anything.
-
-        Raises:
-          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
-        """
-        # Opened here: numpy leaves open what it fails to read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            curves = {}
-            for number, (name, chance) in enumerate(zip(arrays["names"], arrays["chances"], strict=True)):
-                rows = {row: np.asarray(arrays[f"{number}_{row}"], np.float64) for row in _ROWS}
-                curves[str(name)] = Curve(**rows, chance=None if np.isnan(chance) else float(chance))
-            return cls(measure=str(arrays["measure"]), curves=curves, count=int(arrays["count"]))  # type: ignore[arg-type]
+    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        curves = {}
+        for number, (name, chance) in enumerate(zip(arrays["names"], arrays["chances"], strict=True)):
+            rows = {row: np.asarray(arrays[f"{number}_{row}"], np.float64) for row in _ROWS}
+            curves[str(name)] = ScalarCurve(**rows, chance=None if np.isnan(chance) else float(chance))
+        return {"measure": str(arrays["measure"]), "curves": curves, "count": int(arrays["count"])}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fits:
+class Fits(SavedArrays):
     """K functions of one input, each with its own C context points.
 
     Attributes:
@@ -222,34 +209,22 @@ class Fits:
                 f"{sorted(context)} and the others {sorted(drawn)}."
             )
 
-    def save(self, path: Path) -> None:
-        """Write to `path`, an .npz file."""
-        predictions: dict[str, Any] = {
-            f"prediction_{number}": values for number, values in enumerate(self.predictions.values())
-        }
-        np.savez_compressed(
-            path,
-            context_inputs=self.context_inputs,
-            context_targets=self.context_targets,
-            inputs=self.inputs,
-            truth=self.truth,
-            names=np.array(list(self.predictions)),
-            **predictions,
-        )
+    def _to_arrays(self) -> dict[str, Any]:
+        arrays = {name: value for name, value in vars(self).items() if name != "predictions"}
+        numbered = {f"prediction_{number}": values for number, values in enumerate(self.predictions.values())}
+        return arrays | numbered | {"names": np.array(list(self.predictions))}
 
     @classmethod
-    def load(cls, path: Path) -> "Fits":
-        """Read what `save` wrote, without unpickling anything.
+    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        plain = {field.name: arrays[field.name] for field in dataclasses.fields(cls) if field.name != "predictions"}
+        names = [str(name) for name in arrays["names"]]
+        return plain | {"predictions": {name: arrays[f"prediction_{at}"] for at, name in enumerate(names)}}
 
-        Raises:
-          KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
-        """
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = [str(name) for name in arrays["names"]]
-            return cls(
-                context_inputs=arrays["context_inputs"],
-                context_targets=arrays["context_targets"],
-                inputs=arrays["inputs"],
-                truth=arrays["truth"],
-                predictions={name: arrays[f"prediction_{number}"] for number, name in enumerate(names)},
-            )
+
+KINDS: Mapping[str, type[SavedArrays]] = {
+    "examples": Examples,
+    "attention": AttentionMaps,
+    "shots": ShotCurves,
+    "fits": Fits,
+}
+"""What `Result.arrays` holds, by kind; a run folder has them as arrays/<kind>_<evaluation>.npz."""

@@ -20,7 +20,7 @@ CALIBRATION = f"{HIDDEN}calibration_"
 CALIBRATION_ERROR = "calibration_error"
 
 
-class Fraction(NamedTuple):
+class Ratio(NamedTuple):
     """What each sequence adds to a measure: the sum of numerators over that of denominators is its value.
 
     Attributes:
@@ -55,7 +55,7 @@ class Tally:
 
     @classmethod
     def of(
-        cls, measures: Mapping[str, Fraction], *, first: int, count: int | None = None, means: frozenset[str] = MEANS
+        cls, measures: Mapping[str, Ratio], *, first: int, count: int | None = None, means: frozenset[str] = MEANS
     ) -> "Tally":
         """Sum the measures of a batch.
 
@@ -65,7 +65,7 @@ class Tally:
           count: how many sequences to take; all if not given.
           means: which of the measures are means of numbers, of context items as well as of the query.
 
-        >>> tally = Tally.of({"accuracy_open": Fraction(np.array([1.0, 0.0]), np.ones(2))}, first=0)
+        >>> tally = Tally.of({"accuracy_open": Ratio(np.array([1.0, 0.0]), np.ones(2))}, first=0)
         >>> print(tally.estimates()["accuracy_open"])
         0.500 (0.095-0.905, n=2)
         """

@@ -1,11 +1,12 @@
-"""The verdict: has a model memorised its tasks, learnt to tell which one it is in, or learnt to learn?"""
+"""The learner type: has a model memorised its tasks, learnt to tell which one it is in, or learnt to learn?"""
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from icl_eval.results.result import Result
+from icl_eval.runs.reading import Run
 
-Verdict = Literal["memorises", "identifies the task", "learns to learn", "undecided"]
+LearnerKind = Literal["task memorization", "task identification", "general learning to learn", "undecided"]
 
 _ROUNDING = 1e-9  # 0.3 - 0.2 is a little less than 0.1
 
@@ -32,16 +33,15 @@ class Thresholds:
             raise ValueError(f"Wanted a margin above 0 and at most 1, got {self.margin}.")
 
 
-@dataclasses.dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """A score, higher is better, on one kind of tasks.
 
     Attributes:
       first: without examples; None for a model that predicts the query alone, where it is not known.
       last: after the last examples.
 
-    >>> Progress(first=0.1, last=0.7)
-    Progress(first=0.1, last=0.7)
+    >>> print(Progress(first=0.1, last=0.7))
+    0.10 at first and 0.70 at last
     """
 
     first: float | None
@@ -52,45 +52,97 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
-    """A verdict with its reason.
+class LearnerType:
+    """What kind of learner a model is, with the reason.
 
     Attributes:
-      verdict: one of the four.
+      kind: one of the four.
       reason: one sentence with the numbers.
 
     Raises:
-      ValueError: if the verdict is not one of the four.
+      ValueError: if the kind is not one of the four.
 
-    >>> Judgement("undecided", "Nothing was learnt.").verdict
+    >>> LearnerType("undecided", "Nothing was learnt.").kind
     'undecided'
     """
 
-    verdict: Verdict
+    kind: LearnerKind
     reason: str
 
     def __post_init__(self) -> None:
-        if self.verdict not in get_args(Verdict):
-            raise ValueError(f"Wanted a verdict of {get_args(Verdict)}, got {self.verdict!r}.")
+        if self.kind not in get_args(LearnerKind):
+            raise ValueError(f"Wanted a kind of {get_args(LearnerKind)}, got {self.kind!r}.")
 
 
-def judge(
-    *, seen: Progress, unseen: Progress, chance: float, score: str = "score", thresholds: Thresholds = Thresholds()
-) -> Judgement:
-    """Return the verdict on a model, by the first of these rules that holds.
+def learner_type(run: Run, *, thresholds: Thresholds = Thresholds()) -> LearnerType | None:
+    """Return what kind of learner the last evaluations of a run show.
 
-    1. *learns to learn*: on unseen tasks the last score is at least chance + margin, and at least margin above the
+    Its config.json names the evaluations on seen and on unseen tasks (`Run.learner`). The score is the accuracy, from
+    `accuracy_first` to `accuracy_last`, or for functions the explained variance, 1 - `normalised_error`, of which the
+    best constant has 0.
+
+    Args:
+      run: what a run folder says.
+      thresholds: what counts as better.
+
+    Returns:
+      None if the run names no such evaluations, or they lack those metrics or differ in their chance.
+
+    >>> learner_type(Run("a")) is None
+    True
+    """
+    latest = {name: result for name, (_, result) in run.latest().items()}
+    asked = [latest.get(run.learner.get(kind, "")) for kind in ("seen", "unseen")]
+    results = [result for result in asked if result is not None]
+    if len(results) < 2:
+        return None
+    chances = {result.chance.get("accuracy_last") for result in results}
+    if all("accuracy_last" in result.metrics for result in results):
+        seen, unseen = (
+            Progress(first=_value(result, "accuracy_first"), last=result.metrics["accuracy_last"].value)
+            for result in results
+        )
+        score, chance = "accuracy", chances.pop()
+    elif all({"normalised_error", "normalised_error_first"} <= result.metrics.keys() for result in results):
+        seen, unseen = (
+            Progress(
+                first=1 - result.metrics["normalised_error_first"].value,
+                last=1 - result.metrics["normalised_error"].value,
+            )
+            for result in results
+        )
+        score, chance, chances = "explained variance", 0.0, set()
+    else:
+        return None
+    if chance is None or chances or (seen.first is None) != (unseen.first is None):
+        return None
+    return classify_learner(seen=seen, unseen=unseen, chance=chance, score=score, thresholds=thresholds)
+
+
+def classify_learner(
+    *,
+    seen: tuple[float | None, float],
+    unseen: tuple[float | None, float],
+    chance: float,
+    score: str = "score",
+    thresholds: Thresholds = Thresholds(),
+) -> LearnerType:
+    """Return the kind of learner that scores show, by the first of these rules that holds.
+
+    1. *general learning to learn*: on unseen tasks the last score is at least chance + margin, and at least margin
+       above the first.
+    2. *task identification*: the same on seen tasks.
+    3. *task memorization*: on seen tasks the last score is at least chance + margin, but without that gain over the
        first.
-    2. *identifies the task*: the same on seen tasks.
-    3. *memorises*: on seen tasks the last score is at least chance + margin, but without that gain over the first.
     4. *undecided*: none of these; the model has not learnt yet, or a number is NaN.
 
     For a model that predicts the query alone there is no first score, and no telling whether it learnt within the
-    context: unseen tasks above chance + margin are *learns to learn*, seen tasks alone are *memorises*.
+    context: unseen tasks above chance + margin are *general learning to learn*, seen tasks alone *task memorization*.
 
     Args:
-      seen: the scores on tasks of the training set.
-      unseen: the scores on fresh tasks.
+      seen: the first and the last score, higher is better, on tasks of the training set; the first is None where it is
+        not known.
+      unseen: the same on fresh tasks.
       chance: the score of guessing.
       score: what the score is called in the reason.
       thresholds: what counts as better.
@@ -98,87 +150,29 @@ def judge(
     Raises:
       ValueError: if one has a first score and the other has not.
 
-    Source: Kirsch et al. (2022), arXiv 2212.04458, the phases by number of tasks: memorisation, task identification and
-    general learning to learn, told apart by the gain over the context on seen and on unseen tasks. The rules are
-    theirs in words; the margin is ours.
+    Source: Kirsch et al. (2022), arXiv 2212.04458, the phases by number of tasks, told apart by the gain over the
+    context on seen and on unseen tasks. The rules are theirs in words; the margin is ours.
 
-    >>> judge(seen=Progress(0.1, 0.7), unseen=Progress(0.1, 0.12), chance=0.1).verdict
-    'identifies the task'
+    >>> classify_learner(seen=(0.1, 0.7), unseen=(0.1, 0.12), chance=0.1).kind
+    'task identification'
     """
+    seen, unseen = Progress(*seen), Progress(*unseen)
     if (seen.first is None) != (unseen.first is None):
         raise ValueError(
             f"Wanted first scores for both kinds of tasks or for neither, got seen {seen} and unseen {unseen}; "
             "evaluate both with the same predictor and options."
         )
     bar = chance + thresholds.margin
-    verdict: Verdict = "undecided"
+    kind: LearnerKind = "undecided"
     if _learns(unseen, bar, thresholds):
-        verdict = "learns to learn"
+        kind = "general learning to learn"
     elif seen.first is not None and _learns(seen, bar, thresholds):
-        verdict = "identifies the task"
+        kind = "task identification"
     elif _reaches(seen.last, bar):
-        verdict = "memorises"
+        kind = "task memorization"
     wanted = f"{bar:.2f} (chance {chance:.2f} + {thresholds.margin:.2f})"
     gain = "" if seen.first is None else f" and a gain of {thresholds.margin:.2f}"
-    return Judgement(verdict, f"The {score} is {unseen} on unseen tasks, {seen} on seen ones; wanted {wanted}{gain}.")
-
-
-def judge_labels(seen: Result, unseen: Result, thresholds: Thresholds = Thresholds()) -> Judgement:
-    """Return the verdict from the results of `evaluate_labels` on seen and on unseen tasks.
-
-    The scores are `accuracy_first` and `accuracy_last`; the chance is that of `accuracy_last`.
-
-    Raises:
-      ValueError: if a result lacks `accuracy_last`, only one has `accuracy_first`, or their chances differ.
-
-    >>> from icl_eval.results.estimate import proportion
-    >>> metrics = {"accuracy_first": proportion(10, 100), "accuracy_last": proportion(70, 100)}
-    >>> result = Result("tasks", metrics, {"accuracy_last": 0.1})
-    >>> print(judge_labels(result, result).reason)
-    The accuracy is 0.10 at first and 0.70 at last on unseen tasks, 0.10 at first and 0.70 at last on seen ones;
-    wanted 0.20 (chance 0.10 + 0.10) and a gain of 0.10.
-    """
-    chances = {result.chance.get("accuracy_last") for result in (seen, unseen)}
-    chance = chances.pop()
-    if chance is None or chances:
-        raise ValueError(
-            "Wanted the same chance of accuracy_last on seen and on unseen tasks, got "
-            f"{seen.chance.get('accuracy_last')} and {unseen.chance.get('accuracy_last')}; "
-            "pass two results of evaluate_labels with the same num_labels."
-        )
-    scores = [
-        Progress(
-            first=result.metrics["accuracy_first"].value if "accuracy_first" in result.metrics else None,
-            last=_value(result, "accuracy_last", advice="pass a result of evaluate_labels"),
-        )
-        for result in (seen, unseen)
-    ]
-    return judge(seen=scores[0], unseen=scores[1], chance=chance, score="accuracy", thresholds=thresholds)
-
-
-def judge_functions(seen: Result, unseen: Result, thresholds: Thresholds = Thresholds()) -> Judgement:
-    """Return the verdict from the results of `evaluate_functions` on seen and on unseen tasks.
-
-    The score is the explained variance, 1 - normalised error: chance, the best constant of each task, is 0.
-
-    Raises:
-      ValueError: if a result lacks `normalised_error` or `normalised_error_first`.
-
-    >>> from icl_eval.results.estimate import Estimate
-    >>> first, last = Estimate(1.0, 0.9, 1.1, 50), Estimate(0.2, 0.1, 0.3, 50)
-    >>> metrics = {"normalised_error_first": first, "normalised_error": last}
-    >>> judge_functions(Result("a", metrics, {}), Result("b", metrics, {})).verdict
-    'learns to learn'
-    """
-    advice = "evaluate with evaluate_functions(..., context_sizes=(0, ...))"
-    scores = [
-        Progress(
-            first=1 - _value(result, "normalised_error_first", advice=advice),
-            last=1 - _value(result, "normalised_error", advice=advice),
-        )
-        for result in (seen, unseen)
-    ]
-    return judge(seen=scores[0], unseen=scores[1], chance=0.0, score="explained variance", thresholds=thresholds)
+    return LearnerType(kind, f"The {score} is {unseen} on unseen tasks, {seen} on seen ones; wanted {wanted}{gain}.")
 
 
 def _learns(progress: Progress, bar: float, thresholds: Thresholds) -> bool:
@@ -190,9 +184,5 @@ def _reaches(value: float, bar: float) -> bool:
     return value >= bar - _ROUNDING
 
 
-def _value(result: Result, metric: str, *, advice: str) -> float:
-    if metric not in result.metrics:
-        raise ValueError(
-            f"{result.evaluation}: wanted the metric {metric}, got {', '.join(sorted(result.metrics))}; {advice}."
-        )
-    return result.metrics[metric].value
+def _value(result: Result, metric: str) -> float | None:
+    return result.metrics[metric].value if metric in result.metrics else None

@@ -1,38 +1,34 @@
 """A run: everything a run folder says, read with tolerance for what is missing or damaged."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from icl_eval.results.curve import Curve
-from icl_eval.results.result import Result
-from icl_eval.results.saved_arrays import AttentionExamples, ByExamples, Examples, Fits
+from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.headline import Headline
+from icl_eval.results.result import Measure, Result
+from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, SavedArrays, ShotCurves
 
 CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
+MEASURES = "measures.json"
 
-HEADLINES = {"icl": ("fewshot_holdout", "accuracy_closed"), "iwl": ("no_support_zipfian", "accuracy_open")}
-"""Which metric of which evaluation is a run's in-context and in-weights number (Chan et al. 2022).
+_Arrays = TypeVar("_Arrays", bound=SavedArrays)
 
-Where classes have several labels, it is another, `SEVERAL_LABELS`: `Run.headline` tells which."""
-
-SEVERAL_LABELS = {"iwl": "accuracy_any_label"}  # any label of the query's class is right
-
-_Arrays = TypeVar("_Arrays")
+# What reading a value of JSON that a damaged file holds can raise.
+_ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 
 _LEVELS = 40  # how deep JSON may nest; a run's own needs six
 
 # What reading an .npz file with anything in it can raise.
-_DAMAGE = (
-    *(AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, EOFError, NotImplementedError),
-    *(RuntimeError, zipfile.BadZipFile, zlib.error),
-)
+_DAMAGE = (*_ODD, OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,39 +41,54 @@ class Run:
       metrics: the logged training steps, by step.
       evaluations: by evaluation and step, both in order.
       summary: summary.json; empty if that is missing.
-      examples: by evaluation.
-      by_examples: measures by the number of examples, by evaluation.
-      fits: functions with what was made of them, by family.
+      measures: the words of metrics, measures.json, in its order; empty if that is missing.
+      examples: sequences with predictions, by evaluation.
       attention: where the model looks in a few sequences, by evaluation.
+      shots: measures by the number of examples, by evaluation.
+      fits: functions with what was made of them, by evaluation.
       missing: what is not there or could not be read, one sentence each.
     """
 
     name: str
-    config: Mapping[str, Any]
-    metrics: Mapping[int, Mapping[str, Any]]
-    evaluations: Mapping[str, Mapping[int, Result]]
-    summary: Mapping[str, Any]
-    examples: Mapping[str, Examples]
-    by_examples: Mapping[str, ByExamples]
-    fits: Mapping[str, Fits]
-    attention: Mapping[str, AttentionExamples]
-    missing: tuple[str, ...]
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    evaluations: Mapping[str, Mapping[int, Result]] = dataclasses.field(default_factory=dict)
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    measures: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
+    examples: Mapping[str, Examples] = dataclasses.field(default_factory=dict)
+    attention: Mapping[str, AttentionMaps] = dataclasses.field(default_factory=dict)
+    shots: Mapping[str, ShotCurves] = dataclasses.field(default_factory=dict)
+    fits: Mapping[str, Fits] = dataclasses.field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def headlines(self) -> tuple[Headline, ...]:
+        """The numbers that the run is about, as its config.json names them; those that are damaged are left out."""
+        given = self.config.get("headlines")
+        found = []
+        for fields in given if isinstance(given, list) else ():
+            with contextlib.suppress(*_ODD):
+                found.append(Headline.from_json(fields))
+        return tuple(found)
+
+    @property
+    def learner(self) -> Mapping[str, str]:
+        """The evaluations that tell what kind of learner the model is, under "seen" and "unseen"; none if not known."""
+        given = self.config.get("learner")
+        known = given.items() if isinstance(given, dict) else ()
+        return {kind: name for kind, name in known if isinstance(name, str)}
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the run, if its config.json has one."""
+        seed = self.config.get("seed")
+        return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
     def latest(self) -> dict[str, tuple[int, Result]]:
         """Return the last step and result of each evaluation."""
         return {name: (max(results), results[max(results)]) for name, results in self.evaluations.items()}
 
-    def headline(self, name: str) -> tuple[str, str]:
-        """Return the evaluation and the metric that are this run's `icl` or `iwl`, measured or not.
-
-        Raises:
-          KeyError: if there is no such number.
-        """
-        evaluation, metric = HEADLINES[name]
-        known = {each for result in self.evaluations.get(evaluation, {}).values() for each in result.metrics}
-        return evaluation, SEVERAL_LABELS[name] if SEVERAL_LABELS.get(name) in known else metric
-
-    def evaluation_curve(self, evaluation: str, metric: str) -> Curve | None:
+    def evaluation_curve(self, evaluation: str, metric: str) -> ScalarCurve | None:
         """Return a metric over the steps that were evaluated, or None if it never was."""
         found = {s: r for s, r in self.evaluations.get(evaluation, {}).items() if metric in r.metrics}
         if not found:
@@ -87,29 +98,15 @@ class Run:
         values, low, high = (
             np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
         )
-        return Curve(steps, values, low, high, chance=found[max(found)].chance.get(metric))
+        return ScalarCurve(steps, values, low, high, chance=found[max(found)].chance.get(metric))
 
-    def training_curve(self, metric: str) -> Curve | None:
+    def training_curve(self, metric: str) -> ScalarCurve | None:
         """Return a logged number over training, or None if it never was logged."""
         logged = {step: line[metric] for step, line in self.metrics.items() if _is_finite(line.get(metric))}
         if not logged:
             return None
         values = np.array(list(logged.values()), np.float64)
-        return Curve(steps=np.array(list(logged), np.float64), values=values, low=values, high=values)
-
-
-def array_path(folder: Path, kind: str, name: str) -> Path:
-    """Return where arrays live in a run folder, such as the `examples` of an evaluation.
-
-    Raises:
-      ValueError: if the name would not do as part of a file name.
-
-    >>> array_path(Path("run"), "fits", "two sines").as_posix()
-    'run/arrays/fits_two sines.npz'
-    """
-    if not name or set(name) & set("/\\\0"):
-        raise ValueError(f"Wanted a name for {kind} that can stand in a file name, without slashes, got {name!r}.")
-    return folder / "arrays" / f"{kind}_{name}.npz"
+        return ScalarCurve(steps=np.array(list(logged), np.float64), values=values, low=values, high=values)
 
 
 def read_run(folder: Path) -> Run:
@@ -129,50 +126,63 @@ def read_run(folder: Path) -> Run:
     missing: list[str] = []
     metrics = dict(_steps(folder / METRICS, missing))
     summary = _read_object(folder / SUMMARY, missing)
-    evaluations = _read_evaluations(folder / EVALUATIONS, missing) or _summarised(summary)
+    measures = _read_measures(folder / MEASURES, missing)
+    evaluations = _read_evaluations(folder / EVALUATIONS, measures, missing) or _summarised(summary, measures)
     return Run(
         name=folder.resolve().name,
         config=_read_object(folder / CONFIG, missing),
         metrics=dict(sorted(metrics.items())),
         evaluations=evaluations,
         summary=summary,
-        examples=_read_arrays(folder, "examples", Examples.load, missing),
-        by_examples=_read_arrays(folder, "by_examples", ByExamples.load, missing),
-        fits=_read_arrays(folder, "fits", Fits.load, missing),
-        attention=_read_arrays(folder, "attention", AttentionExamples.load, missing),
+        measures=measures,
+        examples=_read_arrays(folder, "examples", Examples, missing),
+        attention=_read_arrays(folder, "attention", AttentionMaps, missing),
+        shots=_read_arrays(folder, "shots", ShotCurves, missing),
+        fits=_read_arrays(folder, "fits", Fits, missing),
         missing=tuple(missing),
     )
 
 
-def _read_evaluations(path: Path, missing: list[str]) -> dict[str, dict[int, Result]]:
+def _read_measures(path: Path, missing: list[str]) -> dict[str, Measure]:
+    """Return the words of metrics; a folder without any, or with damaged ones, is read all the same."""
+    measures: dict[str, Measure] = {}
+    for name, fields in _read_object(path, missing).items() if path.exists() else ():
+        try:
+            measures[name] = Measure.from_json(fields)
+        except _ODD:
+            missing.append(f"{path.name}: what {name[:100]} is is damaged and was left out.")
+    return measures
+
+
+def _read_evaluations(path: Path, measures: Mapping[str, Measure], missing: list[str]) -> dict[str, dict[int, Result]]:
     evaluations: dict[str, dict[int, Result]] = {}
     for step, line in _steps(path, missing):
         try:
-            result = Result.from_json(line)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+            result = Result.from_json(line, measures)
+        except _ODD:
             missing.append(f"{path.name}: an evaluation of step {step} is damaged and was left out.")
             continue
         evaluations.setdefault(result.evaluation, {})[step] = result
     return {name: dict(sorted(results.items())) for name, results in sorted(evaluations.items())}
 
 
-def _summarised(summary: Mapping[str, Any]) -> dict[str, dict[int, Result]]:
+def _summarised(summary: Mapping[str, Any], measures: Mapping[str, Measure]) -> dict[str, dict[int, Result]]:
     """Return the last evaluations from summary.json, for a folder that has lost its eval.jsonl."""
     try:
         step = int(summary["train"]["steps"])
         return {
-            str(name): {step: Result.from_json({"evaluation": name, "metrics": metrics})}
+            str(name): {step: Result.from_json({"evaluation": name, "metrics": metrics}, measures)}
             for name, metrics in summary["evaluations"].items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+    except _ODD:
         return {}
 
 
-def _read_arrays(folder: Path, kind: str, load: Callable[[Path], _Arrays], missing: list[str]) -> dict[str, _Arrays]:
+def _read_arrays(folder: Path, kind: str, of: type[_Arrays], missing: list[str]) -> dict[str, _Arrays]:
     arrays: dict[str, _Arrays] = {}
     for path in sorted((folder / "arrays").glob(f"{kind}_*.npz")):
         try:
-            arrays[path.stem.removeprefix(f"{kind}_")] = load(path)
+            arrays[path.stem.removeprefix(f"{kind}_")] = of.load(path)
         except _DAMAGE:
             missing.append(f"arrays/{path.name}: damaged, so it was left out.")
     return arrays

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.runs.options import flatten
 from icl_eval.runs.reading import Run
 
@@ -33,19 +33,19 @@ class Group:
         if not self.runs:
             raise ValueError(f"Group {self.name!r} wants one or more runs, got none.")
 
-    def curve(self, evaluation: str, metric: str) -> Curve | None:
+    def curve(self, evaluation: str, metric: str) -> ScalarCurve | None:
         """Return the metric over training, over the seeds that have it; None if none has."""
         curves = [curve for run in self.runs if (curve := run.evaluation_curve(evaluation, metric)) is not None]
         return over_seeds(curves)
 
 
-def over_seeds(curves: Sequence[Curve]) -> Curve | None:
+def over_seeds(curves: Sequence[ScalarCurve]) -> ScalarCurve | None:
     """Return the mean over seeds at the steps that all have, with a band from the lowest to the highest seed.
 
     That band is not a 95 % interval: it says how far seeds differ. A single curve stays as it is, with its interval.
     None if there are no curves, or no step that all have.
 
-    >>> one, other = (Curve(*[np.array([0.0, end])] * 4) for end in (1.0, 1.0))
+    >>> one, other = (ScalarCurve(*[np.array([0.0, end])] * 4) for end in (1.0, 1.0))
     >>> over_seeds([one, other]).values
     array([0., 1.])
     """
@@ -59,7 +59,7 @@ def over_seeds(curves: Sequence[Curve]) -> Curve | None:
     values = np.stack([curve.values[np.isin(curve.steps, steps)] for curve in curves])
     chances = {curve.chance for curve in curves}
     low, high = values.min(axis=0), values.max(axis=0)
-    return Curve(
+    return ScalarCurve(
         steps=steps,
         values=np.clip(values.mean(axis=0), low, high),  # rounding must not push it past equal seeds
         low=low,
@@ -71,8 +71,7 @@ def over_seeds(curves: Sequence[Curve]) -> Curve | None:
 def options(run: Run) -> dict[str, str]:
     """Return the options of a run by dotted name; none if its config.json is missing.
 
-    >>> empty = {field.name: {} for field in dataclasses.fields(Run)}
-    >>> options(Run(**empty | {"name": "a", "config": {"config": {"train": {"seed": 1}}}, "missing": ()}))
+    >>> options(Run("a", config={"config": {"train": {"seed": 1}}}))
     {'train.seed': '1'}
     """
     config = run.config.get("config")

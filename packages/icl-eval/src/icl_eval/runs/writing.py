@@ -1,53 +1,64 @@
-"""The evaluation's part of a run folder, written: eval.jsonl, arrays/*.npz and summary.json.
+"""The evaluation's part of a run folder, written: eval.jsonl, measures.json, arrays/*.npz and summary.json.
 
 Every file is either replaced whole or appended to in one write, so a reader never meets half of a number.
 """
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from icl_eval.results.result import Result
-from icl_eval.results.saved_arrays import AttentionExamples, ByExamples, Examples, Fits
-from icl_eval.runs.learner_type import Judgement
-from icl_eval.runs.reading import EVALUATIONS, HEADLINES, SUMMARY, array_path, read_run
+import filelock
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from icl_eval.results.result import Result
+from icl_eval.results.saved_arrays import KINDS, SavedArrays
+from icl_eval.runs.learner_type import learner_type
+from icl_eval.runs.reading import EVALUATIONS, MEASURES, SUMMARY, Run, read_run
 
 
 def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) -> None:
-    """Add one line per result to eval.jsonl.
+    """Add one line per result to eval.jsonl, its words to measures.json, and its arrays to arrays/.
 
     A line of the same step and evaluation is replaced, so that evaluating again after a resume leaves no
-    duplicates. Several processes may do this in turn: a training run, and one that follows it.
+    duplicates. Several processes may do this in turn: a training run, and one that follows it. Arrays are kept of
+    the latest step of an evaluation alone.
 
     Args:
       folder: the run folder; made if it is not there.
       step: the training step that was evaluated, at least 0.
       results: one per evaluation.
+
+    Raises:
+      ValueError: if the step is below 0, or arrays are of a kind, or an evaluation of a name, that no file can have.
     """
     results = list(results)
     if step < 0:
         raise ValueError(f"Wanted a step of 0 or more, got {step}.")
+    arrays = {
+        (result.evaluation, kind): (_array_path(folder, kind, result.evaluation), saved)
+        for result in results
+        for kind, saved in result.arrays.items()
+    }
     path = folder / EVALUATIONS
     folder.mkdir(parents=True, exist_ok=True)
     new = {(step, result.evaluation): _line({"step": step} | result.to_json()) for result in results}
     with _alone(folder):
         before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
-        kept = [line for line in _whole_lines(before) if _key(line) not in new]
+        lines = [(line, _key(line)) for line in _whole_lines(before)]
+        kept = [line for line, key in lines if key not in new]
+        _merge_measures(folder / MEASURES, results)
         if "".join(kept) == before:  # the usual case: nothing to replace
             with path.open("a", encoding="utf-8") as file:
                 file.write("".join(new.values()))
         else:
             write_atomically(path, "".join([*kept, *new.values()]).encode(errors="surrogateescape"))
+        later = {key[1] for _, key in lines if key is not None and key[0] > step}
+        for (evaluation, _), (place, saved) in arrays.items():
+            if evaluation not in later:
+                _save_arrays(place, saved)
 
 
 def drop_evaluations_after(folder: Path, *, step: int) -> None:
@@ -63,132 +74,78 @@ def drop_evaluations_after(folder: Path, *, step: int) -> None:
             write_atomically(path, "".join(kept).encode(errors="surrogateescape"))
 
 
-def evaluated_steps(folder: Path) -> dict[int, int]:
-    """Return the steps that eval.jsonl has evaluations of, in order, each with the most sequences of one of them.
+def evaluated(folder: Path) -> dict[int, dict[str, int]]:
+    """Return the steps that eval.jsonl has evaluations of, in order: the count of each evaluation by its name.
 
     >>> import tempfile
     >>> from icl_eval import Result, proportion
     >>> folder = Path(tempfile.mkdtemp())
     >>> append_evaluations(folder, step=50, results=[Result("swapped", {"accuracy_open": proportion(3, 9)}, {})])
-    >>> evaluated_steps(folder)
-    {50: 9}
+    >>> evaluated(folder)
+    {50: {'swapped': 9}}
     """
-    steps: dict[int, int] = {}
-    if _has_evaluations(folder):
-        for results in read_run(folder).evaluations.values():
+    steps: dict[int, dict[str, int]] = {}
+    if (folder / EVALUATIONS).exists():
+        for name, results in read_run(folder).evaluations.items():
             for step, result in results.items():
-                steps[step] = max(steps.get(step, 0), result.count)
+                steps.setdefault(step, {})[name] = result.count
     return dict(sorted(steps.items()))
 
 
-def save_examples(folder: Path, results: Iterable[Result]) -> None:
-    """Write the examples that results kept to arrays/examples_<evaluation>.npz, over older ones."""
-    for result in results:
-        if result.examples is not None:
-            _save_arrays(array_path(folder, "examples", result.evaluation), result.examples)
-
-
-def save_by_examples(folder: Path, name: str, curves: ByExamples) -> None:
-    """Write measures by the number of examples to arrays/by_examples_<name>.npz, over older ones.
+def write_summary(folder: Path) -> dict[str, Any]:
+    """Write summary.json, which a script or a sweep reads of a run, from what else is in its folder.
 
     Args:
-      folder: the run folder; made if it is not there.
-      name: of the evaluation.
-      curves: what `evaluate_labels` or `evaluate_functions` gave.
-
-    Raises:
-      ValueError: if the name would not do as part of a file name.
-
-    >>> import numpy as np, tempfile
-    >>> from icl_eval import Curve
-    >>> line = np.arange(3.0)
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> curves = ByExamples(measure="accuracy", curves={"model": Curve(line, line, line, line)}, count=9)
-    >>> save_by_examples(folder, "seen_tasks", curves)
-    >>> [path.name for path in (folder / "arrays").iterdir()]
-    ['by_examples_seen_tasks.npz']
-    """
-    _save_arrays(array_path(folder, "by_examples", name), curves)
-
-
-def save_fits(folder: Path, name: str, fits: Fits) -> None:
-    """Write fitted functions to arrays/fits_<name>.npz, over older ones.
-
-    Args:
-      folder: the run folder; made if it is not there.
-      name: of the family of functions.
-      fits: the functions, and what was made of them.
-
-    Raises:
-      ValueError: if the name would not do as part of a file name.
-
-    >>> import numpy as np, tempfile
-    >>> row = np.zeros((1, 4))
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> fits = Fits(context_inputs=row, context_targets=row, inputs=row, truth=row, predictions={"model": row})
-    >>> save_fits(folder, "sines", fits)
-    >>> [path.name for path in (folder / "arrays").iterdir()]
-    ['fits_sines.npz']
-    """
-    _save_arrays(array_path(folder, "fits", name), fits)
-
-
-def save_attention(folder: Path, name: str, examples: AttentionExamples) -> None:
-    """Write where a model looks to arrays/attention_<name>.npz, over older ones.
-
-    Args:
-      folder: the run folder; made if it is not there.
-      name: of the evaluation that the sequences are of.
-      examples: what `evaluate_heads` gave.
-
-    Raises:
-      ValueError: if the name would not do as part of a file name.
-    """
-    _save_arrays(array_path(folder, "attention", name), examples)
-
-
-def write_summary(
-    folder: Path, *, train: Mapping[str, float | int | None] | None, seed: int, verdict: Judgement | None = None
-) -> dict[str, Any]:
-    """Write summary.json: what a script or a sweep reads of a run.
-
-    The evaluations are the last of each name in eval.jsonl, so the two files cannot disagree. `icl` is the
-    closed accuracy of `fewshot_holdout`, `iwl` the open accuracy of `no_support_zipfian`; a run that did
-    not evaluate one leaves it out.
-
-    Args:
-      folder: the run folder.
-      train: plain numbers: `steps`, `seconds`, `steps_per_second`, `final_loss`; None keeps those that are there.
-      seed: the seed of the run.
-      verdict: what the model has learnt, if that was judged: `verdict` and `reason` of the summary's `verdict`.
+      folder: the run folder; its config.json names the headlines, the evaluations that tell the kind of learner, and
+        the seed.
 
     Returns:
-      What was written.
+      What was written: `headlines`, the names of those that were measured, and each by its name; `learner` (`kind`
+      and `reason`), if that can be told; `evaluations`, the last of each name, so that the two files cannot disagree;
+      `train`, from metrics.jsonl: `steps`, `seconds`, `steps_per_second`, `final_loss`, and `failed_at` for a run
+      whose loss was not finite; and `seed`.
+
+    Raises:
+      FileNotFoundError: if there is no such folder.
+      ValueError: if nothing in it belongs to a run.
     """
-    summary: dict[str, Any] = {}
-    latest: dict[str, Result] = {}
-    if _has_evaluations(folder):
+    with _alone(folder) if folder.is_dir() else contextlib.nullcontext():
         run = read_run(folder)
         latest = {name: result for name, (_, result) in run.latest().items()}
-        for headline in HEADLINES:
-            evaluation, metric = run.headline(headline)
-            if evaluation in latest and metric in latest[evaluation].metrics:
-                summary[headline] = latest[evaluation].metrics[metric].to_json()
-    if verdict is not None:
-        summary["verdict"] = dataclasses.asdict(verdict)
-    summary["evaluations"] = {
-        name: {metric: estimate.to_json() for metric, estimate in result.metrics.items()}
-        for name, result in latest.items()
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        kept = read_run(folder).summary.get("train", {}) if train is None and (folder / SUMMARY).exists() else {}
-        numbers = kept if train is None else train
-        items = numbers.items() if isinstance(numbers, Mapping) else ()  # what another process left may be damaged
-        summary["train"] = {name: _finite(value) for name, value in items if isinstance(value, int | float | None)}
-        summary["seed"] = seed
+        found = {
+            headline.name: latest[headline.evaluation].metrics[headline.metric]
+            for headline in run.headlines
+            if headline.evaluation in latest and headline.metric in latest[headline.evaluation].metrics
+        }
+        summary: dict[str, Any] = {"headlines": list(found)}
+        summary |= {name: estimate.to_json() for name, estimate in found.items()}
+        if (learner := learner_type(run)) is not None:
+            summary["learner"] = {"kind": learner.kind, "reason": learner.reason}
+        summary["evaluations"] = {
+            name: {metric: estimate.to_json() for metric, estimate in result.metrics.items()}
+            for name, result in latest.items()
+        }
+        summary["train"] = _trained(run)
+        summary["seed"] = run.seed
         write_atomically(folder / SUMMARY, (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
     return summary
+
+
+def _trained(run: Run) -> dict[str, float | int | None]:
+    """Return what the last line of metrics.jsonl says of the training as a whole."""
+    failed = [step for step, line in run.metrics.items() if line.get("failed") is True]
+    logged = {step: line for step, line in run.metrics.items() if step not in failed}
+    if not run.metrics:
+        return {}
+    last = logged[max(logged)] if logged else {}
+    steps, seconds = failed[-1] - 1 if failed else max(logged), _finite(last.get("time"))
+    numbers: dict[str, float | int | None] = {
+        "steps": steps,
+        "seconds": seconds,
+        "steps_per_second": steps / seconds if seconds else None,
+        "final_loss": _finite(last.get("loss")),
+    }
+    return numbers | ({"failed_at": failed[-1]} if failed else {})
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -202,7 +159,29 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _save_arrays(path: Path, arrays: Examples | ByExamples | Fits | AttentionExamples) -> None:
+def _merge_measures(path: Path, results: Sequence[Result]) -> None:
+    """Add the words of metrics that are new, or say another thing than before."""
+    given = {name: words.to_json() for result in results for name, words in result.measures.items()}
+    given = {name: words for name, words in given.items() if any(name in result.metrics for result in results)}
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        known = {}
+    known = known if isinstance(known, dict) else {}  # what another process left may be damaged
+    if known | given != known:
+        write_atomically(path, (json.dumps(known | given, indent=1) + "\n").encode())
+
+
+def _array_path(folder: Path, kind: str, name: str) -> Path:
+    """Return where the arrays of an evaluation live in a run folder."""
+    if kind not in KINDS or not name or set(name) & set("/\\\0"):
+        raise ValueError(
+            f"Wanted arrays of a kind of {', '.join(KINDS)} and a name without slashes, got {kind!r} of {name!r}."
+        )
+    return folder / "arrays" / f"{kind}_{name}.npz"
+
+
+def _save_arrays(path: Path, arrays: SavedArrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}_{path.name}")  # still .npz, or NumPy would add it
     try:
@@ -214,29 +193,22 @@ def _save_arrays(path: Path, arrays: Examples | ByExamples | Fits | AttentionExa
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time change eval.jsonl, where the system can: by a lock on the folder itself."""
-    if fcntl is None:
+    """Let one process at a time change the folder, where the system can."""
+    lock = filelock.FileLock(folder / ".lock")
+    with contextlib.ExitStack() as held:
+        # A file system without locks: better none than no evaluation.
+        with contextlib.suppress(OSError, NotImplementedError):
+            held.enter_context(lock)
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks: better none than no evaluation
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _line(fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, allow_nan=False) + "\n"
 
 
-def _finite(value: float | int | None) -> float | int | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _has_evaluations(folder: Path) -> bool:
-    return (folder / EVALUATIONS).exists()
+def _finite(value: Any) -> float | int | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
 
 
 def _whole_lines(text: str) -> list[str]:

@@ -6,6 +6,7 @@ Axes: B sequences in a batch, S items (the query last), C = S - 1 context items,
 sequence in bulk on the accelerator, and nothing here grows with the number of labels, which can be 13,000.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
 Batch = Mapping[str, Any]
-Baseline = Callable[[Batch], Int[Array, " B"]]
 Labels = Int[Array | np.ndarray, "B S"]
 
 _LARGEST = np.iinfo(np.int32).max
@@ -86,9 +86,28 @@ def majority(labels: Labels) -> Int[Array, " B"]:
     return _majority(jnp.asarray(labels))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContextBaseline:
+    """A rule that names the query of each sequence of a batch, with its words.
+
+    Attributes:
+      title: its name in tables.
+      sentence: what it answers.
+      predict: from a batch to the label of its queries, int32 [B].
+    """
+
+    title: str
+    sentence: str
+    predict: Callable[[Batch], Int[Array, " B"]]
+
+    def __call__(self, batch: Batch) -> Int[Array, " B"]:
+        """Return the labels of the queries."""
+        return self.predict(batch)
+
+
 def context_baselines(
     embed: Callable[[Batch], Float[Array | np.ndarray, "B S X"]] | None = None, *, pixels: bool = True
-) -> dict[str, Baseline]:
+) -> dict[str, ContextBaseline]:
     """Return baselines by name, each a function from a batch to the label of its queries, int32 [B].
 
     They are `nearest_pixels` and `prototype_pixels` of what the batch has under `images`, or else `items`;
@@ -105,19 +124,35 @@ def context_baselines(
     >>> {name: int(baseline(batch)[0]) for name, baseline in context_baselines().items()}
     {'nearest_pixels': 3, 'prototype_pixels': 3, 'majority': 3}
     """
-    sources: dict[str, Callable[[Batch], Any]] = {"pixels": _pixels} if pixels else {}
+    found: dict[str, ContextBaseline] = {}
+    if pixels:
+        found["nearest_pixels"] = ContextBaseline(
+            title="nearest image",
+            sentence="Baseline: the label of the context image nearest in pixels.",
+            predict=lambda batch: nearest(_pixels(batch), batch["labels"]),
+        )
+        found["prototype_pixels"] = ContextBaseline(
+            title="nearest mean image",
+            sentence="Baseline: the label whose mean context image is nearest in pixels.",
+            predict=lambda batch: prototype(_pixels(batch), batch["labels"]),
+        )
     if embed is not None:
-        sources["embedding"] = embed
-    baselines = {
-        f"{rule.__name__}_{source}": _applied(rule, vectors)
-        for source, vectors in sources.items()
-        for rule in (nearest, prototype)
-    }
-    return baselines | {"majority": lambda batch: majority(batch["labels"])}
-
-
-def _applied(rule: Callable[[Any, Any], Int[Array, " B"]], vectors: Callable[[Batch], Any]) -> Baseline:
-    return lambda batch: rule(vectors(batch), batch["labels"])
+        found["nearest_embedding"] = ContextBaseline(
+            title="nearest embedding",
+            sentence="Baseline: the label of the context item nearest in the model's embedding.",
+            predict=lambda batch: nearest(embed(batch), batch["labels"]),
+        )
+        found["prototype_embedding"] = ContextBaseline(
+            title="nearest mean embedding",
+            sentence="Baseline: the label whose mean context embedding is nearest.",
+            predict=lambda batch: prototype(embed(batch), batch["labels"]),
+        )
+    found["majority"] = ContextBaseline(
+        title="most frequent label",
+        sentence="Baseline: the label that stands in the context most often.",
+        predict=lambda batch: majority(batch["labels"]),
+    )
+    return found
 
 
 def _pixels(batch: Batch) -> Any:

@@ -1,23 +1,31 @@
 """An evaluation: a predictor and a stream of batches become accuracies and a loss, with intervals."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
-from icl_eval.results.collect import Batch
+from icl_eval.results.collect import Batch, collect, first_images, joined
 from icl_eval.results.estimate import Estimate
-from icl_eval.results.result import Evaluation, Result, _some
+from icl_eval.results.result import Evaluation, Family, Measure, Result, some_of
 from icl_eval.results.saved_arrays import Examples
-from icl_eval.results.tally import CONTEXT, Fraction, Tally
+from icl_eval.results.tally import CONTEXT, MEANS, Ratio, Tally
+from icl_eval.sequences.context_baselines import ContextBaseline
 from icl_eval.sequences.label_sets import LabelSets
-from icl_eval.sequences.measures import Scores
-from icl_eval.sequences.sequence_measures import CHANCE_IN_CONTEXT, LABELS_OF_CLASS, Lookups, Sequences, measure
+from icl_eval.sequences.sequence_measures import (
+    CHANCE_IN_CONTEXT,
+    LABELS_OF_CLASS,
+    MEASURES,
+    LabelLookups,
+    Sequences,
+    measure,
+)
 
 Predictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B *S V"]]
 Baseline = Callable[[dict[str, Any]], Int[Array | np.ndarray, " B"]]
+OwnMeasure = tuple[Callable[[Sequences], Ratio], Measure]
 
 NOTHING_KNOWN = LabelSets()
 
@@ -33,12 +41,12 @@ def evaluate(
     examples: int = 0,
     label_sets: LabelSets = NOTHING_KNOWN,
     baselines: Mapping[str, Baseline] = {},
+    measures: Mapping[str, OwnMeasure] = {},
+    family: Family | None = None,
 ) -> Result:
-    """Evaluate a predictor on exactly `count` sequences.
+    """Return the accuracies, the loss and more of a predictor on exactly `count` sequences.
 
-    Batches go to `predict` whole, so that a jitted predictor compiles once; the surplus rows of the last
-    one are dropped from the results. No batch is drawn beyond those needed. The scores of a batch are
-    fetched only after the next one was dispatched, so a device is kept busy.
+    Batches go to `predict` whole, so that a jitted predictor compiles once (see `collect`).
 
     Args:
       predict: gives the logits [B, V] of the query, or [B, S, V] of all items. It sees the batch with the query's
@@ -50,15 +58,23 @@ def evaluate(
       count: how many sequences, at least 1.
       examples: how many of the first sequences to keep in the result, at most `count`.
       label_sets: what the labels stand for in training; what it leaves out is not measured.
-      baselines: by name, functions from a batch, without the query's label, to the label [B] they predict for it.
+      baselines: by name, functions from a batch, without the query's label, to the label [B] they predict for it;
+        those of `context_baselines` have their own words.
+      measures: of your own, by name: a function of the batch with its logits [B, P, V], of the query (P = 1) or of all
+        items, to what each sequence adds; and its words. A proportion's numerators are 0..1 of its denominators.
+      family: the evaluations that this one stands with in a report.
 
     Returns:
-      The result. Of its metrics `accuracy_closed`, `accuracy_open`, `loss` (nats), `calibration_error` and
-      `accuracy_<baseline>` are always there; others as the sequences have something to count. The README lists them.
+      The result, with the first sequences under "examples" of its arrays, if they were asked for. Of its metrics
+      `accuracy_closed`, `accuracy_open`, `loss` (nats), `calibration_error` and `accuracy_<baseline>` are always there;
+      others as the sequences have something to count. The README lists them.
 
     Raises:
-      ValueError: if the batches end early, lack a key, or hold a query's label that is not possible;
-        or if the logits are not of shape [B, V] or [B, S, V] with V above every possible label.
+      ValueError: if the batches end early, lack a key, or hold a query's label that is not possible; if the
+        logits are not of shape [B, V] or [B, S, V] with V above every possible label; or if a baseline or a measure
+        gives another shape than [B], or a measure has the name of another.
+
+    Source: Chan et al. (2022), arXiv 2205.05055, whose in-context accuracy is the closed one.
 
     >>> labels = np.array([[0, 1, 1], [1, 0, 0], [0, 1, 0]])
     >>> result = evaluate(lambda batch: np.eye(2)[batch["labels"][:, 1]], [{"labels": labels}],
@@ -68,72 +84,100 @@ def evaluate(
     """
     if count < 1 or not 0 <= examples <= count:
         raise ValueError(f"{evaluation.name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
-    scorer = _Scorer(predict, evaluation, label_sets, baselines)
-    tally, kept, taken = Tally.empty(), list[tuple[Batch, Scores]](), 0
-    waiting: tuple[Batch, Any, int] | None = None  # the batch whose scores the device still makes
-
-    def collect() -> None:
-        nonlocal tally
-        if waiting is not None:
-            batch, made, first = waiting
-            scores, measures = jax.device_get(made)
-            tally += Tally.of(measures, first=first, count=count - first)
-            if first < examples:
-                kept.append((batch, scores))
-
-    for batch in batches:
-        made = scorer(batch, needed=count - taken)
-        collect()
-        waiting = batch, made, taken
-        taken += len(batch["labels"])
-        if taken >= count:
-            break
-    if taken < count:
-        raise ValueError(
-            f"{evaluation.name}: wanted {count} sequences, but the batches ended after {taken}; "
-            f"pass more batches (a repeating stream, say) or count={taken}."
-        )
-    collect()
+    scorer = _Scorer(predict, evaluation, label_sets, baselines, measures, count=count, examples=examples)
+    means = MEANS | {name for name, (_, words) in measures.items() if words.kind != "proportion"}
+    tally, kept, taken = Tally.empty(), list[_Rows](), 0
+    for scores in collect(scorer, batches, name=evaluation.name, count=count):
+        tally += Tally.of(scores.measures, first=taken, means=means)
+        taken += len(next(iter(scores.measures.values())).numerators)
+        kept += [] if scores.examples is None else [scores.examples]
     metrics = tally.estimates()
+    words = {**MEASURES, **_words(baselines), **{name: words for name, (_, words) in measures.items()}}
     return Result(
         evaluation=evaluation.name,
         metrics=metrics,
         chance=_chances(metrics, evaluation, num_labels=scorer.num_labels, tally=tally),
-        examples=_examples(kept, examples) if examples else None,
+        measures={name: measure for name, measure in words.items() if name in metrics},
+        family=family,
+        arrays={"examples": Examples(**joined(kept)._asdict())} if kept else {},
     )
 
 
+class _Rows(NamedTuple):
+    """Of the first sequences, what `Examples` keeps."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    predicted_closed: Any
+    predicted_open: Any
+
+
+class _Scores(NamedTuple):
+    """What is kept of a batch."""
+
+    measures: dict[str, Ratio]
+    examples: _Rows | None
+
+
 class _Scorer:
-    """From a batch to its scores and measures, which the device may still be at work on."""
+    """From a batch, and the number of sequences before it, to what the device may still be at work on."""
 
     def __init__(
-        self, predict: Predictor, evaluation: Evaluation, label_sets: LabelSets, baselines: Mapping[str, Baseline]
+        self,
+        predict: Predictor,
+        evaluation: Evaluation,
+        label_sets: LabelSets,
+        baselines: Mapping[str, Baseline],
+        measures: Mapping[str, OwnMeasure],
+        *,
+        count: int,
+        examples: int,
     ) -> None:
-        self._predict, self._evaluation, self._label_sets, self._baselines = predict, evaluation, label_sets, baselines
-        self._lookups: Lookups | None = None
+        self._predict, self._evaluation, self._label_sets = predict, evaluation, label_sets
+        self._baselines, self._measures = baselines, measures
+        self._count, self._examples = count, examples
+        self._lookups: LabelLookups | None = None
         self.num_labels = 0
 
-    def __call__(self, batch: Batch, *, needed: int) -> tuple[Scores, dict[str, Fraction]]:
-        labels, shown = _hide_answers(batch, self._evaluation, needed=needed)
+    def __call__(self, batch: Batch, before: int) -> _Scores:
+        labels, shown = _hide_answers(batch, self._evaluation, needed=self._count - before)
         logits = self._predict(shown)
         self._check(np.shape(logits), labels.shape)
         if self._lookups is None or self.num_labels != logits.shape[-1]:
             self.num_labels = int(logits.shape[-1])
-            self._lookups = Lookups.of(self._evaluation.possible_labels, self._label_sets, self.num_labels)
-        logits = logits[:, None] if logits.ndim == 2 else logits
-        classes = batch.get("classes")
-        scores, measures = _measure(Sequences(logits, labels, classes), self._lookups)
-        guessed = {f"accuracy_{name}": self._baseline(name, shown, labels[:, -1]) for name in self._baselines}
-        return scores, measures | guessed
+            self._lookups = LabelLookups.of(self._evaluation.possible_labels, self._label_sets, self.num_labels)
+        sequences = Sequences(logits[:, None] if logits.ndim == 2 else logits, labels, batch.get("classes"))
+        scores, measures = _measure(sequences, self._lookups)
+        measures |= {f"accuracy_{name}": self._baseline(name, shown, labels[:, -1]) for name in self._baselines}
+        for name in self._measures:
+            if name in measures:
+                raise ValueError(
+                    f"{self._evaluation.name}: there is a measure {name} already; give yours another name."
+                )
+            measures[name] = self._own(name, sequences)
+        if (rows := self._examples - before) <= 0:
+            return _Scores(measures, None)
+        predicted = (scores.predicted_closed[:rows, -1], scores.predicted_open[:rows, -1])
+        return _Scores(measures, _Rows(first_images(batch, rows), np.array(batch["labels"][:rows]), *predicted))
 
-    def _baseline(self, name: str, batch: dict[str, Any], targets: Int[np.ndarray, " B"]) -> Fraction:
+    def _baseline(self, name: str, batch: dict[str, Any], targets: Int[np.ndarray, " B"]) -> Ratio:
         predicted = self._baselines[name](batch)
         if np.shape(predicted) != targets.shape:
             raise ValueError(
                 f"{self._evaluation.name}: wanted the labels [{len(targets)}] of the query from the baseline {name}, "
                 f"got the shape {list(np.shape(predicted))}."
             )
-        return Fraction(predicted == targets, np.ones(len(targets)))
+        return Ratio(predicted == targets, np.ones(len(targets)))
+
+    def _own(self, name: str, sequences: Sequences) -> Ratio:
+        ratio = self._measures[name][0](sequences)
+        shapes, wanted = [list(np.shape(part)) for part in ratio], [len(sequences.labels)]
+        if shapes != [wanted, wanted]:
+            raise ValueError(
+                f"{self._evaluation.name}: wanted numerators and denominators {wanted} from the measure {name}, "
+                f"got the shapes {shapes}."
+            )
+        return Ratio(*ratio)
 
     def _check(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
         B, S = wanted
@@ -142,6 +186,19 @@ class _Scorer:
                 f"{self._evaluation.name}: wanted the query's logits, [{B}, V], or those of all items, [{B}, {S}, V], "
                 f"with V above {max(self._evaluation.possible_labels)}; predict gave the shape {list(shape)}."
             )
+
+
+def _words(baselines: Mapping[str, Baseline]) -> dict[str, Measure]:
+    """Return the words of the accuracies of baselines: their own, or their names."""
+    words = {}
+    for name, baseline in baselines.items():
+        known = baseline if isinstance(baseline, ContextBaseline) else None
+        words[f"accuracy_{name}"] = Measure(
+            sentence=known.sentence if known else f"Baseline: the accuracy of {name}.",
+            kind="proportion",
+            baseline=known.title if known else name,
+        )
+    return words
 
 
 def _hide_answers(
@@ -157,7 +214,7 @@ def _hide_answers(
     if impossible.size:
         raise ValueError(
             f"{evaluation.name}: a query has the label {impossible[0]}, which is not among the possible "
-            f"labels {_some(evaluation.possible_labels)}; extend possible_labels or check the labelling."
+            f"labels {some_of(evaluation.possible_labels)}; extend possible_labels or check the labelling."
         )
     shown = labels.copy()  # the caller's batch keeps its answers
     shown[:, -1] = 0
@@ -179,23 +236,3 @@ def _chances(
     else:
         chances |= dict.fromkeys((name for name in metrics if "_decile_" in name), 1 / num_labels)
     return {name: chance for name, chance in chances.items() if name in metrics}
-
-
-def _examples(kept: Sequence[tuple[Batch, Scores]], count: int) -> Examples:
-    """Put the first `count` sequences of the kept batches beside their predictions."""
-    if any("images" not in batch for batch, _ in kept):
-        raise ValueError(
-            f"Examples want 'images' uint8 [B, S, H, W] in a batch, got the keys {sorted(kept[0][0])}; "
-            "add them or pass examples=0."
-        )
-    return Examples(
-        images=_to_uint8(np.concatenate([np.asarray(batch["images"]) for batch, _ in kept])[:count]),
-        labels=np.concatenate([np.asarray(batch["labels"]) for batch, _ in kept])[:count],
-        predicted_closed=np.concatenate([scores.predicted_closed[:, -1] for _, scores in kept])[:count],
-        predicted_open=np.concatenate([scores.predicted_open[:, -1] for _, scores in kept])[:count],
-    )
-
-
-def _to_uint8(images: Shaped[np.ndarray, "K S H W"]) -> Shaped[np.ndarray, "K S H W"]:
-    """Make grey levels of floats; noise beyond 0..1 is cut off."""
-    return np.round(images.clip(0, 1) * 255).astype(np.uint8) if images.dtype.kind == "f" else images

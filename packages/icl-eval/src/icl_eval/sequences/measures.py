@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-NO_LABEL = -1
+from icl_eval.results.saved_arrays import NO_LABEL
 
 
 class Scores(NamedTuple):

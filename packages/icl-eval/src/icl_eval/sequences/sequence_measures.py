@@ -1,11 +1,11 @@
-"""The measures of whole sequences: each a fraction, whose sums over sequences are what is reported.
+"""The measures of whole sequences: each a ratio of sums over sequences, with the words that say what it is.
 
 Axes: B sequences in a batch, S items in a sequence, P predicted items (1, the query; or S), V labels, C classes.
 """
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,15 +13,77 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from icl_eval.results.tally import CALIBRATION, CONTEXT, HIDDEN, Arrays, Fraction
+from icl_eval.results.result import Measure
+from icl_eval.results.saved_arrays import NO_LABEL
+from icl_eval.results.tally import CALIBRATION, CONTEXT, HIDDEN, Arrays, Ratio
 from icl_eval.sequences.label_sets import DECILES, LabelSets
-from icl_eval.sequences.measures import NO_LABEL, Scores, score
+from icl_eval.sequences.measures import Scores, score
 
 BINS = 15  # of the calibration error, as Guo et al. (2017) have it
 CHANCE_IN_CONTEXT = f"{HIDDEN}chance_in_context"
 LABELS_OF_CLASS = f"{HIDDEN}labels_of_class"  # of the query's class
 _FEW = 32  # possible labels up to which picking them beats masking the others
 _MOST_CONFUSED = 6  # possible labels up to which it is told which was taken for which
+
+
+def _share(sentence: str, *, shown: str | None = None, detail: bool = False) -> Measure:
+    return Measure(sentence=sentence, kind="proportion", shown=shown, detail=detail)
+
+
+_SETS = {"common": "of a common class", "rare": "of a rare class", "fewshot": "of the few-shot problem"}
+
+_OF_ITEMS = {  # what `_of_items` measures
+    "accuracy_closed": _share(
+        "Share of sequences that are right when the arg-max is taken over the labels that can occur in such a sequence "
+        "(the number that the papers plot)."
+    ),
+    "accuracy_open": _share("Share that are right when the arg-max is taken over all labels."),
+    "accuracy_any_label": _share("The open accuracy where any label of the query's class counts as right."),
+    "accuracy_closed_any_label": _share("The closed accuracy where any label of the query's class counts as right."),
+    "accuracy_in_context": _share("Share that are right when the arg-max is taken over the labels in the context."),
+    "loss": Measure(sentence="Cross-entropy in nats.", kind="mean"),
+    "probability_in_context": Measure(
+        sentence="Probability that the model gives to the labels in the context together.", kind="mean"
+    ),
+    "follows_context": _share("Share whose prediction is what the context says, where the weights say another."),
+    "follows_weights": _share("Share whose prediction is what the weights say, where the context says another."),
+    **{f"from_{name}": _share(f"Share whose open arg-max is a label {what}.") for name, what in _SETS.items()},
+    "from_context": _share("Share whose open arg-max is a label in the context."),
+    **{
+        f"from_context_{name}": _share(f"Share whose open arg-max is a label in the context and {what}.")
+        for name, what in _SETS.items()
+    },
+    "from_none": _share("Share for which nothing was predicted, because the logits were not finite."),
+}
+_DECILE = _share(
+    "Open accuracy on queries of a tenth of the classes, by their frequency: 10 is the most frequent tenth.",
+    shown="accuracy_open_decile_1…10",
+    detail=True,
+)
+_CONFUSION = _share(
+    "Of the queries whose label is a, the share whose open arg-max is b; other is any other label.",
+    shown="confusion_a_to_b",
+    detail=True,
+)
+_CONTEXT = "The same measure for the items of the context in place of the query."
+
+MEASURES: Mapping[str, Measure] = {
+    **_OF_ITEMS,
+    "calibration_error": Measure(
+        sentence="How far the model's probabilities are from how often it is right; 0 is perfect.", kind="error"
+    ),
+    **{
+        f"{CONTEXT}{name}": Measure(sentence=_CONTEXT, kind=words.kind, shown=f"{CONTEXT}…")
+        for name, words in _OF_ITEMS.items()
+    },
+    **{f"accuracy_open_decile_{number + 1}": _DECILE for number in range(DECILES)},
+    **{
+        f"confusion_{label}_to_{other}": _CONFUSION
+        for label in range(_MOST_CONFUSED)
+        for other in (*range(_MOST_CONFUSED), "other")
+    },
+}
+"""What each measure is, in the order in which a report lists them."""
 
 
 class Sequences(NamedTuple):
@@ -44,7 +106,7 @@ class Sequences(NamedTuple):
     meta_fields=("confusable", "several_labels"),
 )
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Lookups:
+class LabelLookups:
     """Label sets as arrays that jit takes; None for what is not known or not told apart.
 
     Attributes:
@@ -68,7 +130,7 @@ class Lookups:
     several_labels: bool
 
     @classmethod
-    def of(cls, possible: Sequence[int], sets: LabelSets, num_labels: int) -> "Lookups":
+    def of(cls, possible: Sequence[int], sets: LabelSets, num_labels: int) -> "LabelLookups":
         """Look up which of `num_labels` labels and which classes are what.
 
         Raises:
@@ -95,7 +157,7 @@ class Lookups:
         )
 
 
-def measure(sequences: Sequences, lookups: Lookups) -> tuple[Scores, dict[str, Fraction]]:
+def measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, dict[str, Ratio]]:
     """Measure each sequence of a batch.
 
     Measures of the query have plain names; if all items are predicted, those of the context items begin with
@@ -132,8 +194,8 @@ def measure(sequences: Sequences, lookups: Lookups) -> tuple[Scores, dict[str, F
 
 
 def _of_items(
-    scores: Scores, targets: Int[Arrays, "B P"], classes: Int[Arrays, "B P"] | None, lookups: Lookups
-) -> dict[str, Fraction]:
+    scores: Scores, targets: Int[Arrays, "B P"], classes: Int[Arrays, "B P"] | None, lookups: LabelLookups
+) -> dict[str, Ratio]:
     """Measure items, the query or the context, each by itself."""
     predicted, shown = scores.predicted_open, scores.labels_in_context > 0
     found = {
@@ -166,9 +228,9 @@ def _of_items(
     return found
 
 
-def _confusion(scores: Scores, targets: Int[Arrays, " B"], labels: int) -> dict[str, Fraction]:
+def _confusion(scores: Scores, targets: Int[Arrays, " B"], labels: int) -> dict[str, Ratio]:
     """Tell which of the few possible labels was taken for which."""
-    found: dict[str, Fraction] = {}
+    found: dict[str, Ratio] = {}
     for label in range(labels):
         asked = (targets == label)[:, None]
         taken = {str(other): scores.predicted_open == other for other in range(labels)}
@@ -177,20 +239,18 @@ def _confusion(scores: Scores, targets: Int[Arrays, " B"], labels: int) -> dict[
     return found
 
 
-def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Fraction]:
+def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Ratio]:
     """Give what each sequence adds to the gap between confidence and accuracy in its bin of confidence."""
     confidence, correct = scores.confidence[:, 0], scores.predicted_open[:, 0] == targets
     bins = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
     everywhere = jnp.ones_like(confidence)
     return {
-        f"{CALIBRATION}{number}": Fraction(jnp.where(bins == number, confidence - correct, 0), everywhere)
+        f"{CALIBRATION}{number}": Ratio(jnp.where(bins == number, confidence - correct, 0), everywhere)
         for number in range(BINS)
     }
 
 
-def _by_decile(
-    right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]
-) -> dict[str, Fraction]:
+def _by_decile(right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]) -> dict[str, Ratio]:
     """Give the accuracy on classes of each tenth by frequency; any of a class's labels is right."""
     of_query = _look_up(deciles, classes, absent=-1)
     return {
@@ -206,11 +266,11 @@ def _is_of_class(
     return (predicted != NO_LABEL) & (jnp.asarray(class_of_label)[jnp.maximum(predicted, 0)] == classes)
 
 
-def _counted(values: Shaped[Arrays, "B P"], where: Bool[Arrays, "B #P"] | bool) -> Fraction:
+def _counted(values: Shaped[Arrays, "B P"], where: Bool[Arrays, "B #P"] | bool) -> Ratio:
     """Sum the values of each sequence over the items that count, and those."""
     values = jnp.asarray(values, jnp.float32)
     counts = jnp.broadcast_to(jnp.asarray(where), values.shape)
-    return Fraction(jnp.where(counts, values, 0).sum(axis=1), counts.astype(jnp.float32).sum(axis=1))
+    return Ratio(jnp.where(counts, values, 0).sum(axis=1), counts.astype(jnp.float32).sum(axis=1))
 
 
 def _look_up(table: Arrays, places: Int[Arrays, "..."], *, absent: int | bool) -> Array:

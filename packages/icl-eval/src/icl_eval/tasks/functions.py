@@ -4,7 +4,7 @@ Axes: B tasks in a batch, N points in a task, X and Y coordinates of an input an
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, wanted
+from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
 from icl_eval.results.estimate import Estimate, mean, ratio
-from icl_eval.results.result import Evaluation, Result
-from icl_eval.results.saved_arrays import MODEL, ByExamples
-from icl_eval.tasks.shots import mean_by_examples
+from icl_eval.results.result import Family, Measure, Result, check_name
+from icl_eval.results.saved_arrays import MODEL, ShotCurves
+from icl_eval.tasks.shots import mean_by_shots
 
 FunctionPredictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B N Y"]]
 FunctionBaseline = Callable[
@@ -34,8 +34,9 @@ def evaluate_functions(
     baselines: Mapping[str, FunctionBaseline] = {},
     context_sizes: Sequence[int] = (),
     baseline_count: int | None = None,
-) -> tuple[Result, ByExamples]:
-    """Evaluate a regressor on exactly `count` tasks, by its squared error at their query points.
+    family: Family | None = None,
+) -> Result:
+    """Return the squared errors of a regressor on exactly `count` tasks, at their query points.
 
     Whoever predicts sees the targets of query points as 0. Batches go to `predict` whole, and those of all context
     sizes have one shape, so that a jitted predictor compiles once.
@@ -54,10 +55,11 @@ def evaluate_functions(
       context_sizes: numbers of context points, increasing, from 0 to what the tasks have; the full context is always
         the last one measured, named or not. Wants tasks with equally many context points.
       baseline_count: the baselines see only the first so many tasks; all if not given.
+      family: the evaluations that this one stands with in a report.
 
     Returns:
-      The result, and the squared error by number of context points, of the model and the baselines. Its metrics,
-      with intervals over tasks:
+      The result; under "shots" of its arrays is the squared error by number of context points, of the model and the
+      baselines. Its metrics, with intervals over tasks:
       `squared_error`, the mean over tasks of the mean over queries and outputs, on all `count` tasks;
       `squared_error_<baseline>`, the same on the first `baseline_count`;
       `normalised_error`, the squared errors of all tasks divided by those of the best constant of each task (the mean
@@ -73,13 +75,13 @@ def evaluate_functions(
 
     >>> batch = {"inputs": np.zeros((1, 3, 1)), "targets": np.array([[[2.0], [1.0], [3.0]]]),
     ...          "is_query": np.array([[False, True, True]])}
-    >>> result, curves = evaluate_functions(
+    >>> result = evaluate_functions(
     ...     lambda batch: np.zeros((1, 3, 1)), [batch], name="lines", count=1,
     ...     baselines={"constant": lambda inputs, targets, is_query: targets[:, :1].repeat(3, axis=1)})
     >>> [result.metrics[name].value for name in ("squared_error", "squared_error_constant", "normalised_error")]
     [5.0, 1.0, 5.0]
     """
-    Evaluation(name, (0,))  # checks the name
+    check_name(name)
     asked = tuple(int(size) for size in context_sizes)
     if list(asked) != sorted(set(asked)) or (asked and asked[0] < 0):
         raise ValueError(f"{name}: wanted increasing context_sizes of 0 or more, got {list(asked)}.")
@@ -91,7 +93,7 @@ def evaluate_functions(
         context_sizes=asked,
         baseline_count=baseline_tasks(baselines, baseline_count, name=name, count=count),
     )
-    scores: _Scores = collect(scorer, batches, name=name, count=count)
+    scores = joined(collect(scorer, batches, name=name, count=count, unit="tasks"))
     # Without context sizes the tasks may differ in theirs; with them the last size is the same for all.
     sizes = np.array(sorted({*asked, int(scores.context[0])}) if asked else [scores.context.mean()])
     errors = {MODEL: np.asarray(scores.errors)} | {each: scores.baselines[each] for each in baselines}
@@ -99,9 +101,39 @@ def evaluate_functions(
     if asked and asked[0] == 0:
         metrics["normalised_error_first"] = _normalised(scores, 0)
     metrics |= {f"squared_error_{each}": mean(scores.baselines[each][:, -1]) for each in baselines}
-    curves = {each: mean_by_examples(values, examples=sizes) for each, values in errors.items()}
-    result = Result(evaluation=name, metrics=metrics, chance={})
-    return result, ByExamples(measure="squared_error", curves=curves, count=count)
+    curves = {each: mean_by_shots(values, examples=sizes) for each, values in errors.items()}
+    return Result(
+        evaluation=name,
+        metrics=metrics,
+        chance={},
+        measures={metric: words for metric, words in _words(baselines).items() if metric in metrics},
+        unit="tasks",
+        family=family,
+        arrays={"shots": ShotCurves(measure="squared_error", curves=curves, count=count)},
+    )
+
+
+def _words(baselines: Collection[str]) -> dict[str, Measure]:
+    """Return what each metric is."""
+    normalised = Measure(
+        sentence="The squared error as a share of the best constant's: 1 is that constant, 0 is perfect; _first is "
+        "before any example.",
+        kind="error",
+        shown="normalised_error",
+    )
+    return {
+        "normalised_error": normalised,
+        "normalised_error_first": normalised,
+        "squared_error": Measure(sentence="The model's squared error.", kind="error"),
+    } | {
+        f"squared_error_{baseline}": Measure(
+            sentence="The squared error of a baseline on the same examples.",
+            kind="error",
+            shown="squared_error_…",
+            baseline=baseline,
+        )
+        for baseline in baselines
+    }
 
 
 class _Scores(NamedTuple):

@@ -5,7 +5,7 @@ Axes: B tasks in a batch, S items in a task, P predicted items (the last P of th
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
-from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, wanted
+from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
 from icl_eval.results.estimate import mean, proportion, task_proportion
-from icl_eval.results.result import Evaluation, Result
-from icl_eval.results.saved_arrays import MODEL, ByExamples
+from icl_eval.results.result import Evaluation, Family, Measure, Result
+from icl_eval.results.saved_arrays import MODEL, ShotCurves
 from icl_eval.sequences.measures import cross_entropy, predicted_label
-from icl_eval.tasks.shots import accuracy_by_examples, improvement, last_window
+from icl_eval.tasks.shots import accuracy_by_shots, improvement, last_window
 
 LabelPredictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B P V"]]
 LabelBaseline = Callable[
@@ -37,8 +37,9 @@ def evaluate_labels(
     baselines: Mapping[str, LabelBaseline] = {},
     baseline_positions: Sequence[int] | None = None,
     baseline_count: int | None = None,
-) -> tuple[Result, ByExamples]:
-    """Evaluate a classifier on exactly `count` tasks, at every item that it predicts.
+    family: Family | None = None,
+) -> Result:
+    """Return the accuracies of a classifier on exactly `count` tasks, at every item that it predicts.
 
     Item j is to be predicted from items 0..j and the labels of items 0..j-1, so it has seen j examples. Labels
     stay in the batch, because the model needs those before j; that it does not look at the label of j itself is
@@ -61,12 +62,14 @@ def evaluate_labels(
       baseline_positions: where baselines predict, increasing, at least one of the last `window` items among them;
         every item that the model predicts if not given.
       baseline_count: the baselines see only the first so many tasks; all if not given.
+      family: the evaluations that this one stands with in a report.
 
     Returns:
-      The result, and the accuracies by number of examples of the model (on all `count` tasks) and the baselines. Its
-      metrics, with intervals over tasks: `accuracy_last`; `loss` (nats, mean over the predicted items);
-      `accuracy_last_<baseline>` (over those of the last items where it predicted); and if the model predicts all of
-      two or more items `accuracy_first` (without examples) and `improvement` (last minus first, paired).
+      The result; under "shots" of its arrays are the accuracies by number of examples of the model (on all `count`
+      tasks) and the baselines. Its metrics, with intervals over tasks: `accuracy_last`; `loss` (nats, mean over the
+      predicted items); `accuracy_last_<baseline>` (over those of the last items where it predicted); and if the model
+      predicts all of two or more items `accuracy_first` (without examples) and `improvement` (last minus first,
+      paired).
 
     Raises:
       ValueError: if the batches end early, lack a key, have other shapes or labels beyond `num_labels`; if a
@@ -76,9 +79,9 @@ def evaluate_labels(
 
     >>> labels = np.array([[1, 1, 1, 1], [0, 0, 0, 0]])
     >>> copies_the_label_before = lambda batch: np.eye(2)[np.roll(batch["labels"], 1, axis=1)]
-    >>> result, curves = evaluate_labels(
+    >>> result = evaluate_labels(
     ...     copies_the_label_before, [{"labels": labels}], name="seen_tasks", count=2, num_labels=2)
-    >>> curves.curves["model"].values
+    >>> result.arrays["shots"].curves["model"].values
     array([0.5, 1. , 1. , 1. ])
     """
     Evaluation(name, range(num_labels))  # checks the name, and that there are labels
@@ -92,11 +95,12 @@ def evaluate_labels(
         positions=baseline_positions,
         baseline_count=baseline_tasks(baselines, baseline_count, name=name, count=count),
     )
-    return _summarise(collect(scorer, batches, name=name, count=count), scorer)
+    scores = joined(collect(scorer, batches, name=name, count=count, unit="tasks"))
+    return dataclasses.replace(_summarised(scores, scorer), family=family)
 
 
-def _summarise(scores: "_Scores", scorer: "_Scorer") -> tuple[Result, ByExamples]:
-    """Turn the scores of all tasks into metrics and curves."""
+def _summarised(scores: "_Scores", scorer: "_Scorer") -> Result:
+    """Return the metrics and curves of the scores of all tasks."""
     ((S, P),) = scorer.sizes
     name, count, window, chance = scorer.name, scorer.count, last_window(P, scorer.window), 1 / scorer.num_labels
     correct, loss = np.asarray(scores.correct), np.asarray(scores.loss)
@@ -104,15 +108,40 @@ def _summarise(scores: "_Scores", scorer: "_Scorer") -> tuple[Result, ByExamples
     if P == S > 1:
         metrics["accuracy_first"] = proportion(int(correct[:, 0].sum()), count)
         metrics["improvement"] = improvement(correct, window=window)
-    curves = {MODEL: accuracy_by_examples(correct, examples=np.arange(S - P, S), chance=chance)}
+    curves = {MODEL: accuracy_by_shots(correct, examples=np.arange(S - P, S), chance=chance)}
     positions = np.array(_positions(scorer.positions, (S, P), window=window, name=name))
     for each in scorer.baselines:
         found = scores.baselines[each]
         metrics[f"accuracy_last_{each}"] = task_proportion(found[:, positions >= S - window])
-        curves[each] = accuracy_by_examples(found, examples=positions, chance=chance)
+        curves[each] = accuracy_by_shots(found, examples=positions, chance=chance)
     chances = {metric: chance for metric in metrics if metric.startswith("accuracy_")}
-    result = Result(evaluation=name, metrics=metrics, chance=chances)
-    return result, ByExamples(measure="accuracy", curves=curves, count=count)
+    return Result(
+        evaluation=name,
+        metrics=metrics,
+        chance=chances,
+        measures={metric: words for metric, words in _words(scorer.baselines).items() if metric in metrics},
+        unit="tasks",
+        arrays={"shots": ShotCurves(measure="accuracy", curves=curves, count=count)},
+    )
+
+
+def _words(baselines: Collection[str]) -> dict[str, Measure]:
+    """Return what each metric is."""
+    after = "Accuracy after all examples of a task (the mean of the last positions)."
+    return {
+        "accuracy_last": Measure(sentence=after, kind="proportion"),
+        "accuracy_first": Measure(sentence="Accuracy before any example of a task.", kind="proportion"),
+        "improvement": Measure(sentence="accuracy_last less accuracy_first.", kind="mean"),
+        "loss": Measure(sentence="Cross-entropy in nats.", kind="mean"),
+    } | {
+        f"accuracy_last_{baseline}": Measure(
+            sentence="accuracy_last of a baseline on the same examples.",
+            kind="proportion",
+            shown="accuracy_last_…",
+            baseline=baseline,
+        )
+        for baseline in baselines
+    }
 
 
 class _Scores(NamedTuple):

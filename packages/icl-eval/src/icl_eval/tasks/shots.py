@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from icl_eval.results.curve import Curve
+from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion
 
 
-def accuracy_by_examples(
+def accuracy_by_shots(
     correct: Bool[np.ndarray, "B P"], *, examples: Int[np.ndarray, " P"], chance: float | None
-) -> Curve:
+) -> ScalarCurve:
     """Return the accuracy at each position, with its Wilson interval.
 
     Args:
@@ -25,7 +25,7 @@ def accuracy_by_examples(
     Raises:
       ValueError: if there are no tasks or positions, or the positions are not one for each number of examples.
 
-    >>> curve = accuracy_by_examples(np.array([[False, True], [True, True]]), examples=np.arange(2), chance=0.5)
+    >>> curve = accuracy_by_shots(np.array([[False, True], [True, True]]), examples=np.arange(2), chance=0.5)
     >>> curve.values
     array([0.5, 1. ])
     """
@@ -34,7 +34,7 @@ def accuracy_by_examples(
     return _curve(estimates, examples, chance)
 
 
-def mean_by_examples(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, " P"]) -> Curve:
+def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, " P"]) -> ScalarCurve:
     """Return the mean over tasks at each position, with the bootstrap interval of `estimate.mean`.
 
     Args:
@@ -44,7 +44,7 @@ def mean_by_examples(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray
     Raises:
       ValueError: if there are no tasks or positions, or the positions are not one for each number of examples.
 
-    >>> mean_by_examples(np.array([[4.0, 1.0], [2.0, 0.0]]), examples=np.array([0, 8])).values
+    >>> mean_by_shots(np.array([[4.0, 1.0], [2.0, 0.0]]), examples=np.array([0, 8])).values
     array([3. , 0.5])
     """
     _check(values, examples)
@@ -102,8 +102,8 @@ def _check(rows: Num[np.ndarray, "B P"] | Bool[np.ndarray, "B P"], examples: Num
         )
 
 
-def _curve(estimates: Sequence[Estimate], examples: Num[np.ndarray, " P"], chance: float | None) -> Curve:
+def _curve(estimates: Sequence[Estimate], examples: Num[np.ndarray, " P"], chance: float | None) -> ScalarCurve:
     values, low, high = (
         np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
     )
-    return Curve(examples.astype(np.float64), values, low, high, chance=chance)
+    return ScalarCurve(examples.astype(np.float64), values, low, high, chance=chance)
