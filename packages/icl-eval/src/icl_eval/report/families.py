@@ -12,6 +12,7 @@ from icl_eval.runs.reading import Run
 
 # What a baseline that answers with a label of the context is compared with.
 _IN_CONTEXT = ("accuracy_in_context", "accuracy_closed")
+_NAMED = 2  # baselines that the model is not better than; more would fill the cell
 
 
 class Cell(NamedTuple):
@@ -118,8 +119,8 @@ def _row(
         for baseline in baselines
     ]
     said = "" if not found else f"{len(beaten)} of {len(found)}" if unbeaten else f"all {len(found)}"
-    few = ", ".join(unbeaten[:3]) + (" and others" if len(unbeaten) > 3 else "")
-    return Row(name, model, sign * model.value == best, said, few if beaten else "", cells)
+    named = ", ".join(unbeaten) if beaten and len(unbeaten) <= _NAMED else ""
+    return Row(name, model, sign * model.value == best, said, named, cells)
 
 
 def _baselines(run: Run, result: Result) -> dict[str, Estimate]:

@@ -111,8 +111,8 @@ def later_in_training(run: Run, figures: Figures) -> Markup:
         "transience",
         transience(later),
         alt=said,
-        caption=f"{' and '.join(later)} by training step on a logarithmic axis, with the peak of each marked; bands are "
-        f"95 % intervals from {counted(results)} per point. {said}",
+        caption=f"{' and '.join(later)} by training step on a logarithmic axis, with the peak of each marked; bands "
+        f"are 95 % intervals from {counted(results)} per point. {said}",
     )
 
 
