@@ -15,7 +15,7 @@ from icl_eval.report.report import write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code, 2 for a folder that cannot be read."""
+    """Run one command, and return the exit code: 2 for a folder that cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m icl_eval", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     report = commands.add_parser("report", help="write report.html of a run, from its folder alone")

@@ -27,7 +27,7 @@ _SAID = 0.095  # attention that is written above its bar
 
 
 def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> Figure:
-    """Draw where the query's token looks, a row of bars for each chosen head, above the items and their labels.
+    """Return a figure of where the query's token looks: a row of bars for each head, above the items and their labels.
 
     Items that share the query's label are framed. Bars at items have one colour, bars at labels another.
 
@@ -76,7 +76,7 @@ def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> Fi
 
 
 def attention_map(examples: AttentionMaps, k: int, layer: int, head: int) -> Figure:
-    """Draw the whole map of one head: a row for each token that looks, a column for each that is looked at.
+    """Return a figure of the whole map of one head: a row for each token that looks, a column for each looked at.
 
     Thumbnails of the items, and labels, stand left and beneath at their tokens. The palest shade is 0, the fullest the
     largest attention of this map.

@@ -76,7 +76,13 @@ def new_figure(width: float, height: float, **padding: float) -> Figure:
 
 
 def prepare(panel: Axes, *, title: str = "", x: str = "") -> None:
-    """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x; a title and a name for x."""
+    """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x.
+
+    Args:
+      panel: any.
+      title: stands above it.
+      x: the name of the x axis.
+    """
     panel.set_facecolor(PAPER)
     panel.grid(axis="y", color=FAINT, linewidth=0.6)
     panel.set_axisbelow(True)
@@ -213,7 +219,14 @@ class LineEnd:
 
 
 def draw_level(panel: Axes, name: str, height: float, *, colour: str = INK) -> LineEnd:
-    """Draw a dotted line at what is known without measuring, such as chance, and return what to write at its end."""
+    """Draw a dotted line at what is known without measuring, and return what to write at its end.
+
+    Args:
+      panel: what to draw into.
+      name: what is known, such as chance.
+      height: its value.
+      colour: of the line and its name.
+    """
     panel.axhline(height, color=colour, linewidth=1, linestyle=DOTTED)
     return LineEnd(height=height, text=(f"{name} {height:.2g}",), colour=colour)
 

@@ -34,7 +34,7 @@ def deciles(result: Result) -> tuple[Estimate | None, ...] | None:
 
 
 def by_frequency(curves: Mapping[str, Sequence[Estimate | None]]) -> Figure:
-    """Draw the accuracy of each tenth of the classes, from the rarest to the most frequent, with 95 % intervals.
+    """Return a figure of the accuracy of each tenth of the classes, from the rarest to the most frequent.
 
     Args:
       curves: of each of one to three evaluations, ten estimates; None where there were no queries.

@@ -35,7 +35,7 @@ def heat_map(
     kinds: Sequence[Sequence[str]] | None = None,
     seeds: Float[np.ndarray, "R C K"] | None = None,
 ) -> Figure:
-    """Draw a grid of accuracies, the number in each cell, darker the higher; what is not known is hatched.
+    """Return a figure of accuracies in a grid, each cell with its number and darker the higher; hatched where unknown.
 
     Axes: R rows, C columns, K seeds.
 
@@ -65,19 +65,9 @@ def heat_map(
             f"Wanted values [R, C], and names, kinds and seeds that fit them; got values {values.shape}, "
             f"names {names}, kinds {given} and seeds {None if seeds is None else seeds.shape}."
         )
-    lines = 1 + (kinds is not None) + (seeds is not None)
-    # Inches of text of the sizes used here.
-    left = 0.5 + 0.085 * max(map(len, row_names))
-    written = [textwrap.fill(name, 10) for name in column_names]
-    cell = max(0.78 if lines > 1 else 0.55, 0.09 * max(len(word) for name in written for word in name.split("\n")))
-    below = 0.65 + 0.15 * max(name.count("\n") for name in written)
-    width = left + max(cell * names[1], 0.095 * len(title))
-    figure = new_figure(width, 0.3 + below + (0.2 + 0.15 * lines) * names[0])
-    panel = figure.subplots()
-    _grid_axes(panel, row_names, written)
+    figure, panel = _grid(row_names, column_names, title=title, lines=1 + (kinds is not None) + (seeds is not None))
     panel.set_ylabel(row_title, color=INK, fontsize=TEXT)
     panel.set_xlabel(column_title, color=INK, fontsize=TEXT)
-    panel.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
     for (row, column), value in np.ndenumerate(values):
         if math.isnan(value):
             panel.add_patch(_cell(row, column, facecolor=PAPER, edgecolor=FAINT, hatch="////"))
@@ -93,14 +83,25 @@ def heat_map(
     return figure
 
 
-def _grid_axes(panel: Axes, row_names: Sequence[str], column_names: Sequence[str]) -> None:
+def _grid(row_names: Sequence[str], column_names: Sequence[str], *, title: str, lines: int) -> tuple[Figure, Axes]:
+    """Return a new figure and its panel, which has room for so many lines of text in each cell."""
+    # Inches of text of the sizes used here.
+    left = 0.5 + 0.085 * max(map(len, row_names))
+    written = [textwrap.fill(name, 10) for name in column_names]
+    cell = max(0.78 if lines > 1 else 0.55, 0.09 * max(len(word) for name in written for word in name.split("\n")))
+    below = 0.65 + 0.15 * max(name.count("\n") for name in written)
+    width = left + max(cell * len(column_names), 0.095 * len(title))
+    figure = new_figure(width, 0.3 + below + (0.2 + 0.15 * lines) * len(row_names))
+    panel = figure.subplots()
     panel.set_facecolor(PAPER)
     panel.set_xlim(0, len(column_names))
     panel.set_ylim(len(row_names), 0)
-    panel.set_xticks(np.arange(len(column_names)) + 0.5, column_names)
+    panel.set_xticks(np.arange(len(column_names)) + 0.5, written)
     panel.set_yticks(np.arange(len(row_names)) + 0.5, row_names)
     panel.tick_params(colors=INK, labelsize=9, length=0, pad=4)
     panel.spines[:].set_visible(False)
+    panel.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
+    return figure, panel
 
 
 def _cell(row: int, column: int, **style: object) -> Rectangle:
@@ -146,7 +147,7 @@ def confusion_matrix(result: Result) -> tuple[Float[np.ndarray, "W X"], tuple[in
 
 
 def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int]) -> Figure:
-    """Draw true labels against predicted ones, the share of each true label's queries in the cells.
+    """Return a figure of true labels against predicted ones, the share of each true label's queries in the cells.
 
     Args:
       shares: of each of 1..12 true labels, the share predicted as each of them and, in the last column, as another.

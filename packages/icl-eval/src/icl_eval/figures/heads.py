@@ -44,7 +44,7 @@ def head_name(head: Head) -> str:
 
 
 def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Figure:
-    """Draw a measure of every head over training; the six that end highest in colour and by name.
+    """Return a figure of a measure of every head over training; the six that end highest in colour and by name.
 
     Args:
       curves: by layer and head; what uniform attention would give is their chance.
@@ -82,7 +82,7 @@ def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Fi
 
 
 def ablations(intact: Mapping[str, Estimate], without: Mapping[str, Mapping[Head, Estimate]]) -> Figure:
-    """Draw the accuracy left when a head is removed, a dot with its 95 % interval per head.
+    """Return a figure of the accuracy left when a head is removed, a dot with its 95 % interval per head.
 
     The intact accuracy is a line with its interval. Heads whose interval lies wholly beneath it are solid and, where
     there is room, have their value (or, of many heads, their number) beside them; others are hollow.

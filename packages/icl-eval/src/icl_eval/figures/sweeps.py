@@ -51,7 +51,7 @@ def phase_curve(
     chance: float | None = None,
     kinds: Sequence[Sequence[str]] = (),
 ) -> Figure:
-    """Draw accuracy by the number of training tasks: every seed a dot, medians as lines, phases as shades.
+    """Return a figure of accuracy by the number of training tasks: seeds as dots, medians as lines, phases as shades.
 
     Axes: T numbers of tasks, R seeds; NaN is left out.
 
@@ -76,18 +76,7 @@ def phase_curve(
     """
     num_tasks = np.asarray(num_tasks)
     rows = (("unseen, last", unseen_last), ("seen, last", seen_last), ("seen, first", seen_first))
-    shapes = {np.shape(values) for _, values in rows}
-    if (
-        shapes != {(len(num_tasks), np.shape(seen_last)[-1])}
-        or 0 in np.shape(seen_last)
-        or num_tasks[0] < 1
-        or (np.diff(num_tasks) <= 0).any()
-        or len(kinds) not in (0, len(num_tasks))
-    ):
-        raise ValueError(
-            f"Wanted ascending numbers of tasks [T], accuracies [T, R] and kinds of learner for none or all of the T; "
-            f"got {num_tasks.tolist()}, {sorted(shapes)} and {len(kinds)} rows of kinds."
-        )
+    _check_phases(num_tasks, [np.shape(values) for _, values in rows], len(kinds))
     figure = new_figure(6.0, 3.6)
     panel = figure.subplots()
     prepare(panel)
@@ -113,6 +102,16 @@ def phase_curve(
         ends.append(draw_level(panel, "chance", chance))
     write_line_ends(panel, ends)
     return figure
+
+
+def _check_phases(num_tasks: np.ndarray, shapes: Sequence[tuple[int, ...]], num_kinds: int) -> None:
+    ascends = len(num_tasks) and num_tasks[0] >= 1 and (np.diff(num_tasks) > 0).all()
+    T, R = len(num_tasks), shapes[0][-1]
+    if set(shapes) != {(T, R)} or not R or not ascends or num_kinds not in (0, T):
+        raise ValueError(
+            f"Wanted ascending numbers of tasks [T], accuracies [T, R] and kinds of learner for none or all of the T; "
+            f"got {num_tasks.tolist()}, {sorted(set(shapes))} and {num_kinds} rows of kinds."
+        )
 
 
 def most_frequent(kinds: Sequence[str]) -> str:
@@ -206,7 +205,7 @@ class SizePoint:
 
 
 def against_size(points: Sequence[SizePoint], *, chance: float | None = None) -> Figure:
-    """Draw accuracy on unseen tasks against state size and against parameter count, a colour per trunk.
+    """Return a figure of accuracy on unseen tasks against state size and against parameter count, a colour per trunk.
 
     Args:
       points: one per trained model, of at most six trunks.
@@ -258,7 +257,7 @@ def against_settings(
     x_label: str,
     chance: float | None = None,
 ) -> Figure:
-    """Draw accuracies against the values of a setting: a line through the means, a faint dot for each seed.
+    """Return a figure of accuracies against the values of a setting: a line through the means, a faint dot per seed.
 
     Args:
       values: of the setting, as they stand beneath the axis, in order.

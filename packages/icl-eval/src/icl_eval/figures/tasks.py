@@ -18,7 +18,7 @@ _DASHES = ("-", (0, (4.0, 1.6)), (0, (1.0, 1.0)))  # once the colours are used u
 
 
 def learning_curves(curves: ShotCurves, *, title: str) -> Figure:
-    """Draw a measure by the number of examples seen: the model's with its 95 % band, baselines' as thin lines.
+    """Return a figure of a measure by the number of examples seen: the model's with its band, baselines' as thin lines.
 
     Accuracies are drawn over 0..1 with chance as a dotted line, squared errors on a logarithmic axis of at most five
     decades.
@@ -58,7 +58,7 @@ def learning_curves(curves: ShotCurves, *, title: str) -> Figure:
 
 
 def fitted_functions(fits: Mapping[str, Fits], *, columns: int = 3) -> Figure:
-    """Draw functions and what was made of a few of their points, a row for each family.
+    """Return a figure of functions and what was made of a few of their points, a row for each family.
 
     Panels span the truth and the model's fit, at most as far again as the truth is high; what a baseline does beyond
     that is cut off.

@@ -35,7 +35,7 @@ _LINE = 0.19  # inches of a line of text at a line's end
 def emergence(
     curves: Mapping[str, ScalarCurve], *, kinds: Mapping[str, Kind] = {}, loss: ScalarCurve | None = None
 ) -> Figure:
-    """Draw what a run is about over training, above the training loss.
+    """Return a figure of what a run is about over training, above the training loss.
 
     Curves come with their 95 % bands, and with chance as a dotted line.
 
@@ -106,7 +106,7 @@ def group_colours(names: Sequence[str], *, grades: Mapping[str, float] | None = 
 def groups_over_training(
     curves: Mapping[str, Mapping[str, ScalarCurve]], *, colours: Mapping[str, str], kinds: Mapping[str, Kind] = {}
 ) -> Figure:
-    """Draw what groups of runs are about over training, a panel for each measure.
+    """Return a figure of what groups of runs are about over training, a panel for each measure.
 
     Args:
       curves: by measure and group.
@@ -141,7 +141,7 @@ def groups_over_training(
 
 
 def final_values(values: Mapping[str, Mapping[str, Estimate]], *, chance: float | None = None) -> Figure:
-    """Draw where groups of runs ended: a row each, with a dot and its interval for each proportion.
+    """Return a figure of where groups of runs ended: a row each, with a dot and its interval for each proportion.
 
     Args:
       values: by measure, at most six, and group; some may lack some.

@@ -67,7 +67,7 @@ def decline(curve: ScalarCurve) -> Decline | None:
 
 
 def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
-    """Draw proportions against the logarithm of the training step, with the peak of each marked.
+    """Return a figure of proportions against the logarithm of the training step, with the peak of each marked.
 
     Step 0 has no place on the axis and is left out. The label at a line's end says how far below its peak it ends,
     if the 95 % intervals of peak and end do not overlap.

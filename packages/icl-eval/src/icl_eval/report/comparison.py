@@ -64,7 +64,7 @@ class Shared(NamedTuple):
 
 
 def write_comparison(folders: Sequence[Path], to: Path) -> Path:
-    """Compare runs: as a figure (.png or .svg), or as a page (.html) with figures and tables.
+    """Write a comparison of runs: a figure (.png or .svg), or a page (.html) with figures and tables.
 
     Shown are the headlines that the runs share. Runs that differ in nothing but their seed are one line: the mean, in a
     band from the lowest to the highest seed. The same folders always give the same bytes. A figure wants the first
@@ -167,7 +167,7 @@ def _over_training_part(groups: Sequence[Group], shared: Sequence[Shared], figur
 
 
 def _at_the_end(groups: Sequence[Group], shared: Sequence[Shared], figures: Figures) -> Markup:
-    """Show the last value of each group, of the headlines that are proportions."""
+    """Return the last value of each group, of the headlines that are proportions."""
     shared = [each for each in shared if each.kind == "proportion"]
     ends = {each.title: _ends(groups, each) for each in shared}
     if not any(ends.values()):
@@ -213,7 +213,7 @@ def _bands(groups: Sequence[Group]) -> str:
 
 
 def _numbers(runs: Sequence[Run], groups: Sequence[Group], shared: Sequence[Shared]) -> Markup:
-    """Show the final numbers of every run, and what group it is of where groups hold several, to be sorted."""
+    """Return the final numbers of every run, and what group it is of where groups hold several, to be sorted."""
     names = {run.name: group.name for group in groups for run in group.runs}
     return render(
         "comparison",
@@ -248,12 +248,12 @@ def _row(run: Run, shared: Sequence[Shared]) -> list[tuple[float | int | None, s
 
 
 def _downloads(runs: Sequence[Run]) -> Markup:
-    """Offer the summaries of all runs as one JSON file."""
+    """Return the summaries of all runs as one JSON file to download."""
     return part("downloads", files={"summaries.json": json_address({run.name: run.summary for run in runs})})
 
 
 def _options(runs: Sequence[Run]) -> Markup:
-    """Show the options in which the runs differ, a column per run."""
+    """Return the options in which the runs differ, a column per run."""
     rows = [(breakable(name), *values) for name, values in differing(runs).items()]
     if not rows:
         return Markup('<p class="soft">The runs differ in no option that their config.json files tell.</p>')

@@ -9,7 +9,7 @@ _OF_RESULTS = ("headlines", "learner")  # which the page shows
 
 
 def configuration(run: Run, figures: Figures) -> Markup:
-    """Show config.json: the difference from the preset, then all it says, to be unfolded."""
+    """Return config.json: the difference from the preset, then all it says, to be unfolded."""
     told = ("config", "versions", "preset", *_OF_RESULTS)
     named = {"Configuration": run.config.get("config"), "Versions": run.config.get("versions")}
     named["Session"] = {key: value for key, value in run.config.items() if key not in told}
@@ -33,7 +33,7 @@ def _differences(run: Run) -> tuple[str, list[tuple[Markup, str, str]] | None]:
 
 
 def downloads(run: Run, figures: Figures) -> Markup:
-    """Offer summary.json, config.json and the results of all evaluations, those that there are."""
+    """Return summary.json, config.json and the results of all evaluations to download, those that there are."""
     evaluations = [
         {"step": step} | result.to_json() for results in run.evaluations.values() for step, result in results.items()
     ]

@@ -23,7 +23,7 @@ class Sequence(NamedTuple):
 
 
 def example_strips(run: Run, figures: Figures) -> Markup:
-    """Show the examples of every evaluation that has some."""
+    """Return the examples of every evaluation that has some."""
     evaluations = [{"name": name, "sequences": _sequences(examples)} for name, examples in run.examples.items()]
     return render("sequences", evaluations=evaluations) if evaluations else NOTHING
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from icl_eval.report.html import NOTHING, Markup, render
+from icl_eval.report.html import NOTHING, Figures, Markup, render
 from icl_eval.report.words import kind_of, titles
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Family, Result
@@ -52,11 +52,12 @@ def families(run: Run) -> dict[Family, list[str]]:
     return found
 
 
-def family_tables(run: Run, family: Family, names: Sequence[str]) -> Markup:
+def family_tables(run: Run, figures: Figures, *, family: Family, names: Sequence[str]) -> Markup:
     """Return the tables of a family, one for each metric that its evaluations are compared by.
 
     Args:
       run: whose evaluations they are.
+      figures: none are drawn.
       family: what they have in common.
       names: of its evaluations.
     """
@@ -64,7 +65,7 @@ def family_tables(run: Run, family: Family, names: Sequence[str]) -> Markup:
     return _tables(run, {name: latest[name][1] for name in names}, label=family.title, note=family.sentence)
 
 
-def against_baselines(run: Run) -> Markup:
+def against_baselines(run: Run, figures: Figures) -> Markup:
     """Return the table of the evaluations of no family that have baselines."""
     having: dict[str, Result] = {}
     for name, results in run.evaluations.items():

@@ -35,7 +35,7 @@ class Card(NamedTuple):
     judged: str = ""
 
 
-def cards(run: Run) -> Markup:
+def cards(run: Run, figures: Figures) -> Markup:
     """Return what kind of learner the model is, if that can be told, and each headline that was measured."""
     made = []
     if (learner := learner_type(run)) is not None:
@@ -66,7 +66,7 @@ def headline_curves(run: Run) -> dict[str, ScalarCurve]:
 
 
 def over_training(run: Run, figures: Figures) -> Markup:
-    """Draw headlines and loss over training."""
+    """Return headlines and loss over training, drawn."""
     curves, loss = headline_curves(run), run.training_curve("loss")
     if not curves and loss is None:
         return NOTHING
@@ -95,7 +95,7 @@ def over_training(run: Run, figures: Figures) -> Markup:
 
 
 def later_in_training(run: Run, figures: Figures) -> Markup:
-    """Show whether the headlines that are proportions fade, on a logarithmic axis."""
+    """Return whether the headlines that are proportions fade, drawn on a logarithmic axis."""
     asked = [headline for headline in run.headlines if kind_of(run, headline.metric) == "proportion"]
     curves = headline_curves(run)
     later = {

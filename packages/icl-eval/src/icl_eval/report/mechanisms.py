@@ -20,7 +20,7 @@ _MOST_DRAWN = 3  # evaluations side by side
 
 
 def frequencies(run: Run, figures: Figures) -> Markup:
-    """Show accuracy by class frequency."""
+    """Return accuracy by class frequency, drawn."""
     latest = run.latest()
     found = {name: deciles(latest[name][1]) for name in headlines_first(run, latest)}
     known = {name: estimates for name, estimates in found.items() if estimates is not None}
@@ -38,7 +38,7 @@ def frequencies(run: Run, figures: Figures) -> Markup:
 
 
 def confusions(run: Run, figures: Figures) -> Markup:
-    """Show which label of a few-shot problem is taken for which."""
+    """Return which label of a few-shot problem is taken for which, drawn."""
     parts = []
     for name, (_, result) in run.latest().items():
         found = confusion_matrix(result)
@@ -58,7 +58,7 @@ def confusions(run: Run, figures: Figures) -> Markup:
 
 
 def heads(run: Run, figures: Figures) -> Markup:
-    """Show the scores of attention heads over training, and what is lost without each."""
+    """Return the scores of attention heads over training, and what is lost without each, drawn."""
     latest = run.latest()
     parts = []
     for score, sentence in head_scores(run).items():
@@ -81,7 +81,7 @@ def heads(run: Run, figures: Figures) -> Markup:
 
 
 def attention(run: Run, figures: Figures) -> Markup:
-    """Show where heads look in a few sequences."""
+    """Return where heads look in a few sequences, drawn."""
     parts = []
     for name, maps in run.attention.items():
         score, ranked = _ranked(run, name, maps.attention.shape[1:3])
@@ -132,7 +132,7 @@ def head_curves(run: Run, evaluation: str, score: str) -> dict[Head, ScalarCurve
 
 
 def _ablations(run: Run, step: int, result: Result, figures: Figures) -> Markup:
-    """Draw what is left without each head, of an evaluation that removed them."""
+    """Return what is left without each head, drawn, of an evaluation that removed them."""
     without: dict[str, dict[Head, Estimate]] = {}
     for name in result.metrics:
         found = {_head(metric, f"{name}_without_"): metric for metric in result.metrics}

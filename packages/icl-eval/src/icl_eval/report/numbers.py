@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 
 def all_numbers(run: Run, figures: Figures) -> Markup:
-    """Show the last number of every measure: what is asked for most in one table, the many details folded in another.
+    """Return the last number of every measure: what is asked for most in one table, details folded in another.
 
     Without JavaScript both are complete; `report.js` lets them be sorted and filtered.
     """

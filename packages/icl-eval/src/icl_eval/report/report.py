@@ -1,9 +1,9 @@
 """A report: one self-contained HTML page, made from a run folder alone."""
 
-import dataclasses
-import re
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from icl_eval.report.configuration import configuration, downloads
 from icl_eval.report.example_strips import example_strips
@@ -20,29 +20,18 @@ from icl_eval.runs.reading import Run, read_run
 _ODD = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Section:
+class Section(NamedTuple):
     """A part of the page that the table of contents names.
 
     Attributes:
       title: its heading.
       anchor: its address on the page: lower-case letters, digits and dashes.
       make: gives what stands beneath the heading; nothing if the run has none of it.
-
-    Raises:
-      ValueError: if the anchor would not do as an address.
-
-    >>> Section(title="All numbers", anchor="numbers", make=all_numbers).anchor
-    'numbers'
     """
 
     title: str
     anchor: str
     make: Callable[[Run, Figures], Markup]
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", self.anchor):
-            raise ValueError(f"Wanted an anchor of lower-case letters, digits and dashes, got {self.anchor!r}.")
 
 
 def write_report(folder: Path, *, png: bool = False) -> Path:
@@ -73,7 +62,7 @@ def write_report(folder: Path, *, png: bool = False) -> Path:
     parts: list[Part] = []
     missing = list(run.missing)
     lead = NOTHING
-    for section in (Section(title="Headlines", anchor="headlines", make=lambda run, _: cards(run)), *_sections(run)):
+    for section in (Section("Headlines", "headlines", cards), *_sections(run)):
         try:
             content = section.make(run, figures)
         except _ODD as error:  # numbers that no run writes, in a file that was damaged or made by hand
@@ -121,23 +110,18 @@ def _facts(run: Run) -> str:
 
 def _sections(run: Run) -> Iterator[Section]:
     """Yield the parts of the page, from top to bottom."""
-    yield Section(title="Over training", anchor="training", make=over_training)
-    yield Section(title="Later in training", anchor="later", make=later_in_training)
-    yield Section(title="Against baselines", anchor="baselines", make=lambda run, _: against_baselines(run))
-    yield Section(title="By class frequency", anchor="frequency", make=frequencies)
-    yield Section(title="Confusion of context labels", anchor="confusion", make=confusions)
-    yield Section(title="Attention heads", anchor="heads", make=heads)
-    yield Section(title="Where the model looks", anchor="attention", make=attention)
-    yield Section(title="By number of examples", anchor="by-examples", make=by_examples)
-    yield Section(title="Fitted functions", anchor="fits", make=fitted)
+    yield Section("Over training", "training", over_training)
+    yield Section("Later in training", "later", later_in_training)
+    yield Section("Against baselines", "baselines", against_baselines)
+    yield Section("By class frequency", "frequency", frequencies)
+    yield Section("Confusion of context labels", "confusion", confusions)
+    yield Section("Attention heads", "heads", heads)
+    yield Section("Where the model looks", "attention", attention)
+    yield Section("By number of examples", "by-examples", by_examples)
+    yield Section("Fitted functions", "fits", fitted)
     for number, (family, names) in enumerate(families(run).items(), start=1):
-        # Bound by default arguments: the names of the loop go on.
-        yield Section(
-            title=family.title,
-            anchor=f"family-{number}",
-            make=lambda run, _, family=family, names=names: family_tables(run, family, names),  # type: ignore[misc]
-        )
-    yield Section(title="Example sequences", anchor="examples", make=example_strips)
-    yield Section(title="All numbers", anchor="numbers", make=all_numbers)
-    yield Section(title="How it was made", anchor="setting", make=configuration)
-    yield Section(title="Downloads", anchor="downloads", make=downloads)
+        yield Section(family.title, f"family-{number}", functools.partial(family_tables, family=family, names=names))
+    yield Section("Example sequences", "examples", example_strips)
+    yield Section("All numbers", "numbers", all_numbers)
+    yield Section("How it was made", "setting", configuration)
+    yield Section("Downloads", "downloads", downloads)

@@ -14,7 +14,7 @@ _COLUMNS = 3  # functions of an evaluation that are drawn
 
 
 def by_examples(run: Run, figures: Figures) -> Markup:
-    """Draw every measure by the number of examples, those of headlines first."""
+    """Return every measure by the number of examples, drawn, those of headlines first."""
     names = headlines_first(run, run.shots)
     return NOTHING.join(_curves(name, run.shots[name], figures) for name in names)
 
@@ -47,7 +47,7 @@ def _known(curve: ScalarCurve) -> ScalarCurve:
 
 
 def fitted(run: Run, figures: Figures) -> Markup:
-    """Draw functions with what was made of them, a row for each evaluation."""
+    """Return functions with what was made of them, drawn, a row for each evaluation."""
     if not run.fits:
         return NOTHING
     shown = titles(list(run.fits))
