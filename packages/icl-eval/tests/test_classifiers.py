@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 from typing import Any
 
@@ -6,14 +5,15 @@ import jaxtyping
 import numpy as np
 import pytest
 import sklearn.linear_model
+import sklearn.svm
 
 from icl_eval import (
     CLASSIFIERS,
     Classifier,
-    LogisticRegression,
     MajorityLabel,
     NearestLabels,
     RidgeLabels,
+    Sklearn,
     labels_by_position,
 )
 
@@ -121,13 +121,14 @@ def test_the_majority_is_counted_in_the_context_and_ties_go_to_the_lowest_label(
     np.testing.assert_array_equal(predicted, np.array([[2], [0]]).repeat(7, axis=1))
 
 
-def test_logistic_regression_agrees_with_scikit_learn() -> None:
-    items, labels, is_query = tasks(12, 9, items=30)
-    predicted = LogisticRegression(0.1).predict(items, labels, is_query, V)
+def test_a_classifier_of_scikit_learn_is_fitted_to_each_task_alone() -> None:
+    items, labels, is_query = tasks(12, 9, 1, 0, items=30)
+    predicted = Sklearn(sklearn.svm.SVC()).predict(items, labels, is_query, V)
     for b in range(2):
-        shown = ~is_query[b]
-        theirs = sklearn.linear_model.LogisticRegression(C=10.0, max_iter=1000).fit(items[b, shown], labels[b, shown])
+        theirs = sklearn.svm.SVC().fit(items[b, ~is_query[b]], labels[b, ~is_query[b]])
         np.testing.assert_array_equal(predicted[b], theirs.predict(items[b]))
+    assert set(predicted[2]) == {labels[2, ~is_query[2]].item()}  # which an SVC alone refuses
+    assert not predicted[3].any()
 
 
 def test_ridge_on_labels_agrees_with_scikit_learn_on_one_hot_labels() -> None:
@@ -139,7 +140,7 @@ def test_ridge_on_labels_agrees_with_scikit_learn_on_one_hot_labels() -> None:
         np.testing.assert_array_equal(predicted[b], theirs.predict(items[b]).argmax(axis=1))
 
 
-@pytest.mark.parametrize("weak", [RidgeLabels(1e9), LogisticRegression(1e9)])
+@pytest.mark.parametrize("weak", [RidgeLabels(1e9), Sklearn(sklearn.linear_model.LogisticRegression(C=1e-9))])
 def test_a_heavy_penalty_leaves_the_majority(weak: Classifier) -> None:
     items, _, is_query = tasks(7, 7, items=7)
     labels = np.array([[3, 3, 1, 3, 0, 1, 3], [2, 0, 0, 4, 0, 4, 0]], np.int32)
@@ -177,11 +178,10 @@ def test_positions_outside_the_sequence_are_refused(positions: list[int]) -> Non
         labels_by_position(MajorityLabel(), items, labels, num_labels=V, positions=positions)
 
 
-@pytest.mark.parametrize("classifier", [RidgeLabels(), LogisticRegression()])
-def test_penalties_and_k_must_be_positive(classifier: Any) -> None:
+def test_penalties_and_k_must_be_positive() -> None:
     for penalty in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="penalty must be a finite number above 0, got"):
-            dataclasses.replace(classifier, penalty=penalty)
+            RidgeLabels(penalty)
     with pytest.raises(ValueError, match="k must be a whole number of at least 1, got 0"):
         NearestLabels(0)
 

@@ -35,7 +35,8 @@ def model(batch: Batch) -> np.ndarray:
 
 def evaluated(predict: Any = model, batches: Any = None, *, count: int = 30, **options: Any) -> Any:
     batches = stream(10) if batches is None else batches
-    return evaluate_functions(predict, batches, name="seen_tasks", count=count, **options)
+    result = evaluate_functions(predict, batches, name="seen_tasks", count=count, **options)
+    return result, result.arrays["shots"]
 
 
 def oracle(task: int, context_size: int) -> float:

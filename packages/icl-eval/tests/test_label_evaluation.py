@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from icl_eval import evaluate_labels, improvement, mean, proportion, task_proportion
-from icl_eval.results import collect as task_batches_module
+from icl_eval.results import collect as collect_module
 
 S, V, TOTAL = 9, 4, 60
 LABELS = np.random.default_rng(0).integers(V, size=(TOTAL, S)).astype(np.int32)
@@ -22,7 +22,7 @@ def stream(batch_size: int, *, labels: np.ndarray = LABELS, total: int = TOTAL) 
 
 
 def noisy(batch: Batch) -> np.ndarray:
-    """Give logits that depend on a task's number alone."""
+    """Return logits that depend on a task's number alone."""
     return np.stack([np.random.default_rng(int(number)).normal(size=(S, V)) for number in batch["number"]])
 
 
@@ -32,7 +32,8 @@ def shift(labels: np.ndarray) -> np.ndarray:
 
 def evaluated(predict: Any, batches: Any = None, *, count: int = 50, **options: Any) -> Any:
     batches = stream(10) if batches is None else batches
-    return evaluate_labels(predict, batches, name="seen_tasks", count=count, num_labels=V, **options)
+    result = evaluate_labels(predict, batches, name="seen_tasks", count=count, num_labels=V, **options)
+    return result, result.arrays["shots"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 50, 60])
@@ -174,7 +175,7 @@ def test_a_jitted_predictor_compiles_once_and_no_batch_is_drawn_beyond_those_nee
 def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(monkeypatch: Any) -> None:
     events: list[str] = []
     fetch = jax.device_get
-    monkeypatch.setattr(task_batches_module.jax, "device_get", lambda tree: (events.append("fetch"), fetch(tree))[1])
+    monkeypatch.setattr(collect_module.jax, "device_get", lambda tree: (events.append("fetch"), fetch(tree))[1])
 
     def predict(batch: Batch) -> np.ndarray:
         events.append("dispatch")

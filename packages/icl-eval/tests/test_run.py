@@ -29,6 +29,30 @@ def test_a_complete_run_is_read_completely(run: Path) -> None:
     assert read.training_curve("nothing") is None
 
 
+def test_headlines_seed_and_learner_are_those_of_the_configuration(run: Path) -> None:
+    read = read_run(run)
+    assert [headline.name for headline in read.headlines] == ["icl", "iwl"]
+    assert (read.seed, read.learner) == (7, {})
+    config = dict(read.config) | {"learner": {"seen": "a", "unseen": 3}, "seed": "x"}
+    config["headlines"] = [3, {}, config["headlines"][0] | {"title": ""}, config["headlines"][0] | {"name": "train"}]
+    (run / "config.json").write_text(json.dumps(config))
+    read = read_run(run)
+    assert (read.headlines, read.seed, read.learner) == ((), None, {"seen": "a"})
+    (run / "config.json").unlink()
+    assert (read_run(run).headlines, read_run(run).seed, read_run(run).learner) == ((), None, {})
+
+
+def test_a_result_that_is_read_has_its_words(run: Path) -> None:
+    read = read_run(run)
+    (_, result) = read.latest()["fewshot_holdout"]
+    assert list(read.measures) == ["accuracy_closed", "accuracy_open"]
+    assert result.measures == read.measures
+    assert result.measures["accuracy_closed"].sentence == "Share of sequences that are right."
+    (run / "measures.json").unlink()
+    assert read_run(run).latest()["fewshot_holdout"][1].measures == {}
+    assert read_run(run).missing == ()  # a run of someone else's may have none
+
+
 def test_lines_logged_twice_or_out_of_order_count_once_and_in_order(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 30, "loss": 99}\n{"step": 40, "loss": NaN}\n')
@@ -85,6 +109,7 @@ DAMAGE: dict[str, list[bytes]] = {
         evaluation_line('{"value": "x", "low": 0, "high": 1, "count": 5}'),
         evaluation_line('{"value": 0, "low": 0, "high": 1, "count": 1e999}'),
     ],
+    "measures.json": [b"", b"[]", b'{"accuracy_open": 3}', b'{"a": {"sentence": "A.", "kind": "sum"}}'],
     "arrays/examples_fewshot_holdout.npz": [b"", b"PK\x03\x04", b"text", pickle.dumps(Exploit())],
 }
 

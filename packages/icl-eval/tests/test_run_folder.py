@@ -1,24 +1,50 @@
+import dataclasses
 import json
+import math
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 
+import icl_eval
 from icl_eval import (
     Estimate,
     Examples,
+    Headline,
+    Measure,
     Result,
     append_evaluations,
     drop_evaluations_after,
+    evaluated,
+    mean,
     proportion,
     read_run,
-    save_examples,
     write_summary,
 )
-from icl_eval.runs import writing as run_folder_module
 
-TRAIN = {"steps": 20, "seconds": 1.5, "steps_per_second": 13.3, "final_loss": 0.2}
+LOGGED = ({"step": 10, "time": 1.0, "loss": 0.5}, {"step": 20, "time": 1.6, "loss": 0.2})
+TRAINED = {"steps": 20, "seconds": 1.6, "steps_per_second": 12.5, "final_loss": 0.2}
+HEADLINES = tuple(
+    Headline(name=name, evaluation=evaluation, metric=metric, title=name.upper(), sentence="It is.")
+    for name, evaluation, metric in (
+        ("icl", "fewshot_holdout", "accuracy_closed"),
+        ("iwl", "no_support_zipfian", "accuracy_open"),
+    )
+)
+
+
+def begin(folder: Path, *logged: dict[str, Any], **config: Any) -> None:
+    """Write what a training loop does of a run."""
+    fields = {"seed": 3, "headlines": [headline.to_json() for headline in HEADLINES]} | config
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(fields))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged or LOGGED))
 
 
 def result(name: str, right: int) -> Result:
@@ -80,52 +106,123 @@ def test_resuming_drops_the_lines_of_later_steps(tmp_path: Path) -> None:
     assert [step for step, *_ in lines(tmp_path)] == [10, 10, 20, 20]
 
 
-def test_the_summary_has_the_last_numbers_and_the_two_headlines(tmp_path: Path) -> None:
+def test_the_words_of_measures_are_kept_once_in_the_order_that_they_came(tmp_path: Path) -> None:
+    words = {name: Measure(sentence=f"It is {name}.", kind="proportion") for name in ("accuracy_open", "loss")}
+    first = dataclasses.replace(result("a", 1), measures=words)
+    append_evaluations(tmp_path, step=1, results=[first])
+    (tmp_path / "measures.json").chmod(0o444)
+    inode = (tmp_path / "measures.json").stat().st_ino
+    append_evaluations(tmp_path, step=2, results=[first, result("b", 1)])
+    assert (tmp_path / "measures.json").stat().st_ino == inode  # nothing is new, so nothing is written
+    other = {"accuracy_closed": Measure(sentence="It is closed.", kind="proportion", shown="c", detail=True)}
+    append_evaluations(tmp_path, step=3, results=[dataclasses.replace(first, measures=other)])
+    assert read_run(tmp_path).measures == {"accuracy_open": words["accuracy_open"]} | other
+    assert list(json.loads((tmp_path / "measures.json").read_text())) == ["accuracy_open", "accuracy_closed"]
+    (tmp_path / "measures.json").write_text("{")
+    append_evaluations(tmp_path, step=4, results=[first])
+    assert read_run(tmp_path).measures == {"accuracy_open": words["accuracy_open"]}
+
+
+def test_what_is_evaluated_is_told_by_step_with_its_counts(tmp_path: Path) -> None:
+    assert evaluated(tmp_path) == {}
+    for step in (20, 10):
+        append_evaluations(tmp_path, step=step, results=[result("a", 1)])
+    append_evaluations(tmp_path, step=20, results=[Result("b", {"loss": mean(np.ones(7))}, {})])
+    assert list(evaluated(tmp_path).items()) == [(10, {"a": 100}), (20, {"a": 100, "b": 7})]
+
+
+def test_the_summary_is_a_function_of_the_folder(tmp_path: Path) -> None:
+    begin(tmp_path)
     for step, right in ((20, 90), (10, 50)):
         names = ("fewshot_holdout", "no_support_zipfian", "fewshot_rare")
         append_evaluations(tmp_path, step=step, results=[result(name, right) for name in names])
-    summary = write_summary(tmp_path, train=TRAIN, seed=3)
+    summary = write_summary(tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert list(summary) == ["headlines", "icl", "iwl", "evaluations", "train", "seed"]
+    assert summary["headlines"] == ["icl", "iwl"]
     assert summary["icl"] == proportion(90, 100).to_json()
     assert summary["iwl"] == proportion(45, 100).to_json()
     assert summary["evaluations"]["fewshot_rare"]["accuracy_open"] == proportion(45, 100).to_json()
-    assert (summary["train"], summary["seed"]) == (TRAIN, 3)
+    assert (summary["train"], summary["seed"]) == (TRAINED, 3)
+    assert write_summary(tmp_path) == summary
 
 
-def test_a_run_without_those_evaluations_leaves_the_headlines_out(tmp_path: Path) -> None:
-    assert set(write_summary(tmp_path, train=TRAIN, seed=0)) == {"evaluations", "train", "seed"}
-    append_evaluations(tmp_path, step=1, results=[result("fewshot_rare", 1)])
-    assert set(write_summary(tmp_path, train=TRAIN, seed=0)) == {"evaluations", "train", "seed"}
+def test_headlines_that_were_not_measured_are_left_out(tmp_path: Path) -> None:
+    begin(tmp_path)
+    assert set(write_summary(tmp_path)) == {"headlines", "evaluations", "train", "seed"}
+    append_evaluations(tmp_path, step=1, results=[result("no_support_zipfian", 1), result("fewshot_rare", 1)])
+    assert write_summary(tmp_path)["headlines"] == ["iwl"]
+
+
+def test_the_kind_of_learner_stands_in_the_summary_where_it_can_be_told(tmp_path: Path) -> None:
+    learns = {"accuracy_first": proportion(10, 100), "accuracy_last": proportion(70, 100)}
+    results = [Result(name, learns, {"accuracy_last": 0.1}) for name in ("seen", "unseen")]
+    begin(tmp_path)
+    append_evaluations(tmp_path, step=1, results=results)
+    assert "learner" not in write_summary(tmp_path)
+    begin(tmp_path, learner={"seen": "seen", "unseen": "unseen"})
+    learner = write_summary(tmp_path)["learner"]
+    assert learner["kind"] == "general learning to learn"
+    assert "0.70 at last" in learner["reason"]
+
+
+@pytest.mark.parametrize(
+    ("logged", "expected"),
+    [
+        (({"step": 5, "time": 0.0, "loss": math.nan},), (5, 0.0, None, None)),
+        (({"step": 4, "time": 2.0, "loss": 0.5}, {"step": 7, "failed": True}), (6, 2.0, 3.0, 0.5)),
+        (({"step": 1, "failed": True},), (0, None, None, None)),
+        (({"step": 4, "loss": "x", "time": True},), (4, None, None, None)),
+    ],
+)
+def test_what_is_said_of_the_training_is_its_last_line(
+    tmp_path: Path, logged: tuple[dict[str, Any], ...], expected: tuple[float | None, ...]
+) -> None:
+    begin(tmp_path, *logged)
+    train = write_summary(tmp_path)["train"]
+    failed = [line["step"] for line in logged if line.get("failed")]
+    assert ([train.pop("failed_at")] if failed else []) == failed
+    assert train == dict(zip(("steps", "seconds", "steps_per_second", "final_loss"), expected, strict=True))
+    (tmp_path / "metrics.jsonl").unlink()
+    assert write_summary(tmp_path)["train"] == {}
 
 
 def test_files_hold_valid_json_even_of_numbers_that_are_not(tmp_path: Path) -> None:
     nowhere = Estimate(value=np.nan, low=np.nan, high=np.nan, count=5)
+    begin(tmp_path, {"step": 1, "time": 1.0, "loss": math.nan})
     broken = Result(evaluation="fewshot_holdout", metrics={"accuracy_closed": nowhere}, chance={})
     append_evaluations(tmp_path, step=1, results=[broken])
-    write_summary(tmp_path, train=TRAIN | {"final_loss": float("nan")}, seed=0)
+    write_summary(tmp_path)
     for name in ("eval.jsonl", "summary.json"):
         assert "NaN" not in (tmp_path / name).read_text()
     assert json.loads((tmp_path / "summary.json").read_text())["train"]["final_loss"] is None
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_summary(tmp_path, train=TRAIN, seed=0)
-    before = (tmp_path / "summary.json").read_bytes()
+    begin(tmp_path)
+    write_summary(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    begin(tmp_path, seed=4)
 
     def fail(self: Path, target: Path) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        run_folder_module.write_summary(tmp_path, train=TRAIN, seed=1)
-    assert (tmp_path / "summary.json").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+        write_summary(tmp_path)
+    assert (tmp_path / "summary.json").read_bytes() == before["summary.json"]
+    assert {path.name for path in tmp_path.iterdir()} == set(before)
+
+
+def test_a_summary_of_no_run_is_an_error_that_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        write_summary(tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_examples_come_back_as_they_were_saved(tmp_path: Path, make_examples: Callable[[], Examples]) -> None:
-    kept = Result(evaluation="a", metrics=result("a", 1).metrics, chance={}, examples=make_examples())
-    save_examples(tmp_path, [kept, result("b", 1)])
-    append_evaluations(tmp_path, step=1, results=[kept])
+    kept = Result(evaluation="a", metrics=result("a", 1).metrics, chance={}, arrays={"examples": make_examples()})
+    append_evaluations(tmp_path, step=1, results=[kept, result("b", 1)])
     read = read_run(tmp_path).examples
     assert list(read) == ["a"]
     for name in ("images", "labels", "predicted_closed", "predicted_open"):
@@ -154,3 +251,55 @@ def test_examples_that_do_not_fit_together_are_an_error(
 def test_a_negative_step_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 or more"):
         append_evaluations(tmp_path, step=-1, results=[])
+
+
+WRITER = """
+import sys, types
+from pathlib import Path
+
+package = types.ModuleType("icl_eval")  # without its __init__, since all of it is slow to import
+package.__path__ = [sys.argv[3]]
+sys.modules["icl_eval"] = package
+from icl_eval.results.estimate import proportion
+from icl_eval.results.result import Measure, Result
+from icl_eval.runs.writing import append_evaluations
+
+folder, me = Path(sys.argv[1]), sys.argv[2]
+(folder / f"ready{me}").touch()
+while not (folder / "go").exists():
+    pass
+for step in range(40):
+    words = {f"m{me}_{step}": Measure(sentence="It is.", kind="proportion")}
+    result = Result(f"e{me}", dict.fromkeys(words, proportion(1, 2)), {}, words)
+    append_evaluations(folder, step=step, results=[result])
+    append_evaluations(folder, step=step // 2, results=[result])
+"""
+
+
+def test_processes_that_write_at_once_lose_no_line_and_no_word(tmp_path: Path) -> None:
+    source = str(Path(icl_eval.__file__).parent)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(me), source], stderr=subprocess.PIPE)
+        for me in range(3)
+    ]
+    while len(list(tmp_path.glob("ready*"))) < 3 and all(writer.poll() is None for writer in writers):
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    for writer in writers:
+        _, error = writer.communicate(timeout=60)
+        assert writer.returncode == 0, error.decode()
+    written = [json.loads(line) for line in (tmp_path / "eval.jsonl").read_text().splitlines()]
+    keys = [(line["step"], line["evaluation"]) for line in written]
+    assert sorted(keys) == [(step, f"e{me}") for step in range(40) for me in range(3)]
+    assert len(read_run(tmp_path).measures) == 3 * 40
+
+
+def test_a_file_system_without_locks_is_no_reason_to_lose_an_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotImplementedError("no locks here")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    append_evaluations(tmp_path, step=1, results=[result("a", 1)])
+    assert lines(tmp_path) == [(1, "a", 0.01)]

@@ -13,11 +13,8 @@ def make_run(name: str, config: dict[str, Any] | None = None, *, right: int = 50
         metrics={"accuracy_closed": proportion(right, 100)},
         chance={"accuracy_closed": 0.5},
     )
-    return Run(
-        name=name, config={} if config is None else {"config": config}, metrics={},
-        evaluations={"fewshot_holdout": {0: result, 10: result}}, summary={}, examples={}, by_examples={}, fits={},
-        attention={}, missing=(),
-    )  # fmt: skip
+    evaluations = {"fewshot_holdout": {0: result, 10: result}}
+    return Run(name, config={} if config is None else {"config": config}, evaluations=evaluations)
 
 
 def of(p_bursty: float, seed: int) -> dict[str, Any]:

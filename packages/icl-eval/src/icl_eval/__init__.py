@@ -17,7 +17,6 @@ from icl_eval.attention.scores import (
 from icl_eval.attention.token_positions import TokenPositions
 from icl_eval.baselines.classifiers import (
     Classifier,
-    LogisticRegression,
     MajorityLabel,
     NearestLabels,
     RidgeLabels,
@@ -32,7 +31,7 @@ from icl_eval.baselines.closed_form import (
     Regressor,
     Ridge,
 )
-from icl_eval.baselines.fitted import DecisionTree, Lasso, TrainedMLP
+from icl_eval.baselines.fitted import Sklearn, TrainedMLP
 from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
 from icl_eval.figures.attention import attention_map, attention_rows
 from icl_eval.figures.drawing import encode
@@ -60,7 +59,7 @@ from icl_eval.sequences.context_baselines import ContextBaseline, context_baseli
 from icl_eval.sequences.evaluate import evaluate
 from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
-from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure
+from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure, sequence_estimates
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
@@ -74,7 +73,6 @@ __all__ = [
     "Classifier",
     "Constant",
     "ContextBaseline",
-    "DecisionTree",
     "Estimate",
     "Evaluation",
     "Examples",
@@ -85,11 +83,9 @@ __all__ = [
     "Headline",
     "LabelLookups",
     "LabelSets",
-    "Lasso",
     "LearnerKind",
     "LearnerType",
     "LeastSquares",
-    "LogisticRegression",
     "MajorityLabel",
     "Measure",
     "NearestLabels",
@@ -106,6 +102,7 @@ __all__ = [
     "Sequences",
     "ShotCurves",
     "SizePoint",
+    "Sklearn",
     "Table",
     "Tally",
     "Thresholds",
@@ -160,6 +157,7 @@ __all__ = [
     "read_run",
     "same_class_score",
     "score",
+    "sequence_estimates",
     "task_proportion",
     "transience",
     "uniform_scores",

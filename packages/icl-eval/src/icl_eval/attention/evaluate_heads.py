@@ -88,11 +88,9 @@ def evaluate_heads(
         kept = _first_rows(batch, attention, logits, possible_labels, examples - before) if before < examples else None
         return _Scores(heads, uniform, kept)
 
-    tally, kept, taken = Tally.empty(), list[_Rows](), 0
+    tally, kept = Tally.empty(), list[_Rows]()
     for scores in collect(score, batches, name=name, count=count):
-        measures = _measures(scores.heads, scores.uniform)
-        tally += Tally.of(measures, first=taken, means=frozenset(measures))
-        taken += len(scores.heads.induction)
+        tally += Tally.of(_measures(scores.heads, scores.uniform))
         kept += [] if scores.examples is None else [scores.examples]
     result = _result(name, tally)
     maps = _maps(joined(kept), positions) if kept else None
@@ -207,7 +205,7 @@ def _extremes(attention: Array) -> tuple[Array, Array, Array, Array]:
 
 def _result(name: str, tally: Tally) -> Result:
     """Take the scores as metrics, and those of uniform attention as their chance."""
-    estimates = tally.estimates()
+    estimates = tally.estimates({})  # all are means
     uniform = {key.removeprefix(_UNIFORM): estimates.pop(key).value for key in list(estimates) if _UNIFORM in key}
     if not estimates:
         raise ValueError(

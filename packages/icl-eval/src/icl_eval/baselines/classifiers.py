@@ -4,7 +4,6 @@ Axes: B tasks in a batch, S items in a sequence, X inputs, V labels, P positions
 """
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -12,8 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from icl_eval.baselines.closed_form import linear_prediction, nearest
-from icl_eval.baselines.context import Items, Points
-from icl_eval.baselines.context import items as context_of
+from icl_eval.baselines.context import Points, labelled
 from icl_eval.checks import check_positive, check_whole
 
 ItemArray = Float[np.ndarray, "B S X"]
@@ -30,7 +28,7 @@ class Classifier(Protocol):
     The order of the items does not matter, but for ties.
     """
 
-    def predict(self, items: ItemArray, labels: LabelArray, is_query: QueryArray, num_labels: int) -> LabelArray:
+    def predict(self, items: ItemArray, labels: LabelArray, is_query: QueryArray, num_labels: int, /) -> LabelArray:
         """Return the predicted labels of all items.
 
         Args:
@@ -74,10 +72,10 @@ class NearestLabels:
 
     def predict(self, items: ItemArray, labels: LabelArray, is_query: QueryArray, num_labels: int) -> LabelArray:
         """See `Classifier`."""
-        tasks = context_of(items, labels, is_query, num_labels)
-        neighbours = nearest(tasks.items, tasks.shown, self.k)
-        theirs = neighbours.of(tasks.labels)
-        votes = np.zeros((*tasks.labels.shape, num_labels), np.int64)
+        tasks = labelled(items, labels, is_query, num_labels)
+        neighbours = nearest(tasks.inputs, tasks.shown, self.k)
+        theirs = neighbours.of(tasks.targets)
+        votes = np.zeros((*tasks.targets.shape, num_labels), np.int64)
         for label, exists in zip(np.moveaxis(theirs, -1, 0), np.moveaxis(neighbours.exist, -1, 0), strict=True):
             votes += (label[..., None] == np.arange(num_labels)) & exists[..., None]
         # The first neighbour with the most votes: argmax takes the first of equals, and that is the nearest.
@@ -96,9 +94,9 @@ class MajorityLabel:
 
     def predict(self, items: ItemArray, labels: LabelArray, is_query: QueryArray, num_labels: int) -> LabelArray:
         """See `Classifier`."""
-        tasks = context_of(items, labels, is_query, num_labels)
+        tasks = labelled(items, labels, is_query, num_labels)
         most = _one_hot(tasks, num_labels).sum(axis=1).argmax(axis=1)
-        return _or_zero(np.broadcast_to(most[:, None], tasks.labels.shape), tasks)
+        return _or_zero(np.broadcast_to(most[:, None], tasks.targets.shape), tasks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,54 +121,10 @@ class RidgeLabels:
 
     def predict(self, items: ItemArray, labels: LabelArray, is_query: QueryArray, num_labels: int) -> LabelArray:
         """See `Classifier`."""
-        tasks = context_of(items, labels, is_query, num_labels)
-        targets = Points(tasks.items, _one_hot(tasks, num_labels).astype(np.float64), tasks.shown)
+        tasks = labelled(items, labels, is_query, num_labels)
+        targets = Points(tasks.inputs, _one_hot(tasks, num_labels).astype(np.float64), tasks.shown)
         values = linear_prediction(targets, penalty=self.penalty, intercept=True)
         return _or_zero(values.argmax(axis=-1), tasks)
-
-
-@dataclasses.dataclass(frozen=True)
-class LogisticRegression:
-    """Multinomial logistic regression. A context with one label only predicts that one.
-
-    Attributes:
-      penalty: half of it times the sum of squared slopes, beside the sum of cross-entropies; above 0.
-
-    Raises:
-      ValueError: if the penalty is not above 0.
-
-    Source: fitted by scikit-learn, with C = 1 / penalty.
-
-    >>> items, hidden = np.array([[[-1.0], [1.0], [0.4]]]), np.array([[False, False, True]])
-    >>> LogisticRegression().predict(items, np.array([[3, 1, 0]]), hidden, 5)
-    array([[3, 1, 1]], dtype=int32)
-    """
-
-    penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive("penalty", self.penalty)
-
-    def predict(self, items: ItemArray, labels: LabelArray, is_query: QueryArray, num_labels: int) -> LabelArray:
-        """See `Classifier`."""
-        # Imported here: a report needs no scikit-learn, which is slow to import.
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression as Estimator
-
-        tasks = context_of(items, labels, is_query, num_labels)
-        estimator = Estimator(C=1 / self.penalty, max_iter=1000)
-        predictions = np.zeros(tasks.labels.shape, np.int64)
-        for prediction, task_items, task_labels, shown in zip(predictions, *tasks, strict=True):
-            known = np.unique(task_labels[shown])
-            if len(known) < 2:
-                prediction[:] = known[0] if len(known) else 0
-                continue
-            with warnings.catch_warnings():
-                # A fit that is short of its tolerance is still what this learner makes of the context.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                estimator.fit(task_items[shown], task_labels[shown])
-            prediction[:] = estimator.predict(task_items)
-        return predictions.astype(np.int32)
 
 
 def labels_by_position(
@@ -181,7 +135,7 @@ def labels_by_position(
     num_labels: int,
     positions: Sequence[int],
 ) -> Int[np.ndarray, "B P"]:
-    """Predict the item at each position from the items and labels before it, and nothing else.
+    """Return what is predicted for the item at each position from the items and labels before it, and nothing else.
 
     That is what a causal sequence model has to go by, so that its accuracies can be compared position by position.
 
@@ -215,11 +169,11 @@ def labels_by_position(
     return np.stack(columns, axis=1)
 
 
-def _one_hot(tasks: Items, num_labels: int) -> Bool[np.ndarray, "B S V"]:
+def _one_hot(tasks: Points, num_labels: int) -> Bool[np.ndarray, "B S V"]:
     """Return the one-hot labels of the context, and zeros for the queries."""
-    return (tasks.labels[:, :, None] == np.arange(num_labels)) & tasks.shown[:, :, None]
+    return (tasks.targets[:, :, None] == np.arange(num_labels)) & tasks.shown[:, :, None]
 
 
-def _or_zero(predicted: LabelArray, tasks: Items) -> LabelArray:
+def _or_zero(predicted: LabelArray, tasks: Points) -> LabelArray:
     """Return the predictions as int32, with label 0 for tasks without context."""
     return np.where(tasks.shown.any(axis=1, keepdims=True), predicted, 0).astype(np.int32)

@@ -28,7 +28,7 @@ class Regressor(Protocol):
     the points does not matter, but for ties.
     """
 
-    def predict(self, inputs: Inputs, targets: Targets, is_query: Queries) -> Targets:
+    def predict(self, inputs: Inputs, targets: Targets, is_query: Queries, /) -> Targets:
         """Return predictions for all points.
 
         Args:
@@ -227,7 +227,7 @@ def context_mean(points: Points, values: Float[np.ndarray, "B N Z"]) -> Float[np
 
 
 def linear_prediction(points: Points, *, penalty: float, intercept: bool) -> Targets:
-    """Fit a linear map to the context of each task and return its values at all points.
+    """Return the values at all points of a linear map that is fitted to the context of each task.
 
     The map minimises the sum of squared errors plus `penalty` times the sum of squared slopes; of several that do,
     it is the one with the smallest slopes.

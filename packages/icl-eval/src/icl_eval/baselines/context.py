@@ -1,6 +1,6 @@
 """The context of a batch of tasks: all that a baseline may learn from.
 
-Axes: B tasks in a batch, N points, X inputs, Y outputs, S items in a sequence.
+Axes: B tasks in a batch, N points, X inputs, Y outputs.
 """
 
 from typing import NamedTuple
@@ -12,35 +12,22 @@ from icl_eval.checks import check_whole
 
 Inputs = Float[np.ndarray, "B N X"]
 Targets = Float[np.ndarray, "B N Y"]
+Labels = Int[np.ndarray, "B N"]
 Queries = Bool[np.ndarray, "B N"]
 
 
 class Points(NamedTuple):
-    """Function tasks, without the answers.
+    """Tasks without their answers: all that a baseline may learn from.
 
     Attributes:
-      inputs: of all points.
-      targets: of the context points, and 0 at the queries.
+      inputs: of all points, or the items of classification tasks.
+      targets: of the context points, or the labels [B, N] of the context items; 0 at the queries.
       shown: whether a point is a context point.
     """
 
     inputs: Inputs
-    targets: Targets
+    targets: Targets | Labels
     shown: Bool[np.ndarray, "B N"]
-
-
-class Items(NamedTuple):
-    """Classification tasks, without the answers.
-
-    Attributes:
-      items: all of them.
-      labels: of the context items, and 0 at the queries.
-      shown: whether an item is a context item.
-    """
-
-    items: Float[np.ndarray, "B S X"]
-    labels: Int[np.ndarray, "B S"]
-    shown: Bool[np.ndarray, "B S"]
 
 
 # Plain arrays in the two signatures below: they are what says so if the shapes are wrong, with jaxtyping or without.
@@ -66,25 +53,25 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
             f"{list(inputs.shape)}, {list(targets.shape)} and {list(is_query.shape)}; a single task wants inputs[None]."
         )
     shown = _shown(is_query)
-    _check_filled("inputs", inputs)
     blotted = np.where(shown[:, :, None], targets, 0).astype(np.float64)
+    _check_filled("inputs", inputs)
     _check_filled("the targets of context points", blotted)
     return Points(inputs.astype(np.float64), blotted, shown)
 
 
-def items(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Items:
+def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Points:
     """Return the context of classification tasks, with the labels of the queries blotted out.
 
     Args:
-      items: floats [B, S, X].
-      labels: integers [B, S], those of the context in 0..num_labels-1; those of queries are not read.
-      is_query: bool [B, S].
+      items: floats [B, N, X].
+      labels: integers [B, N], those of the context in 0..num_labels-1; those of queries are not read.
+      is_query: bool [B, N].
       num_labels: how many labels there are.
 
     Raises:
       ValueError: if the arrays are empty or do not fit together, an item is not finite or a label out of range.
 
-    >>> items(np.ones((1, 2, 1)), np.array([[3, -1]]), np.array([[False, True]]), 4).labels.tolist()
+    >>> labelled(np.ones((1, 2, 1)), np.array([[3, -1]]), np.array([[False, True]]), 4).targets.tolist()
     [[3, 0]]
     """
     check_whole("num_labels", num_labels, least=1)
@@ -103,7 +90,7 @@ def items(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_label
             f"Wanted labels in 0..{num_labels - 1} in the context, got some in {blotted.min()}..{blotted.max()}; "
             "raise num_labels or check the labels."
         )
-    return Items(items.astype(np.float64), blotted, shown)
+    return Points(items.astype(np.float64), blotted, shown)
 
 
 def _shown(is_query: np.ndarray) -> Bool[np.ndarray, "B N"]:

@@ -1,84 +1,71 @@
-"""What learners that are fitted step by step make of the same context: the Lasso, a tree, a small network.
+"""What learners that are fitted step by step make of the same context: those of scikit-learn, and a small network.
 
 Axes: B tasks in a batch, N points, X inputs, Y outputs, H hidden units.
 """
 
 import dataclasses
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import threadpoolctl  # type: ignore[import-untyped]
 from jaxtyping import Array, Float
 
-from icl_eval.baselines.context import Inputs, Points, Queries, Targets, points
+from icl_eval.baselines.context import Inputs, Labels, Queries, Targets, labelled, points
 from icl_eval.checks import check_positive, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
-class Lasso:
-    """Linear least squares with a penalty on the sum of absolute slopes, for functions of few of their inputs.
+class Sklearn:
+    """A learner of scikit-learn, as a `Regressor` and a `Classifier`: a fresh one is fitted to each task.
+
+    A task without context gets 0 everywhere; one whose context has one label only gets that one. A fit that is short
+    of its tolerance is still what the learner makes of the context, and no warning.
 
     Attributes:
-      penalty: times the sum of absolute slopes, beside half the mean of squared errors; above 0.
-      intercept: whether to fit one; it is not penalised.
+      estimator: the learner, or a function without arguments that makes it, where its import is to wait for its use.
 
-    Raises:
-      ValueError: if the penalty is not above 0.
-
-    Source: Garg et al. (2022), arXiv 2208.01066, section 5 (without intercept); fitted by scikit-learn.
-
-    >>> inputs = np.array([[[-1.0], [1.0], [2.0]]])
-    >>> Lasso(0.5).predict(inputs, 3 * inputs, np.array([[False, False, True]]))[0, 2]
-    array([5.])
-    """
-
-    penalty: float
-    intercept: bool = True
-
-    def __post_init__(self) -> None:
-        check_positive("penalty", self.penalty)
-
-    def predict(self, inputs: Inputs, targets: Targets, is_query: Queries) -> Targets:
-        """See `Regressor`."""
-        # Imported here, as in `DecisionTree`: a report needs no scikit-learn, which is slow to import.
-        from sklearn.linear_model import Lasso as Estimator
-
-        tasks = points(inputs, targets, is_query)
-        return _task_by_task(tasks, Estimator(alpha=self.penalty, fit_intercept=self.intercept, max_iter=10_000))
-
-
-@dataclasses.dataclass(frozen=True)
-class DecisionTree:
-    """A regression tree, grown greedily on squared error.
-
-    Attributes:
-      max_depth: at least 1; None grows it until every leaf is pure.
-
-    Raises:
-      ValueError: if the depth is below 1.
-
-    Source: Garg et al. (2022), arXiv 2208.01066, section 5; grown by scikit-learn.
-
+    >>> from sklearn.tree import DecisionTreeRegressor
     >>> inputs, targets = np.array([[[0.0], [1.0], [0.6]]]), np.array([[[5.0], [7.0], [np.nan]]])
-    >>> DecisionTree().predict(inputs, targets, np.isnan(targets[:, :, 0]))[0, 2]
+    >>> Sklearn(DecisionTreeRegressor(random_state=0)).predict(inputs, targets, np.isnan(targets[:, :, 0]))[0, 2]
     array([7.])
     """
 
-    max_depth: int | None = None
+    estimator: Any
 
-    def __post_init__(self) -> None:
-        if self.max_depth is not None:
-            check_whole("max_depth", self.max_depth, least=1)
+    def predict(
+        self,
+        inputs: Inputs,
+        targets: Targets | Labels,
+        is_query: Queries,
+        num_labels: int | None = None,
+    ) -> np.ndarray:
+        """Return what `Regressor.predict` does, or with a number of labels what `Classifier.predict` does."""
+        # Imported here: a report needs no scikit-learn, which is slow to import.
+        from sklearn.base import BaseEstimator, clone
+        from sklearn.exceptions import ConvergenceWarning
 
-    def predict(self, inputs: Inputs, targets: Targets, is_query: Queries) -> Targets:
-        """See `Regressor`."""
-        from sklearn.tree import DecisionTreeRegressor
-
-        tasks = points(inputs, targets, is_query)
-        # The seed settles which of equally good splits is taken.
-        return _task_by_task(tasks, DecisionTreeRegressor(max_depth=self.max_depth, random_state=0))
+        if num_labels is None:
+            tasks = points(inputs, targets, is_query)
+        else:
+            tasks = labelled(inputs, targets, is_query, num_labels)
+        estimator = self.estimator if isinstance(self.estimator, BaseEstimator) else self.estimator()
+        predictions = np.zeros(tasks.targets.shape, np.float64 if num_labels is None else np.int32)
+        # One thread: a task is too small to share, and threads that wait for one another take many times as long.
+        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            for prediction, of_all, answers, shown in zip(predictions, *tasks, strict=True):
+                known = answers[shown]
+                if num_labels is not None and len(np.unique(known)) == 1:
+                    prediction[:] = known[0]
+                elif len(known):
+                    # A column of targets is a plain list of them to most learners.
+                    known = known.ravel() if known[0].size == 1 else known
+                    fitted = clone(estimator).fit(of_all[shown], known)
+                    prediction[:] = fitted.predict(of_all).reshape(prediction.shape)
+        return predictions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,22 +113,6 @@ class TrainedMLP:
         return np.where(np.any(tasks.shown, axis=1)[:, None, None], fitted, 0.0)
 
 
-def _task_by_task(tasks: Points, estimator: Any) -> Targets:
-    """Fit a scikit-learn estimator to the context of one task after the other."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    predictions = np.zeros(tasks.targets.shape)
-    for prediction, inputs, targets, shown in zip(predictions, *tasks, strict=True):
-        if not shown.any():
-            continue
-        with warnings.catch_warnings():
-            # A fit that is short of its tolerance is still what this learner makes of the context.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator.fit(inputs[shown], targets[shown])
-        prediction[:] = estimator.predict(inputs).reshape(prediction.shape)
-    return predictions
-
-
 class _Weights(NamedTuple):
     inner: Float[Array, "X H"]
     inner_bias: Float[Array, " H"]
@@ -174,28 +145,20 @@ def _fitted_values_of_one(
     steps: int | Array,
     learning_rate: float | Array,
 ) -> Float[Array, "N Y"]:
-    """Train on the points shown, by Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1), and predict all."""
+    """Train on the points shown, and predict all."""
+    import optax  # here for the same reason as above
+
     share = shown / jnp.maximum(shown.sum(), 1)
     gradient_of = jax.grad(lambda weights: (share[:, None] * jnp.square(_values(weights, inputs) - targets)).sum())
+    # Falling to 0: at a constant rate Adam dances about the minimum, and rounding decides where it stops.
+    adam = optax.adam(lambda number: learning_rate * (1 - number / steps))
 
-    def step(number: Array, state: tuple[_Weights, _Weights, _Weights]) -> tuple[_Weights, _Weights, _Weights]:
-        weights, mean, square = state
-        gradient = gradient_of(weights)
-        mean = jax.tree.map(lambda mean, slope: 0.9 * mean + 0.1 * slope, mean, gradient)
-        square = jax.tree.map(lambda square, slope: 0.999 * square + 0.001 * slope**2, square, gradient)
-        mean_share, square_share = 1 - 0.9 ** (number + 1), 1 - 0.999 ** (number + 1)
-        # Falling to 0: at a constant rate Adam dances about the minimum, and rounding decides where it stops.
-        rate = learning_rate * (1 - number / steps)
-        moved = jax.tree.map(
-            lambda weight, mean, square: weight - rate * (mean / mean_share) / (jnp.sqrt(square / square_share) + 1e-8),
-            weights,
-            mean,
-            square,
-        )
-        return moved, mean, square
+    def step(_: Array, state: tuple[_Weights, Any]) -> tuple[_Weights, Any]:
+        weights, moments = state
+        updates, moments = adam.update(gradient_of(weights), moments)
+        return cast(_Weights, optax.apply_updates(weights, updates)), moments
 
-    nothing = jax.tree.map(jnp.zeros_like, weights)
-    trained, _, _ = jax.lax.fori_loop(0, steps, step, (weights, nothing, nothing))
+    trained, _ = jax.lax.fori_loop(0, steps, step, (weights, adam.init(weights)))
     return _values(trained, inputs)
 
 

@@ -3,7 +3,9 @@
 Their options suit targets of unit variance and inputs in about -2..2; make others with `dataclasses.replace`.
 """
 
-from icl_eval.baselines.classifiers import Classifier, LogisticRegression, MajorityLabel, NearestLabels, RidgeLabels
+from typing import Any
+
+from icl_eval.baselines.classifiers import Classifier, MajorityLabel, NearestLabels, RidgeLabels
 from icl_eval.baselines.closed_form import (
     Averaging,
     Constant,
@@ -13,7 +15,26 @@ from icl_eval.baselines.closed_form import (
     Regressor,
     Ridge,
 )
-from icl_eval.baselines.fitted import DecisionTree, Lasso, TrainedMLP
+from icl_eval.baselines.fitted import Sklearn, TrainedMLP
+
+
+def _lasso() -> Any:
+    from sklearn.linear_model import Lasso
+
+    return Lasso(alpha=0.01, max_iter=10_000)
+
+
+def _decision_tree() -> Any:
+    from sklearn.tree import DecisionTreeRegressor
+
+    return DecisionTreeRegressor(random_state=0)  # the seed settles which of equally good splits is taken
+
+
+def _logistic_regression() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=1.0, max_iter=1000)
+
 
 REGRESSORS: dict[str, Regressor] = {
     "3-NN": NearestNeighbours(k=3),
@@ -22,15 +43,15 @@ REGRESSORS: dict[str, Regressor] = {
     "least squares": LeastSquares(intercept=True),
     "ridge": Ridge(penalty=0.1, intercept=True),
     "Gaussian process": GaussianProcess(length_scale=1.0, noise=0.01),
-    "Lasso": Lasso(penalty=0.01, intercept=True),
-    "decision tree": DecisionTree(max_depth=None),
+    "Lasso": Sklearn(_lasso),
+    "decision tree": Sklearn(_decision_tree),
     "trained MLP": TrainedMLP(hidden=100, steps=1000, learning_rate=0.005, seed=0),
 }
 
 CLASSIFIERS: dict[str, Classifier] = {
     "1-NN": NearestLabels(k=1),
     "3-NN": NearestLabels(k=3),
-    "logistic regression": LogisticRegression(penalty=1.0),
+    "logistic regression": Sklearn(_logistic_regression),
     "ridge": RidgeLabels(penalty=1.0),
     "majority label": MajorityLabel(),
 }

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 Z_95 = 1.959963984540054  # the 0.975 quantile of the standard normal distribution
-_RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +74,7 @@ def readable(number: float) -> str:
 
 
 def proportion(successes: int, count: int) -> Estimate:
-    """Estimate a proportion, with the Wilson score interval.
+    """Return a proportion, with the Wilson score interval.
 
     Wilson's interval keeps its coverage near 0 and 1, where accuracies live and the textbook interval
     collapses.
@@ -100,12 +99,11 @@ def proportion(successes: int, count: int) -> Estimate:
 
 
 def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
-    """Estimate a proportion over all predictions of tasks, with an interval over the tasks.
+    """Return a proportion over all predictions of tasks, with an interval over the tasks.
 
     The P predictions of one task share their difficulty, so B tasks are worth more than B and less than B P
-    independent predictions. Wilson's interval is taken at the effective number, value (1 - value) / variance
-    of the value. With one prediction per task that is `proportion`. Where all are right or all wrong, or there
-    is one task, nothing is known of the spread over tasks, and each task counts once.
+    independent predictions. With one prediction per task that is `proportion`. Where all are right or all wrong, or
+    there is one task, nothing is known of the spread over tasks, and each task counts once.
 
     Args:
       correct: one row per task, one column per prediction; neither empty.
@@ -113,8 +111,7 @@ def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
     Raises:
       ValueError: if there are no tasks or no predictions.
 
-    Source: Franco, Little, Louis and Slud (2019), Comparative study of confidence intervals for proportions in
-    complex sample surveys: Wilson's interval with the effective sample size.
+    Source: see `effective_proportion`.
 
     >>> print(task_proportion(np.array([[True, True], [True, False]])))
     0.750 (0.301-0.954, n=2)
@@ -122,13 +119,39 @@ def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
     if correct.size == 0:
         raise ValueError(f"Wanted at least 1 task and 1 prediction, got the shape {list(correct.shape)}.")
     count, predictions = correct.shape
-    of_task = correct.mean(axis=1)
-    value = float(correct.mean())
-    if 1 in (count, predictions) or correct.all() or not correct.any():
+    variance = float(correct.mean(axis=1).var()) / count
+    return effective_proportion(float(correct.mean()), variance, count=count, predictions=count * predictions)
+
+
+def effective_proportion(value: float, variance: float, *, count: int, predictions: float | int) -> Estimate:
+    """Return a proportion with Wilson's interval at the number of independent predictions that are worth as much.
+
+    That number is value (1 - value) / variance. Predictions are at best independent: fewer that agree by chance must
+    not feign more than that. Where all are right or all wrong, or there is one sequence, nothing is known of the
+    spread, and each sequence counts once.
+
+    Args:
+      value: the proportion of all predictions, in 0..1.
+      variance: of the value, over sequences or tasks.
+      count: how many sequences or tasks there are.
+      predictions: how many predictions they hold together.
+
+    Raises:
+      ValueError: if the value is not in 0..1.
+
+    Source: Franco, Little, Louis and Slud (2019), Comparative study of confidence intervals for proportions in
+    complex sample surveys: Wilson's interval with the effective sample size.
+
+    >>> print(effective_proportion(0.5, 0.25 / 100, count=200, predictions=200))
+    0.500 (0.404-0.596, n=200)
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"Wanted a proportion in 0..1, got {value}; a measure that can be beyond is a mean.")
+    if count == 1 or value in (0, 1):
         return wilson(value, size=count, count=count)
-    # Within a task at best independent: fewer tasks that agree by chance must not feign more than that.
-    variance = max(float(of_task.var()) / count, value * (1 - value) / (count * predictions))
-    return wilson(value, size=value * (1 - value) / variance, count=count)
+    size = value * (1 - value) / variance if variance else math.inf
+    # One prediction per sequence gives their number but for rounding; then Wilson's interval is exactly that of counts.
+    return wilson(value, size=size if size < predictions * (1 - 1e-9) else predictions, count=count)
 
 
 def wilson(value: float, *, size: float | int, count: int) -> Estimate:
@@ -141,23 +164,20 @@ def wilson(value: float, *, size: float | int, count: int) -> Estimate:
     return Estimate(value=value, low=0.0 if value == 0 else low, high=1.0 if value == 1 else high, count=count)
 
 
-def mean(values: Num[np.ndarray, " N"], *, seed: int = 0) -> Estimate:
-    """Estimate a mean, with the percentile bootstrap interval.
+def mean(values: Num[np.ndarray, " N"]) -> Estimate:
+    """Return a mean, with the normal interval.
 
     The same values give the same estimate, in whatever order they come. A single value has no known spread,
-    and values that are not finite have no mean: those ends are NaN.
+    and values that are not finite have no mean: those ends are NaN. The interval stays within the values.
 
     Args:
       values: one number per sequence, [N] with N at least 1.
-      seed: of the resampling.
 
     Raises:
       ValueError: if there are no values.
 
-    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13; 1000 resamples.
-
     >>> print(mean(np.array([1.0, 2.0, 3.0, 2.0])))
-    2.000 (1.250-2.750, n=4)
+    2.000 (1.200-2.800, n=4)
     """
     count = len(values)
     if count < 1:
@@ -165,32 +185,26 @@ def mean(values: Num[np.ndarray, " N"], *, seed: int = 0) -> Estimate:
     ordered: Float[np.ndarray, " N"] = np.sort(np.asarray(values, np.float64))
     if not np.isfinite(ordered).all():
         return Estimate(value=math.nan, low=math.nan, high=math.nan, count=count)
-    value = float(ordered.mean())
-    if count == 1:
-        return Estimate(value=value, low=math.nan, high=math.nan, count=1)
-    generator = np.random.default_rng(seed)
-    # One resample at a time: all at once would hold 1000 x N indices.
-    means = [ordered[generator.integers(count, size=count)].mean() for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), count=count)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers whose squares are beyond floats: no interval
+        value, variance = float(ordered.mean()), float(ordered.var()) / count
+    return about_mean(value, variance, count=count, lowest=ordered[0], highest=ordered[-1])
 
 
-def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"], *, seed: int = 0) -> Estimate:
-    """Estimate the ratio of two sums over tasks, with the percentile bootstrap interval over tasks.
+def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"]) -> Estimate:
+    """Return the ratio of two sums over tasks, with the interval of the delta method.
 
-    A task's numerator and denominator are drawn together. The same tasks give the same estimate, in whatever
-    order they come. The ends are NaN for a single task; all is NaN if a number is not finite or the
-    denominators sum to 0. Resamples whose denominators sum to 0 have no ratio and are left out.
+    The same tasks give the same estimate, in whatever order they come. The ends are NaN for a single task; all is NaN
+    if a number is not finite or the denominators sum to 0. The interval stays within the ratios of single tasks.
 
     Args:
       numerators: one number per task.
       denominators: one number per task, 0 or more.
-      seed: of the resampling.
 
     Raises:
       ValueError: if there are no tasks, the lengths differ or a denominator is negative.
 
-    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13; 1000 resamples.
+    Source: Cochran (1977), Sampling techniques, section 6.3: the variance of a ratio of sums is that of the numerators
+    less the ratio times the denominators.
 
     >>> print(ratio(np.array([1.0, 2.0, 0.0]), np.array([2.0, 2.0, 2.0])))
     0.500 (0-1.000, n=3)
@@ -207,9 +221,29 @@ def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"]
     if not np.isfinite(pairs).all() or below == 0:
         return Estimate(value=math.nan, low=math.nan, high=math.nan, count=count)
     value = float(above / below)
-    if count == 1:
-        return Estimate(value=value, low=math.nan, high=math.nan, count=1)
-    generator = np.random.default_rng(seed)
-    sums = np.array([pairs[:, generator.integers(count, size=count)].sum(axis=1) for _ in range(_RESAMPLES)])
-    low, high = np.quantile(sums[sums[:, 1] > 0, 0] / sums[sums[:, 1] > 0, 1], [0.025, 0.975])
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), count=count)
+    with np.errstate(all="ignore"):
+        each = pairs[0] / pairs[1]  # NaN, and no bound, where both are 0
+        variance = float(np.square(pairs[0] - value * pairs[1]).sum() / below**2)
+    return about_mean(value, variance, count=count, lowest=np.nanmin(each), highest=np.nanmax(each))
+
+
+def about_mean(value: float, variance: float, *, count: int, lowest: float, highest: float) -> Estimate:
+    """Return a mean, or a ratio of sums, with the normal interval; NaN where a sequence alone cannot tell its spread.
+
+    Args:
+      value: the mean.
+      variance: of the value, over sequences, from the mean squared difference.
+      count: how many sequences there are.
+      lowest: the least number of a sequence; as with the bootstrap, the interval does not go beyond it.
+      highest: the greatest.
+
+    >>> print(about_mean(2.0, 0.04, count=9, lowest=0.0, highest=9.0))
+    2.000 (1.584-2.416, n=9)
+    """
+    if count == 1 or not math.isfinite(value) or not math.isfinite(variance):
+        value = value if math.isfinite(value) else math.nan
+        return Estimate(value=value, low=math.nan, high=math.nan, count=count)
+    # Differences are taken from the sample's own mean, to which it is nearer than to the true one.
+    radius = Z_95 * math.sqrt(variance * count / (count - 1))
+    low, high = max(value - radius, min(float(lowest), value)), min(value + radius, max(float(highest), value))
+    return Estimate(value=value, low=low, high=high, count=count)

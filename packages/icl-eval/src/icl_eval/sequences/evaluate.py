@@ -11,7 +11,7 @@ from icl_eval.results.collect import Batch, collect, first_images, joined
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Evaluation, Family, Measure, Result, some_of
 from icl_eval.results.saved_arrays import Examples
-from icl_eval.results.tally import CONTEXT, MEANS, Ratio, Tally
+from icl_eval.results.tally import CONTEXT, Ratio, Tally
 from icl_eval.sequences.context_baselines import ContextBaseline
 from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.sequence_measures import (
@@ -21,6 +21,7 @@ from icl_eval.sequences.sequence_measures import (
     LabelLookups,
     Sequences,
     measure,
+    sequence_estimates,
 )
 
 Predictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B *S V"]]
@@ -85,14 +86,12 @@ def evaluate(
     if count < 1 or not 0 <= examples <= count:
         raise ValueError(f"{evaluation.name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
     scorer = _Scorer(predict, evaluation, label_sets, baselines, measures, count=count, examples=examples)
-    means = MEANS | {name for name, (_, words) in measures.items() if words.kind != "proportion"}
-    tally, kept, taken = Tally.empty(), list[_Rows](), 0
+    tally, kept = Tally.empty(), list[_Rows]()
     for scores in collect(scorer, batches, name=evaluation.name, count=count):
-        tally += Tally.of(scores.measures, first=taken, means=means)
-        taken += len(next(iter(scores.measures.values())).numerators)
+        tally += Tally.of(scores.measures)
         kept += [] if scores.examples is None else [scores.examples]
-    metrics = tally.estimates()
     words = {**MEASURES, **_words(baselines), **{name: words for name, (_, words) in measures.items()}}
+    metrics = sequence_estimates(tally, words)
     return Result(
         evaluation=evaluation.name,
         metrics=metrics,
@@ -227,9 +226,9 @@ def _chances(
     """Return what guessing uniformly gives, for those metrics that have such a number."""
     chances = {"accuracy_closed": 1 / len(evaluation.possible_labels), "accuracy_open": 1 / num_labels}
     chances |= {f"{CONTEXT}{name}": chance for name, chance in chances.items()}
-    if (in_context := tally.hidden(CHANCE_IN_CONTEXT)) is not None:
+    if (in_context := tally.value(CHANCE_IN_CONTEXT)) is not None:
         chances["accuracy_in_context"] = in_context
-    labels = tally.hidden(LABELS_OF_CLASS)
+    labels = tally.value(LABELS_OF_CLASS)
     if labels is not None:
         chances["accuracy_any_label"] = labels / num_labels
         chances["accuracy_closed_any_label"] = labels / len(evaluation.possible_labels)

@@ -5,6 +5,7 @@ Axes: B sequences in a batch, S items in a sequence, P predicted items (1, the q
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,15 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Measure
 from icl_eval.results.saved_arrays import NO_LABEL
-from icl_eval.results.tally import CALIBRATION, CONTEXT, HIDDEN, Arrays, Ratio
+from icl_eval.results.tally import CONTEXT, HIDDEN, Arrays, Ratio, Tally
 from icl_eval.sequences.label_sets import DECILES, LabelSets
 from icl_eval.sequences.measures import Scores, score
 
+CALIBRATION = f"{HIDDEN}calibration_"  # the gap in a bin
 BINS = 15  # of the calibration error, as Guo et al. (2017) have it
 CHANCE_IN_CONTEXT = f"{HIDDEN}chance_in_context"
 LABELS_OF_CLASS = f"{HIDDEN}labels_of_class"  # of the query's class
+Z_90 = 1.6448536269514722  # the 0.95 quantile of the standard normal distribution
+# Mean, variance and third cumulant of the size of a standard normal number.
+_HALF_NORMAL = (math.sqrt(2 / math.pi), 1 - 2 / math.pi, math.sqrt(2 / math.pi) * (4 / math.pi - 1))
 _FEW = 32  # possible labels up to which picking them beats masking the others
 _MOST_CONFUSED = 6  # possible labels up to which it is told which was taken for which
 
@@ -248,6 +254,47 @@ def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Ratio]
         f"{CALIBRATION}{number}": Ratio(jnp.where(bins == number, confidence - correct, 0), everywhere)
         for number in range(BINS)
     }
+
+
+def sequence_estimates(tally: Tally, measures: Mapping[str, Measure] = MEASURES) -> dict[str, Estimate]:
+    """Return all measures of sequences with their 95 % intervals, given the sums of what `measure` gave.
+
+    Args:
+      tally: of one or more sequences; those of several hosts add up.
+      measures: the words of measures, whose kinds tell which interval they have.
+
+    >>> sequences = Sequences(jnp.zeros((4, 1, 3)), jnp.zeros((4, 2), int))
+    >>> _, ratios = measure(sequences, LabelLookups.of(range(2), LabelSets(), 3))
+    >>> print(sequence_estimates(Tally.of(ratios))["accuracy_closed"])
+    1.000 (0.510-1.000, n=4)
+    """
+    found = tally.estimates(measures)
+    error = calibration_error(tally)
+    return found if error is None else found | {"calibration_error": error}
+
+
+def calibration_error(tally: Tally) -> Estimate | None:
+    """Return the sum over bins of confidence of how far it is from accuracy there, or None if that was not measured.
+
+    Noise makes every bin's gap larger and none smaller, so an interval as of a mean would leave out the truth. The
+    error cannot be off by more than the gaps are together: by the sum of the sizes of independent normal numbers, of
+    which the 0.95 quantile is taken by its first three cumulants (exact to a thousandth where there is but one).
+
+    Source: Guo, Pleiss, Sun and Weinberger (2017), arXiv 1706.04599, the error; Cornish and Fisher (1938), the
+    quantile.
+    """
+    bins = [name for name in tally.names if name.startswith(CALIBRATION)]
+    if not bins:
+        return None
+    gaps = np.array([tally.value(name) for name in bins], np.float64)
+    value, count = float(np.abs(gaps).sum()), int(tally.counts[tally.names.index(bins[0])])
+    if count == 1:
+        return Estimate(value=value, low=math.nan, high=math.nan, count=1)
+    deviations = np.sqrt([tally.variance(name) for name in bins])
+    spread = float(np.sqrt(_HALF_NORMAL[1] * (deviations**2).sum()))
+    skewness = _HALF_NORMAL[2] * float((deviations**3).sum()) / spread**3 if spread else 0.0
+    off = _HALF_NORMAL[0] * float(deviations.sum()) + spread * (Z_90 + (Z_90**2 - 1) * skewness / 6)
+    return Estimate(value=value, low=max(0.0, value - off), high=min(1.0, value + off), count=count)
 
 
 def _by_decile(right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]) -> dict[str, Ratio]:

@@ -35,7 +35,7 @@ def accuracy_by_shots(
 
 
 def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, " P"]) -> ScalarCurve:
-    """Return the mean over tasks at each position, with the bootstrap interval of `estimate.mean`.
+    """Return the mean over tasks at each position, with the interval of `estimate.mean`.
 
     Args:
       values: a number, such as a squared error, for each task and position.
@@ -52,7 +52,7 @@ def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, "
 
 
 def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) -> Estimate:
-    """Estimate how much better the last positions are than the first, over tasks.
+    """Return how much better the last positions are than the first, over tasks.
 
     Each task's own difference is taken, so what makes a whole task hard or easy cancels (a paired comparison).
 
@@ -70,7 +70,7 @@ def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) 
     learning within the context from what was known before it.
 
     >>> print(improvement(np.array([[False, True], [True, True], [False, True], [False, True]]), window=1))
-    0.750 (0.250-1.000, n=4)
+    0.750 (0.260-1.000, n=4)
     """
     if correct.ndim != 2 or correct.shape[0] < 1 or correct.shape[1] < 2:
         raise ValueError(f"Wanted tasks of 2 or more positions, [B, P], got the shape {list(correct.shape)}.")

@@ -119,7 +119,7 @@ def test_a_ratio_that_is_not_known_is_nan() -> None:
     single = ratio(np.array([1.0]), np.array([2.0]))
     assert single.value == 0.5
     assert np.isnan(single.low)
-    assert ratio(np.array([1.0, 1.0]), np.array([0.0, 2.0])).value == 1  # half of its resamples have no ratio
+    assert ratio(np.array([1.0, 1.0]), np.array([0.0, 2.0])).value == 1  # no bound above: one of its ratios is infinite
 
 
 def test_rows_and_windows_that_make_no_sense_are_errors() -> None:

@@ -38,7 +38,7 @@ def test_a_chance_of_zero_is_not_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"curves": {}}, {"count": 0}, pytest.param({"measure": "loss"}, id="another measure")]
 )
-def test_what_is_no_measure_by_examples_is_an_error(change: dict) -> None:
+def test_what_is_no_measure_by_shots_is_an_error(change: dict) -> None:
     # The type checker of the tests may be faster.
     with pytest.raises((ValueError, TypeError), match=r"Wanted a measure|measure"):
         ShotCurves(**({"measure": "accuracy", "curves": {"model": curve(0.5)}, "count": 3} | change))
