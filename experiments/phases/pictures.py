@@ -74,7 +74,7 @@ def draw(folder: Path, points: Sequence[Point], *, num_labels: int, dimensions: 
     pictures.append(_sizes(points, num_labels, dimensions))
     lines = [_line(point) for point in sorted(points, key=lambda point: (_settings(point, AXES), point.num_tasks))]
     (folder / "points.json").write_text(json.dumps([_record(point) for point in points], indent=2) + "\n")
-    page = evaluation.write_gallery(folder, title="Phases of learning to learn", pictures=pictures)
+    page = evaluation.write_gallery(folder, title="Phases of learning to learn", pictures=pictures, png=True)
     return "\n".join([*lines, f"report: {page}"])
 
 
@@ -108,13 +108,13 @@ def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Pic
     tasks, settings, cells = _table(points, axis)
     rows = list(reversed(settings))  # the largest at the top
     seeds = np.full((len(rows), len(tasks), _seeds(cells)), np.nan)
-    accuracies, verdicts = seeds[:, :, 0].copy(), [[""] * len(tasks) for _ in rows]
+    accuracies, kinds = seeds[:, :, 0].copy(), [[""] * len(tasks) for _ in rows]
     for row, setting in enumerate(rows):
         for column, count in enumerate(tasks):
             if found := cells.get((count, setting)):
                 seeds[row, column, : len(found)] = [each.accuracy("unseen_tasks", "accuracy_last") for each in found]
                 accuracies[row, column] = seeds[row, column, : len(found)].mean()
-                verdicts[row][column] = evaluation.majority([each.kind for each in found])
+                kinds[row][column] = evaluation.most_frequent([each.kind for each in found])
 
     def figure() -> Any:
         return evaluation.heat_map(
@@ -124,13 +124,13 @@ def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Pic
             row_title=axis.replace("_", " "),
             column_title="number of tasks",
             title="Accuracy on unseen tasks" + (f", {title}" if title else ""),
-            verdicts=verdicts,
+            kinds=kinds,
             seeds=seeds if seeds.shape[2] > 1 else None,
         )
 
-    caption = f"Accuracy at the last positions: mean, least and most of up to {_seeds(cells)} seeds, and their verdict."
+    caption = f"Accuracy at the last positions: mean, least and most of up to {_seeds(cells)} seeds, and their kind."
     alt = "; ".join(
-        f"{axis} {setting}, {_power(count)} tasks: {accuracies[row, column]:.2f}, {verdicts[row][column]}"
+        f"{axis} {setting}, {_power(count)} tasks: {accuracies[row, column]:.2f}, {kinds[row][column]}"
         for row, setting in enumerate(rows)
         for column, count in enumerate(tasks)
     )
@@ -145,7 +145,7 @@ def _phase_curve(points: Sequence[Point], axis: Axis, title: str, chance: float)
         rows = [[each.accuracy(name, metric) for each in cells.get((count, setting), [])] for count in tasks]
         return np.array([row + [np.nan] * (most - len(row)) for row in rows])
 
-    verdicts = [[each.kind for each in cells.get((count, setting), [])] for count in tasks]
+    kinds = [[each.kind for each in cells.get((count, setting), [])] for count in tasks]
 
     def figure() -> Any:
         return evaluation.phase_curve(
@@ -154,12 +154,12 @@ def _phase_curve(points: Sequence[Point], axis: Axis, title: str, chance: float)
             read("seen_tasks", "accuracy_last"),
             read("unseen_tasks", "accuracy_last"),
             chance=chance,
-            verdicts=verdicts,
+            kinds=kinds,
         )
 
     shown = ", ".join(filter(None, [f"{axis.replace('_', ' ')} {setting}", title]))
-    caption = f"With {shown}: every dot is a run, a line joins the medians, and the shade is the most frequent verdict."
-    alt = "; ".join(f"{_power(count)} tasks: {', '.join(kinds)}" for count, kinds in zip(tasks, verdicts, strict=True))
+    caption = f"With {shown}: every dot is a run, a line joins the medians, and the shade is the most frequent kind."
+    alt = "; ".join(f"{_power(count)} tasks: {', '.join(found)}" for count, found in zip(tasks, kinds, strict=True))
     return evaluation.Picture(f"phase_curve{_suffix(title)}", _heading("Phases", title), figure, caption, alt)
 
 
@@ -203,7 +203,7 @@ def _record(point: Point) -> dict[str, Any]:
         "num_tasks": point.num_tasks,
         **{axis: point.setting(axis) for axis in AXES},
         "seed": point.config.train.seed,
-        "verdict": point.kind,
+        "kind": point.kind,
         "seen_first": point.accuracy("seen_tasks", "accuracy_first"),
         "seen_last": point.accuracy("seen_tasks", "accuracy_last"),
         "unseen_last": point.accuracy("unseen_tasks", "accuracy_last"),

@@ -62,7 +62,12 @@ def draw(config: PropertiesConfig) -> str:
     note = f"{config.seeds} seeds of each setting, {config.train.steps:,} training steps each. {RULE}"
     table = evaluation.Table("Which of the paper's trends hold", header, rows)
     page = evaluation.write_gallery(
-        config.workdir, title="Properties of the data, ICL and IWL", pictures=pictures, tables=[table], note=note
+        config.workdir,
+        title="Properties of the data, ICL and IWL",
+        pictures=pictures,
+        tables=[table],
+        note=note,
+        png=True,
     )
     lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
     (config.workdir / "trends.md").write_text("\n".join([*lines, "", note, ""]), encoding="utf-8")
