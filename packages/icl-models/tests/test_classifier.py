@@ -197,8 +197,7 @@ def program(config):
     """Give the text of the model's functions, traced but not compiled."""
     model = config.build()
     inputs = draw()
-    init = jax.make_jaxpr(model.init)(jax.random.key(0), *inputs)
-    params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    init, (params, state) = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0), *inputs)
     apply = jax.make_jaxpr(lambda params, state, key: model.apply(params, state, key, *inputs, True))
     return str(init), str(apply(params, state, jax.random.key(0)))
 

@@ -144,8 +144,8 @@ def test_it_fits_our_model_in_shape_and_size(name):
     params, state, items, labels = draw(original, shape)
     model = ours.build()
     wanted = jax.eval_shape(lambda: model.init(jax.random.key(0), items, labels))
-    for tree in (params, state), (without_tildes(params), without_tildes(state)):
-        assert jax.tree.map(jnp.shape, from_original(*tree)) == jax.tree.map(jnp.shape, wanted)
+    converted = from_original(without_tildes(params), without_tildes(state))  # with them, they run above
+    assert jax.tree.map(jnp.shape, converted) == jax.tree.map(jnp.shape, wanted)
 
 
 def without_tildes(tree):

@@ -23,8 +23,9 @@ from icl_models import (
     VanillaRNN,
     instrument,
 )
-from icl_models.encoders import resnet
+from icl_models.encoders import resnet, stem
 from icl_models.encoders.batch_norm import BatchNorm
+from icl_models.encoders.convolution import conv_xla
 from icl_models.encoders.encoders import to_unit_range
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 
@@ -156,6 +157,18 @@ def test_batch_norms_count_in_float32():
     assert normal.dtype == jnp.bfloat16
     np.testing.assert_allclose(normal.astype(jnp.float32), expected, rtol=0.01, atol=0.01)
     np.testing.assert_allclose(state["norm/mean_ema"]["average"].ravel(), wide.mean((0, 1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [stem.stem_xla, stem.stem_im2col])
+def test_stems_count_in_float32(make):
+    images, weights = (
+        jnp.asarray(np.random.default_rng(0).random(shape), jnp.bfloat16) for shape in ((5, 21, 21), (7, 7, 1, 8))
+    )
+    pooled, mean, variance = jax.jit(make)(images, weights)
+    maps = np.asarray(conv_xla(images[..., None], weights, 2), np.float64)
+    assert pooled.dtype == jnp.bfloat16
+    np.testing.assert_allclose(mean, maps.mean((0, 1, 2)), rtol=2e-4)
+    np.testing.assert_allclose(variance, maps.var((0, 1, 2)), rtol=0.01)
 
 
 def test_the_scale_of_batch_norm_is_not_rounded():

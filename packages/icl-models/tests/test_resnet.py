@@ -1,4 +1,5 @@
 import functools
+import itertools
 import math
 
 import haiku as hk
@@ -9,6 +10,7 @@ import pytest
 from reference import SimpleResNet
 
 from icl_models import ResNetEncoder
+from icl_models.encoders import resnet
 from icl_models.encoders.batch_norm import BatchNorm
 from icl_models.encoders.stem import stem_im2col, stem_xla
 
@@ -101,12 +103,22 @@ def step():
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])  # both ways are taken, wherever it is run
 def test_it_is_the_reference_in_loss_gradients_and_state(backend, step, monkeypatch):
-    # In evaluation, and laid flat, test_convert.py holds it to the reference.
+    # In evaluation test_convert.py holds it to the reference.
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     loss, new_state, gradients, of_images = loss_and_gradients(ours, *step[0])
     their_loss, their_state, their_gradients, their_of_images = step[1]
     assert_close([loss, new_state, of_images], [their_loss, their_state, their_of_images])
     assert_close(gradients, their_gradients)
+
+
+def test_laid_flat_its_last_map_has_rows_then_columns_then_channels(monkeypatch):
+    monkeypatch.setattr(resnet, "_stem", lambda images, is_training: jnp.stack([images, -images], axis=-1))
+    monkeypatch.setattr(resnet, "_block", lambda maps, *_: maps)
+    images = np.arange(2 * 4 * 5, dtype=np.float32).reshape(2, 4, 5)
+    model = hk.transform(lambda images: resnet.ResNet(2, flatten=True)(images, True))
+    places = list(itertools.product(range(4), range(5), (1, -1)))
+    expected = [[sign * image[row, column] for row, column, sign in places] for image in images]
+    np.testing.assert_array_equal(model.apply({}, None, jnp.asarray(images)), expected)
 
 
 @pytest.mark.parametrize("flatten", [False, True])
