@@ -45,7 +45,7 @@ def check(
     assert found["probability_in_context"] == pytest.approx(in_context, rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 4, 1), (4, 3, 4), (5, 6, 1), (5, 6, 5)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 4, 1), (5, 6, 1), (5, 6, 5)])
 def test_scores_agree_with_a_loop_on_random_logits_full_of_ties(sizes: tuple[int, int, int]) -> None:
     S, V, P = sizes
     generator, B = np.random.default_rng(S + 10 * V), 100
@@ -56,7 +56,8 @@ def test_scores_agree_with_a_loop_on_random_logits_full_of_ties(sizes: tuple[int
     labels = generator.integers(V, size=(B, S)).astype(np.int32)
     mask = generator.random(V) < 0.5
     numbers = np.flatnonzero(mask).astype(np.int32)
-    for possible in (mask, numbers) if numbers.size else (mask,):
+    assert numbers.size or V == 1
+    for possible in (mask, numbers) if P > 1 else (numbers if numbers.size else mask,):
         scores = jitted(logits, labels, possible)
         for b in range(B):
             for p in range(P):

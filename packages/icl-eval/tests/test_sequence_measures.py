@@ -4,12 +4,12 @@ import collections
 import math
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
 from icl_eval import Evaluation, LabelSets, evaluate
-from icl_eval.sequences.sequence_measures import LabelLookups, Sequences, measure
+from icl_eval.sequences.evaluate import _measure
+from icl_eval.sequences.sequence_measures import LabelLookups, Sequences
 
 V, C, S = 9, 6, 5
 RARE, COMMON, FEW_SHOT = (0, 1, 2, 3), (4, 5, 6), (0, 1)
@@ -86,11 +86,11 @@ def oracle(logits: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> dict[
     return {name: (sums[name], counts[name]) for name in sums}
 
 
-@pytest.mark.parametrize(("seed", "broken"), [(0, 0.01), (1, 0.0), (2, 0.0)])
+@pytest.mark.parametrize(("seed", "broken"), [(0, 0.01), (1, 0.0)])
 def test_every_measure_agrees_with_a_loop(seed: int, broken: float) -> None:
     logits, labels, classes = random_batch(seed, broken=broken, impossible=0.1 if broken else 0.0)
     lookups = LabelLookups.of(range(2), SETS, V)
-    _, found = jax.jit(measure)(Sequences(logits, labels, classes), lookups)
+    _, found = _measure(Sequences(logits, labels, classes), lookups)
     wanted = oracle(logits, labels, classes)
     assert broken or np.isfinite([wanted["loss"][0], wanted["context_loss"][0]]).all()
     assert {name for name in found if not name.startswith("_") and found[name].denominators.sum()} == wanted.keys() - {
@@ -118,7 +118,7 @@ def test_the_calibration_error_agrees_with_a_loop() -> None:
 
 def test_what_is_not_known_is_not_measured() -> None:
     logits, labels, _ = random_batch(0)
-    _, found = jax.jit(measure)(Sequences(logits[:, -1:], labels), LabelLookups.of(range(2), LabelSets(), V))
+    _, found = _measure(Sequences(logits[:, -1:], labels), LabelLookups.of(range(2), LabelSets(), V))
     assert {name for name in found if not name.startswith(("_", "confusion"))} == {
         "accuracy_closed", "accuracy_open", "accuracy_in_context", "loss", "probability_in_context", "from_context",
         "from_none",
@@ -142,7 +142,8 @@ def test_with_one_class_alone_the_context_always_says_it() -> None:
 
 def test_chance_in_the_context_is_what_a_random_label_of_it_gives() -> None:
     labels = np.array([[0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 2, 3], [0, 1, 2, 0]], np.int32)
-    result = evaluate(lambda batch: np.zeros((4, V)), [{"labels": labels}], Evaluation("x", range(4)), count=4)
+    labels = np.tile(labels, (100, 1))
+    result = evaluate(lambda batch: np.zeros((400, 4)), [{"labels": labels}], Evaluation("x", range(4)), count=400)
     assert result.chance["accuracy_in_context"] == pytest.approx((1 / 2 + 1 + 0 + 1 / 3) / 4)
 
 
@@ -219,7 +220,8 @@ def test_a_model_that_is_calibrated_may_be_so_by_its_interval() -> None:
     generator, inside = np.random.default_rng(0), 0
     for _ in range(20):
         probabilities = generator.dirichlet(np.ones(4), size=400)
-        labels = np.array([[generator.choice(4, p=row)] for row in probabilities])
+        labels = np.zeros((400, 4), int)
+        labels[:, -1] = [generator.choice(4, p=row) for row in probabilities]
         logits = np.log(probabilities)
         result = evaluate(lambda _, x=logits: x, [{"labels": labels}], Evaluation("x", range(4)), count=400)
         inside += result.metrics["calibration_error"].low == 0

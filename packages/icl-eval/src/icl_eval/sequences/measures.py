@@ -89,7 +89,7 @@ def score(
 
     Source: Chan et al. (2022), arXiv 2205.05055; its in-context accuracy is the closed one.
 
-    >>> scores = score(jnp.array([[[1.0, 0.0, 3.0]]]), jnp.array([[1, 0, 0]]), jnp.array([0, 1]))
+    >>> scores = jax.jit(score)(jnp.array([[[1.0, 0.0, 3.0]]]), jnp.array([[1, 0, 0]]), jnp.array([0, 1]))
     >>> scores.predicted_open.item(), scores.predicted_closed.item(), scores.predicted_in_context.item()
     (2, 0, 0)
     """

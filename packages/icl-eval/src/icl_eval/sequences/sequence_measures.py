@@ -263,9 +263,8 @@ def sequence_estimates(tally: Tally, measures: Mapping[str, Measure] = MEASURES)
       tally: of one or more sequences; those of several hosts add up.
       measures: the words of measures, whose kinds tell which interval they have.
 
-    >>> sequences = Sequences(jnp.zeros((4, 1, 3)), jnp.zeros((4, 2), int))
-    >>> _, ratios = measure(sequences, LabelLookups.of(range(2), LabelSets(), 3))
-    >>> print(sequence_estimates(Tally.of(ratios))["accuracy_closed"])
+    >>> tally = Tally.of({"accuracy_closed": Ratio(np.ones(4), np.ones(4))})
+    >>> print(sequence_estimates(tally)["accuracy_closed"])
     1.000 (0.510-1.000, n=4)
     """
     found = tally.estimates(measures)
