@@ -68,6 +68,15 @@ def test_short_and_long_curves_and_unknown_values_are_drawn(points: int) -> None
     assert [text.get_text() for text in figure.axes[0].texts] == ["chance 0.5"]
 
 
+def test_a_single_step_stands_alone_on_its_axis() -> None:
+    figure = emergence({"ICL": curve(1)})
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [0]
+    longer = emergence({"ICL": curve(1)}, loss=curve(5)).axes[0]
+    assert longer.get_xlim()[1] > 3  # the loss goes on
+
+
 def test_every_part_may_be_left_out_but_not_all() -> None:
     assert len(emergence({}, loss=curve(3)).axes) == 1
     assert len(emergence({"ICL": curve(3)}, loss=curve(3)).axes) == 2

@@ -25,7 +25,7 @@ from icl_eval.figures.drawing import (
     prepare,
     write_line_ends,
 )
-from icl_eval.figures.lines import Line, draw_line
+from icl_eval.figures.lines import Line, draw_line, step_axis
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 
@@ -67,7 +67,7 @@ def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Fi
     top = 1.02 if highest > 0.6 else max(1.15 * highest, 1.5 * (chance or 0), 0.01)
     figure = new_figure(4.6, 3.2)
     panel = figure.subplots()
-    prepare(panel, title=title, x="training step")
+    prepare(panel, title=title)
     panel.set_ylim(0, top)
     for head in [head for head in curves if head not in named]:
         panel.plot(curves[head].steps, curves[head].values, color=GREY, alpha=0.4, linewidth=0.7)
@@ -77,6 +77,7 @@ def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Fi
         ends += [dataclasses.replace(end, bold=0) for end in draw_line(panel, line)]
     if chance is not None:
         ends.append(draw_level(panel, "uniform attention", chance))
+    step_axis([panel])
     write_line_ends(panel, ends, high=top, inches=3.2)
     return figure
 

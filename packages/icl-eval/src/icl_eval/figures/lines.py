@@ -8,7 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from icl_eval.figures.drawing import INK, LineEnd, accuracy_axis, draw_level, log_ticks, with_value, write_line_ends
+from icl_eval.figures.drawing import (
+    INK,
+    TEXT,
+    LineEnd,
+    accuracy_axis,
+    draw_level,
+    log_ticks,
+    with_value,
+    write_line_ends,
+)
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 from icl_eval.results.result import Kind
@@ -91,6 +100,14 @@ def draw_line(panel: Axes, line: Line, *, width: int = 24, clip: bool = False) -
     text = with_value(line.name, readable(line.last), width=width)
     bold = len(text) if line.strong else 0
     return [LineEnd(height=line.last, text=(*text, *line.note.splitlines()), colour=line.colour, bold=bold)]
+
+
+def step_axis(panels: Sequence[Axes]) -> None:
+    """Set the x axis that panels share to training steps; a single step stands there alone, without fractions."""
+    panels[-1].set_xlabel("training step", color=INK, fontsize=TEXT)
+    ends = {end for panel in panels for end in panel.dataLim.intervalx if np.isfinite(end)}
+    if len(ends) == 1:
+        panels[-1].set_xticks(list(ends))
 
 
 def draw_loss(panel: Axes, loss: ScalarCurve) -> None:

@@ -8,7 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from icl_eval.figures.drawing import BLUE, COLOURS, FAINT, GREEN, GREY, INK, MARKERS, ORANGE, TEXT, new_figure, prepare
+from icl_eval.figures.drawing import (
+    BLUE,
+    COLOURS,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    MARKERS,
+    ORANGE,
+    TEXT,
+    new_figure,
+    plain,
+    prepare,
+)
 from icl_eval.figures.lines import Line, draw_lines
 from icl_eval.results.result import Kind
 from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
@@ -83,7 +96,7 @@ def fitted_functions(fits: Mapping[str, Fits], *, columns: int = 3) -> Figure:
     panels = figure.subplots(len(fits), across, squeeze=False)
     for row, (name, family) in zip(panels, fits.items(), strict=True):
         row[0].set_ylabel(
-            textwrap.fill(name.replace("_", " "), 13), rotation=0, ha="right", va="center", color=INK, fontsize=9
+            plain(textwrap.fill(name.replace("_", " "), 13)), rotation=0, ha="right", va="center", color=INK, fontsize=9
         )
         for number, panel in enumerate(row):
             if number < len(family.truth):

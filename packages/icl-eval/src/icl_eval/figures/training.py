@@ -23,7 +23,7 @@ from icl_eval.figures.drawing import (
     with_value,
     wrapped,
 )
-from icl_eval.figures.lines import Line, draw_lines, draw_loss
+from icl_eval.figures.lines import Line, draw_lines, draw_loss, step_axis
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Kind
@@ -69,7 +69,7 @@ def emergence(
     if loss is not None:
         prepare(panels[-1])
         draw_loss(panels[-1], loss)
-    panels[-1].set_xlabel("training step", color=INK, fontsize=TEXT)
+    step_axis(panels)
     return figure
 
 
@@ -127,7 +127,7 @@ def groups_over_training(
     lines = [sum(len(with_value(name, "0.000")) for name in of_groups) + 2 for of_groups in rows.values()]
     heights = [max(2.6, _LINE * 1.12 * number) for number in lines]
     figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
-    panels = np.atleast_1d(figure.subplots(len(rows), sharex=True, height_ratios=heights))
+    panels = list(np.atleast_1d(figure.subplots(len(rows), sharex=True, height_ratios=heights)))
     markers = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(colours)}
     for panel, (title, of_groups), height in zip(panels, rows.items(), heights, strict=True):
         prepare(panel, title=title)
@@ -136,7 +136,7 @@ def groups_over_training(
             for name, curve in of_groups.items()
         ]
         draw_lines(panel, drawn, kind=kinds.get(title, "proportion"), inches=height)
-    panels[-1].set_xlabel("training step", color=INK, fontsize=TEXT)
+    step_axis(panels)
     return figure
 
 
