@@ -218,7 +218,7 @@ def _line(point: Point) -> str:
     settings = ", ".join(_settings(point, AXES))
     return (
         f"{_power(point.num_tasks):>6} tasks, {settings}, seed {point.config.train.seed}: seen {first:.2f} to "
-        f"{last:.2f}, unseen to {unseen:.2f}: {point.summary['verdict']['verdict']}"
+        f"{last:.2f}, unseen to {unseen:.2f}: {point.kind}"
     )
 
 

@@ -1,24 +1,10 @@
 """Models as plain values, such as a run's folder keeps in JSON: nested dictionaries with the name of each class."""
 
 import dataclasses
+import importlib
 from collections.abc import Iterable
 from typing import Any
 
-from icl_models.classifier import SequenceClassifier
-from icl_models.encoders.encoders import ConvEncoder, EmbeddingEncoder, IdentityEncoder, LinearEncoder, ResNetEncoder
-from icl_models.layouts import Concatenated, Interleaved, PreviousLabel
-from icl_models.regressor import PointRegressor
-from icl_models.trunks.mlp import MLP
-from icl_models.trunks.recurrent import LSTM, OuterProductLSTM, VanillaRNN
-from icl_models.trunks.transformer import Transformer
-
-# What a file may name; no other class is ever looked up.
-_TYPES = (
-    *(SequenceClassifier, PointRegressor),
-    *(ConvEncoder, EmbeddingEncoder, IdentityEncoder, LinearEncoder, ResNetEncoder),
-    *(Concatenated, Interleaved, PreviousLabel),
-    *(LSTM, MLP, OuterProductLSTM, Transformer, VanillaRNN),
-)
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -35,6 +21,7 @@ def to_json(model: Any) -> dict[str, Any]:
     Raises:
       ValueError: anything else in it.
 
+    >>> from icl_models import LSTM
     >>> to_json(LSTM(hidden=32))
     {'type': 'LSTM', 'layers': 2, 'hidden': 32}
     """
@@ -60,7 +47,10 @@ def from_json(values: Any, *, types: Iterable[type] = ()) -> Any:
     >>> from_json({"type": "LSTM", "hidden": 32})
     LSTM(layers=2, hidden=32)
     """
-    return _from_plain(values, {kind.__name__: kind for kind in (*_TYPES, *types)})
+    # What a file may name: the package's public dataclasses. Asked for here, when all of them are there.
+    public = vars(importlib.import_module("icl_models"))
+    own = (public[name] for name in public["__all__"] if dataclasses.is_dataclass(public[name]))
+    return _from_plain(values, {kind.__name__: kind for kind in (*own, *types)})
 
 
 def _to_plain(value: Any) -> Any:
