@@ -126,7 +126,7 @@ def test_the_papers_preset_has_the_papers_numbers():
         (["--data.source", "idx"], "two files"),
         (["--data.images", "x"], "data.images is for data.source idx"),
         (["--data.glyphs", "3"], "data.glyphs is for data.source glyphs"),
-        (["--data.extra-idx", "x"], "data.extra_idx wants a file of"),
+        (["--data.extra-idx", "x"], "a labels file for each"),
         (["--model.trunk", "lstm", "--model.key-size", "4"], "model.key_size is for"),
         (["--eval.count", "0"], "at least 1"),
         (["--train.ensemble.members", "2", "--init-from", "x"], "no init_from"),

@@ -189,9 +189,10 @@ def train(runs: Runs[Config], saved: int) -> None:
             evaluation.drop_evaluations_after(member.config.workdir, step=saved)
 
     def evaluate_all(step: int, state: training.TrainState) -> None:
+        # Fetched whole and once: slices of arrays on several devices would be programs over all of them.
+        host = jax.device_get(state) if runs.is_ensemble else state
         for place, member in enumerate(runs.members):
-            # A member's arrays are taken from the device it is on, as if it were alone.
-            alone = jax.device_get(jax.tree.map(lambda leaf, n=place: leaf[n], state)) if runs.is_ensemble else state
+            alone = jax.tree.map(lambda leaf, n=place: leaf[n], host) if runs.is_ensemble else state
             if int(alone.step) == step:  # not so for a member that has stopped
                 said = evaluate(runs, member, alone, experiment.at_intervals)
                 log_line(f"step {step}: {said}", member.number)
