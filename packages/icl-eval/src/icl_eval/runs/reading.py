@@ -110,7 +110,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run folder; whatever is missing or damaged is noted in `missing` and left out.
+    """Return what a run folder says; whatever is missing or damaged is noted in `missing` and left out.
 
     Raises:
       FileNotFoundError: if there is no such folder.

@@ -91,7 +91,7 @@ def differing(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
-    """Put together the runs whose configurations agree in all but `train.seed`, in the order given.
+    """Return the runs whose configurations agree in all but `train.seed` together, in the order given.
 
     A run alone keeps its own name. A group is called by what its folders' names begin with, without a trailing "seed";
     where that says nothing, or says the same of two groups, by the options in which it differs from the others. A run

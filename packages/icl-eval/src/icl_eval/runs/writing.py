@@ -212,7 +212,7 @@ def _finite(value: Any) -> float | int | None:
 
 
 def _whole_lines(text: str) -> list[str]:
-    """Split into lines; the last one goes if it was cut off in the middle of a write."""
+    """Return the lines; the last one goes if it was cut off in the middle of a write."""
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
