@@ -138,7 +138,7 @@ def _scores(
 
 
 def _measures(scores: HeadScores, uniform: HeadScores) -> dict[str, Ratio]:
-    """Return the scores [B, L, H] of a batch by name, and those of uniform attention: where it has none, no head has."""
+    """Return the scores [B, L, H] by name, and those of uniform attention: a sequence without those has no others."""
     found = {}
     for kind, values in uniform._asdict().items():
         counts = ~np.isnan(values)

@@ -61,7 +61,7 @@ class Estimate:
 
 
 def readable(number: float) -> str:
-    """Return a number to read, to three decimals, or to two significant digits if that would leave too few or give too many.
+    """Return a number to read, to three decimals, or to two significant digits where those are too few or too many.
 
     >>> readable(0.93512), readable(0.000612), readable(0.0), readable(float("nan")), readable(1.2e30)
     ('0.935', '0.00061', '0', 'not finite', '1.2e+30')

@@ -143,6 +143,11 @@ def read_run(folder: Path) -> Run:
     )
 
 
+def read_evaluations(folder: Path) -> dict[str, dict[int, Result]]:
+    """Return the results in eval.jsonl by evaluation and step, without their words, and none of the rest of the run."""
+    return _read_evaluations(folder / EVALUATIONS, {}, [])
+
+
 def _read_measures(path: Path, missing: list[str]) -> dict[str, Measure]:
     """Return the words of metrics; a folder without any, or with damaged ones, is read all the same."""
     measures: dict[str, Measure] = {}
