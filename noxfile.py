@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nox
 
-PACKAGES = ("icl-data", "icl-models", "icl-train", "icl-eval")
+PACKAGES = ("icl-data", "icl-models", "icl-train", "icl-eval", "icl-lab")
 SHARED_DATA = Path("..", "shared", "data").resolve()  # real data for tests; they skip with a reason without it
 
 LENIENT = tuple(f"-Wdefault::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"))
@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 
 def install(session: nox.Session, *groups: str, extras: tuple[str, ...] = ()) -> None:
-    """Install the four packages, extras of icl-data and groups of tools.
+    """Install all packages, extras of icl-data and groups of tools.
 
     They come from uv.lock where uv is present, else the newest allowed.
     """
@@ -47,14 +47,14 @@ def requirements(*groups: str) -> tuple[str, ...]:
 
 
 def run_experiment(session: nox.Session, *options: str) -> None:
-    """Run the script that the first word names, or else omniglot, with all other words."""
-    install(session, "experiments")
+    """Run the experiment that the first word names, or else omniglot, with all other words."""
+    install(session)
     words = list(session.posargs)
-    scripts = {path.stem for path in Path("experiments").glob("*.py") if "__main__" in path.read_text()}
-    names_a_script = bool(words) and words[0] in scripts
-    script = words.pop(0) if names_a_script else "omniglot"
+    experiments = {path.parent.name for path in Path("experiments").glob("*/__main__.py")}
+    experiment = words.pop(0) if words and words[0] in experiments else "omniglot"
+    command = ("python", "-m", f"experiments.{experiment}", *words, *options)
     # Time to finish the step and save after Ctrl+C; nox would kill the run after 0.3 seconds.
-    session.run("python", f"experiments/{script}.py", *words, *options, interrupt_timeout=120, terminate_timeout=120)
+    session.run(*command, interrupt_timeout=120, terminate_timeout=120)
 
 
 @nox.session
@@ -70,18 +70,27 @@ def evaluate(session: nox.Session) -> None:
 
 
 @nox.session
+def report(session: nox.Session) -> None:
+    """Write the report of a run: nox -s report -- runs/x [--png]."""
+    install(session)
+    session.run("python", "-m", "icl_eval", "report", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests of all packages and those that cross packages, but for the slow ones; -- -n 0 --pdb debugs."""
-    install(session, "experiments", "test", extras=("tfds",))
+    install(session, "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
-    session.run("pytest", "-n=auto", "--maxprocesses=4", "--dist=worksteal", *lenient, *session.posargs)
+    session.run(
+        "pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10", *lenient, *session.posargs
+    )
 
 
 @nox.session
 def slow(session: nox.Session) -> None:
     """Run the slow tests: whole laptop runs, to the accuracies that the README promises."""
-    install(session, "experiments", "test")
+    install(session, "test")
     session.run("pytest", "-m", "slow", "tests", *session.posargs)
 
 
@@ -105,30 +114,30 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types."""
-    install(session, "experiments", "types")
+    install(session, "types")
     session.run("mypy")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed, each figure as a ratio against something run beside it."""
-    install(session, "experiments")
+    install(session)
     for script in sorted(Path("tools").glob("bench_*.py")):
-        session.run("python", str(script), *session.posargs)
+        session.run("python", "-m", f"tools.{script.stem}", *session.posargs)
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Kill, damage and resume small runs; nothing may be lost: nox -s chaos -- [options] [-- options of each run]."""
-    install(session, "experiments")
-    session.run("python", "tools/chaos.py", *session.posargs)
+    install(session)
+    session.run("python", "-m", "tools.chaos", *session.posargs)
 
 
 @nox.session
 def full(session: nox.Session) -> None:
     """Try the paper's presets at their true size for a few steps: nox -s full -- [preset ...]."""
-    install(session, "experiments")
-    session.run("python", "tools/full_size.py", *session.posargs)
+    install(session)
+    session.run("python", "-m", "tools.full_size", *session.posargs)
 
 
 @nox.session
@@ -145,20 +154,34 @@ def check_alone(session: nox.Session, folder: Path) -> None:
     for package in PACKAGES:
         session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "wheels"), f"packages/{package}")
     for package in PACKAGES:
-        python = fresh_environment(session, folder / package, packages=[package])
+        python = fresh_environment(session, folder / package, packages=needed_by(package))
         if package == "icl-data":
             session.run(python, "-c", CHECK_SIZE, external=True)
         session.run(python, "-m", "pip", "install", "-q", *requirements("test"), external=True)
         module = package.replace("-", "_")
         shutil.copytree(Path("packages", package, "tests"), folder / package / "tests")
+        others = {each.replace("-", "_") for each in PACKAGES if each not in needed_by(package)}
         with session.chdir(folder / package):
-            session.run(python, "-c", CHECK_ALONE.format(module=module), external=True)
+            session.run(python, "-c", CHECK_ALONE.format(module=module, others=others or set()), external=True)
             command = (python, "-m", "pytest", "-q", "--import-mode=importlib", "--doctest-modules", "tests")
             session.run(*command, "--pyargs", module, env={"ICL_SHARED_DATA": str(SHARED_DATA)}, external=True)
-    python = fresh_environment(session, folder / "outside_project", packages=["icl-data", "icl-train"])
-    shutil.copy(Path("tools", "outside_project.py"), folder / "outside_project")
-    with session.chdir(folder / "outside_project"):
+    # Two packages work without the rest, and all five without this repository.
+    project = folder / "outside_project"
+    python = fresh_environment(session, project, packages=["icl-data", "icl-train"])
+    shutil.copy(Path("tools", "outside_project.py"), project)
+    with session.chdir(project):
         session.run(python, "outside_project.py", external=True)
+    python = str(folder / "icl-lab" / Path(python).relative_to(project))
+    shutil.copy(Path("tools", "outside_experiment.py"), project)
+    with session.chdir(project):
+        session.run(python, "outside_experiment.py", "tiny", "--workdir", "runs/sines", external=True)
+        resumed = ("outside_experiment.py", "runs/sines", "--resume", "--train.steps", "60")
+        session.run(python, *resumed, external=True)
+
+
+def needed_by(package: str) -> list[str]:
+    """Return the packages that one needs: itself alone, but for icl-lab, which wires all."""
+    return list(PACKAGES) if package == "icl-lab" else [package]
 
 
 # What the wheels hold; pip and its tools were there before, and bytecode is written or not as one likes.
@@ -176,8 +199,7 @@ assert megabytes < 110, megabytes
 CHECK_ALONE = """
 import importlib.util, sys, {module}
 assert "site-packages" in {module}.__file__, {module}.__file__
-others = {{"icl_data", "icl_models", "icl_train", "icl_eval"}} - {{"{module}"}}
-found = [name for name in (*others, "tensorflow", "torch") if importlib.util.find_spec(name)]
+found = [name for name in (*{others}, "tensorflow", "torch") if importlib.util.find_spec(name)]
 assert not found, found
 """
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parents[1] / "tools"
+ROOT = Path(__file__).parents[1]
 SMALL = ("--steps=60", "--seed=3", "--damage=1", "--devices=0", "--", "--pause=0.02")
 
 
 def chaos(*words):
-    command = [sys.executable, str(TOOLS / "chaos.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    command = [sys.executable, "-m", "tools.chaos", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
 
 
 @pytest.mark.slow
@@ -29,8 +29,8 @@ def test_runs_that_are_killed_and_terminated_end_as_those_that_are_not():
 @pytest.mark.slow
 def test_it_goes_red_and_keeps_the_folder_when_the_reference_is_another_run(tmp_path):
     other, kept = tmp_path / "other", tmp_path / "kept"
-    child = [sys.executable, str(TOOLS / "chaos_child.py"), str(other), "--steps=60", "--seed=1", "--keep=100"]
-    subprocess.run([*child, "--pause=0"], check=True, timeout=120)
+    child = [sys.executable, "-m", "tools.chaos_child", str(other), "--steps=60", "--seed=1", "--keep=100"]
+    subprocess.run([*child, "--pause=0"], check=True, timeout=120, cwd=ROOT)
     result = chaos(
         "--times=0",
         "--terminate=1",

@@ -1,31 +1,36 @@
-"""The evaluations of experiments/omniglot.py: all measures, by name, of one checkpoint or of a run that is followed."""
+"""The evaluations of omniglot: all measures, by name, of one checkpoint or of a run that is followed."""
 
-import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import icl_data as data
-import icl_eval
-import omniglot_parts as parts
-from tiny_omniglot import SCRIPT, TINY, parse, read_lines, run
+import icl_models as models
+from experiments.omniglot import data as parts
+from experiments.omniglot.evaluations import Evaluations
+from experiments.omniglot.model import make_model
+from tests.tiny import OMNI, read_lines, summary_of
+
+ROOT = Path(__file__).parents[1]
+parse, run, TINY = OMNI.parse, OMNI.run, list(OMNI.options)
 
 EVERYTHING = [
     *TINY, "--data.common", 4, "--data.rare", 60, "--data.zipf-exponent", 1, "--eval.heads-count", 30,
-    "--eval.ablation-count", 40, "--eval.also-with-zipf", "no_support_rare",
-    "--eval.finally-also", "fewshot_zipfian", "swapped_zipfian", "label_elsewhere",
+    "--eval.ablation-count", 40, "--eval.extra-with-zipf", "no_support_rare",
+    "--eval.extra-at-end", "fewshot_zipfian", "swapped_zipfian", "label_elsewhere",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory, cache):
+def everything(tmp_path_factory):
     folder = tmp_path_factory.mktemp("everything") / "run"
-    run("laptop", *EVERYTHING, "--workdir", folder)
+    run("laptop", *EVERYTHING, "--report", "--workdir", folder)
     return folder
 
 
@@ -72,7 +77,7 @@ def test_measures_of_query_context_origin_swaps_frequency_baselines_and_heads_ar
     assert ablated["icl"]["count"] == 40
     scores = lines[6, "heads_fewshot_holdout"]
     assert scores["chance"]["induction_0_0"] == pytest.approx(4 / 17)
-    with np.load(everything / "arrays" / "attention_fewshot_holdout.npz") as arrays:
+    with np.load(everything / "arrays" / "attention_heads_fewshot_holdout.npz") as arrays:
         np.testing.assert_allclose(arrays["attention"].sum(-1), 1, rtol=1e-5)
 
 
@@ -87,14 +92,14 @@ def test_label_sets_say_what_labels_are(tmp_path):
     batch = sampler.sample(np.arange(500))
     assert sets.class_of_label is not None and sets.class_frequency is not None
     np.testing.assert_array_equal(sets.class_of_label[batch["labels"]], batch["classes"])
-    assert parts.make_model(config, bank, split).num_labels == 184 == len(sets.class_of_label)
+    assert make_model(config, bank, split).num_labels == 184 == len(sets.class_of_label)
     order = np.argsort(sets.class_frequency)
     assert set(order[-4:]) == set(split.classes[60:64]) and (sets.class_frequency[split.classes[64:]] == 0).all()
 
 
 def test_with_several_labels_the_headline_counts_any_of_them(tmp_path):
     run("laptop", *TINY, "--data.labels-per-class", 2, "--workdir", tmp_path / "run")
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = summary_of(tmp_path / "run")
     assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_any_label"]
     assert summary["iwl"]["value"] >= summary["evaluations"]["no_support_zipfian"]["accuracy_open"]["value"]
 
@@ -130,13 +135,14 @@ def test_a_mistake_is_an_error_of_one_line(words, message, finished, tmp_path, m
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
-def start(*words):
-    command = [sys.executable, str(SCRIPT), *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
+@pytest.mark.slow
 def test_a_second_process_evaluates_each_checkpoint_once_while_the_run_trains(tmp_path):
     folder = tmp_path / "run"
+
+    def start(*words):
+        command = [sys.executable, "-m", "experiments.omniglot", *map(str, words)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+
     steps = ["--train.steps", 6000, "--train.checkpoint-every", 1000, "--train.keep-checkpoints", 9]
     trains = start("laptop", *TINY, *steps, "--mode", "train", "--workdir", folder)
     while not (folder / "config.json").exists():
@@ -158,11 +164,8 @@ def test_a_second_process_evaluates_each_checkpoint_once_while_the_run_trains(tm
     ]
     assert {line["count"] for line in lines if line["step"] < 6000} == {60}
     assert {line["count"] for line in lines if line["step"] == 6000} == {90}
-    summary = json.loads((folder / "summary.json").read_text())
+    summary = summary_of(folder)
     assert summary["icl"]["count"] == 90 and summary["train"]["steps"] == 6000
-    before = (folder / "eval.jsonl").read_bytes()
-    run(*follow)  # again, as after a restart: nothing is left to do
-    assert (folder / "eval.jsonl").read_bytes() == before
 
 
 def test_following_what_has_ended_passes_over_damage_and_evaluates_the_last_as_the_trained_model(
@@ -172,7 +175,7 @@ def test_following_what_has_ended_passes_over_damage_and_evaluates_the_last_as_t
     (folder / "eval.jsonl").unlink()
     (victim,) = (folder / "checkpoints" / "3" / "progress").glob("metadata")
     config = (folder / "config.json").read_bytes()
-    also = ["--eval.count", 50, "--eval.final-count", 50, "--eval.finally-also", "label_elsewhere"]
+    also = ["--eval.count", 50, "--eval.final-count", 50, "--eval.extra-at-end", "label_elsewhere"]
     whole = victim.read_bytes()
     victim.write_bytes(whole.replace(b"3", b"4"))
     run(folder, "--mode", "follow", *also)
@@ -199,44 +202,21 @@ def test_a_run_of_an_older_version_can_be_evaluated(finished, tmp_path):
 
 def test_a_model_that_has_come_apart_is_evaluated_and_said_to_be_so(tmp_path):
     apart = ["--train.no-stop-when-not-finite", "--optimizer.learning-rate", 1e30, "--eval.heads-count", 20]
-    run("laptop", *TINY, *apart, "--workdir", tmp_path / "run")
+    run("laptop", *TINY, *apart, "--report", "--workdir", tmp_path / "run")
     scores = lines_of(tmp_path / "run")[6, "heads_fewshot_holdout"]["metrics"]
     assert {metric["value"] for metric in scores.values()} == {None}
     assert "report" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_processes_that_write_at_once_lose_no_line(tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from icl_eval import *\n"
-        "me = int(sys.argv[2])\n"
-        "folder = Path(sys.argv[1]); (folder / f'ready{me}').touch()\n"
-        "while not (folder / 'go').exists(): pass\n"
-        "for step in range(40):\n"
-        "    result = Result(f'e{me}', {'accuracy_open': proportion(1, 2)}, {})\n"
-        "    append_evaluations(Path(sys.argv[1]), step=step, results=[result])\n"
-        "    append_evaluations(Path(sys.argv[1]), step=step // 2, results=[result])\n"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(me)]) for me in range(3)]
-    while not all((tmp_path / f"ready{me}").exists() for me in range(3)):
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.05)
-    (tmp_path / "go").touch()  # all at once, or they would come one after another
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    keys = [(line["step"], line["evaluation"]) for line in read_lines(tmp_path / "eval.jsonl")]
-    assert sorted(keys) == [(step, f"e{me}") for step in range(40) for me in range(3)]
-    assert list(icl_eval.evaluated_steps(tmp_path)) == list(range(40))
-
-
 def test_every_named_evaluation_can_be_asked_for(tmp_path):
     names = list(parts.EVALUATIONS)
-    config = parse("laptop", *EVERYTHING, "--eval.also-with-zipf", *names, "--workdir", tmp_path / "run")
+    config = parse("laptop", *EVERYTHING, "--eval.extra-with-zipf", *names, "--workdir", tmp_path / "run")
     bank, split = parts.make_classes(config.data)
-    config = dataclasses.replace(config, eval=dataclasses.replace(config.eval, batch_size=20))
-    evaluations = parts.make_evaluations(config, split, final=False)
-    assert {each.name for each in evaluations} == set(names)
-    streams = parts.make_streams(config, bank, split)
-    for each in evaluations:
-        batch = next(iter(streams[each.name]))
-        assert set(batch["labels"][:, -1].tolist()) <= set(each.possible_labels), each.name
+    evaluations = Evaluations(config, split, None, models.Interleaved(), has_images=True)
+    assert set(parts.evaluation_names(config, at_end=False)) == set(names)
+    samplers = parts.make_samplers(config, bank, split)
+    for name in names:
+        batch = samplers[name].sample(np.arange(20))
+        assert set(batch["labels"][:, -1].tolist()) <= set(evaluations.kind(name).possible_labels), name
         held_out = np.isin(batch["classes"], split.classes[64:])
-        assert held_out.all() if each.name.endswith("holdout") else not held_out.any()
+        assert held_out.all() if name.endswith("holdout") else not held_out.any()

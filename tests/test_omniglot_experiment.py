@@ -1,4 +1,4 @@
-"""experiments/omniglot.py from end to end, at toy size, and everything a user can get wrong."""
+"""The omniglot experiment from end to end, at toy size, and everything a user can get wrong."""
 
 import dataclasses
 import io
@@ -9,25 +9,37 @@ import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-import command_line
 import icl_data as data
-import omniglot_parts as parts
-from omniglot_presets import PRESETS, DataConfig, EvalConfig, ModelConfig
-from tiny_omniglot import SCRIPT, TINY, contents, parse, read_lines, run, untimed
+import icl_lab as lab
+import icl_models as models
+import icl_train as training
+from experiments.omniglot import data as parts
+from experiments.omniglot.config import DataConfig, EvalConfig, ModelConfig
+from experiments.omniglot.evaluations import Evaluations
+from experiments.omniglot.presets import PRESETS
+from experiments.omniglot.run import build
+from tests.tiny import OMNI, contents, read_lines, summary_of, untimed
+
+ROOT = Path(__file__).parents[1]
+parse, run, TINY = OMNI.parse, OMNI.run, list(OMNI.options)
 
 
 def test_a_run_folder_has_all_that_the_design_lists(finished):
-    assert {path.name for path in finished.iterdir()} == {
-        "config.json", "metrics.jsonl", "checkpoints", "eval.jsonl", "summary.json", "arrays", "figures", "report.html",
+    names = {path.name for path in finished.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        "config.json", "metrics.jsonl", "checkpoints", "eval.jsonl", "measures.json", "summary.json", "arrays",
+        "report.html",
     }  # fmt: skip
     config = json.loads((finished / "config.json").read_text())
     assert config["config"]["train"]["steps"] == 6 and config["config"]["data"]["characters"] == 12
-    assert {"versions", "git", "devices"} <= config.keys()
+    assert {"versions", "git", "devices", "preset"} <= config.keys() and config["experiment"] == "omniglot"
     assert [line["step"] for line in read_lines(finished / "metrics.jsonl")] == [2, 4, 6]
     wanted = {"step", "time", "steps_per_second", "items_per_second", "learning_rate", "gradient_norm", "loss"}
     assert all(wanted | {"accuracy"} <= line.keys() for line in read_lines(finished / "metrics.jsonl"))
@@ -36,50 +48,68 @@ def test_a_run_folder_has_all_that_the_design_lists(finished):
         (3, "fewshot_holdout", 60), (3, "no_support_zipfian", 60),
         (6, "fewshot_holdout", 90), (6, "no_support_zipfian", 90),
     ]  # fmt: skip
-    summary = json.loads((finished / "summary.json").read_text())
+    summary = summary_of(finished)
+    assert summary["headlines"] == ["icl", "iwl"]
     assert summary["icl"].keys() == {"value", "low", "high", "count"} == summary["iwl"].keys()
     assert summary["icl"] == summary["evaluations"]["fewshot_holdout"]["accuracy_closed"]
     assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_open"]
     assert summary["train"].keys() == {"steps", "seconds", "steps_per_second", "final_loss"}
-    assert summary["train"]["steps"] == 6 and summary["seed"] == 0
+    assert summary["train"]["steps"] == 6 and summary["seed"] == 0 and "learner" not in summary
     assert "<html" in (finished / "report.html").read_text()
 
 
-def test_the_last_line_gives_both_numbers_with_intervals(finished, tmp_path, capsys):
+def test_a_folder_can_be_read_back_by_whoever_has_the_packages(finished):
+    recorded = json.loads((finished / "config.json").read_text())["model"]
+    config = parse(finished)
+    assert models.from_json(recorded) == build(config).model
+    params, _ = jax.eval_shape(
+        models.from_json(recorded).build().init,
+        jax.random.key(0),
+        np.zeros((1, 9, 28, 28), np.uint8),
+        np.zeros((1, 9), int),
+    )
+    saved = training.restore_model(finished, init=lambda rng: (params_like(params), {})).params
+    assert jax.tree.map(np.shape, saved) == jax.tree.map(lambda leaf: leaf.shape, params)
+
+
+def params_like(shapes):
+    return jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def test_the_last_lines_give_both_numbers_with_intervals(finished, tmp_path, capsys):
     folder = shutil.copytree(finished, tmp_path / "run")
-    run(folder, "--mode", "eval", "--eval.final-count", 120)
+    run(folder, "--mode", "eval", "--eval.final-count", 120, "--report")
     line, report = capsys.readouterr().out.strip().splitlines()
     interval = r"[01](\.\d+)? \([\d.]+-[\d.]+, n=120\)"
-    assert re.fullmatch(rf"ICL {interval}  IWL {interval}  \(chance of ICL: 0\.5\)", line)
+    assert re.fullmatch(rf"In context \(ICL\): {interval}  In weights \(IWL\): {interval}", line)
     assert report == f"report: {folder / 'report.html'}"
-    assert json.loads((folder / "summary.json").read_text())["icl"]["count"] == 120
-    assert json.loads((folder / "summary.json").read_text())["train"]["steps"] == 6  # what training said is kept
+    assert summary_of(folder)["icl"]["count"] == 120 and summary_of(folder)["train"]["steps"] == 6
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, tmp_path):
-    run("laptop", *TINY, "--workdir", tmp_path / "again")
-    run("laptop", *TINY, "--workdir", tmp_path / "other", "--train.seed", 1)
+    for name, seed in (("again", 0), ("other", 1)):
+        OMNI.tiny("--mode", "train", "--train.seed", seed, "--workdir", tmp_path / name)
     assert untimed(tmp_path / "again" / "metrics.jsonl") == untimed(finished / "metrics.jsonl")
     assert untimed(tmp_path / "other" / "metrics.jsonl") != untimed(finished / "metrics.jsonl")
 
 
-def test_a_run_that_is_stopped_and_resumed_is_the_run_that_was_not(tmp_path):
-    longer = [*TINY, "--train.steps", "160", "--eval.every", "40", "--train.checkpoint-every", "60"]
-    run("laptop", *longer, "--workdir", tmp_path / "whole")
-    command = [sys.executable, str(SCRIPT), "laptop", *longer, "--workdir", str(tmp_path / "stopped")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_a_run_that_is_stopped_by_a_signal_and_resumed_is_the_run_that_was_not(tmp_path):
+    longer = ["--train.steps", "120", "--eval.every", "40", "--train.checkpoint-every", "60"]
+    OMNI.tiny(*longer, "--workdir", tmp_path / "whole")
+    command = [sys.executable, "-m", "experiments.omniglot", "laptop", *TINY, *longer, "--no-report"]
+    command += ["--workdir", str(tmp_path / "stopped")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None and "step 40" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     sentence = errors.strip().splitlines()[-1]
-    assert "SIGTERM" in sentence and f"{SCRIPT} {tmp_path / 'stopped'} --resume" in sentence
-    assert int(re.search(r"after step (\d+) of 160", sentence)[1]) < 160
+    assert "SIGTERM" in sentence and f"-m experiments.omniglot {tmp_path / 'stopped'} --resume" in sentence
+    assert int(re.search(r"after step (\d+) of 120", sentence)[1]) < 120
     run(tmp_path / "stopped", "--resume")
     for name in ("metrics.jsonl", "eval.jsonl"):
         assert untimed(tmp_path / "stopped" / name) == untimed(tmp_path / "whole" / name)
-    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("stopped", "whole")]
-    assert summaries[0]["evaluations"] == summaries[1]["evaluations"]
+    assert summary_of(tmp_path / "stopped")["evaluations"] == summary_of(tmp_path / "whole")["evaluations"]
 
 
 def png(side=105):
@@ -153,16 +183,19 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
         (["--eval.every", "0"], "must be at least 1, got 0, 1000, 10000, 500"),
-        (["--model.trunk", "lstm", "--model.repeats", "2"], "model.repeats is for model.trunk=transformer, but"),
+        (["--model.trunk", "lstm", "--model.num-loops", "2"], "model.num_loops is for model.trunk transformer, but"),
         (
             ["--model.context-weight", "0.5"],
-            "model.context_weight is for model.loss=weighted, but model.loss is query",
+            "model.context_weight is for model.loss weighted, but that is query",
         ),
-        (["--model.flatten"], "model.flatten is for model.encoder=resnet, but model.encoder is conv"),
-        (["--data.zips", "small.zip"], "data.zips is for omniglot, but data.source is glyphs; leave it out, or"),
-        (["--data.source", "symbols", "--data.noise", "0.1"], "data.noise is for glyphs and omniglot, but"),
-        (["--data.source", "symbols", "--data.size", "14"], "data.size is for glyphs and omniglot, but"),
-        (["--data.source", "omniglot", "--data.characters", "9"], "data.characters is for glyphs and symbols, but"),
+        (["--model.flatten"], "model.flatten is for model.encoder resnet, but that is conv"),
+        (["--data.zips", "small.zip"], "data.zips is for data.source omniglot, but that is glyphs; leave it out, or"),
+        (["--data.source", "symbols", "--data.noise", "0.1"], "data.noise is for data.source glyphs and omniglot, but"),
+        (["--data.source", "symbols", "--data.size", "14"], "data.size is for data.source glyphs and omniglot, but"),
+        (
+            ["--data.source", "omniglot", "--data.characters", "9"],
+            "data.characters is for data.source glyphs and symbols, but",
+        ),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_in_a_sentence(words, message, capsys):
@@ -196,29 +229,19 @@ def test_help_lists_presets_and_explains_options(capsys):
         assert all(word in printed for word in expected), printed
 
 
-def test_the_default_is_the_laptop_preset_in_a_folder_of_its_own():
-    config = parse("--train.steps", 7)
-    assert config.preset is not None
-    assert (config.preset.name, config.preset.config) == ("laptop", command_line.to_json(PRESETS["laptop"]))
-    assert dataclasses.replace(config, workdir=PRESETS["laptop"].workdir, preset=None) == dataclasses.replace(
-        PRESETS["laptop"], train=dataclasses.replace(PRESETS["laptop"].train, steps=7)
-    )
-    assert re.fullmatch(r"runs/omniglot-laptop-\d{8}-\d{6}", str(config.workdir))
-
-
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_configuration_survives_its_run_folder(preset, tmp_path):
     config = PRESETS[preset]
-    (tmp_path / "config.json").write_text(json.dumps({"config": json.loads(json.dumps(command_line.to_json(config)))}))
-    assert command_line.read_config(tmp_path, type(config)) == config
+    (tmp_path / "config.json").write_text(json.dumps({"config": json.loads(json.dumps(lab.to_json(config)))}))
+    assert lab.read_config(tmp_path, type(config)) == config
 
 
 def test_nothing_is_configured_that_nothing_reads():
-    sources = ("omniglot.py", "omniglot_parts.py", "omniglot_evaluation.py", "omniglot_run.py", "experiment.py")
-    code = "".join((SCRIPT.parent / name).read_text() for name in sources)
+    folders = (ROOT / "experiments" / "omniglot", ROOT / "packages" / "icl-lab" / "src" / "icl_lab")
+    code = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
     for part in (DataConfig, ModelConfig, EvalConfig):
         for field in dataclasses.fields(part):
-            assert re.search(rf"config(\.\w+)?\.{field.name}\b", code), f"{part.__name__}.{field.name}"
+            assert re.search(rf"(config|options)(\.\w+)?\.{field.name}\b", code), f"{part.__name__}.{field.name}"
 
 
 PAPER = {  # PAPERS, section 1, "Settings": characters, rare, common, holdout, and what is evaluated
@@ -229,6 +252,12 @@ PAPER = {  # PAPERS, section 1, "Settings": characters, rare, common, holdout, a
 }
 WITH_ZIPF = ["no_support_zipfian", "fewshot_rare", "fewshot_holdout", "fewshot_common"]
 WITH_ZIPF_AUGMENTED = ["no_support_zipfian", "no_support_rare", "no_support_common", "fewshot_holdout"]
+
+
+def kinds_of(config, bank, split):
+    """Return the evaluations at intervals with their possible labels, by name."""
+    listed = Evaluations(config, split, None, models.Interleaved(), has_images=True)
+    return {name: listed.kind(name) for name in parts.evaluation_names(config, at_end=False)}
 
 
 @pytest.mark.parametrize("preset", PAPER)
@@ -243,7 +272,7 @@ def test_the_papers_presets_have_the_papers_numbers(preset, monkeypatch):
     config = PRESETS[preset]
     bank, split = parts.make_classes(config.data)
     assert polarities == ([] if preset == "symbolic" else [(105, "paper_is_one")])
-    evaluations = {evaluation.name: evaluation for evaluation in parts.make_evaluations(config, split, final=False)}
+    evaluations = kinds_of(config, bank, split)
     numbers = (bank.num_classes, split.rare, split.common, split.holdout, sorted(evaluations))
     assert numbers == (*PAPER[preset][:4], sorted(PAPER[preset][4]))
     assert (split.group, int(bank.counts.max())) == {
@@ -252,65 +281,63 @@ def test_the_papers_presets_have_the_papers_numbers(preset, monkeypatch):
     assert set(evaluations["fewshot_zipfian"].possible_labels) == {0, 1}
     assert set(evaluations["no_support_zipfian"].possible_labels) == set(range(split.rare + split.common))
     zipf = dataclasses.replace(config, data=dataclasses.replace(config.data, zipf_exponent=1.0))
-    listed = parts.make_evaluations(zipf, parts.make_classes(zipf.data)[1], final=False)
+    listed = kinds_of(zipf, *parts.make_classes(zipf.data))
     wanted = WITH_ZIPF_AUGMENTED if preset == "augmented" else WITH_ZIPF
-    assert sorted(evaluation.name for evaluation in listed) == sorted(wanted)
-    labels = {evaluation.name: set(evaluation.possible_labels) for evaluation in listed}
+    assert sorted(listed) == sorted(wanted)
+    labels = {name: set(evaluation.possible_labels) for name, evaluation in listed.items()}
     if preset == "augmented":
         wanted = (set(range(12700)), set(range(12700, 12800)))
         assert (labels["no_support_rare"], labels["no_support_common"]) == wanted
-    for name, stream in parts.make_streams(zipf, bank, split).items():
-        batch = next(iter(stream))
-        assert batch["labels"].shape == (32 if name == "train" else 100, 9)
+    assert (zipf.data.batch_size, zipf.eval.batch_size) == (32, 100)
+    for name, sampler in parts.make_samplers(zipf, bank, split).items():
+        batch = sampler.sample(np.arange(50))
+        assert batch["labels"].shape == (50, 9)
         if name in labels:
             assert set(batch["labels"][:, -1].tolist()) <= labels[name]
     optimizer, model = config.optimizer, config.model
     assert (optimizer.learning_rate, optimizer.warmup_steps, optimizer.schedule) == (3e-4, 4000, "inverse_sqrt")
-    assert (model.layers, model.heads, model.width, model.label_scale) == (12, 8, 64, 0.02)
+    assert (model.layers, model.heads, model.width, model.label_init_std) == (12, 8, 64, 0.02)
     assert model.encoder == ("embedding" if preset == "symbolic" else "resnet")
     assert (config.train.steps, config.data.p_bursty, config.eval.final_count) == (500_000, 0.9, 10_000)
 
 
 def test_symbols_train_from_end_to_end(tmp_path):
     options = [word for word in TINY if word != "--data.augmented"]
-    words = ["--model.encoder", "embedding", "--model.heads", 4, "--data.rare", 0, "--data.characters", 60]
-    run("symbolic", *options, *words, "--data.rare", 18, "--workdir", tmp_path / "run")
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["evaluations"].keys() == {"fewshot_holdout", "no_support_zipfian", "fewshot_zipfian"}
-    assert "<html" in (tmp_path / "run" / "report.html").read_text()
+    words = ["--model.encoder", "embedding", "--model.heads", 4, "--data.rare", 18, "--data.characters", 60]
+    run("symbolic", *options, *words, "--workdir", tmp_path / "run")
+    evaluations = summary_of(tmp_path / "run")["evaluations"]
+    assert evaluations.keys() == {"fewshot_holdout", "no_support_zipfian", "fewshot_zipfian"}
 
 
 def test_noise_random_rare_images_and_single_exemplars_train_from_end_to_end(tmp_path, finished):
     changed = ["--data.noise", 0.2, "--data.random-rare", "--data.exemplars", "single", "--data.zipf-exponent", 1]
-    also = ["--eval.also-with-zipf", "no_support_rare", "--data.common", 4, "--data.p-bursty-zipfian", 0.5]
-    run("laptop", *TINY, *changed, *also, "--workdir", tmp_path / "run")
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["evaluations"].keys() == {"fewshot_holdout", "no_support_zipfian", "no_support_rare"}
+    extra = ["--eval.extra-with-zipf", "no_support_rare", "--data.common", 4, "--data.p-bursty-zipfian", 0.5]
+    OMNI.tiny(*changed, *extra, "--report", "--workdir", tmp_path / "run")
+    evaluations = summary_of(tmp_path / "run")["evaluations"]
+    assert evaluations.keys() == {"fewshot_holdout", "no_support_zipfian", "no_support_rare"}
     assert untimed(tmp_path / "run" / "metrics.jsonl") != untimed(finished / "metrics.jsonl")
 
 
 def test_another_trunk_layout_and_loss_train_from_end_to_end(tmp_path):
     changed = ["--model.trunk", "lstm", "--model.loss", "weighted", "--model.context-weight", 0.3]
-    changed += ["--model.item-dropout", 0.2]
-    run("laptop", *TINY, *changed, "--model.layout", "previous_label", "--workdir", tmp_path / "run")
+    changed += ["--model.item-dropout", 0.2, "--model.layout", "previous_label"]
+    OMNI.tiny(*changed, "--workdir", tmp_path / "run")
     assert all("context_accuracy" in line for line in read_lines(tmp_path / "run" / "metrics.jsonl"))
-    before = json.loads((tmp_path / "run" / "summary.json").read_text())
     run(tmp_path / "run", "--mode", "eval", "--eval.batch-size", 45)
-    assert before["icl"]["count"] == 90
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["icl"]["count"] == 90
+    assert summary_of(tmp_path / "run")["icl"]["count"] == 90
 
 
 def test_the_streams_of_a_run_have_noise_of_their_own():
     config = parse("laptop", *TINY, "--data.noise", 0.5)
     flat = [step(dict.fromkeys(["images"], np.zeros((1, 9, 28, 28), np.uint8)) | {"index": np.arange(1)})["images"]
-            for name in ("train", "fewshot_holdout") for step in parts.make_steps(config, name)]  # fmt: skip
+            for name in ("train", "fewshot_holdout") for step in parts.make_transforms(config, name)]  # fmt: skip
     assert len(flat) == 2 and abs(np.corrcoef(flat[0].ravel(), flat[1].ravel())[0, 1]) < 0.05
     assert np.isclose(flat[0].std(), 0.5, rtol=0.05)
 
 
 def promised(preset, tmp_path, *options):
     run(preset, "--workdir", tmp_path / "run", *options)
-    return json.loads((tmp_path / "run" / "summary.json").read_text())
+    return summary_of(tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The options of a model in experiments/omniglot.py: each builds, goes with the others, and changes something."""
+"""The options of a model of omniglot: each builds, goes with the others, and changes something."""
 
 import dataclasses
 import typing
@@ -7,8 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-import omniglot_parts as parts
-from omniglot_presets import PRESETS, ModelConfig
+from experiments.omniglot import model as parts
+from experiments.omniglot.config import ModelConfig
+from experiments.omniglot.data import make_classes
+from experiments.omniglot.presets import PRESETS
 
 MODEL = ModelConfig(encoder="linear", layers=1, width=16)
 INPUTS = jax.ShapeDtypeStruct((2, 9, 28, 28), np.uint8), jax.ShapeDtypeStruct((2, 9), np.int32)
@@ -20,9 +22,9 @@ def of(model):
 
 
 @pytest.fixture(scope="module")
-def classes(cache):
+def classes():
     data = dataclasses.replace(PRESETS["laptop"].data, characters=12, augmented=True, holdout=32)
-    return parts.make_classes(data)
+    return make_classes(data)
 
 
 @pytest.mark.parametrize("layout", typing.get_args(CHOICES["layout"]))
@@ -49,9 +51,9 @@ def test_evaluation_takes_the_parameters_of_training_and_gives_the_query(loss, c
 @pytest.mark.parametrize(
     "changes",
     [
-        {"layers": 2}, {"heads": 2}, {"repeats": 2}, {"positions": "learned"}, {"layout": "concatenated"},
+        {"layers": 2}, {"heads": 2}, {"num_loops": 2}, {"positions": "learned"}, {"layout": "concatenated"},
         {"encoder": "conv"}, {"trunk": "mlp"}, {"width": 32}, {"dropout": 0.5}, {"item_dropout": 0.5},
-        {"position_dropout": 0.5}, {"label_scale": 0.1}, {"loss": "weighted"}, {"loss": "every_item"},
+        {"position_dropout": 0.5}, {"label_init_std": 0.1}, {"loss": "weighted"}, {"loss": "every_item"},
         {"loss": "weighted", "context_weight": 0.5}, {"compute_dtype": "bfloat16"}, {"key_size": 5},
         {"mask": "prefix"}, {"mask": "full"}, {"attention_only": True},
     ],

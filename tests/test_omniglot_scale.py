@@ -1,4 +1,4 @@
-"""experiments/omniglot.py on several devices and processes, and many models at once: all the same numbers."""
+"""The omniglot experiment on several devices and processes, and many models at once: all the same numbers."""
 
 import json
 import os
@@ -6,23 +6,27 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import icl_train as training
-from tiny_omniglot import SCRIPT, TINY, run, untimed
+from tests.tiny import OMNI, summary_of, untimed
+
+ROOT = Path(__file__).parents[1]
+run, TINY = OMNI.run, list(OMNI.options)
 
 
 def agree(one, other, rel):
     for line, same in zip(untimed(one / "metrics.jsonl"), untimed(other / "metrics.jsonl"), strict=True):
         assert line == pytest.approx(same, rel=rel)
-    one, other = (json.loads((folder / "summary.json").read_text()) for folder in (one, other))
+    one, other = summary_of(one), summary_of(other)
     assert one["icl"] == other["icl"] and one["iwl"] == other["iwl"]
 
 
 def test_two_processes_train_what_one_does_and_one_can_go_on(finished, tmp_path):
-    script = SCRIPT.parents[1] / "docs" / "launch" / "two_processes.sh"
+    script = ROOT / "docs" / "launch" / "two_processes.sh"
     command = ["bash", script, "laptop", *TINY, "--workdir", tmp_path / "two"]
     environment = os.environ | {"PYTHON": sys.executable, "XLA_FLAGS": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
@@ -40,8 +44,10 @@ def test_two_processes_train_what_one_does_and_one_can_go_on(finished, tmp_path)
 def test_a_mesh_of_devices_trains_what_one_does(finished, tmp_path):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     mesh = ["--train.mesh.data", "2", "--train.mesh.fsdp", "2", "--train.mesh.model", "2"]
-    command = [sys.executable, SCRIPT, "laptop", *TINY, *mesh, "--workdir", tmp_path / "run"]
-    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=240)
+    command = [sys.executable, "-m", "experiments.omniglot", "laptop", *TINY, *mesh, "--workdir", tmp_path / "run"]
+    done = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=240, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     agree(tmp_path / "run", finished, rel=1e-4)
 
@@ -65,21 +71,14 @@ def test_members_of_an_ensemble_are_the_runs_they_would_be_alone(tmp_path):
         json.loads((member / "config.json").read_text())["config"]
         == (json.loads((tmp_path / "alone" / "config.json").read_text())["config"])
     )
-    seeds = [json.loads((tmp_path / "all" / f"member-00{n}" / "summary.json").read_text())["seed"] for n in range(3)]
+    seeds = [summary_of(tmp_path / "all" / f"member-00{n}")["seed"] for n in range(3)]
     assert seeds == [0, 1, 2]
     run(tmp_path / "all", "--resume", "--train.steps", 8, "--mode", "train")
     assert [line["step"] for line in untimed(member / "metrics.jsonl")] == [2, 4, 6, 8]
 
 
-def test_a_value_is_wanted_for_each_member(capsys):
-    for words in (["--train.ensemble.members", 3, "--vary.p-bursty", 0.5], ["--vary.learning-rate", 0.1, 0.2]):
-        with pytest.raises(SystemExit):
-            run("laptop", *TINY, *words)
-        assert "a value for each of the" in " ".join(capsys.readouterr().err.replace("│", " ").split())
-
-
 def test_parameters_of_another_run_can_be_begun_with_and_partly_frozen(finished, tmp_path, capsys):
-    options = ["--start-from", finished, "--train.freeze", "^trunk/", "--train.ema-decay", 0.9]
+    options = ["--init-from", finished, "--train.freeze", "^trunk/", "--train.ema-decay", 0.9]
     wider = ["--data.characters", 14]  # another number of labels: the classifier does not fit
     run("laptop", *TINY, *wider, *options, "--workdir", tmp_path / "run")
     words = capsys.readouterr().err
@@ -132,9 +131,3 @@ def test_a_run_that_diverges_ends_in_a_line_with_its_last_good_state(tmp_path, c
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: Stopped: the loss of step") and "of the data" in said
     assert training.latest_step(tmp_path / "run") is not None
-
-
-def test_several_hosts_want_a_folder_by_name(capsys):
-    with pytest.raises(SystemExit):
-        run("laptop", "--hosts.detect")
-    assert "name it with --workdir" in capsys.readouterr().err

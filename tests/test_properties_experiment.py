@@ -1,65 +1,45 @@
-"""experiments/properties.py at toy size: each setting once, resumable, and an honest table of trends."""
+"""Properties at toy size: each setting once, resumable, and an honest table of trends."""
 
 import dataclasses
-import json
-import shlex
-from pathlib import Path
 
 import pytest
 
-import command_line
-import properties
-import properties_pictures
+from experiments.properties import pictures as properties_pictures
+from experiments.properties.config import PRESETS, PROPERTIES, SETTINGS
 from icl_eval import proportion
-from properties_presets import PRESETS, PROPERTIES, SETTINGS
-from tiny_omniglot import contents
-
-TINY = shlex.split(
-    "--data.rare 12 --data.characters 20 --data.holdout 8 --data.batch-size 8 --model.encoder linear --model.layers 1 "
-    "--model.width 16 --optimizer.warmup-steps 1 --train.steps 3 --eval.every 3 --eval.count 20 --eval.final-count 30 "
-    "--seeds 1 --properties labels_per_class"
-)
-
-
-def parse(*words):
-    script = str(Path(properties.__file__))
-    return command_line.parse([script, *map(str, words)], PRESETS, default="laptop")
+from tests.tiny import PROPERTIES as TINY
+from tests.tiny import contents, summary_of
 
 
 def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_path, capsys):
-    words = ["laptop", *TINY, "--workdir", tmp_path / "properties"]
-    properties.main(parse(*words))
-    said = capsys.readouterr().out
-    folders = {path.name for path in (tmp_path / "properties" / "settings").iterdir()}
-    assert folders == {"base-1-seeds-from-0", "labels_per_class=4-1-seeds-from-0"}
+    words = ["laptop", *TINY.options, "--workdir", tmp_path / "properties"]
+    TINY.main(TINY.parse(*words))
+    groups = sorted((tmp_path / "properties" / "groups").iterdir())
+    assert [path.name.rpartition("-")[0] for path in groups] == ["base", "labels_per_class=4"]
     page = (tmp_path / "properties" / "report.html").read_text()
     assert "Which of the paper" in page and "Labels per class" in page and "30 sequences" in page
-    assert (tmp_path / "properties" / "figures" / "labels_per_class.png").is_file()
-    summary = json.loads(
-        (tmp_path / "properties" / "settings" / "labels_per_class=4-1-seeds-from-0" / "summary.json").read_text()
-    )
+    summary = summary_of(groups[1])
     table = (tmp_path / "properties" / "trends.md").read_text()
     assert f"{summary['icl']['value']:.3f} at 4" in table and "ICL higher at 4 than at 1" in table
     assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_any_label"]
-    before = contents(tmp_path / "properties" / "settings")
-    properties.main(parse(*words))  # all is finished: nothing is run again
-    assert "2 of 2 settings are finished" in capsys.readouterr().out and "setting 1 of" in said
-    assert contents(tmp_path / "properties" / "settings") == before
+    before = contents(tmp_path / "properties" / "groups")
+    capsys.readouterr()
+    TINY.main(TINY.parse(*words))  # all is finished: nothing is run again
+    assert "2 of 2 runs are finished" in capsys.readouterr().out
     for other in (["--train.steps", 4], ["--optimizer.learning-rate", 0.1]):  # other runs would be passed off as these
         with pytest.raises(SystemExit):
-            properties.main(parse(*words, *other))
+            TINY.main(TINY.parse(*words, *other))
         assert "give another workdir" in capsys.readouterr().err
-    assert contents(tmp_path / "properties" / "settings") == before
+    assert contents(tmp_path / "properties" / "groups") == before
 
 
 def test_the_paper_s_values_are_there_and_the_common_setting_is_shared(tmp_path):
-    config = parse("laptop", "--workdir", tmp_path / "properties")
+    config = TINY.parse("laptop", "--workdir", tmp_path / "properties")
     assert [len(SETTINGS[name]) for name in PROPERTIES] == [4, 3, 2, 4, 3] and config.seeds == 2
-    runs = config.runs()
-    assert len(runs) == 12  # of 16 values, as five are the same setting
-    seeds = {tuple(member.train.seed for member in run.members()) for run in runs.values()}
-    assert seeds == {(0, 1)}
-    by_name = {folder.name.removesuffix("-2-seeds-from-0"): run.data for folder, run in runs.items()}
+    groups = config.sweep().groups()
+    assert len(groups) == 12  # of 16 values, as five are the same setting
+    assert {tuple(member.train.seed for member in group.members) for group in groups} == {(0, 1)}
+    by_name = {group.config.workdir.name.rpartition("-")[0]: group.config.data for group in groups}
     assert (by_name["base"].p_bursty, by_name["base"].rare, by_name["base"].exemplars) == (0.9, 1600, "all")
     zipf = by_name["common=10-rare=1590-zipf_exponent=2.0"]
     assert (zipf.rare + zipf.common, zipf.zipf_exponent) == (1600, 2)
@@ -102,7 +82,7 @@ def test_a_line_that_no_run_has_is_told_as_not_run():
 )
 def test_a_mistake_is_an_error_of_one_line(words, message, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        parse("laptop", *words, "--workdir", tmp_path / "properties")
+        TINY.parse("laptop", *words, "--workdir", tmp_path / "properties")
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 

@@ -173,7 +173,7 @@ def bench_noise(bank: ExemplarBank) -> None:
     noisy = race(lambda: step(batch), lambda: batch["images"] / 255 + rng.normal(scale=0.1, size=batch["images"].shape))
     report("pixel noise on 9 x 105 x 105, against rng.normal", f"{1 / noisy.ratio:.1f} times, {B / noisy.first:,.0f}/s")
     flags.FLAGS.mark_as_parsed()  # asked for by Grain's workers
-    here, workers = (iter(batches(small, steps=[step], workers=count)) for count in (0, 2))
+    here, workers = (iter(batches(small, transforms=[step], workers=count)) for count in (0, 2))
     start = seconds(lambda: next(workers))
     against = race(drain(workers, 50), drain(here, 50), repeats=5)
     workers.close()

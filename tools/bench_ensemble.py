@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from icl_models import EmbeddingEncoder, SequenceClassifier, Transformer, query_cross_entropy
-from icl_train import EnsembleConfig, Member, MeshConfig, Program, Recipe, compile_ensemble, compile_single
+from icl_train import CompiledTraining, EnsembleConfig, Member, MeshConfig, StepSpec, compile_ensemble, compile_single
 
 MEMBERS, BATCH, ITEMS, LABELS = 8, 64, 9, 100
 STEPS, ROUNDS = 20, 3
@@ -63,15 +63,15 @@ def optimizer(hyper: Mapping[str, Array | float]) -> optax.GradientTransformatio
     return optax.adam(hyper["learning_rate"])
 
 
-def steps_of(program: Program, batch: dict[str, np.ndarray]) -> Callable[[], float]:
+def steps_of(program: CompiledTraining, batch: dict[str, np.ndarray]) -> Callable[[], float]:
     """Compile; give a function that makes some steps and gives their rate."""
-    state = [program.begin()]
-    state[0], _ = program.step(state[0], program.put([batch]), np.int32(1))
+    state = [program.init_state()]
+    state[0], _ = program.step(state[0], program.to_devices([batch]), np.int32(1))
 
     def run() -> float:
         start = time.perf_counter()
         for step in range(STEPS):
-            state[0], scalars = program.step(state[0], program.put([batch]), np.int32(step + 2))
+            state[0], scalars = program.step(state[0], program.to_devices([batch]), np.int32(step + 2))
         jax.block_until_ready((state[0], scalars))
         return STEPS / (time.perf_counter() - start)
 
@@ -81,20 +81,20 @@ def steps_of(program: Program, batch: dict[str, np.ndarray]) -> Callable[[], flo
 def main() -> None:
     """Print steps per second of a member: alone, where they wait for one another, and together."""
     jax.config.update("jax_num_cpu_devices", DEVICES)
-    recipe = Recipe(init, loss_fn, optax.identity())
+    spec = StepSpec(init, loss_fn, optax.identity())
     members = [Member(seed, Batches(seed), {"learning_rate": 1e-3}) for seed in range(MEMBERS)]
     stacked = {
         name: np.stack([member.batches.batch[name] for member in members])  # type: ignore[attr-defined]
         for name in ("items", "labels")
     }
-    alone = recipe._replace(optimizer=optimizer({"learning_rate": 1e-3}))
+    alone = spec._replace(optimizer=optimizer({"learning_rate": 1e-3}))
     mesh = MeshConfig().build(jax.devices()[:1])
     runs = {"alone, one after the other": (steps_of(compile_single(alone, seed=0, mesh=mesh), Batches(0).batch), 1)}
     ways: list[tuple[str, int]] = [("vmap", 1), ("map", 1), ("map", DEVICES), ("vmap", DEVICES)]
     for on_device, devices in ways:
         config = EnsembleConfig(members=MEMBERS, on_device=on_device)  # type: ignore[arg-type]
         program = compile_ensemble(
-            recipe, members=members, optimizer=optimizer, config=config, mesh=config.build(jax.devices()[:devices])
+            spec, members=members, optimizer=optimizer, config=config, mesh=config.build(jax.devices()[:devices])
         )
         runs[f"together, {on_device} on {devices} device(s)"] = steps_of(program, stacked), MEMBERS
     rates: dict[str, list[float]] = {name: [] for name in runs}

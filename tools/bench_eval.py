@@ -7,7 +7,6 @@ About two minutes on two cores.
 
 import dataclasses
 import itertools
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,12 +19,12 @@ from jaxtyping import Array
 import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
-from bench_data import race, report
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
-from omniglot_parts import make_classes, make_label_sets, make_model, make_streams
-from omniglot_presets import PRESETS
-from omniglot_run import OmniglotRun
+from experiments.omniglot.data import make_classes, make_label_sets
+from experiments.omniglot.model import make_model
+from experiments.omniglot.presets import PRESETS
+from experiments.omniglot.run import OMNIGLOT, build
+from icl_lab import driver, make_streams
+from tools.bench_data import race, report
 
 COUNT, BATCH, EVERY = 10_000, 500, 500
 KIND = evaluation.Evaluation("fewshot_holdout", range(2))
@@ -54,7 +53,7 @@ def bench_rate() -> None:
     config = PRESETS["laptop"]
     bank, split = make_classes(config.data)
     classifier = make_model(config, bank, split)
-    stream = make_streams(config, bank, split)[KIND.name]
+    stream = make_streams(build(config), config)[KIND.name]
     batches = list(itertools.islice(stream, COUNT // BATCH))
     params, state = jax.jit(classifier.build().init)(jax.random.key(0), batches[0]["images"], batches[0]["labels"])
     every: models.SequenceClassifier = dataclasses.replace(classifier, outputs="every_item")
@@ -85,21 +84,24 @@ def bench_share() -> None:
     """Time an evaluation of the laptop preset against the training steps between two of them."""
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(PRESETS["laptop"], workdir=Path(folder))
-        run = OmniglotRun(config, *make_classes(config.data), None)
+        runs = driver.begin(OMNIGLOT, config, [config])
         program = training.compile_single(
-            training.Recipe(run.init, run.loss_fn, config.optimizer.build(config.train.steps)),
+            training.StepSpec(runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps)),
             seed=0,
             mesh=training.MeshConfig().build(jax.devices()[:1]),
         )
-        state, batches = program.begin(), iter(run.streams["train"])
+        state, batches = program.init_state(), iter(runs.first.streams["train"])
 
         def steps() -> None:
             nonlocal state
             for number in range(25):
-                state, scalars = program.step(state, program.put([next(batches)]), np.int32(number + 1))
+                state, scalars = program.step(state, program.to_devices([next(batches)]), np.int32(number + 1))
             jax.block_until_ready(scalars)
 
-        turns = race(lambda: run.evaluate(state, count=config.eval.count, final=False), steps, repeats=5)
+        def evaluate() -> None:
+            driver.evaluate(runs, runs.first, state, runs.experiment.at_intervals)
+
+        turns = race(evaluate, steps, repeats=5)
         share = turns.ratio * 25 / EVERY
         figure = f"{turns.first:.2f} s, {share:.1%}"
         report(f"evaluating every {EVERY} steps, against training", figure, "< 10 %", share < 0.1)

@@ -7,24 +7,18 @@ About a minute on two cores.
 
 import functools
 import math
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 import icl_train as training
-from bench_data import race, report, seconds
+from experiments.functions.run import FUNCTIONS
+from experiments.gpicl.run import GPICL
 from icl_data import BatchSource, FunctionSampler, LastQueries, ProjectedSampler, RandomMLP, Tasks, random_vectors
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
-import functions_presets
-import gpicl_presets
-from experiment import Run
-from functions_run import FunctionsRun, make_samplers
-from gpicl_run import GpiclRun, make_sets
+from icl_lab import Definition, driver
+from tools.bench_data import race, report, seconds
 
 N, QUERIES, HIDDEN = 48, 8, 32
 S, X, WAYS, CLASSES = 32, 16, 4, 10
@@ -58,7 +52,7 @@ def one_projected(rng: np.random.Generator, items: np.ndarray, rows: list[np.nda
 
 def bench_speed(name: str, sampler: Any, alone: Callable[[], object], few: int = 100) -> None:
     """Time tasks in bulk against the baseline, and against the sampler itself asked for one at a time."""
-    indices = np.arange(4 * sampler.rows_at_once)
+    indices = np.arange(4 * sampler.block_size)
     bulk = race(lambda: sampler.sample(indices), lambda: [alone() for _ in range(few)])
     faster = len(indices) / few / bulk.ratio
     figure = f"{len(indices) / bulk.first:,.0f}/s, {faster:.1f} times"
@@ -76,22 +70,24 @@ def repeat(function: Callable[[], None], times: int) -> None:
         function()
 
 
-def bench_share(name: str, run: Run, sampler: Any) -> None:
-    """Time the batches of a preset against its training step."""
-    config = run.config
+def bench_share(definition: Definition[Any]) -> None:
+    """Time the batches of the default preset of an experiment against its training step."""
+    name, config = definition.name, definition.presets[definition.default]
+    runs = driver.begin(definition, config, [config])
+    sampler = runs.experiment.samplers(config)["train"]
     source = BatchSource(sampler=sampler, bank=None, batch_size=config.data.batch_size)
     number = iter(range(10**6))
     program = training.compile_single(
-        training.Recipe(run.init, run.loss_fn, config.optimizer.build(config.train.steps)),
+        training.StepSpec(runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps)),
         seed=0,
         mesh=training.MeshConfig().build(jax.devices()[:1]),
     )
-    state = program.begin()
+    state = program.init_state()
     batch: Mapping[str, np.ndarray] = source[0]
 
     def step() -> None:
         nonlocal state
-        state, scalars = program.step(state, program.put([batch]), np.int32(1))
+        state, scalars = program.step(state, program.to_devices([batch]), np.int32(1))
         jax.block_until_ready(scalars)
 
     turns = race(lambda: [source[next(number)] for _ in range(32)], lambda: repeat(step, 8), repeats=5)
@@ -112,14 +108,10 @@ def main() -> None:
     sampler = functools.partial(ProjectedSampler, bank=bank, ways=WAYS, length=S)
     for name, tasks in (("fresh", Tasks()), ("of a pool of 2**24", Tasks(count=2**24))):
         bench_speed(f"projected, {name},", sampler(tasks=tasks), lambda: one_projected(rng, bank.items, rows))
-    functions = functions_presets.PRESETS["laptop"]
-    bench_share("functions.py laptop", FunctionsRun(functions, None), make_samplers(functions)["train"])
-    gpicl = gpicl_presets.PRESETS["laptop"]
-    sets = make_sets(gpicl.data)
-    run = GpiclRun(gpicl, sets, None)
-    bench_share("gpicl.py laptop", run, run.samplers(gpicl)["train"])
+    bench_share(FUNCTIONS)
+    bench_share(GPICL)
     paper = ProjectedSampler(bank=random_vectors(10, exemplars=100, dimensions=784), length=100)
-    print(f"a sequence of gpicl.py paper: {seconds(lambda: paper.sample(np.arange(16))) / 16 * 1e3:.1f} ms")
+    print(f"a sequence of gpicl paper: {seconds(lambda: paper.sample(np.arange(16))) / 16 * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":

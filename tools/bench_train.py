@@ -16,10 +16,10 @@ import optax
 from jaxtyping import Array, PyTree
 
 from icl_train import (
+    CompiledTraining,
     MeshConfig,
     Moment,
-    Program,
-    Recipe,
+    StepSpec,
     TrainConfig,
     TrainState,
     compile_single,
@@ -86,13 +86,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def bare(program: Program, steps: int) -> float:
+def bare(program: CompiledTraining, steps: int) -> float:
     """Give the seconds of a step in a bare ``for``."""
-    batches, state = Batches(), program.begin()
-    state, _ = program.step(state, program.put([next(batches)]), np.int32(1))
+    batches, state = Batches(), program.init_state()
+    state, _ = program.step(state, program.to_devices([next(batches)]), np.int32(1))
     start = time.perf_counter()
     for step in range(2, steps + 2):
-        state, scalars = program.step(state, program.put([next(batches)]), np.int32(step))
+        state, scalars = program.step(state, program.to_devices([next(batches)]), np.int32(step))
     jax.block_until_ready((state, scalars))
     return (time.perf_counter() - start) / steps
 
@@ -113,7 +113,7 @@ def looped(steps: int) -> tuple[float, int]:
 
 def main() -> None:
     """Print both rates and the overhead; the bare ``for`` runs before and after, as the machine drifts."""
-    program = compile_single(Recipe(init, loss_fn, OPTIMIZER), seed=0, mesh=MeshConfig().build())
+    program = compile_single(StepSpec(init, loss_fn, OPTIMIZER), seed=0, mesh=MeshConfig().build())
     before = bare(program, STEPS // 2)
     within, saved = looped(STEPS)
     after = bare(program, STEPS // 2)

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chaos_checks import FailedError, check_same, fingerprint, is_named, metrics, whole_checkpoints
-from chaos_process import LANDINGS, MOMENTS, Child
+from tools.chaos_checks import FailedError, check_same, fingerprint, is_named, metrics, whole_checkpoints
+from tools.chaos_process import LANDINGS, MOMENTS, Child
 
 TOLERANCE = 1e-4  # of the norm of an array, after 20 steps on two devices instead of one
 EXTRA_STEPS = 20
@@ -219,9 +219,9 @@ def prepare_environment(root: Path) -> None:
         "OPENBLAS_NUM_THREADS": "1",  # no thread in the process that is forked
         # Of the lock of a progress bar, which what is killed cannot give back.
         "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
-    multiprocessing.set_forkserver_preload(["chaos_child"])
+    multiprocessing.set_forkserver_preload(["tools.chaos_child"])
 
 
 def plan(trials: Trials, options: argparse.Namespace) -> list[list[tuple[str, Trial, int]]]:

@@ -1,6 +1,6 @@
 """A small training run that ``tools/chaos.py`` starts, kills and resumes; it uses nothing but icl_train.
 
-Run by hand: ``python tools/chaos_child.py runs/chaos --steps 100``, and again with ``--resume``.
+Run by hand: ``python -m tools.chaos_child runs/chaos --steps 100``, and again with ``--resume``.
 """
 
 import argparse

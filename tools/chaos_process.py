@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-import chaos_child
-from chaos_checks import FailedError, partial_checkpoints
+from tools import chaos_child
+from tools.chaos_checks import FailedError, partial_checkpoints
 
 MOMENTS = ("start", "checkpoint", "running")
 LANDINGS = ("before the first step of a session", "during a checkpoint", "elsewhere")

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "omniglot.py"
 GLYPHS = ("--data.source", "glyphs", "--data.characters", "1623", "--data.polarity", "ink_is_one")
 STAND_INS = {"all_exemplars": GLYPHS, "augmented": GLYPHS, "identical": GLYPHS, "symbolic": ()}
 PAPER_STEPS = 500_000
@@ -41,7 +40,9 @@ def run(*words: str) -> Cost:
     """
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen([sys.executable, SCRIPT, *words], stdout=printed, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.omniglot", *words], stdout=printed, stderr=subprocess.STDOUT
+        )
         _, status, usage = os.wait4(process.pid, 0)  # subprocess itself does not tell the memory
         if status:
             printed.seek(0)

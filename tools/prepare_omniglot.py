@@ -1,7 +1,7 @@
 """Write Omniglot as a TFDS directory, from the original zip files, without TensorFlow.
 
-python tools/prepare_omniglot.py --zips images_background.zip images_evaluation.zip --to data
-python tools/prepare_omniglot.py --to data
+python -m tools.prepare_omniglot --zips images_background.zip images_evaluation.zip --to data
+python -m tools.prepare_omniglot --to data
 
 Needs ``pip install "icl-data[tfds]"``. Writes ``data/omniglot/3.0.0``: a split for each zip (train, test, small1,
 small2), as TFDS's own builder would; 32,460 + 5,440 images from all four take about 20 seconds and 20 MB. Without

@@ -31,4 +31,4 @@ unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 # --kill-on-bad-exit: SLURM ends what is left when one process fails; JAX does so, too, but after its heartbeat.
 exec srun --kill-on-bad-exit=1 --label \
-    .venv/bin/python experiments/omniglot.py "$@" --hosts.detect
+    .venv/bin/python -m experiments.omniglot "$@" --hosts.detect

@@ -20,7 +20,7 @@ unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 set -m
 pids=()
 for index in 0 1; do
-    "$python" experiments/omniglot.py "$@" \
+    "$python" -m experiments.omniglot "$@" \
         --hosts.coordinator "127.0.0.1:$port" --hosts.count 2 --hosts.index "$index" &
     pids+=("$!")
 done

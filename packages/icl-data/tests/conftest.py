@@ -11,11 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icl_data import ExemplarBank, bank_from_arrays, prepare_omniglot
+from icl_data import (
+    BatchSource,
+    Bursty,
+    ClassSplit,
+    ExemplarBank,
+    SequenceSampler,
+    bank_from_arrays,
+    glyphs,
+    prepare_omniglot,
+)
 
 
 def real_file(name: str) -> Path:
-    """Give the path of a file of real data, or skip where it is absent."""
+    """Return the path of a file of real data, or skip where it is absent."""
     beside_the_repository = Path(__file__).parents[3].parent / "shared" / "data"
     path = Path(os.environ.get("ICL_SHARED_DATA", beside_the_repository)) / name
     if not path.is_file():
@@ -25,13 +34,13 @@ def real_file(name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def small1() -> Path:
-    """Give the path of Omniglot's images_background_small1.zip, or skip where it is absent."""
+    """Return the path of Omniglot's images_background_small1.zip, or skip where it is absent."""
     return real_file("images_background_small1.zip")
 
 
 @pytest.fixture(scope="session")
 def mnist() -> tuple[Path, Path]:
-    """Give the paths of MNIST's test images and labels, or skip where they are absent."""
+    """Return the paths of MNIST's test images and labels, or skip where they are absent."""
     return real_file("t10k-images-idx3-ubyte.gz"), real_file("t10k-labels-idx1-ubyte.gz")
 
 
@@ -45,7 +54,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def tiny_bank() -> ExemplarBank:
-    """Give 5 classes of 2..6 exemplars whose every pixel tells the row and the place."""
+    """Return 5 classes of 2..6 exemplars whose every pixel tells the row and the place."""
     counts = range(2, 7)
     pixels = np.arange(sum(counts) * 9, dtype=np.uint8).reshape(-1, 3, 3)
     return bank_from_arrays(np.split(pixels, np.cumsum(counts)[:-1]))
@@ -61,7 +70,7 @@ def png(seed: object) -> bytes:
 
 @pytest.fixture(scope="session")
 def write_zip() -> Callable[..., Path]:
-    """Give a function that writes zips like Omniglot's."""
+    """Return a function that writes zips like Omniglot's."""
 
     def write_zip(path, root, *alphabets, characters=2, drawers=range(1, 21), number=0):
         """Write a zip like Omniglot's, but with few characters of each alphabet."""
@@ -79,7 +88,7 @@ def write_zip() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def as_tfrecords() -> Callable[..., Path]:
-    """Give a function that writes a TFDS directory again in another form."""
+    """Return a function that writes a TFDS directory again in another form."""
     tfds = pytest.importorskip("tensorflow_datasets")
 
     def as_tfrecords(directory, to, order=lambda records: records):
@@ -102,7 +111,7 @@ def as_tfrecords() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def zips(write_zip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give three overlapping zips of the characters 394, 395, 683, 684, 1500 and 1501."""
+    """Return three overlapping zips of the characters 394, 395, 683, 684, 1500 and 1501."""
     folder = tmp_path_factory.mktemp("zips")
     return [
         write_zip(folder / "b.zip", "images_background", ("Greek", 394), ("Latin", 683)),
@@ -113,15 +122,24 @@ def zips(write_zip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def directory(zips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a TFDS version directory that was prepared from them; not to be changed."""
+    """Return a TFDS version directory that was prepared from them; not to be changed."""
     return prepare_omniglot(tmp_path_factory.mktemp("tfds"), zips=zips)
 
 
 @pytest.fixture
 def copy(directory: Path, tmp_path: Path) -> Path:
-    """Give a copy of it that may be changed."""
+    """Return a copy of it that may be changed."""
     folder = tmp_path / "omniglot" / "3.0.0"
     folder.mkdir(parents=True)
     for path in directory.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
+
+
+@pytest.fixture(scope="module")
+def source() -> BatchSource:
+    """Return batches of 6 bursty sequences, with images."""
+    bank = glyphs(12, num_exemplars=5, cache=False).augmented()
+    split = ClassSplit(num_classes=96, rare=80, holdout=16, group=8)
+    sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts, seed=4)
+    return BatchSource(sampler=sampler, bank=bank, batch_size=6)

@@ -95,7 +95,7 @@ def test_gather_takes_any_integers_in_any_shape(tiny_bank, dtype):
 
 
 def uniform_bank():
-    """Give 3 classes of 2 exemplars whose every pixel tells the row and the place."""
+    """Return 3 classes of 2 exemplars whose every pixel tells the row and the place."""
     return bank_from_arrays(np.split(np.arange(6 * 9, dtype=np.uint8).reshape(6, 3, 3), 3))
 
 
@@ -200,7 +200,7 @@ def test_gather_refuses_what_is_no_integer(tiny_bank, wrong):
 
 
 def of_three(**changes):
-    """Make a bank of 3 classes in 6 rows, past the tests' checks of types, which users do not have."""
+    """Return a bank of 3 classes in 6 rows, past the tests' checks of types, which users do not have."""
     parts = {"items": np.zeros((6, 2, 2)), "starts": np.array([0, 2, 4]), "counts": np.full(3, 2)}
     bank = object.__new__(ExemplarBank)
     inspect.unwrap(ExemplarBank.__init__)(bank, **{**parts, "symmetries": np.zeros(3, np.int64), **changes})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
-from icl_data import ExemplarBank, bank_from_arrays, gaussian, glyphs, symbols
-from icl_data.inspection import Layout, contact_sheet
+from icl_data import bank_from_arrays, contact_sheet, glyphs
+from icl_data.inspection.contact_sheet import Layout
 
 
 def noise(height, width, *channels, num_classes=4):
@@ -13,30 +13,29 @@ def noise(height, width, *channels, num_classes=4):
     return bank_from_arrays([rng.integers(256, size=(5, height, width, *channels), dtype=np.uint8)] * num_classes)
 
 
-def batch_of(classes, index=(0, 1)):
+def batch_of(bank, classes, index=(0, 1)):
     classes = np.array(classes)
     exemplars = np.arange(classes.size).reshape(classes.shape) % 5
-    return {"classes": classes, "exemplars": exemplars, "labels": classes + 100, "index": np.array(index)}
+    images = bank.gather(classes, exemplars)
+    return {"classes": classes, "labels": classes + 100, "index": np.array(index), "images": images}
 
 
-FLOATS = bank_from_arrays([np.zeros((5, 4, 4), np.float32)] * 4)
 CLASSES = [[0, 1, 0, 2], [3, 3, 1, 1]]
 
 
-def cells(sheet, batch, bank, left=0):
+def cells(sheet, batch):
     """Yield (row, place, what the sheet shows there, in the sheet's pixels)."""
-    height, width = bank.items.shape[1:3]
-    rows, length = batch["classes"].shape
-    layout = Layout(rows=rows, length=length, height=height, width=width, left=left)
+    rows, length, height, width = batch["images"].shape[:4]
+    layout = Layout(rows=rows, length=length, height=height, width=width, left=left_of(sheet, batch))
     pixels = np.asarray(sheet)
     for row, place in np.ndindex(rows, length):
         x, y = layout.corner(row, place)
         yield row, place, pixels[y : y + height * layout.scale, x : x + width * layout.scale]
 
 
-def left_of(sheet, length, bank):
+def left_of(sheet, batch):
     """Find the space for numbers, which the font decides, from the width of the whole."""
-    height, width = bank.items.shape[1:3]
+    length, height, width = batch["images"].shape[1:4]
     return sheet.size[0] - Layout(rows=1, length=length, height=height, width=width).size[0]
 
 
@@ -44,51 +43,57 @@ def left_of(sheet, length, bank):
     ("height", "width", "scale"), [(28, 28, 3), (105, 105, 1), (8, 8, 10), (20, 60, 1), (200, 90, 1)]
 )
 def test_every_cell_is_the_banks_image_in_whole_pixels(height, width, scale):
-    bank, batch = noise(height, width), batch_of(CLASSES)
+    batch = batch_of(noise(height, width), CLASSES)
     assert Layout(rows=1, length=2, height=height, width=width).scale == scale
-    sheet = contact_sheet(batch, bank)
-    images = bank.gather(batch["classes"], batch["exemplars"])
-    for row, place, cell in cells(sheet, batch, bank, left_of(sheet, 4, bank)):
-        wanted = images[row, place].repeat(scale, 0).repeat(scale, 1)
+    sheet = contact_sheet(batch)
+    for row, place, cell in cells(sheet, batch):
+        wanted = batch["images"][row, place].repeat(scale, 0).repeat(scale, 1)
         assert np.array_equal(cell, np.stack([wanted] * 3, axis=-1)), (row, place)
 
 
 def test_views_and_colour_images_are_shown_as_they_are_gathered():
     bank = glyphs(2, num_exemplars=5, cache=False).augmented()
-    batch = batch_of([[1, 3, 1, 15], [0, 6, 9, 9]])
-    sheet = contact_sheet(batch, bank)
-    for row, place, cell in cells(sheet, batch, bank, left_of(sheet, 4, bank)):
-        wanted = bank.gather(batch["classes"], batch["exemplars"])[row, place]
-        assert np.array_equal(cell[1::3, 1::3, 0], wanted)
-    bank, batch = noise(40, 30, 3), batch_of(CLASSES)
-    sheet = contact_sheet(batch, bank)
-    for row, place, cell in cells(sheet, batch, bank, left_of(sheet, 4, bank)):
-        wanted = bank.gather(batch["classes"], batch["exemplars"])[row, place]
-        assert np.array_equal(cell[::2, ::2], wanted)
+    batch = batch_of(bank, [[1, 3, 1, 15], [0, 6, 9, 9]])
+    sheet = contact_sheet(batch)
+    for row, place, cell in cells(sheet, batch):
+        assert np.array_equal(cell[1::3, 1::3, 0], batch["images"][row, place])
+    batch = batch_of(noise(40, 30, 3), CLASSES)
+    sheet = contact_sheet(batch)
+    for row, place, cell in cells(sheet, batch):
+        assert np.array_equal(cell[::2, ::2], batch["images"][row, place])
+
+
+def test_floats_are_shown_from_black_to_white_and_cut_beyond():
+    batch = batch_of(noise(28, 28), CLASSES)
+    floats = batch | {"images": (batch["images"] / 255).astype(np.float32)}
+    assert contact_sheet(floats).tobytes() == contact_sheet(batch).tobytes()
+    ends = contact_sheet(batch | {"images": np.where(batch["images"] < 128, -0.5, 1.5)})
+    wanted = contact_sheet(batch | {"images": np.where(batch["images"] < 128, 0, 255).astype(np.uint8)})
+    assert ends.tobytes() == wanted.tobytes()
 
 
 def test_the_sheet_grows_with_rows_and_length_and_has_room_for_long_numbers_and_titles():
     bank = noise(28, 28)
-    small, tall = contact_sheet(batch_of(CLASSES), bank), contact_sheet(batch_of(CLASSES * 2, range(4)), bank)
-    wide = contact_sheet(batch_of([row * 2 for row in CLASSES]), bank)
+    small, tall = (contact_sheet(batch_of(bank, CLASSES * n, range(2 * n))) for n in (1, 2))
+    wide = contact_sheet(batch_of(bank, [row * 2 for row in CLASSES]))
     assert tall.size[0] == small.size[0]
     assert tall.size[1] - small.size[1] == 2 * (28 * 3 + 8 + 36)
     assert wide.size[0] - small.size[0] == 4 * (28 * 3 + 8 + 10)
-    assert contact_sheet(batch_of(CLASSES, [0, 2**62]), bank).size[0] > small.size[0] + 100
-    assert contact_sheet(batch_of(CLASSES), bank, title="sequences " * 20).size[0] > 2 * small.size[0]
+    assert contact_sheet(batch_of(bank, CLASSES, [0, 2**62])).size[0] > small.size[0] + 100
+    assert contact_sheet(batch_of(bank, CLASSES), title="sequences " * 20).size[0] > 2 * small.size[0]
 
 
 def test_nothing_is_drawn_beyond_the_edge():
     for length in (2, 9):
-        sheet = np.asarray(contact_sheet(batch_of([[0] * length] * 2), noise(28, 28), title="title"))
+        sheet = np.asarray(contact_sheet(batch_of(noise(28, 28), [[0] * length] * 2), title="title"))
         for edge in (sheet[:4], sheet[-4:], sheet[:, :4], sheet[:, -4:]):
             assert (edge == 255).all()
 
 
 def test_frames_tell_which_items_are_of_one_class_and_which_is_the_query():
-    bank, batch = noise(28, 28), batch_of([[0, 1, 0, 2, 1], [3, 3, 1, 0, 2]])
-    sheet = contact_sheet(batch, bank)
-    layout = Layout(rows=2, length=5, height=28, width=28, left=left_of(sheet, 5, bank))
+    batch = batch_of(noise(28, 28), [[0, 1, 0, 2, 1], [3, 3, 1, 0, 2]])
+    sheet = contact_sheet(batch)
+    layout = Layout(rows=2, length=5, height=28, width=28, left=left_of(sheet, batch))
 
     def colour(row, place, outer):
         x, y = layout.corner(row, place)
@@ -109,11 +114,10 @@ def test_frames_tell_which_items_are_of_one_class_and_which_is_the_query():
 
 
 def test_labels_are_written_below_and_underlined_where_they_are_the_querys():
-    bank = noise(28, 28)
-    batch = batch_of([[0, 1, 2, 3]], [0])
+    batch = batch_of(noise(28, 28), [[0, 1, 2, 3]], [0])
     batch["labels"] = np.array([[5, 71, 6, 71]])
-    sheet = contact_sheet(batch, bank)
-    layout = Layout(rows=1, length=4, height=28, width=28, left=left_of(sheet, 4, bank))
+    sheet = contact_sheet(batch)
+    layout = Layout(rows=1, length=4, height=28, width=28, left=left_of(sheet, batch))
 
     def caption(place):
         x, y = layout.corner(0, place)
@@ -123,13 +127,21 @@ def test_labels_are_written_below_and_underlined_where_they_are_the_querys():
     assert all((caption(place) < 128).any() for place in range(4))
     assert min(widths[1], widths[3]) > 25 > max(widths[0], widths[2])  # a line is wider than any row of letters
     changed = dict(batch, labels=np.array([[8, 71, 6, 71]]))
-    other = np.asarray(contact_sheet(changed, bank))
+    other = np.asarray(contact_sheet(changed))
     differs = (other != np.asarray(sheet)).any(axis=(0, 2)).nonzero()[0]
     x = layout.corner(0, 0)[0]
     assert x <= differs.min() <= differs.max() < x + 28 * 3
 
 
-@pytest.mark.parametrize("bank", [symbols(4), gaussian(4, num_exemplars=5), noise(4, 4, 2), FLOATS])
-def test_a_bank_without_images_is_refused(bank: ExemplarBank):
-    with pytest.raises(ValueError, match=r"wants uint8 images .* got .*; use a bank of images"):
-        contact_sheet(batch_of(CLASSES), bank)
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 4)), np.zeros((2, 4, 9)), np.zeros((2, 4, 9, 9, 2)), np.zeros((2, 4, 9, 9), int)]
+)
+def test_what_is_no_image_is_refused(images):
+    with pytest.raises(
+        ValueError, match=r"wants images .* got (float|int)64 \[2, 4.*; use a source with a bank of images"
+    ):
+        contact_sheet(batch_of(noise(4, 4), CLASSES) | {"images": images})
+    batch = batch_of(noise(4, 4), CLASSES)
+    del batch["images"]
+    with pytest.raises(ValueError, match="got only classes, labels, index; use a source"):
+        contact_sheet(batch)

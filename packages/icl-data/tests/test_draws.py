@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_data.draws import distinct_in_group, shuffled, step_over, uniform_rows, word_rows
+from icl_data.draws import distinct_in_group, normals, random_words, shuffled, step_over, uniform_rows
 
 
 @pytest.mark.parametrize("indices", [[5], [0, 1, 2], [7, 3, 3, 4, 2**40, 0], []])
@@ -50,7 +50,7 @@ def test_step_over_lists_what_is_left_in_order():
 
 
 def test_shuffled_makes_every_order_alike():
-    words = word_rows(0, "s", np.arange(24_000), width=4)
+    words = random_words(0, "s", np.arange(24_000), width=4)
     orders, counts = np.unique(shuffled(words, np.array([3, 0, 2, 65_535])), axis=0, return_counts=True)
     assert len(orders) == 24 and set(orders.ravel().tolist()) == {0, 2, 3, 65_535}
     assert ((counts - 1_000) ** 2 / 1_000).sum() < 49.7  # 23 degrees of freedom, p = 0.001
@@ -90,3 +90,11 @@ def test_a_group_that_is_too_small_is_drawn_from_with_replacement():
     assert len(counts) == 8
     assert ((counts - 1_000) ** 2 / 1_000).sum() < 24.3  # 7 degrees of freedom, p = 0.001
     assert len(np.unique(members[:, 1])) == 30
+
+
+def test_normals_are_normal_to_the_tails():
+    uniforms = np.random.default_rng(0).random((1000, 200))
+    draws = np.sort(normals(uniforms).ravel())
+    assert abs(draws.mean()) < 0.01 and abs(draws.std() - 1) < 0.01
+    assert np.allclose(np.quantile(draws, [0.00135, 0.1587, 0.8413, 0.99865]), [-3, -1, 1, 3], atol=0.08)
+    assert np.isfinite(normals(np.array([[0.0, 1 - 2.0**-53, 0.0, 0.25]]))).all()

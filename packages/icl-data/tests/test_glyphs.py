@@ -1,17 +1,21 @@
 import hashlib
 import logging
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL
 import pytest
 
+import icl_data
 from icl_data import glyphs, omniglot
 from icl_data.banks.glyphs import _cache_path
 
+CODE = Path(icl_data.__file__).parent
+
 
 def nearest_neighbour(bank, *, ways, shots, problems=3_000):
-    """Give the accuracy of the nearest raw-pixel neighbour on few-shot problems."""
+    """Return the accuracy of the nearest raw-pixel neighbour on few-shot problems."""
     rng = np.random.default_rng(0)
     items = bank.items.reshape(bank.num_classes, bank.counts[0], -1).astype(np.float32)
     right = 0
@@ -47,7 +51,7 @@ def test_a_glyph_does_not_depend_on_how_many_are_made():
 
 @pytest.fixture(scope="module")
 def images_of_300():
-    """Give 4 exemplars of each of 300 characters."""
+    """Return 4 exemplars of each of 300 characters."""
     return glyphs(300, num_exemplars=4, cache=False).items
 
 
@@ -94,11 +98,14 @@ def test_the_cache_key_changes_with_everything_that_changes_the_images(monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(PIL, "__version__", "0")
         paths.add(_cache_path(3, 2, 28, 0))
-    for name in ("glyphs.py", "draws.py", "normals.py"):
-        (tmp_path / name).write_text("x = 1")
-    monkeypatch.setattr(sys.modules["icl_data.banks.glyphs"], "__file__", str(tmp_path / "glyphs.py"))
-    paths.add(_cache_path(3, 2, 28, 0))
-    assert len(paths) == 7
+    for number, name in enumerate(("banks/glyphs.py", "draws.py")):
+        code = tmp_path / str(number)
+        (code / "banks").mkdir(parents=True)
+        for each in ("banks/glyphs.py", "draws.py"):
+            (code / each).write_bytes((CODE / each).read_bytes() + (b"#" if each == name else b""))
+        monkeypatch.setattr(sys.modules["icl_data.banks.glyphs"], "__file__", str(code / "banks" / "glyphs.py"))
+        paths.add(_cache_path(3, 2, 28, 0))
+    assert len(paths) == 8
 
 
 def test_without_a_writable_cache_the_bank_still_comes(tmp_path, monkeypatch, caplog):

@@ -20,13 +20,13 @@ from icl_data import (
     Ordered,
     Original,
     Polysemy,
+    RandomLabels,
     SequenceSampler,
     SwappedLabels,
-    Unfixed,
     num_labels,
 )
 
-COUNT = 20_000
+COUNT = 10_000
 S = 9
 EXEMPLARS = 10
 SPLIT = ClassSplit(num_classes=45, rare=20, common=10, holdout=10, zipf_exponent=1.0)
@@ -38,22 +38,22 @@ CASES = [
     (Bursty(p_bursty=0.6, p_bursty_zipfian=0.0, p_bursty_common=0.5, non_bursty="common_no_support"), WITHIN),
     (Bursty(p_bursty=0.6, p_bursty_zipfian=0.0, p_bursty_common=0.5, labels=Offset(start=3)), SPLIT),
     (Bursty(p_bursty=0.8, shots=2, ways=3, labels=Polysemy(labels_per_class=3)), SPLIT),
-    (Bursty(distinct=False), SPLIT),
+    (Bursty(distinct_ways=False), SPLIT),
     (FewShot(), SPLIT),
     (FewShot(classes="rare", grouped=True), WITHIN),
     (FewShot(classes="common", shots=2, ways=4), WITHIN),
-    (FewShot(classes="zipfian", distinct=False), SPLIT),
+    (FewShot(classes="zipfian", distinct_ways=False), SPLIT),
     (FewShot(classes="zipfian", labels=Polysemy(labels_per_class=2)), SPLIT),
     (FewShot(classes="holdout", labels=Offset()), SPLIT),
     (FewShot(classes="holdout", labels=Ordered(), grouped=True, shots=2, ways=4), SPLIT),
     (NoSupport(), SPLIT),
     (NoSupport(classes="rare", labels=Original()), WITHIN),
     (NoSupport(classes="common"), SPLIT),
-    (NoSupport(all_different=True), SPLIT),
+    (NoSupport(distinct_fillers=True), SPLIT),
     (NoSupport(labels=Polysemy(labels_per_class=3)), SPLIT),
     (Iid(), SPLIT),
     (Iid(classes="holdout"), SPLIT),
-    (Iid(all_different=True), SPLIT),
+    (Iid(distinct_fillers=True), SPLIT),
     (Iid(labels=Polysemy(labels_per_class=2)), SPLIT),
     (Mixed(p_few_shot=0.3), SPLIT),
     (SwappedLabels(), SPLIT),
@@ -116,13 +116,13 @@ class Oracle:
                 return self.sequence(kind.few_shot if self.rng.random() < kind.p_few_shot else kind.iid)
             case Iid():
                 drawn = [self.one(kind.classes) for _ in range(S)]
-                if kind.all_different:
+                if kind.distinct_fillers:
                     drawn = self.different(kind.classes, S)
                     self.rng.shuffle(drawn)
                 return drawn, [self.label(kind.labels, position, kind.classes) for position in drawn]
             case NoSupport():
                 query = self.one(kind.classes)
-                if kind.all_different:
+                if kind.distinct_fillers:
                     context = self.different(kind.classes, S - 1, [query])
                     self.rng.shuffle(context)
                     drawn = [*context, query]
@@ -153,7 +153,7 @@ class Oracle:
             of_bursts, of_fillers = "common", "rare"
         else:
             of_bursts, of_fillers = "rare", "common"
-        if kind.distinct:
+        if kind.distinct_ways:
             classes = self.different(of_bursts, kind.ways)
         else:
             classes = [self.one(of_bursts) for _ in range(kind.ways)]
@@ -164,11 +164,11 @@ class Oracle:
         return tuple(map(list, zip(*context, self.rng.choice(bursts), strict=True)))
 
     def few_shot(self, kind):
-        if kind.distinct:
+        if kind.distinct_ways:
             classes = self.different(kind.classes, kind.ways)
         else:
             classes = [self.one(kind.classes) for _ in range(kind.ways)]
-        if kind.labels == Unfixed():
+        if kind.labels == RandomLabels():
             labels = self.rng.sample(range(kind.ways), kind.ways)
         else:
             labels = [self.label(kind.labels, position, kind.classes) for position in classes]
@@ -228,7 +228,7 @@ def statistics(positions, labels):
 
 
 def surprise(one, two):
-    """Give the two-sample chi-square statistic as a standard normal deviate (Wilson and Hilferty 1931)."""
+    """Return the two-sample chi-square statistic as a standard normal deviate (Wilson and Hilferty 1931)."""
     often = [key for key in one.keys() | two.keys() if one[key] + two[key] > 20]
     rest = [sum(counter.values()) - sum(counter[key] for key in often) for counter in (one, two)]
     pairs = [*((one[key], two[key]) for key in often), *([tuple(rest)] if sum(rest) > 20 else [])]
@@ -260,7 +260,7 @@ def test_what_every_kind_promises(kind, split):
     assert (np.diff(np.sort(pairs, axis=1)) > 0).all()
     assert set(batch["exemplars"].ravel().tolist()) == set(range(EXEMPLARS))
     assert (np.bincount(batch["exemplars"].ravel()) > 4_000).all()
-    labels = getattr(kind, "labels", Unfixed())
+    labels = getattr(kind, "labels", RandomLabels())
     assert batch["labels"].min() >= 0
     assert batch["labels"].max() < num_labels(split, labels)
     of_holdout = positions >= split.rare + split.common

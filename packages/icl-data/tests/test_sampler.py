@@ -18,9 +18,9 @@ from icl_data import (
     Offset,
     Original,
     Polysemy,
+    RandomLabels,
     SequenceSampler,
     SwappedLabels,
-    Unfixed,
     num_labels,
 )
 from icl_data.sequences.pattern import Pattern
@@ -52,7 +52,7 @@ def test_another_seed_or_stream_gives_other_sequences(change):
     assert (one == two).mean() < 0.3
 
 
-def test_unfixed_labels_tell_nothing_of_the_class():
+def test_random_labels_tell_nothing_of_the_class():
     batch = make(FewShot()).sample(np.arange(100_000))
     query_classes, query_labels = batch["classes"][:, -1], batch["labels"][:, -1]
     for cls in np.unique(query_classes):
@@ -87,7 +87,7 @@ def test_pattern_exemplars_and_labels_are_chosen_independently():
     count = 40_000
     mixed = make(Mixed()).sample(np.arange(count))
     # All different classes, so that exemplars are independent, and a number used twice would show.
-    polysemy = make(Iid(classes="rare", all_different=True, labels=Polysemy(2))).sample(np.arange(count))
+    polysemy = make(Iid(classes="rare", distinct_fillers=True, labels=Polysemy(2))).sample(np.arange(count))
     for one, others in [
         (mixed["is_rare"][:, :1], mixed["exemplars"]),
         (polysemy["labels"] % 2, polysemy["exemplars"]),
@@ -99,13 +99,13 @@ def test_pattern_exemplars_and_labels_are_chosen_independently():
 
 def test_the_number_that_chooses_the_pattern_is_uniform_again_within_it(monkeypatch):
     seen = {}
-    lay_out = Pattern.lay_out
+    arrange = Pattern.arrange
 
     def spy(pattern, words, uniforms):
         seen.setdefault(pattern.num_draws, []).extend(uniforms.tolist())
-        return lay_out(pattern, words, uniforms)
+        return arrange(pattern, words, uniforms)
 
-    monkeypatch.setattr(Pattern, "lay_out", spy)
+    monkeypatch.setattr(Pattern, "arrange", spy)
     make(Bursty(p_bursty=0.3, p_bursty_zipfian=0.5, p_bursty_common=0.5)).sample(np.arange(20_000))
     assert sorted(seen) == [4, 9]
     for uniforms in seen.values():
@@ -139,7 +139,7 @@ def test_labels_of_all_labellings_fill_their_range():
         batch = make(Iid(labels=labels), split=split).sample(np.arange(4000))
         assert set(batch["labels"].ravel().tolist()) == wanted
         assert max(wanted) < num_labels(split, labels)
-    sizes = [num_labels(split, labels) for labels in (Original(), Offset(start=5), Polysemy(4), Unfixed())]
+    sizes = [num_labels(split, labels) for labels in (Original(), Offset(start=5), Polysemy(4), RandomLabels())]
     assert sizes == [12, 14, 27, 12]
 
 
@@ -212,7 +212,7 @@ def configurations(draw):
         shots=shots,
         ways=ways,
         grouped=draw(st.booleans()),
-        distinct=draw(st.booleans()),
+        distinct_ways=draw(st.booleans()),
     )
     return split, draw(
         st.sampled_from(
@@ -221,9 +221,9 @@ def configurations(draw):
                 (few_shot, few_shot_length),
                 (Mixed(few_shot=few_shot), few_shot_length),
                 (NoSupport(classes=train_set, labels=labels), length),
-                (NoSupport(all_different=True), min(length, rare + common)),
+                (NoSupport(distinct_fillers=True), min(length, rare + common)),
                 (Iid(classes=train_set, labels=labels), length),
-                (Iid(classes="holdout", all_different=True), min(length, holdout)),
+                (Iid(classes="holdout", distinct_fillers=True), min(length, holdout)),
                 (
                     SwappedLabels(classes=train_set, shots=shots, ways=max(2, ways), labels=labels),
                     shots * max(2, ways) + 1,
@@ -243,7 +243,7 @@ def test_any_valid_configuration_keeps_its_promises(configuration, most, seed, f
     batch = sampler.sample(np.arange(first, first + 20))
     assert all(batch[name].shape == (20, length) for name in ("classes", "exemplars", "labels", "is_rare"))
     assert batch["labels"].min() >= 0
-    assert batch["labels"].max() < num_labels(split, getattr(kind, "labels", Unfixed()))
+    assert batch["labels"].max() < num_labels(split, getattr(kind, "labels", RandomLabels()))
     assert ((batch["exemplars"] >= 0) & (batch["exemplars"] < counts[batch["classes"]])).all()
     assert np.isin(batch["classes"], split.classes).all()
     for classes, exemplars in zip(batch["classes"], batch["exemplars"], strict=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from icl_eval import Examples, Headline, Measure, Result, append_evaluations, proportion, write_summary
 
@@ -106,3 +107,15 @@ def run(tmp_path: Path, make_examples: Callable[[], Examples]) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     write_summary(folder)
     return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the encoding of figures, which is slow, where a test asks about the rest of a page."""
+
+    def encode(figure: Figure, *, form: str) -> bytes:
+        for panel in figure.axes:  # bad numbers show in ticks
+            panel.get_xticks(), panel.get_yticks()
+        return b'<svg viewBox="0 0 1 1"></svg>\n'
+
+    monkeypatch.setattr("icl_eval.report.html.encode", encode)

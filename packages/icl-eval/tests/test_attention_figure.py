@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from icl_eval import DARK, LIGHT, encode
 from icl_eval.figures.attention import attention_map, attention_rows, reduced
 from icl_eval.results.saved_arrays import AttentionMaps
 
@@ -120,17 +119,6 @@ def test_large_images_are_averaged_and_small_ones_left_alone() -> None:
     assert small.sum() == 90
     tiny = np.arange(12, dtype=np.uint8).reshape(3, 4)
     np.testing.assert_array_equal(reduced(tiny), tiny)
-
-
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_examples_give_the_same_bytes(theme: object, form: str) -> None:
-    given = examples()
-    for draw in (
-        lambda k: attention_rows(given, k, [(0, 0)], theme=theme),
-        lambda k: attention_map(given, k, 0, 0, theme=theme),
-    ):
-        assert encode(draw(0), form=form) == encode(draw(0), form=form) != encode(draw(1), form=form)
 
 
 @pytest.mark.parametrize("items", [2, 21])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from icl_eval import Result, __main__, append_evaluations, proportion, write_summary
+from icl_eval import Estimate, Headline, Measure, Result, __main__, append_evaluations, proportion, write_summary
 from icl_eval.report.comparison import write_comparison
 
 VOID = {"img", "link", "meta", "source", "wbr"}
@@ -31,9 +31,9 @@ class Page(html.parser.HTMLParser):
         assert tag not in ("link", "iframe", "object")
         given = dict(attrs)
         assert tag != "script" or not given  # inline, and ours by its hash
-        self.addresses += [str(given[name]) for name in ("src", "srcset", "href") if name in given]
-        if tag == "img":
-            self.images.append(str(given["alt"]))
+        self.addresses += [str(given[name]) for name in ("src", "srcset", "href", "xlink:href") if name in given]
+        if tag == "svg":
+            self.images.append(str(given["aria-label"]))
         if tag == "tr":
             self.rows.append([])
         if tag in ("th", "td"):
@@ -55,6 +55,11 @@ class Page(html.parser.HTMLParser):
         return next(row for row in self.rows if row and row[0] == name)
 
 
+HEADLINES = [
+    Headline(name="icl", evaluation="holdout", metric="accuracy_closed", title="ICL", sentence="Closed."),
+    Headline(name="iwl", evaluation="trained", metric="accuracy_open", title="IWL", sentence="Open."),
+]
+
 MakeRun = Callable[..., Path]
 
 
@@ -65,14 +70,14 @@ def make_run(tmp_path: Path) -> MakeRun:
     def make(name: str, *, p_bursty: float = 0.5, seed: int = 0, right: int = 150, iwl: bool = True) -> Path:
         folder = tmp_path / name
         for step in (0, 100):
-            closed = Result("fewshot_holdout", {"accuracy_closed": proportion(right, 200)}, {"accuracy_closed": 0.5})
-            weights = Result("no_support_zipfian", {"accuracy_open": proportion(20, 200)}, {"accuracy_open": 0.001})
+            closed = Result("holdout", {"accuracy_closed": proportion(right, 200)}, {"accuracy_closed": 0.5})
+            weights = Result("trained", {"accuracy_open": proportion(20, 200)}, {"accuracy_open": 0.001})
             append_evaluations(folder, step=step, results=[closed, weights] if iwl else [closed])
         config = {"data": {"p_bursty": p_bursty, "shots": 3}, "train": {"seed": seed}}
-        (folder / "config.json").write_text(json.dumps({"config": config}))
-        (folder / "metrics.jsonl").write_text('{"step": 100, "loss": 0.25}\n')
-        train = {"steps": 100, "seconds": 4.0, "steps_per_second": 25.0, "final_loss": 0.125}
-        write_summary(folder, train=train, seed=seed)
+        headlines = [headline.to_json() for headline in HEADLINES]
+        (folder / "config.json").write_text(json.dumps({"config": config, "headlines": headlines}))
+        (folder / "metrics.jsonl").write_text('{"step": 100, "time": 4.0, "loss": 0.125}\n')
+        write_summary(folder)
         return folder
 
     return make
@@ -84,7 +89,7 @@ def test_the_page_is_self_contained_and_says_the_numbers_of_every_run(make_run: 
     page = Page(text)
     assert page.addresses
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
-    assert not re.search(r"url\(|@import", text)
+    assert not re.search(r"url\([^#]|@import", text)
     assert page.row("high")[1:] == [
         "0.950 (0.910\N{EN DASH}0.973)", "0.100 (0.066\N{EN DASH}0.149)", "0.125", "100", "4",
     ]  # fmt: skip
@@ -97,7 +102,9 @@ def test_the_page_is_self_contained_and_says_the_numbers_of_every_run(make_run: 
     assert "Missing" not in page.text
 
 
-def test_seeds_are_one_group_and_the_page_says_what_its_band_is(make_run: MakeRun, tmp_path: Path) -> None:
+def test_seeds_are_one_group_and_the_page_says_what_its_band_is(
+    make_run: MakeRun, tmp_path: Path, undrawn: None
+) -> None:
     folders = [make_run(f"bursty-seed{seed}", seed=seed, right=right) for seed, right in ((0, 100), (1, 150), (2, 200))]
     folders.append(make_run("other", p_bursty=0.1))
     page = Page(write_comparison(folders, tmp_path / "c.html").read_text())
@@ -107,7 +114,9 @@ def test_seeds_are_one_group_and_the_page_says_what_its_band_is(make_run: MakeRu
     assert page.row("train.seed")[1:] == ["0", "1", "2", "0"]
 
 
-def test_what_is_missing_is_named_and_a_run_without_evaluations_is_listed(make_run: MakeRun, tmp_path: Path) -> None:
+def test_what_is_missing_is_named_and_a_run_without_evaluations_is_listed(
+    make_run: MakeRun, tmp_path: Path, undrawn: None
+) -> None:
     folders = [make_run("whole"), make_run("half", p_bursty=0.1, iwl=False), make_run("begun"), make_run("bare")]
     for name in ("eval.jsonl", "summary.json"):
         (folders[2] / name).unlink()
@@ -115,14 +124,41 @@ def test_what_is_missing_is_named_and_a_run_without_evaluations_is_listed(make_r
         (folders[3] / name).unlink()
     (folders[3] / "summary.json").write_text('{"train": []}')
     page = Page(write_comparison(folders, tmp_path / "c.html").read_text())
-    assert "half: no accuracy_open of no_support_zipfian, so no IWL." in page.text
+    assert "half: no accuracy_open of trained, so no IWL." in page.text
     for said in ("begun: no evaluations.", "begun: eval.jsonl: not there.", "bare: config.json: not there."):
         assert said in page.text
-    assert page.row("begun")[1:] == ["", "", "0.250", "100", ""]
+    assert page.row("begun")[1:] == ["", "", "0.125", "100", ""]
     assert page.row("bare")[1:] == ["", "", "", "", ""]
     alone = Page(write_comparison(folders[3:], tmp_path / "d.html").read_text())
     assert alone.images == []
-    assert "None of these runs has" in alone.text
+    assert "share no headline that was measured" in alone.text
+
+
+def test_the_columns_are_the_headlines_that_the_runs_share(make_run: MakeRun, tmp_path: Path, undrawn: None) -> None:
+    folders = [make_run("a"), make_run("b", p_bursty=0.1)]
+    config = json.loads((folders[1] / "config.json").read_text())
+    another = {"name": "another", "evaluation": "x", "metric": "y", "title": "Another", "sentence": "Not shared."}
+    # The number of the same name is here of another evaluation, and comes after another.
+    config["headlines"] = [another, config["headlines"][1] | {"name": "icl", "title": "Other words"}]
+    (folders[1] / "config.json").write_text(json.dumps(config))
+    page = Page(write_comparison(folders, tmp_path / "c.html").read_text())
+    assert page.row("run") == ["run", "ICL", "final loss", "steps", "seconds"]
+    assert page.row("a")[1].startswith("0.750 (") and page.row("b")[1].startswith("0.100 (")
+    assert "b: ICL from 0.100" in page.images[0]
+
+
+def test_errors_are_compared_on_their_own_axis_and_in_the_table(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run("a")
+    config = json.loads((folder / "config.json").read_text())
+    config["headlines"] = [HEADLINES[0].to_json() | {"metric": "normalised_error"}]
+    (folder / "config.json").write_text(json.dumps(config))
+    error = Measure(sentence="Error.", kind="error")
+    quarter = Estimate(value=0.25, low=0.2, high=0.3, count=9)
+    result = Result("holdout", {"normalised_error": quarter}, {}, {"normalised_error": error})
+    append_evaluations(folder, step=200, results=[result])
+    page = Page(write_comparison([folder], tmp_path / "c.html").read_text())
+    assert page.row("a")[1] == "0.250 (0.200\N{EN DASH}0.300)"
+    assert "At the end" not in page.text  # where proportions stand
 
 
 def test_the_same_folders_give_the_same_bytes(make_run: MakeRun, tmp_path: Path) -> None:

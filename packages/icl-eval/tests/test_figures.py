@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from icl_eval import DARK, ScalarCurve, comparison, emergence, encode
+from icl_eval import ScalarCurve, emergence
 from icl_eval.figures import drawing
 
 
@@ -15,16 +15,8 @@ def curve(points: int, *, chance: float | None = 0.5) -> ScalarCurve:
     return ScalarCurve(steps=steps, values=values, low=values - 0.05, high=values + 0.05, chance=chance)
 
 
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_numbers_give_the_same_bytes(form: str) -> None:
-    drawn = [encode(emergence(icl=curve(9), iwl=curve(9), loss=curve(200, chance=None)), form=form) for _ in range(2)]
-    assert drawn[0] == drawn[1]
-    assert drawn[0] != encode(emergence(icl=curve(9), iwl=None), form=form)
-    assert b"matplotlib.org" not in drawn[0]
-
-
 def test_lines_are_named_in_the_figure_with_their_last_values_and_chance() -> None:
-    figure = emergence(icl=curve(5), iwl=dataclasses.replace(curve(5), chance=0.001), theme=DARK, x_label="seconds")
+    figure = emergence({"ICL": curve(5), "IWL": dataclasses.replace(curve(5), chance=0.001)})
     (panel,) = figure.axes
     assert {text.get_text() for text in panel.texts} == {
         "ICL 0.900",
@@ -32,24 +24,35 @@ def test_lines_are_named_in_the_figure_with_their_last_values_and_chance() -> No
         "chance 0.5",
         "chance 0.001",
     }
-    assert panel.get_xlabel() == "seconds"
+    assert panel.get_xlabel() == "training step"
 
 
-def test_runs_are_compared_by_name_against_one_chance() -> None:
-    figure = comparison({"Transformer": curve(5), "LSTM": curve(7), "RNN": curve(3)}, title="ICL")
-    (panel,) = figure.axes
-    texts = [text.get_text() for text in panel.texts]
-    assert sorted(texts) == ["LSTM 0.900", "RNN 0.900", "Transformer 0.900", "chance 0.5"]
-    assert len({line.get_color() for line in panel.lines}) == 4
-    apart = {"one": curve(5, chance=0.5), "two": curve(5, chance=0.2)}
-    assert {"chance 0.5", "chance 0.2"} < {text.get_text() for text in comparison(apart, title="ICL").axes[0].texts}
-    for count in (0, 7):
-        with pytest.raises(ValueError, match=rf"1\.\.6 curves to compare, got {count}"):
-            comparison({str(number): curve(2) for number in range(count)}, title="ICL")
+def test_what_guessing_gives_is_drawn_once_where_it_is_the_same() -> None:
+    same = emergence({"ICL": curve(5), "IWL": curve(5)}).axes[0]
+    assert [text.get_text() for text in same.texts].count("chance 0.5") == 1
+    (chance,) = [text for text in same.texts if text.get_text() == "chance 0.5"]
+    assert chance.get_color() == drawing.INK
+    apart = emergence({"ICL": curve(5), "IWL": curve(5, chance=0.2)}).axes[0]
+    named = {text.get_text(): text.get_color() for text in apart.texts}
+    assert (named["chance 0.5"], named["chance 0.2"]) == (named["ICL 0.900"], named["IWL 0.900"])
+
+
+def test_errors_have_a_logarithmic_panel_of_their_own_with_the_best_constant() -> None:
+    curves = {"Unseen": curve(3, chance=1.0), "Accuracy": curve(3)}
+    errors, accuracies, loss = emergence(curves, kinds={"Unseen": "error"}, loss=curve(3)).axes
+    assert errors.get_yscale() == "log"
+    assert {text.get_text() for text in errors.texts} == {"Unseen 0.900", "best constant 1"}
+    assert accuracies.get_yscale() == loss.get_yscale() == "linear"
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), curve(3).values)
+
+
+def test_means_take_what_room_they_need() -> None:
+    (panel,) = emergence({"Bits": ScalarCurve(*[np.array([10.0, 20.0])] * 4)}, kinds={"Bits": "mean"}).axes
+    assert panel.get_ylim() == (9.5, 20.5)
 
 
 def test_labels_do_not_overlap_even_if_all_lines_end_together() -> None:
-    figure = emergence(icl=curve(5, chance=0.9), iwl=curve(5, chance=0.89), loss=curve(5))
+    figure = emergence({"ICL": curve(5, chance=0.9), "IWL": curve(5, chance=0.89)}, loss=curve(5))
     figure.draw_without_rendering()
     boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
     assert len(boxes) == 4
@@ -60,14 +63,25 @@ def test_labels_do_not_overlap_even_if_all_lines_end_together() -> None:
 @pytest.mark.parametrize("points", [1, 2, 61])
 def test_short_and_long_curves_and_unknown_values_are_drawn(points: int) -> None:
     unknown = dataclasses.replace(curve(points), values=np.full(points, np.nan))
-    assert encode(emergence(icl=unknown, iwl=None, loss=curve(points, chance=None)), form="png")
+    figure = emergence({"ICL": unknown}, loss=curve(points, chance=None))
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["chance 0.5"]
+
+
+def test_a_single_step_stands_alone_on_its_axis() -> None:
+    figure = emergence({"ICL": curve(1)})
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [0]
+    longer = emergence({"ICL": curve(1)}, loss=curve(5)).axes[0]
+    assert longer.get_xlim()[1] > 3  # the loss goes on
 
 
 def test_every_part_may_be_left_out_but_not_all() -> None:
-    assert len(emergence(icl=None, iwl=None, loss=curve(3)).axes) == 1
-    assert len(emergence(icl=curve(3), iwl=None, loss=curve(3)).axes) == 2
-    with pytest.raises(ValueError, match="at least one"):
-        emergence(icl=None, iwl=None)
+    assert len(emergence({}, loss=curve(3)).axes) == 1
+    assert len(emergence({"ICL": curve(3)}, loss=curve(3)).axes) == 2
+    with pytest.raises(ValueError, match="got 0"):
+        emergence({})
 
 
 def test_spread_keeps_order_and_distance() -> None:
@@ -93,7 +107,7 @@ def test_importing_and_drawing_leave_no_global_matplotlib_state() -> None:
     program = (
         "import sys, numpy as np, icl_eval\n"
         "from icl_eval import ScalarCurve, emergence, encode\n"
-        "encode(emergence(icl=ScalarCurve(*[np.arange(3.0)] * 4), iwl=None), form='svg')\n"
+        "encode(emergence({'ICL': ScalarCurve(*[np.arange(3.0)] * 4)}), form='svg')\n"
         "import matplotlib\n"
         "assert matplotlib.rcParams['svg.hashsalt'] is None\n"
         "assert 'matplotlib.pyplot' not in sys.modules and 'sklearn' not in sys.modules\n"

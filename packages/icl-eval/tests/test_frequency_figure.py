@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from icl_eval import DARK, Estimate, Result, encode, proportion
+from icl_eval import Estimate, Result, encode, proportion
 from icl_eval.figures.frequency import by_frequency, deciles
 
 
@@ -10,7 +10,7 @@ def tenths(missing: int = -1) -> list[Estimate | None]:
 
 
 def test_values_and_intervals_stand_at_their_tenths_and_missing_ones_leave_a_gap() -> None:
-    (panel,) = by_frequency({"iwl": tenths(missing=3)}, theme=DARK).axes
+    (panel,) = by_frequency({"iwl": tenths(missing=3)}).axes
     drawn = panel.containers[0]
     np.testing.assert_allclose(drawn[0].get_xdata(), np.arange(1, 11))
     wanted = np.arange(10) / 10
@@ -34,13 +34,7 @@ def test_evaluations_stand_side_by_side_and_are_named_with_their_last_known_valu
 
 def test_an_interval_that_is_not_known_is_left_out() -> None:
     one = Estimate(value=0.5, low=np.nan, high=np.nan, count=1)
-    assert encode(by_frequency({"a": [one] * 10}), form="png")
-
-
-def test_the_same_numbers_give_the_same_bytes() -> None:
-    first, second = (encode(by_frequency({"a": tenths()}), form="svg") for _ in range(2))
-    assert first == second
-    assert first != encode(by_frequency({"a": tenths(missing=2)}), form="svg")
+    assert encode(by_frequency({"a": [one] * 10}), form="svg")
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

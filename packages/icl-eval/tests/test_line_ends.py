@@ -12,7 +12,7 @@ def test_texts_of_a_line_stay_together_and_none_overlap_even_if_all_lines_end_to
     panel = figure.subplots()
     panel.set_ylim(0, 1)
     names = [(f"run {letter}", "falls") for letter in "abc"]
-    write_line_ends(panel, [LineEnd(height=0.5, text=text, colour="#000000") for text in names], inches=3.2)
+    write_line_ends(panel, [LineEnd(height=0.5, text=text, bold=1) for text in names], inches=3.2)
     figure.draw_without_rendering()
     from_below = sorted(panel.texts, key=lambda text: text.get_window_extent().y0)
     assert [text.get_text() for text in from_below] == ["falls", "run a", "falls", "run b", "falls", "run c"]
@@ -24,7 +24,7 @@ def test_texts_of_a_line_stay_together_and_none_overlap_even_if_all_lines_end_to
 def test_ends_are_written_in_the_order_of_their_heights() -> None:
     panel = Figure().subplots()
     heights = {"low": 0.1, "high": 0.9, "middle": 0.4}
-    write_line_ends(panel, [LineEnd(height=at, text=(name,), colour="#000000") for name, at in heights.items()])
+    write_line_ends(panel, [LineEnd(height=at, text=(name,)) for name, at in heights.items()])
     assert [text.get_text() for text in panel.texts] == ["low", "middle", "high"]
 
 
@@ -41,4 +41,4 @@ def test_lines_are_no_wider_than_asked_and_lose_nothing_unless_cut(name: str, wi
 
 def test_an_end_without_text_is_refused() -> None:
     with pytest.raises(ValueError, match="one or more lines"):
-        LineEnd(height=0.5, text=(), colour="#000000")
+        LineEnd(height=0.5, text=())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 
-from icl_eval import DARK, against_settings, encode
+from icl_eval import against_settings
 
 SERIES = {"ICL": [[0.5, 0.6], [], [0.9]], "IWL": [[1.0, 0.8], [0.4], [0.1, 0.3]]}
 
@@ -15,13 +15,6 @@ def test_lines_go_through_the_means_and_every_seed_has_a_dot() -> None:
     np.testing.assert_allclose(dots[0], [(0, 0.5), (0, 0.6), (2, 0.9)])
     assert len(dots[1]) == 5
     assert [text.get_text() for text in panel.get_xticklabels()] == ["0", "0.5", "1"]
-
-
-def test_the_same_numbers_give_the_same_bytes() -> None:
-    first, second = (
-        encode(against_settings(["0", "0.5", "1"], SERIES, x_label="p", theme=DARK), form="svg") for _ in range(2)
-    )
-    assert first == second
 
 
 @pytest.mark.parametrize("series", [{}, {"ICL": [[1.0]]}, {str(i): [[1.0]] * 3 for i in range(7)}])

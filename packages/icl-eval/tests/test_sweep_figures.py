@@ -2,23 +2,14 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
-from icl_eval import DARK, LIGHT, Theme, encode
-from icl_eval.figures.grid import contrasting, heat_map
-from icl_eval.figures.sweeps import (
-    IDENTIFIES,
-    LEARNS,
-    MEMORISES,
-    UNDECIDED,
-    SizePoint,
-    against_size,
-    majority,
-    phase_curve,
-)
+from icl_eval.figures.drawing import BLUE
+from icl_eval.figures.grid import heat_map
+from icl_eval.figures.sweeps import UNDECIDED, SizePoint, against_size, most_frequent, phase_curve
 
 TASKS = 2 ** np.arange(0, 17, 2)
-SHORT = {LEARNS: "learns", IDENTIFIES: "identifies", MEMORISES: "memorises"}
+MEMORIZES, IDENTIFIES, LEARNS = "task memorization", "task identification", "general learning to learn"
+SHORT = {LEARNS: "learns", IDENTIFIES: "identifies", MEMORIZES: "memorizes"}
 
 
 def accuracies(seeds: int, *, rows: int = len(TASKS)) -> list[np.ndarray]:
@@ -26,11 +17,10 @@ def accuracies(seeds: int, *, rows: int = len(TASKS)) -> list[np.ndarray]:
     return [generator.random((rows, seeds)) for _ in range(3)]
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.parametrize("seeds", [1, 4])
-def test_every_seed_is_a_dot_and_the_median_a_line(seeds: int, theme: Theme) -> None:
+def test_every_seed_is_a_dot_and_the_median_a_line(seeds: int) -> None:
     first, last, unseen = accuracies(seeds)
-    (panel,) = phase_curve(TASKS, first, last, unseen, chance=0.1, theme=theme).axes
+    (panel,) = phase_curve(TASKS, first, last, unseen, chance=0.1).axes
     lines = {line.get_label(): line for line in panel.lines}
     for name, values in (("seen, first", first), ("seen, last", last), ("unseen, last", unseen)):
         dots = sorted(zip(*lines[f"{name}: seeds"].get_data(), strict=True))
@@ -43,45 +33,47 @@ def test_every_seed_is_a_dot_and_the_median_a_line(seeds: int, theme: Theme) -> 
 
 
 def test_phases_are_shaded_and_named_once_without_overlap() -> None:
-    verdicts = [[MEMORISES], [IDENTIFIES], [MEMORISES], [MEMORISES], [UNDECIDED], [IDENTIFIES], [LEARNS], [], [LEARNS]]
-    figure = phase_curve(TASKS, *accuracies(1), verdicts=verdicts)
+    kinds = [[MEMORIZES], [IDENTIFIES], [MEMORIZES], [MEMORIZES], [UNDECIDED], [IDENTIFIES], [LEARNS], [], [LEARNS]]
+    figure = phase_curve(TASKS, *accuracies(1), kinds=kinds)
     (panel,) = figure.axes
     spans = [(round(np.log2(p.get_x())), round(np.log2(p.get_x() + p.get_width()))) for p in panel.patches]
     assert spans == [(0, 1), (1, 3), (3, 7), (9, 11), (11, 13), (15, 16)]
     figure.draw_without_rendering()
-    names = [text for text in panel.texts if text.get_text() in (MEMORISES, IDENTIFIES, LEARNS)]
-    assert sorted(text.get_text() for text in names) == sorted([MEMORISES, IDENTIFIES, LEARNS])
+    said = ["memorization", "identification", "learning to learn"]
+    names = [text for text in panel.texts if text.get_text() in said]
+    assert sorted(text.get_text() for text in names) == sorted(said)
     boxes = sorted((text.get_window_extent() for text in names), key=lambda box: box.x0)
     assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
-    assert {text.get_text(): text.get_color() for text in names}[LEARNS] == LIGHT.icl
+    assert {text.get_text(): text.get_color() for text in names}["learning to learn"] == BLUE
 
 
 def test_a_majority_wants_more_than_any_other() -> None:
-    assert majority([LEARNS, MEMORISES, LEARNS]) == LEARNS
-    assert majority([LEARNS, MEMORISES]) == majority([]) == majority([""]) == UNDECIDED
+    assert most_frequent([LEARNS, MEMORIZES, LEARNS]) == LEARNS
+    assert most_frequent([LEARNS, MEMORIZES]) == most_frequent([]) == most_frequent([""]) == UNDECIDED
 
 
-def test_one_number_of_tasks_and_unknown_seeds_are_drawn_the_same_each_time() -> None:
+def test_one_number_of_tasks_and_unknown_seeds_are_drawn() -> None:
     one = [np.array([[np.nan, 0.5]]), np.array([[np.nan, np.nan]]), np.array([[0.2, 0.4]])]
-    drawn = [encode(phase_curve(np.array([64]), *one, verdicts=[[LEARNS]]), form="png") for _ in range(2)]
-    assert drawn[0] == drawn[1]
+    figure = phase_curve(np.array([64]), *one, kinds=[[LEARNS]])
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_xlim() == (2**5.5, 2**6.5)
 
 
 @pytest.mark.parametrize("tasks", [np.array([4, 2]), np.array([0, 1])], ids=["descending", "zero"])
 def test_rows_that_are_not_ascending_numbers_of_tasks_are_refused(tasks: np.ndarray) -> None:
     with pytest.raises(ValueError, match="ascending numbers of tasks"):
         phase_curve(tasks, *accuracies(2, rows=2))
-    with pytest.raises(ValueError, match="1 verdicts"):
-        phase_curve(np.array([1, 2]), *accuracies(2, rows=2), verdicts=[[LEARNS]])
+    with pytest.raises(ValueError, match="1 rows of kinds"):
+        phase_curve(np.array([1, 2]), *accuracies(2, rows=2), kinds=[[LEARNS]])
 
 
-def test_a_cell_says_its_number_its_seeds_and_its_verdict() -> None:
+def test_a_cell_says_its_number_its_seeds_and_its_kind_of_learner() -> None:
     values = np.array([[0.5, np.nan, 0.1], [0.0, 0.724, 1.0]])
     seeds = np.stack([values - 0.25, values, values + 0.25], axis=-1)
-    verdicts = [[LEARNS, "", MEMORISES], [UNDECIDED, IDENTIFIES, LEARNS]]
+    kinds = [[LEARNS, "", MEMORIZES], [UNDECIDED, IDENTIFIES, LEARNS]]
     (panel,) = heat_map(
         values, row_names=["8", "16"], column_names=["1", "2", "4"], row_title="width", column_title="tasks",
-        title="Accuracy", verdicts=verdicts, seeds=seeds, theme=DARK,
+        title="Accuracy", kinds=kinds, seeds=seeds,
     ).axes  # fmt: skip
     said: dict[tuple[int, int], list[str]] = {}
     for text in panel.texts:
@@ -90,48 +82,25 @@ def test_a_cell_says_its_number_its_seeds_and_its_verdict() -> None:
     assert set(said) == {(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)}
     for (row, column), lines in said.items():
         value = values[row, column]
-        short = SHORT.get(verdicts[row][column], verdicts[row][column])
+        short = SHORT.get(kinds[row][column], kinds[row][column])
         assert lines == [f"{value:.2f}", f"{value - 0.25:.2f}\N{EN DASH}{value + 0.25:.2f}", short]
     assert [bool(patch.get_hatch()) for patch in panel.patches] == [False, True, False, False, False, False]
     assert [text.get_text() for text in panel.get_yticklabels()] == ["8", "16"]
     assert panel.get_ylim() == (2, 0)  # the first row at the top
 
 
-def luminance(colour: str) -> float:
-    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-
-
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_numbers_can_be_read_on_every_colour(theme: Theme) -> None:
-    values = np.linspace(0, 1, 21)[None]
-    names = [str(number) for number in range(21)]
-    (panel,) = heat_map(
-        values, row_names=["a"], column_names=names, row_title="", column_title="", title="", theme=theme
-    ).axes
-    for patch, text in zip(panel.patches, panel.texts, strict=True):
-        levels = sorted([luminance(patch.get_facecolor()), luminance(text.get_color())])
-        assert (levels[1] + 0.05) / (levels[0] + 0.05) >= 4.5
-    faces = [luminance(patch.get_facecolor()) for patch in panel.patches]
-    assert faces == sorted(faces, reverse=theme is LIGHT)
-    assert contrasting("#777777") == "#000000"
-
-
 def test_titles_and_long_names_fit_and_wrong_shapes_are_refused() -> None:
     names = {"row_title": "trunk", "column_title": "tasks", "title": "Accuracy on unseen tasks after 100 examples"}
     figure = heat_map(np.array([[0.5]]), row_names=["outer-product LSTM"], column_names=["no identity"], **names)
-    first = encode(figure, form="png")
     figure.draw_without_rendering()
     (panel,) = figure.axes
     texts = [panel._left_title, panel.yaxis.label, *panel.get_yticklabels(), *panel.get_xticklabels()]  # type: ignore[attr-defined]
     boxes = [text.get_window_extent() for text in texts]
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1 for box in boxes)
-    again = heat_map(np.array([[0.5]]), row_names=["outer-product LSTM"], column_names=["no identity"], **names)
-    assert encode(again, form="png") == first
     with pytest.raises(ValueError, match=r"got values \(1, 1\), names \(2, 1\)"):
         heat_map(np.array([[0.5]]), row_names=["a", "b"], column_names=["c"], **names)
-    with pytest.raises(ValueError, match="verdicts"):
-        heat_map(np.array([[0.5]]), row_names=["a"], column_names=["c"], verdicts=[[LEARNS, LEARNS]], **names)
+    with pytest.raises(ValueError, match="kinds"):
+        heat_map(np.array([[0.5]]), row_names=["a"], column_names=["c"], kinds=[[LEARNS, LEARNS]], **names)
 
 
 def test_points_stand_at_both_of_their_sizes() -> None:
@@ -139,7 +108,7 @@ def test_points_stand_at_both_of_their_sizes() -> None:
         SizePoint(trunk=trunk, state_size=size, parameters=size * 100, accuracy=accuracy)
         for trunk, size, accuracy in (("LSTM", 64, 0.2), ("Transformer", 4096, 0.6), ("LSTM", 128, np.nan))
     ]
-    figure = against_size(points, chance=0.1, theme=DARK)
+    figure = against_size(points, chance=0.1)
     for panel, scale in zip(figure.axes, (1, 100), strict=True):
         lines = {line.get_label(): line.get_data() for line in panel.lines}
         np.testing.assert_array_equal(lines["LSTM"], [[64 * scale, 128 * scale], [0.2, np.nan]])
@@ -147,7 +116,6 @@ def test_points_stand_at_both_of_their_sizes() -> None:
     looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].lines[:2]}
     assert len(looks) == 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["LSTM", "Transformer"]
-    assert encode(figure, form="png") == encode(against_size(points, chance=0.1, theme=DARK), form="png")
 
 
 def test_sizes_below_one_and_too_many_trunks_are_refused() -> None:

@@ -3,10 +3,9 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
 
-from icl_eval import DARK, LIGHT, ScalarCurve, Theme, encode
-from icl_eval.figures.tasks import fitted_functions, learning_curves, over_training
+from icl_eval import ScalarCurve
+from icl_eval.figures.tasks import fitted_functions, learning_curves
 from icl_eval.results.saved_arrays import Fits, ShotCurves
 
 
@@ -34,10 +33,9 @@ ACCURACIES = ShotCurves(measure="accuracy", curves=CURVES, count=64)
 ERRORS = ShotCurves(measure="squared_error", curves=CURVES, count=64)
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.parametrize("drawn", [ACCURACIES, ERRORS])
-def test_lines_are_the_curves_that_were_given(drawn: ShotCurves, theme: Theme) -> None:
-    figure = learning_curves(drawn, title="Unseen tasks", theme=theme)
+def test_lines_are_the_curves_that_were_given(drawn: ShotCurves) -> None:
+    figure = learning_curves(drawn, title="Unseen tasks")
     (panel,) = figure.axes
     lines = {line.get_label(): line for line in panel.lines}
     for name, given in CURVES.items():
@@ -47,17 +45,9 @@ def test_lines_are_the_curves_that_were_given(drawn: ShotCurves, theme: Theme) -
     assert len(panel.collections) == 1  # the band is the model's alone
     assert panel.get_yscale() == ("linear" if drawn.measure == "accuracy" else "log")
     assert panel.get_xlim() == (0, 2)
-    assert {text.get_text() for text in panel.texts} == {"model 0.800", "3-NN 0.600", "chance 0.1"}
+    level = "chance 0.1" if drawn.measure == "accuracy" else "best constant 0.1"
+    assert {text.get_text() for text in panel.texts} == {"model 0.800", "3-NN 0.600", level}
     assert panel.get_title(loc="left") == "Unseen tasks"
-    assert to_rgba(panel.get_facecolor()) == to_rgba(theme.paper)
-
-
-def test_the_same_curves_give_the_same_bytes_in_either_theme() -> None:
-    light, again, dark = (
-        encode(learning_curves(ACCURACIES, title="Tasks", theme=theme), form="svg") for theme in (LIGHT, LIGHT, DARK)
-    )
-    assert light == again
-    assert light != dark
 
 
 def test_labels_of_many_baselines_do_not_overlap_and_stay_inside() -> None:
@@ -79,7 +69,9 @@ def test_labels_of_many_baselines_do_not_overlap_and_stay_inside() -> None:
 @pytest.mark.parametrize("measure", ["accuracy", "squared_error"])
 def test_odd_curves_are_drawn(values: list[float], measure: str) -> None:
     odd = ShotCurves(measure=measure, curves={"model": curve(values), "ridge": curve(values)}, count=1)
-    assert encode(learning_curves(odd, title="Odd"), form="png")
+    figure = learning_curves(odd, title="Odd")
+    figure.draw_without_rendering()
+    assert len(figure.axes[0].lines) >= 2
 
 
 def test_an_error_of_almost_nothing_does_not_flatten_the_others() -> None:
@@ -102,32 +94,18 @@ def test_context_sizes_in_octaves_are_drawn_in_octaves() -> None:
     assert learning_curves(ACCURACIES, title="Even").axes[0].get_xscale() == "linear"
 
 
-def test_training_is_drawn_above_its_loss() -> None:
-    curves = {"unseen": curve([0.1, 0.6], chance=0.1), "seen": curve([0.1, 0.7], chance=0.1)}
-    top, bottom = over_training(curves, loss=curve([2.0, 1.0]), theme=DARK).axes
-    assert [line.get_label() for line in top.lines[:2]] == ["unseen", "seen"]
-    np.testing.assert_array_equal(top.lines[0].get_ydata(), [0.1, 0.6])
-    np.testing.assert_array_equal(bottom.lines[0].get_ydata(), [2.0, 1.0])
-    assert [text.get_text() for text in top.texts].count("chance 0.1") == 1
-    (panel,) = over_training(curves, errors=True).axes
-    assert panel.get_yscale() == "log"
-    assert "best constant 1" in {text.get_text() for text in panel.texts}
-    with pytest.raises(ValueError, match=r"1\.\.6 curves over training, got 0"):
-        over_training({})
-
-
-def test_a_panel_shows_truth_context_model_and_the_favourite_baselines() -> None:
+def test_a_panel_shows_truth_context_model_and_the_first_two_baselines() -> None:
     given = fits()
-    figure = fitted_functions({"sines": given}, theme=DARK)
+    figure = fitted_functions({"sines": given})
     assert len(figure.axes) == 3
     for number, panel in enumerate(figure.axes):
         lines = {line.get_label(): line.get_ydata() for line in panel.lines}
-        assert set(lines) == {"truth", "context", "model", "3-NN", "Gaussian process"}
+        assert set(lines) == {"truth", "context", "model", "constant", "3-NN"}
         np.testing.assert_array_equal(lines["truth"], given.truth[number])
         np.testing.assert_array_equal(lines["context"], given.context_targets[number])
         np.testing.assert_array_equal(lines["model"], given.predictions["model"][number])
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["truth", "context", "model", "3-NN", "Gaussian process"]
+    assert [text.get_text() for text in legend.get_texts()] == ["truth", "context", "model", "constant", "3-NN"]
 
 
 def test_twelve_families_get_a_row_each_with_their_names() -> None:
@@ -136,7 +114,7 @@ def test_twelve_families_get_a_row_each_with_their_names() -> None:
     assert len(figure.axes) == 12 * 3
     names = [panel.get_ylabel().replace("\n", " ") for panel in figure.axes[::3]]
     assert names == [name.replace("_", " ") for name in families]
-    assert encode(figure, form="png") == encode(fitted_functions(families), form="png")
+    figure.draw_without_rendering()
     boxes = [panel.yaxis.label.get_window_extent() for panel in figure.axes[::3]]
     assert all(box.x0 >= 0 for box in boxes)
     assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes))
@@ -145,7 +123,7 @@ def test_twelve_families_get_a_row_each_with_their_names() -> None:
 def test_families_of_different_size_and_fits_that_fail_are_drawn() -> None:
     lost = dataclasses.replace(fits(1), predictions={"model": np.full((1, 7), np.nan), "odd": np.full((1, 7), 1e9)})
     figure = fitted_functions({"few": lost, "many": fits(2)})
-    assert encode(figure, form="svg")
+    figure.draw_without_rendering()
     assert [panel.axison for panel in figure.axes] == [True, False, True, True]
     assert max(figure.axes[0].get_ylim()) < 1e3
     with pytest.raises(ValueError, match="families and columns, got 0 and 3"):

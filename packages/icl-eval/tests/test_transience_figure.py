@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from icl_eval import DARK, LIGHT, ScalarCurve, encode
-from icl_eval.figures.transience import Fall, describe_transience, fall, transience
+from icl_eval import ScalarCurve
+from icl_eval.figures.transience import Decline, decline, describe_transience, transience
 
 STEPS = [0.0, 10.0, 100.0, 1000.0, 10000.0]
 
@@ -16,7 +16,7 @@ def curve(values: list[float], *, radius: float = 0.05, chance: float | None = 0
 
 def test_a_fall_is_told_only_if_the_intervals_do_not_overlap() -> None:
     fallen = curve([0.5, 0.6, 0.9, 0.8, 0.7])
-    assert fall(fallen) == Fall(peak_step=100.0, peak=0.9, last_step=10000.0, last=0.7, is_certain=True)
+    assert decline(fallen) == Decline(peak_step=100.0, peak=0.9, last_step=10000.0, last=0.7, is_certain=True)
     assert "at step 10,000 it is 0.700, 0.200 below its peak" in describe_transience(fallen)
     unsure = curve([0.5, 0.6, 0.9, 0.8, 0.7], radius=0.11)
     assert describe_transience(unsure).endswith("no fall that the intervals can tell")
@@ -25,22 +25,22 @@ def test_a_fall_is_told_only_if_the_intervals_do_not_overlap() -> None:
 
 
 def test_the_first_of_equal_peaks_counts_and_unknown_values_do_not() -> None:
-    lost = fall(curve([np.nan, 0.9, 0.9, 0.5, np.nan]))
+    lost = decline(curve([np.nan, 0.9, 0.9, 0.5, np.nan]))
     assert lost is not None
     assert (lost.peak_step, lost.last_step, lost.last) == (10.0, 1000.0, 0.5)
-    assert fall(curve([np.nan, np.nan])) is None
+    assert decline(curve([np.nan, np.nan])) is None
     assert describe_transience(curve([np.nan])) == "not known at any step"
 
 
 def test_the_axis_is_logarithmic_without_step_zero_and_the_peaks_are_marked() -> None:
     icl, iwl = curve([0.99, 0.6, 0.9, 0.8, 0.7]), curve([0.0, 0.1, 0.2, 0.3, 0.4], chance=0.001)
-    (panel,) = transience(icl, iwl, theme=DARK).axes
+    (panel,) = transience({"ICL": icl, "IWL": iwl}).axes
     assert panel.get_xscale() == "log"
-    lines = [line.get_xydata() for line in panel.lines]
-    np.testing.assert_allclose(lines[0], np.c_[STEPS[1:], icl.values[1:]])
-    np.testing.assert_allclose(lines[1], [[100.0, 0.9]])  # not step 0, which is higher
-    np.testing.assert_allclose(lines[2], np.c_[STEPS[1:], iwl.values[1:]])
-    np.testing.assert_allclose(lines[3], [[10000.0, 0.4]])
+    lines = {line.get_label(): line.get_xydata() for line in panel.lines}
+    np.testing.assert_allclose(lines["ICL"], np.c_[STEPS[1:], icl.values[1:]])
+    np.testing.assert_allclose(lines["ICL: peak"], [[100.0, 0.9]])  # not step 0, which is higher
+    np.testing.assert_allclose(lines["IWL"], np.c_[STEPS[1:], iwl.values[1:]])
+    np.testing.assert_allclose(lines["IWL: peak"], [[10000.0, 0.4]])
     texts = {text.get_text() for text in panel.texts}
     assert texts == {
         *("ICL 0.700", "0.200 below its peak", "IWL 0.400", "ends at its peak", "chance 0.5", "chance 0.001"),
@@ -48,20 +48,11 @@ def test_the_axis_is_logarithmic_without_step_zero_and_the_peaks_are_marked() ->
 
 
 def test_nothing_above_step_zero_is_refused() -> None:
-    for icl in (None, curve([0.5]), curve([0.5, np.nan])):
+    for curves in ({}, {"ICL": curve([0.5])}, {"ICL": curve([0.5, np.nan])}):
         with pytest.raises(ValueError, match="step above 0"):
-            transience(icl, None)
-
-
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_numbers_give_the_same_bytes(theme: object, form: str) -> None:
-    icl = curve([0.5, 0.6, 0.9, 0.8, 0.7])
-    first, second = (encode(transience(icl, None, theme=theme), form=form) for _ in range(2))
-    assert first == second
-    assert first != encode(transience(None, icl, theme=theme), form=form)
+            transience(curves)
 
 
 def test_a_fall_goes_down_and_onward() -> None:
     with pytest.raises(ValueError, match="no later and no lower"):
-        Fall(peak_step=5.0, peak=0.5, last_step=4.0, last=0.4, is_certain=False)
+        Decline(peak_step=5.0, peak=0.5, last_step=4.0, last=0.4, is_certain=False)

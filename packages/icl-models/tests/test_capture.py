@@ -113,7 +113,7 @@ def test_what_is_captured_is_what_the_definition_gives_and_changes_nothing():
 
 
 def test_a_looped_form_has_names_for_every_loop():
-    config = dataclasses.replace(CONFIG, trunk=Transformer(heads=H, key_size=K, mlp=False, repeats=2))
+    config = dataclasses.replace(CONFIG, trunk=Transformer(heads=H, key_size=K, mlp=False, num_loops=2))
     outputs, values = run(config, capture="*")
     layers = [(loop, layer) for loop in range(2) for layer in range(2)]
     theirs = oracle(build(config)[1], np.asarray(values["tokens"], np.float64), layers)
@@ -189,7 +189,7 @@ def test_it_is_as_pure_as_apply_under_grad_and_vmap_and_in_a_function_of_ones_ow
     np.testing.assert_allclose(values["block_1/attention"][1], single["block_1/attention"], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("trunk", [Transformer(heads=H), Transformer(heads=H, repeats=2), LSTM(), MLP()])
+@pytest.mark.parametrize("trunk", [Transformer(heads=H), Transformer(heads=H, num_loops=2), LSTM(), MLP()])
 def test_off_it_costs_nothing(trunk, monkeypatch):
     config = SequenceClassifier(num_labels=V, encoder=IdentityEncoder(), trunk=trunk, width=D)
     model, params, inputs = build(config)
@@ -201,8 +201,8 @@ def test_off_it_costs_nothing(trunk, monkeypatch):
     instrumented = jax.make_jaxpr(instrument(model.apply, capture=["tokens"]))(params, *inputs)
     assert before == program()
     assert str(instrumented) != before  # which has one more output
-    for module in ("trunks.transformer.capture", "trunks.attention", "classifier", "trunks.recurrent", "trunks.mlp"):
-        monkeypatch.setattr(f"icl_models.{module}.tap", lambda name, value, layer=None: value)
+    for module in ("trunks.transformer", "trunks.attention", "classifier", "trunks.recurrent", "trunks.mlp"):
+        monkeypatch.setattr(f"icl_models.{module}.tap", lambda name, value: value)
     assert before == program()
 
 
@@ -277,4 +277,4 @@ def test_a_transformation_within_lets_no_values_out_but_lets_replacements_in(pat
 def test_outside_of_a_model_a_tap_gives_back_its_value():
     value = jnp.arange(3.0)
     assert tap("any", value) is value
-    assert hk.transform(lambda: tap("any", value, layer=1)).apply({}, None) is value
+    assert hk.transform(lambda: tap("any", value)).apply({}, None) is value

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import itertools
 from pathlib import Path
-from unittest import mock
 
 import haiku as hk
 import jax
@@ -33,7 +32,6 @@ from icl_models import (
     Transformer,
     VanillaRNN,
 )
-from icl_models.encoders import encoders
 
 B, S, V, D, SIDE = 2, 4, 5, 8, 12
 N, X, Y = 6, 3, 2
@@ -41,10 +39,10 @@ LEFT_OUT = np.array([[0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 1]], bool)  # which poi
 GOLDEN = Path(__file__).parent / "parameter_trees.txt"
 
 TRUNKS = {
-    "transformer": Transformer(heads=2, key_size=3, widening=2),
+    "transformer": Transformer(heads=2, key_size=3, mlp_ratio=2),
     "prefix": Transformer(layers=1, heads=2, mask="prefix"),
-    "full": Transformer(layers=1, heads=2, mask="full", widening=1),
-    "looped attention": Transformer(heads=2, mlp=False, repeats=2),
+    "full": Transformer(layers=1, heads=2, mask="full", mlp_ratio=1),
+    "looped attention": Transformer(heads=2, mlp=False, num_loops=2),
     "lstm": LSTM(hidden=6),
     "vanilla rnn": VanillaRNN(layers=1, hidden=6),
     "outer product lstm": OuterProductLSTM(layers=1, hidden=6, key_size=3),
@@ -59,7 +57,7 @@ ENCODERS = {
     "embedding": EmbeddingEncoder(num_items=9),
     "resnet": ResNetEncoder(),
 }
-classifier = functools.partial(SequenceClassifier, num_labels=V, width=D, label_scale=1.0)
+classifier = functools.partial(SequenceClassifier, num_labels=V, width=D, label_init_std=1.0)
 MODELS = {
     f"{trunk} on {layout}": classifier(encoder=IdentityEncoder(), layout=LAYOUTS[layout], trunk=TRUNKS[trunk])
     for trunk, layout in itertools.product(TRUNKS, LAYOUTS)
@@ -129,7 +127,17 @@ class Row:
         return jax.jit(lambda rng: gradients(self.params, items, rng))
 
 
-@pytest.fixture(params=MODELS, scope="module")
+# Which rows are compiled: each part once, as no trunk knows of layouts, nor a layout of trunks. The golden file has
+# all of them.
+COMPILED = [
+    name
+    for name in MODELS
+    if name.endswith(("interleaved", "encoder")) or name.startswith(("transformer on", "prefix on points", "full on"))
+]
+COMPILED += ["dropout", "lstm on points"]
+
+
+@pytest.fixture(params=COMPILED, scope="module")
 def row(request):
     return Row(MODELS[request.param])
 
@@ -145,8 +153,8 @@ def test_shape_dtype_and_one_compilation(row):
 
 
 def test_jit_changes_nothing(row):
-    if row.state:
-        pytest.skip("the ResNet takes long, one operation at a time")
+    if not row.is_points and not isinstance(row.config.encoder, IdentityEncoder):
+        pytest.skip("convolutions take long, one operation at a time")
     np.testing.assert_allclose(row.eager(*row.inputs), row.normal, rtol=2e-4, atol=2e-5)
 
 
@@ -190,8 +198,10 @@ def test_every_item_matters_and_every_label_but_that_of_the_query(row):
 
 def test_every_items_logits_are_causal_by_gradients_and_blind_to_its_own_label(row):
     config = row.config
-    if row.is_points or config.trunk.looks_ahead or config.layout.shows_own_label:
+    if row.is_points or not config.trunk.is_causal or config.layout.leaks_label:
         pytest.skip("only the query can be predicted")
+    if not isinstance(config.encoder, IdentityEncoder):
+        pytest.skip("what comes after the tokens knows nothing of the encoder")
     items, labels = row.inputs
     model = dataclasses.replace(config, outputs="every_item").build()
 
@@ -207,10 +217,9 @@ def test_every_items_logits_are_causal_by_gradients_and_blind_to_its_own_label(r
         changed[:, place] = (changed[:, place] + 1) % V
         differs = (np.asarray(outputs(items, changed)) != np.asarray(logits)).any((0, 2))
         assert differs.tolist() == [other > place for other in range(S)]
-    if isinstance(config.encoder, IdentityEncoder):
-        # d logits[t] / d item[s], summed over labels and widths.
-        jacobian = jax.jit(jax.jacobian(lambda items: eager(items, labels)[0].sum(-1)))(items)[:, 0]
-        assert_causal(jnp.abs(jacobian).sum(-1))
+    # d logits[t] / d item[s], summed over labels and widths.
+    jacobian = jax.jit(jax.jacobian(lambda items: eager(items, labels)[0].sum(-1)))(items)[:, 0]
+    assert_causal(jnp.abs(jacobian).sum(-1))
 
 
 def assert_causal(influence):
@@ -240,7 +249,7 @@ def test_who_sees_which_point_and_no_one_the_target_of_a_query_by_gradients(row)
 
 
 def test_the_order_of_points_does_not_matter_to_a_trunk_without_positions(row):
-    if not row.is_points or not row.config.trunk.looks_ahead:
+    if not row.is_points or row.config.trunk.is_causal:
         pytest.skip("the order matters")
     order = [3, 0, 5, 1, 4, 2]
     moved = row.outputs(*(array[:, order] for array in row.inputs))
@@ -262,36 +271,31 @@ def test_parameters_are_those_of_the_golden_file():
     assert "".join(map(tree, MODELS)) == GOLDEN.read_text(), f"if this is meant, run python {__file__}"
 
 
-class Matrix:
-    """In place of the ResNet, which has its row above and is slow to trace."""
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+def test_all_encoders_and_layouts_go_together_or_say_why_not(encoder, layout):
+    # Two thirds of the tracing is left out: what makes tokens does so before the trunk, and alike in init and apply.
+    config = classifier(encoder=encoder, layout=layout)
+    inputs = draw(config, vectors=D - 1)
+    tokens = hk.transform_with_state(lambda *inputs: config._tokens(*map(jnp.asarray, inputs), False))
+    if isinstance(encoder, IdentityEncoder) and not isinstance(layout, PreviousLabel):
+        with pytest.raises(ValueError, match="item vectors of the model's width 8, got 7"):
+            jax.eval_shape(tokens.init, jax.random.key(0), *inputs)
+    else:
+        jax.eval_shape(tokens.init, jax.random.key(0), *inputs)
 
-    def __init__(self, channels, **_):
-        self.linear = hk.Linear(channels)
 
-    def __call__(self, images, is_training):
-        return self.linear(images.reshape(len(images), -1))
-
-
-@pytest.mark.parametrize("encoder", ENCODERS)
-@mock.patch.object(encoders, "ResNet", Matrix)
-def test_all_encoders_layouts_and_trunks_go_together_or_say_why_not(encoder):
-    for layout, trunk, outputs in itertools.product(LAYOUTS.values(), TRUNKS.values(), ("query", "every_item")):
-        if outputs == "every_item" and (isinstance(layout, Concatenated) or trunk.looks_ahead):
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_all_layouts_and_trunks_go_together_or_say_why_not(layout):
+    for trunk, outputs in itertools.product(TRUNKS.values(), ("query", "every_item")):
+        options = {"encoder": LinearEncoder(), "layout": layout, "trunk": trunk, "outputs": outputs}
+        if outputs == "every_item" and (isinstance(layout, Concatenated) or not trunk.is_causal):
             with pytest.raises(ValueError, match="could be read off its own label"):
-                classifier(encoder=ENCODERS[encoder], layout=layout, trunk=trunk, outputs=outputs)
+                classifier(**options)
             continue
-        config = classifier(encoder=ENCODERS[encoder], layout=layout, trunk=trunk, outputs=outputs)
-        inputs = draw(config, vectors=D - 1)
-        model = config.build()
-        if outputs == "every_item" and encoder != "linear":
-            continue  # what comes after the tokens knows nothing of the encoder
-        if encoder == "identity" and not isinstance(layout, PreviousLabel):
-            with pytest.raises(ValueError, match="item vectors of the model's width 8, got 7"):
-                jax.eval_shape(model.init, jax.random.key(0), *inputs)
-            continue
-        params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)  # which runs through all parts
-        if encoder != "linear":
-            continue
+        config = classifier(**options)
+        model, inputs = config.build(), draw(config)
+        params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
         logits, after = jax.eval_shape(lambda *inputs, model=model: model.apply(*inputs), params, state, None, *inputs)
         assert (logits.shape, logits.dtype) == ((B, V) if outputs == "query" else (B, S, V), jnp.float32)
         assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models.encoders.convolution import Convolution, convolve_by_bands, convolve_by_library, convolve_by_products
+from icl_models.encoders.convolution import Convolution, conv_banded, conv_im2col, conv_xla
 
 SHAPES = [(28, 6, 4), (28, 3, 2), (27, 3, 1), (9, 1, 1), (10, 2, 3), (7, 3, 2)]
 
@@ -21,14 +21,14 @@ def test_products_bands_and_library_agree_in_value_and_gradient(side, kernel, st
 
     results = [
         jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(convolve, maps, weights)
-        for convolve in (convolve_by_library, convolve_by_products, convolve_by_bands)
+        for convolve in (conv_xla, conv_im2col, conv_banded)
     ]
     for one, *others in zip(*map(jax.tree.leaves, results), strict=True):
         for other in others:
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5 * float(jnp.abs(one).max()))
 
 
-@pytest.mark.parametrize("convolve", [convolve_by_library, convolve_by_products, convolve_by_bands])
+@pytest.mark.parametrize("convolve", [conv_xla, conv_im2col, conv_banded])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_half_precision_stays_half_precision(convolve, kernel):
     maps, weights = jnp.ones((2, 9, 9, 4), jnp.bfloat16), jnp.ones((kernel, kernel, 4, 5), jnp.bfloat16)

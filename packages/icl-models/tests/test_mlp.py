@@ -22,7 +22,7 @@ def test_it_is_relu_layers_over_all_tokens():
     np.testing.assert_allclose(outputs, second[:, None], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(values["layer_0/hidden"], first, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(values["layer_1/hidden"], second, rtol=1e-5, atol=1e-6)
-    assert trunk.looks_ahead is True
+    assert trunk.is_causal is False
     assert trunk.state_size(T, D) == values["layer_0/hidden"].size // B
 
 

@@ -23,8 +23,10 @@ from icl_models import (
     VanillaRNN,
     instrument,
 )
-from icl_models.encoders import resnet
+from icl_models.encoders import resnet, stem
 from icl_models.encoders.batch_norm import BatchNorm
+from icl_models.encoders.convolution import conv_xla
+from icl_models.encoders.encoders import to_unit_range
 from icl_models.precision import computing_in, layer_norm, to_compute_dtype
 
 B, S, V, D = 2, 4, 5, 16
@@ -33,12 +35,12 @@ BASE = SequenceClassifier(
     encoder=LinearEncoder(),
     trunk=Transformer(layers=1, heads=2),
     width=D,
-    label_scale=1.0,
+    label_init_std=1.0,
     compute_dtype="bfloat16",
 )
 VARIANTS = [
     {},
-    {"trunk": Transformer(heads=2, mask="prefix", repeats=2, dropout=0.1), "item_dropout": 0.1},
+    {"trunk": Transformer(heads=2, mask="prefix", num_loops=2, dropout=0.1), "item_dropout": 0.1},
     {"trunk": LSTM(), "position_dropout": 0.1},
     {"trunk": VanillaRNN(), "positions": "learned"},
     {"trunk": OuterProductLSTM(), "layout": PreviousLabel()},
@@ -96,7 +98,15 @@ def test_parameters_state_gradients_and_outputs_are_float32_and_what_is_between_
     assert float_dtypes(values) == {jnp.dtype("bfloat16")}
 
 
-@pytest.mark.parametrize("encoder", [LinearEncoder(), ResNetEncoder()], ids=str)
+class BlockOfResNet:
+    """The stem of the ResNet and one block: much sooner compiled than all of them."""
+
+    def encode(self, images, /, *, width, is_training):
+        maps = resnet._stem(to_unit_range(images), is_training)
+        return resnet._block(maps, width, stride=2, project=True, is_training=is_training).mean((1, 2))
+
+
+@pytest.mark.parametrize("encoder", [LinearEncoder(), BlockOfResNet()], ids=lambda encoder: type(encoder).__name__)
 def test_it_is_close_to_float32(encoder):
     config = dataclasses.replace(BASE, encoder=encoder)
     inputs = draw(config)
@@ -147,6 +157,18 @@ def test_batch_norms_count_in_float32():
     assert normal.dtype == jnp.bfloat16
     np.testing.assert_allclose(normal.astype(jnp.float32), expected, rtol=0.01, atol=0.01)
     np.testing.assert_allclose(state["norm/mean_ema"]["average"].ravel(), wide.mean((0, 1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [stem.stem_xla, stem.stem_im2col])
+def test_stems_count_in_float32(make):
+    images, weights = (
+        jnp.asarray(np.random.default_rng(0).random(shape), jnp.bfloat16) for shape in ((5, 21, 21), (7, 7, 1, 8))
+    )
+    pooled, mean, variance = jax.jit(make)(images, weights)
+    maps = np.asarray(conv_xla(images[..., None], weights, 2), np.float64)
+    assert pooled.dtype == jnp.bfloat16
+    np.testing.assert_allclose(mean, maps.mean((0, 1, 2)), rtol=2e-4)
+    np.testing.assert_allclose(variance, maps.var((0, 1, 2)), rtol=0.01)
 
 
 def test_the_scale_of_batch_norm_is_not_rounded():

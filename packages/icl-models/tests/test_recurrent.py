@@ -132,7 +132,7 @@ def test_an_output_depends_on_its_own_and_earlier_tokens_alone(trunk):
     influence = np.abs(jacobian).sum((2, 5)) > 0  # of [sequence, place] on [sequence, place]
     earlier = np.tril(np.ones((T, T), bool))
     np.testing.assert_array_equal(influence, np.eye(B, dtype=bool)[:, None, :, None] & earlier[None, :, None])
-    assert trunk.looks_ahead is False
+    assert trunk.is_causal is True
 
 
 def scans(jaxpr):

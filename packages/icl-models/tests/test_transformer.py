@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import haiku as hk
 import jax
@@ -6,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models import Transformer, instrument
+from icl_models import TENSOR_PARALLEL, IdentityEncoder, SequenceClassifier, Transformer, instrument
 from icl_models.trunks.attention import visible
 
 B, T, D = 2, 6, 8
@@ -47,12 +48,12 @@ def test_masks_are_as_defined_in_kernel_and_spelt_out(mask):
     np.testing.assert_array_equal(values["block_0/attention"] > 0, np.broadcast_to(expected[:, None], (B, 2, T, T)))
     by_kernel = jax.jit(lambda tokens: model.apply(params, None, tokens, False))(tokens)
     np.testing.assert_allclose(by_kernel, outputs, rtol=1e-5, atol=1e-5)
-    assert Transformer(mask=mask).looks_ahead == np.triu(expected, k=1).any()
+    assert Transformer(mask=mask).is_causal == (not np.triu(expected, k=1).any())
 
 
 def test_looped_is_the_stack_run_again():
     trunk = Transformer(layers=2, heads=2)
-    model, params, tokens = build(dataclasses.replace(trunk, repeats=3))
+    model, params, tokens = build(dataclasses.replace(trunk, num_loops=3))
     once, _, _ = build(trunk)
     looped = jax.jit(lambda params, tokens: model.apply(params, None, tokens, False))(params, tokens)
     residual = instrument(once.apply, capture=["block_1/residual"])
@@ -68,13 +69,35 @@ def test_looped_is_the_stack_run_again():
 
 
 def test_loops_cost_no_parameters():
-    shapes = [jax.tree.map(jnp.shape, build(Transformer(heads=2, repeats=repeats))[1]) for repeats in (1, 3)]
+    shapes = [jax.tree.map(jnp.shape, build(Transformer(heads=2, num_loops=num_loops))[1]) for num_loops in (1, 3)]
     assert shapes[0] == shapes[1]
 
 
-@pytest.mark.parametrize("repeats", [1, 2])
-def test_dropout_is_of_its_rate_and_acts_in_training_alone(repeats):
-    trunk = Transformer(layers=2, heads=2, dropout=0.25, repeats=repeats)
+def test_tensor_parallel_splits_all_large_parameters_of_the_blocks_and_each_dimension_of_them():
+    config = SequenceClassifier(
+        num_labels=3, encoder=IdentityEncoder(), trunk=Transformer(layers=2, heads=3, key_size=5), width=D
+    )
+    items, labels = np.zeros((B, T, D), np.float32), np.zeros((B, T), np.int32)
+    params, _ = jax.eval_shape(config.build().init, jax.random.key(0), items, labels)
+    names = {f"{path}/{name}": leaf.shape for path, leaves in params.items() for name, leaf in leaves.items()}
+    split = {}
+    for pattern, axes in TENSOR_PARALLEL:
+        matched = [name for name in names if re.search(pattern, name)]
+        assert matched and not set(matched) & set(split)
+        split |= dict.fromkeys(matched, axes)
+    heads, hidden = 3 * 5, 4 * D
+    for name, axes in split.items():
+        layers, *sizes = names[name]
+        assert (layers, axes[0], len(axes)) == (2, None, len(names[name]))
+        assert [sizes[axis - 1] for axis, by in enumerate(axes) if by == "model"] in ([heads], [hidden]), name
+        assert [sizes[axis - 1] for axis, by in enumerate(axes) if by == "fsdp"] == [D] * (len(axes) - 2), name
+    # The others are offsets and norms of the stream, which all heads read.
+    assert {leaf for name, leaf in names.items() if "blocks" in name and name not in split} == {(2, D)}
+
+
+@pytest.mark.parametrize("num_loops", [1, 2])
+def test_dropout_is_of_its_rate_and_acts_in_training_alone(num_loops):
+    trunk = Transformer(layers=2, heads=2, dropout=0.25, num_loops=num_loops)
     model, params, tokens = build(trunk)
     apply = jax.jit(model.apply, static_argnums=3)
     np.testing.assert_array_equal(apply(params, None, tokens, False), apply(params, jax.random.key(1), tokens, False))
@@ -87,7 +110,7 @@ def test_dropout_is_of_its_rate_and_acts_in_training_alone(repeats):
 
 def test_dropout_lets_the_rest_through_enlarged_and_differs_between_blocks_and_loops():
     # With no weights but the offset of attention, a block adds 1 everywhere, or 0 or 1 / (1 - rate).
-    trunk = Transformer(layers=2, heads=2, mlp=False, dropout=0.25, repeats=2)
+    trunk = Transformer(layers=2, heads=2, mlp=False, dropout=0.25, num_loops=2)
     model, params, _ = build(trunk)
     params = jax.tree.map(jnp.zeros_like, params)
     params["blocks/attention_out"]["b"] += 1
@@ -109,7 +132,7 @@ def test_dropout_lets_the_rest_through_enlarged_and_differs_between_blocks_and_l
 
 
 def test_the_start_is_that_of_the_original():
-    model, _, tokens = build(Transformer(layers=3, heads=2, widening=16))
+    model, _, tokens = build(Transformer(layers=3, heads=2, mlp_ratio=16))
     params = jax.jit(lambda key: model.init(key, tokens, False))(jax.random.key(0))
     for path, leaves in params.items():
         if "w" in leaves:
@@ -126,8 +149,8 @@ def test_the_start_is_that_of_the_original():
         ({"layers": 0}, "layers must be at least 1, got 0"),
         ({"heads": 0}, "heads must be at least 1"),
         ({"key_size": 0}, "key_size must be at least 1"),
-        ({"widening": 0}, "widening must be at least 1"),
-        ({"repeats": 0}, "repeats must be at least 1"),
+        ({"mlp_ratio": 0}, "mlp_ratio must be at least 1"),
+        ({"num_loops": 0}, "num_loops must be at least 1"),
         ({"dropout": 1.0}, "below 1, got 1.0"),
         ({"dropout": -0.1}, "at least 0"),
     ],
@@ -147,4 +170,4 @@ def test_heads_must_divide_the_width_unless_there_is_a_key_size():
 
 def test_state_size_counts_every_time_a_layer_runs():
     assert Transformer(layers=4, heads=8, key_size=32).state_size(100, 256) == 32 * 8 * 4 * 100
-    assert Transformer(layers=4, heads=8, repeats=3).state_size(10, 64) == 64 * 12 * 10
+    assert Transformer(layers=4, heads=8, num_loops=3).state_size(10, 64) == 64 * 12 * 10

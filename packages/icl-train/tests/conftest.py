@@ -20,7 +20,8 @@ from icl_train import MeshConfig, TrainConfig, train
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most runs here are the same program; compiling it once halves the time of the suite.
 _CACHE = tempfile.TemporaryDirectory(prefix="icl-train-tests-")
-jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+if not jax.config.jax_compilation_cache_dir:
+    jax.config.update("jax_compilation_cache_dir", _CACHE.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -117,6 +118,12 @@ def pieces(folder):
 @pytest.fixture
 def problem(tmp_path):
     return pieces(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """The same for all tests of a file: for runs that are made once, and only looked at."""
+    return pieces(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """What is saved is what the state was, whatever becomes of its buffers; and only so much is kept."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +9,11 @@ import optax
 import pytest
 
 from icl_train import EverySteps, MeshConfig, latest_step, restore_model
+from icl_train.checkpoints import restoring
+from icl_train.checkpoints.progress import Progress, Window
 from icl_train.checkpoints.restoring import restore
 from icl_train.checkpoints.saving import Checkpoints
-from icl_train.devices.sharding_rules import REPLICATED, state_shardings
-from icl_train.program import with_shardings
+from icl_train.devices.sharding_rules import REPLICATED, state_shardings, with_shardings
 from icl_train.state import TrainState
 
 
@@ -52,20 +55,24 @@ def test_everything_comes_back(problem, tmp_path):
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     state = TrainState(jnp.asarray(7, jnp.int32), params, {}, optimizer.init(params), params)
     data = {"next": 2**40, "nested": [1, "two"]}
-    progress = {"seed": 0, "meters": [], "failed": {}, "third": 1 / 3, "nan": float("nan")}
+    window = Window(3, {"loss": float("nan"), "accuracy": 2 / 3})
+    progress = Progress(
+        step=7, is_last=True, seed=2**32 - 1, members=[{"seed": 4, "learning_rate": 1 / 3}], seconds=1 / 3,
+        meters=[window, Window()], failed={1: 5},
+    )  # fmt: skip
     with Checkpoints(tmp_path, every=1, keep=1) as checkpoints:
-        checkpoints.save(state, step=7, data=data, progress=progress)
+        checkpoints.save(state, data=data, progress=progress)
     saved = restore(
         tmp_path, with_shardings(state, state_shardings(state, MeshConfig().build(jax.devices()[:4]), REPLICATED))
     )
     assert problem.same(jax.tree.map(np.array, saved.state), jax.tree.map(np.array, state))
     assert saved.data == data
-    assert saved.progress["third"] == 1 / 3 and np.isnan(saved.progress["nan"])
+    assert repr(saved.progress) == repr(progress), "which writes out every bit, and a NaN"
     assert saved.state.params["a/~/b"].sharding.is_fully_replicated
     assert len(saved.state.params["a/~/b"].sharding.device_set) == 4
 
 
-@pytest.mark.parametrize(("keep", "kept"), [(1, {10}), (2, {8, 10}), (9, {2, 4, 6, 8, 10})])
+@pytest.mark.parametrize(("keep", "kept"), [(2, {8, 10}), (9, {2, 4, 6, 8, 10})])
 def test_the_latest_checkpoints_are_kept(problem, keep, kept):
     problem.run("run", checkpoint_every=2, keep_checkpoints=keep)
     assert {int(path.name) for path in (problem.folder / "run" / "checkpoints").iterdir()} == kept
@@ -93,3 +100,19 @@ def test_restore_model_needs_no_optimizer_and_says_what_is_missing(problem, whol
         restore_model(whole.folder, init=problem.init, step=5)
     with pytest.raises(ValueError, match=r"model_state/mean: saved float32\[3\], wanted nothing"):
         restore_model(whole.folder, init=lambda rng: (problem.init(rng)[0], {}))
+
+
+def test_a_checkpoint_is_hashed_once_when_it_is_read(problem, whole, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(restoring, "find_damage", lambda path: hashed.append(path.name))
+    shutil.copytree(whole.folder, problem.folder / "run")
+
+    def count(do):
+        hashed.clear()
+        do()
+        return hashed
+
+    assert count(lambda: problem.run("run", resume=True)) == ["10"]
+    assert count(lambda: restore_model(whole.folder, init=problem.init)) == ["10"]
+    assert count(lambda: restore_model(whole.folder, init=problem.init, step=8)) == ["8"]
+    assert count(lambda: problem.run("warm", steps=1, init_from=whole.folder)) == ["10"]

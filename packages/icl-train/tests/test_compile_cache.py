@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+import icl_train
 from icl_train.devices.compile_cache import default_compile_cache, use_compile_cache
 
 SETTINGS = (
@@ -19,9 +20,13 @@ SETTINGS = (
 )
 
 PROGRAM = """
-import sys
+import sys, types
 from pathlib import Path
 import jax, jax.numpy as jnp
+
+# Without the package's own imports, Orbax above all: most of the time.
+sys.modules["icl_train"] = types.ModuleType("icl_train")
+sys.modules["icl_train"].__path__ = [sys.argv[2]]
 from icl_train.devices.compile_cache import use_compile_cache
 
 hits = []
@@ -59,7 +64,7 @@ def test_a_second_process_takes_the_program_from_the_cache(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
 
     def hits():
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "cache")]
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "cache"), str(Path(icl_train.__file__).parent)]
         return int(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
     assert hits() == 0

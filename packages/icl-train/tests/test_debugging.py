@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import MeshConfig, Recipe, compile_single
+from icl_train import MeshConfig, StepSpec, compile_single
 from icl_train.devices.debugging import debugging
 
 
@@ -36,8 +36,8 @@ def step(problem):
 
     def make(loss_fn):
         mesh = MeshConfig().build(jax.devices()[:2])
-        program = compile_single(Recipe(problem.init, loss_fn, optax.adam(0.1)), seed=0, mesh=mesh)
-        return program.step(program.begin(), program.put([next(problem.Rows())]), np.int32(1))
+        program = compile_single(StepSpec(problem.init, loss_fn, optax.adam(0.1)), seed=0, mesh=mesh)
+        return program.step(program.init_state(), program.to_devices([next(problem.Rows())]), np.int32(1))
 
     return make
 

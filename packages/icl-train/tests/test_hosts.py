@@ -12,7 +12,14 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from icl_train.devices.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
+from icl_train.devices.hosts import (
+    HostsConfig,
+    abort_job_on_error,
+    is_primary_host,
+    max_over_hosts,
+    start_hosts,
+    sync_hosts,
+)
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 CLUSTERS = ("SLURM", "OMPI", "KUBERNETES", "JOB_COMPLETION", "TPU", "JAX_", "XLA_FLAGS")
@@ -90,8 +97,8 @@ def test_two_processes_compute_together_and_one_of_them_is_first(job):
         "rows": {"shape": [2, 3], "total": [11.0] * 3},
         "sigterm_is_default": True,
     }
-    assert first.facts[0] == {"index": 0, "is_first": True} | common
-    assert second.facts[0] == {"index": 1, "is_first": False} | common
+    assert first.facts[0] == {"index": 0, "is_primary_host": True} | common
+    assert second.facts[0] == {"index": 1, "is_primary_host": False} | common
 
 
 def test_processes_of_a_cluster_are_found_without_being_named(job):
@@ -178,14 +185,14 @@ def test_one_process_asks_jax_for_nothing(config, monkeypatch):
         monkeypatch.setattr(jax, name, refuse)
     monkeypatch.setattr(jax.distributed, "initialize", refuse)
     start_hosts(config)
-    assert is_first()
-    assert agree(15) == 15
-    wait_for_all("a point")
+    assert is_primary_host()
+    assert max_over_hosts(15) == 15
+    sync_hosts("a point")
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), SystemExit(2), KeyboardInterrupt()])
 def test_with_one_process_errors_leave_as_they_came(error, capfd):
-    with pytest.raises(type(error)) as caught, ends_with_the_job():
+    with pytest.raises(type(error)) as caught, abort_job_on_error():
         raise error
     assert caught.value is error
     assert capfd.readouterr().err == ""
@@ -194,4 +201,4 @@ def test_with_one_process_errors_leave_as_they_came(error, capfd):
 @pytest.mark.parametrize("flag", [-1, 2**31])
 def test_a_flag_out_of_range_is_refused(flag):
     with pytest.raises(ValueError, match="wanted a flag"):
-        agree(flag)
+        max_over_hosts(flag)

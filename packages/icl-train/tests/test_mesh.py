@@ -2,27 +2,35 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
 
-from icl_train import MeshConfig, data_shard, shard_batch
+from icl_train import MeshConfig, StepSpec, compile_single, data_shard
 
 FOUR = jax.devices()[:4]
 
 
-def test_each_device_gets_its_rows():
+@pytest.fixture
+def put(problem):
+    """``put(batch, mesh)``: the arrays of a batch on the devices, as the loop puts them there: [1, B, ...]."""
+    spec = StepSpec(problem.init, problem.loss_fn, optax.identity())
+    return lambda batch, mesh: compile_single(spec, seed=0, mesh=mesh).to_devices([batch])
+
+
+def test_each_device_gets_its_rows(put):
     batch = {"x": np.arange(24).reshape(8, 3), "index": np.arange(8, dtype=np.int64)}
-    sharded = shard_batch(batch, MeshConfig().build(FOUR))
+    sharded = put(batch, MeshConfig().build(FOUR))
     for name, array in sharded.items():
-        np.testing.assert_array_equal(array, batch[name])
+        np.testing.assert_array_equal(array, batch[name][None])
         for shard in array.addressable_shards:
-            np.testing.assert_array_equal(shard.data, batch[name][shard.index])
-            assert shard.data.shape[0] == 2
+            np.testing.assert_array_equal(shard.data, batch[name][None][shard.index])
+            assert shard.data.shape[:2] == (1, 2)
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do(problem):
+def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do(problem, put):
     words = r"divides by the 4 devices of this process that share its rows, got 6; use 4 or 8, or a mesh"
     with pytest.raises(ValueError, match=words):
-        shard_batch({"x": np.zeros((6, 2))}, MeshConfig().build(FOUR))
+        put({"x": np.zeros((6, 2))}, MeshConfig().build(FOUR))
     with pytest.raises(ValueError, match="got 6"):
         problem.run("run", batches=problem.Rows(size=6), mesh=MeshConfig().build(FOUR))
 
@@ -31,9 +39,9 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do(problem):
     "batch",
     [{}, {"x": np.zeros(())}, {"x": np.zeros(4), "y": np.zeros(3)}, {"x": np.zeros(4), "y": np.zeros(())}],
 )
-def test_arrays_without_a_common_leading_dimension_are_refused(batch):
+def test_arrays_without_a_common_leading_dimension_are_refused(batch, put):
     with pytest.raises(ValueError, match="share their leading dimension"):
-        shard_batch(batch, MeshConfig().build())
+        put(batch, MeshConfig().build())
 
 
 def test_a_batch_that_is_no_dict_of_arrays_is_refused(problem):
@@ -41,7 +49,7 @@ def test_a_batch_that_is_no_dict_of_arrays_is_refused(problem):
         def __next__(self):
             return tuple(super().__next__().values())
 
-    with pytest.raises(TypeError, match=r"(?s)batch.*(got tuple|Mapping)"):  # ours, or first the annotation's
+    with pytest.raises(TypeError, match=r"(?s)(batch.*got tuple|Mapping)"):  # ours, or first the annotation's
         problem.run("run", batches=Tuples())
 
 
@@ -81,10 +89,10 @@ def test_no_devices_are_refused():
         MeshConfig().build([])
 
 
-def test_rows_are_split_over_data_and_fsdp_and_shared_along_model():
+def test_rows_are_split_over_data_and_fsdp_and_shared_along_model(put):
     batch = {"x": np.arange(16).reshape(8, 2)}
-    sharded = shard_batch(batch, MeshConfig(data=1, fsdp=2, model=2).build(FOUR))["x"]
-    assert [shard.data.shape for shard in sharded.addressable_shards] == [(4, 2)] * 4
+    sharded = put(batch, MeshConfig(data=1, fsdp=2, model=2).build(FOUR))["x"]
+    assert [shard.data.shape for shard in sharded.addressable_shards] == [(1, 4, 2)] * 4
     assert len({str(shard.index) for shard in sharded.addressable_shards}) == 2
-    np.testing.assert_array_equal(sharded, batch["x"])
+    np.testing.assert_array_equal(sharded[0], batch["x"])
     assert data_shard(MeshConfig(fsdp=2).build()) == (0, 1)

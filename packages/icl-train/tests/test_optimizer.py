@@ -42,6 +42,20 @@ def test_every_step_of_a_schedule_follows_the_formula(schedule, warmup):
         assert float(rate(jnp.asarray(step - 1))) == pytest.approx(wanted, rel=1e-5, abs=1e-8), step
 
 
+def test_optax_has_the_same_schedules_behind_a_count_of_one_more():
+    """To rounding, which is why ours are not optax's: the rates of runs stay what they were, to the bit."""
+    warmup, cosine = optax.linear_schedule(0, 0.3, 7), optax.cosine_decay_schedule(0.3, 33)
+    cooldown = optax.linear_schedule(0.3, 0, 8)
+    theirs = {
+        "constant": lambda count: warmup(count + 1),
+        "cosine": lambda count: jnp.where(count < 7, warmup(count + 1), cosine(count - 7)),
+        "trapezoid": lambda count: jnp.where(count < 32, warmup(count + 1), cooldown(count - 32)),
+    }
+    for schedule, rates in theirs.items():
+        ours = learning_rate_schedule(schedule, peak=0.3, warmup_steps=7, total_steps=40)
+        np.testing.assert_allclose(ours(jnp.arange(40)), rates(jnp.arange(40)), rtol=1e-4)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt"])
 def test_a_longer_run_has_the_same_learning_rates(schedule):
     short, long = (OptimizerConfig(schedule=schedule, warmup_steps=3).build(steps) for steps in (10, 1000))

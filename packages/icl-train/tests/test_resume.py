@@ -193,6 +193,7 @@ def test_a_nan_in_the_loss_survives_a_resume(problem):
 
     with pytest.raises(Interrupted):
         problem.run("run", loss_fn=diverging, stop_when_not_finite=False, actions=[stop_at(5)])
-    problem.run("run", loss_fn=diverging, stop_when_not_finite=False, resume=True)
+    result = problem.run("run", loss_fn=diverging, stop_when_not_finite=False, resume=True)
+    assert int(result.state.step) == 10 and jnp.isnan(result.state.params["linear/~/w"]).all()
     text = (problem.folder / "run" / "metrics.jsonl").read_text()
     assert all(json.loads(line)["loss"] != json.loads(line)["loss"] for line in text.splitlines())

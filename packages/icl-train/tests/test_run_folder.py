@@ -45,7 +45,7 @@ def test_the_git_revision_is_recorded_with_whether_files_differ_from_it(tmp_path
 def test_the_same_configuration_may_be_resumed_and_nothing_is_rewritten(tmp_path):
     folder = open_run(tmp_path / "run", CONFIG)
     before = contents(folder)
-    assert open_run(folder, CONFIG, resume=True, about={"preset": {"name": "of another session"}}) == folder
+    assert open_run(folder, CONFIG, resume=True, metadata={"preset": {"name": "of another session"}}) == folder
     assert "preset" not in json.loads((folder / "config.json").read_text())  # it is of the session that began the run
     assert contents(folder) == before
 
@@ -62,7 +62,7 @@ def test_what_may_change_is_taken_over_and_the_rest_of_the_record_stays(tmp_path
     folder = open_run(tmp_path / "run", CONFIG)
     before = json.loads((folder / "config.json").read_text())
     longer = CONFIG | {"train": {"steps": 200, "seed": 0}}
-    open_run(folder, longer, resume=True, may_change=["train.steps"])
+    open_run(folder, longer, resume=True, mutable=["train.steps"])
     after = json.loads((folder / "config.json").read_text())
     assert after["config"]["train"]["steps"] == 200
     assert {name: after[name] for name in after if name != "config"} == {
@@ -89,7 +89,7 @@ def test_who_only_looks_writes_nothing(tmp_path):
     folder = open_run(tmp_path / "run", CONFIG)
     before = contents(folder)
     longer = CONFIG | {"train": {"steps": 200, "seed": 0}}
-    open_run(folder, longer, resume=True, may_change=["train.steps"], read_only=True)
+    open_run(folder, longer, resume=True, mutable=["train.steps"], read_only=True)
     assert contents(folder) == before
     assert "train.steps was 100" in refused(tmp_path, longer, resume=True, read_only=True)
 
@@ -111,13 +111,13 @@ def test_another_configuration_is_refused_with_both_values(tmp_path):
         "data": {"ways": 4, "shape": (28, 29), "new": "x"},
         "nan": None,
     }
-    message = refused(tmp_path, other, resume=True, may_change=["train.steps"])
+    message = refused(tmp_path, other, resume=True, mutable=["train.steps"])
     assert "data.ways was 2 and came as 4, data.shape was [28, 28] and came as [28, 29]" in message
     assert "data.zips was [] and came as absent, and 2 more differ" in message
     assert "train.steps" not in message
     same_prefix = CONFIG | {"train": {"steps": 100, "seed": 0, "steps_extra": 1}}
     assert "train.steps_extra was absent and came as 1" in refused(
-        tmp_path, same_prefix, resume=True, may_change=["train.steps"]
+        tmp_path, same_prefix, resume=True, mutable=["train.steps"]
     )
 
 

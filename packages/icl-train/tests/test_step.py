@@ -9,7 +9,7 @@ import pytest
 from icl_train import (
     MeshConfig,
     OptimizerConfig,
-    Recipe,
+    StepSpec,
     compile_single,
     initial_state,
     train_step,
@@ -28,10 +28,10 @@ def test_jit_and_no_jit_agree_with_a_step_written_out_by_hand(problem):
     norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(gradients)))
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-6)
     assert int(after.step) == 1 and set(metrics) == {"loss", "gradient_norm", "absolute_error"}
-    recipe = Recipe(problem.init, problem.loss_fn, optimizer)
-    program = compile_single(recipe, seed=5, mesh=MeshConfig().build(jax.devices()[:1]))
-    state = program.begin()
-    jitted, jitted_metrics = program.step(state, program.put([batch]), np.int32(1))
+    spec = StepSpec(problem.init, problem.loss_fn, optimizer)
+    program = compile_single(spec, seed=5, mesh=MeshConfig().build(jax.devices()[:1]))
+    state = program.init_state()
+    jitted, jitted_metrics = program.step(state, program.to_devices([batch]), np.int32(1))
     jitted_metrics = {name: value[0] for name, value in jitted_metrics.items()}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), (after, metrics), (jitted, jitted_metrics))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state)), "the state should have been donated"
@@ -93,8 +93,8 @@ def test_a_run_on_one_device_can_be_resumed_on_four(problem):
 
 
 def test_the_state_is_born_on_the_mesh(problem):
-    recipe = Recipe(problem.init, problem.loss_fn, optax.adam(1.0))
-    state = compile_single(recipe, seed=0, mesh=MeshConfig().build(jax.devices()[:4])).begin()
+    spec = StepSpec(problem.init, problem.loss_fn, optax.adam(1.0))
+    state = compile_single(spec, seed=0, mesh=MeshConfig().build(jax.devices()[:4])).init_state()
     assert all(len(leaf.sharding.device_set) == 4 for leaf in jax.tree.leaves(state))
 
 

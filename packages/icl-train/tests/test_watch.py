@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from icl_train.checkpoints.progress import Progress
 from icl_train.checkpoints.watch import watch
 
 
@@ -17,11 +18,12 @@ class FakeRun:
     def __init__(self, workdir):
         self.workdir, self.now, self.sleeps, self._plan = workdir, 0.0, [], []
 
-    def save(self, *steps, is_last=None, folder="{}"):
+    def save(self, *steps, is_last=False, folder="{}"):
         for step in steps:
             item = self.workdir / "checkpoints" / folder.format(step) / "progress"
             item.mkdir(parents=True, exist_ok=True)
-            (item / "metadata").write_text(json.dumps({"seed": 0} | ({} if is_last is None else {"is_last": is_last})))
+            progress = Progress(step=step, is_last=is_last, seed=0, seconds=1.0, meters=[], failed={})
+            (item / "metadata").write_text(json.dumps(progress.to_json()))
 
     def delete(self, *steps):
         for step in steps:
@@ -82,6 +84,8 @@ def test_what_is_being_written_or_is_no_checkpoint_is_left_alone(fake):
     fake.save(300, folder="best-{}")
     (fake.workdir / "checkpoints" / "400").write_text("a file")
     (fake.workdir / "checkpoints" / "500").mkdir()  # half deleted
+    fake.save(550)
+    (fake.workdir / "checkpoints" / "550" / "progress" / "metadata").write_text("{}")
     fake.then(lambda: fake.save(600, is_last=True))
     assert list(fake.watch()) == [100, 600]
 
@@ -99,7 +103,7 @@ def test_a_step_that_is_deleted_between_listing_and_reading_is_left_out(fake, mo
     fake.save(100)
     fake.save(300, is_last=True)
     monkeypatch.setattr(
-        importlib.import_module("icl_train.checkpoints.watch"), "_steps", lambda folder: [300, 200, 100]
+        importlib.import_module("icl_train.checkpoints.watch"), "saved_steps", lambda folder: [100, 200, 300]
     )
     assert list(fake.watch()) == [100, 300]
 

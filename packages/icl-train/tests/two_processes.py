@@ -59,10 +59,10 @@ def train(fate, *, index):
         for step in range(1, 1_000_000):
             if step == 3:
                 befall(fate, index=index)
-            number = hosts.agree(0 if flag.signal is None else flag.signal)
+            number = hosts.max_over_hosts(0 if flag.signal is None else flag.signal)
             if number:
                 say(stopped_after=step)
-                hosts.wait_for_all("the end")
+                hosts.sync_hosts("the end")
                 raise Interrupted(signal.Signals(number), "stopped")
 
 
@@ -76,13 +76,13 @@ def place(fate, port, index):
 
 
 def in_company(fate, port, index):
-    with hosts.ends_with_the_job():
+    with hosts.abort_job_on_error():
         hosts.start_hosts(hosts.HostsConfig(**place(fate, port, index), timeout_seconds=120, heartbeat_seconds=10))
         say(
             index=jax.process_index(),
             count=jax.process_count(),
-            is_first=hosts.is_first(),
-            agreed=hosts.agree(5 * (1 - index)),
+            is_primary_host=hosts.is_primary_host(),
+            agreed=hosts.max_over_hosts(5 * (1 - index)),
             rows=sum_of_rows(index=index),
             sigterm_is_default=sigterm_is_default(),
         )
@@ -98,7 +98,7 @@ def alone(port, taken):
         except RuntimeError as error:
             return str(error)
 
-    with hosts.ends_with_the_job():
+    with hosts.abort_job_on_error():
         say(no_cluster=error_of(detect=True), taken=error_of(coordinator=f"127.0.0.1:{taken}", count=2, index=0))
         say(no_answer=error_of(coordinator=f"127.0.0.1:{port}", count=2, index=1))
         sys.exit(2)

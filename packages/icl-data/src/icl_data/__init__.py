@@ -12,9 +12,12 @@ from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
-from icl_data.batch import Sampler, Step
+from icl_data.batch import Sampler, Transform
+from icl_data.inspection.contact_sheet import contact_sheet
+from icl_data.inspection.describe import describe
+from icl_data.inspection.statistics import Statistics, statistics
 from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NonBursty, NoSupport, SwappedLabels
-from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, Unfixed, num_labels
+from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSet, ClassSplit
@@ -43,7 +46,7 @@ from icl_data.tasks.families import (
 )
 from icl_data.tasks.functions import FunctionSampler
 from icl_data.tasks.inputs import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
-from icl_data.tasks.pool import UNSEEN, TaskDraws, Tasks
+from icl_data.tasks.pool import UNSEEN, TaskRandomness, Tasks
 from icl_data.tasks.projected import ProjectedSampler
 from icl_data.tasks.query_masks import LastQueries, QueryMask, RandomFraction, RandomQueries
 from icl_data.transforms import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
@@ -91,6 +94,7 @@ __all__ = [
     "ProjectedSampler",
     "QueryMask",
     "RandomFraction",
+    "RandomLabels",
     "RandomMLP",
     "RandomQueries",
     "RandomRareImages",
@@ -103,19 +107,21 @@ __all__ = [
     "Sine",
     "SparseLinear",
     "Specs",
-    "Step",
+    "Statistics",
     "StepFunction",
     "SwappedLabels",
-    "TaskDraws",
+    "TaskRandomness",
     "Tasks",
     "ToFloat",
-    "Unfixed",
+    "Transform",
     "UniformInputs",
     "Vectors",
     "bank_from_arrays",
     "bank_from_labels",
     "bank_from_tfds",
     "batches",
+    "contact_sheet",
+    "describe",
     "draw_functions",
     "fit_vectors",
     "gaussian",
@@ -126,6 +132,7 @@ __all__ = [
     "random_vectors",
     "read_idx",
     "resize",
+    "statistics",
     "symbols",
     "to_float",
 ]

@@ -1,167 +1,147 @@
-"""Show what a configuration yields: a sequence, statistics of many, and a picture (``python -m icl_data --help``)."""
+"""Show what sequences hold: a table of one, frequencies and repeats in many, and a picture of a few."""
 
 import argparse
-import difflib
+import dataclasses
+import re
 import sys
-import textwrap
+import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
-from icl_data.bank import ExemplarBank
-from icl_data.batch import Batch
-from icl_data.inspection import (
-    contact_sheet,
-    drawn,
-    expected_shares,
-    frequency_text,
-    repeat_text,
-    sequence_text,
-    statistics,
+import icl_data
+from icl_data.sequences import kinds
+
+Option = tuple[str, Any, str, dict[str, Any]]  # name, default, help, and more for argparse
+KINDS: dict[str, Any] = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): kind
+    for name, kind in vars(kinds).items()
+    if dataclasses.is_dataclass(kind)
+}
+OPTIONS: tuple[Option, ...] = (
+    ("length", 9, "items in a sequence, the query included", {}),
+    ("source", "glyphs", "of the items", {"choices": ("glyphs", "omniglot", "symbols")}),
+    ("zips", None, "for omniglot: its zip files, a folder of them, or a TFDS directory", {"type": Path, "nargs": "+"}),
+    ("characters", 100, "how many glyphs or symbols to make", {}),
+    ("size", 28, "side of the images in pixels", {}),
+    ("augmented", False, "make 8 classes of each, flipped and rotated", {}),
+    ("exemplars", "all", "the images of a class", {"choices": ("all", "single", "separated")}),
+    ("noise", 0.0, "standard deviation of noise on pixels of 0..1, in the picture", {}),
+    ("rare", None, "number of rare classes, by default all others", {"type": int}),
+    ("common", None, "number of common classes, by default a tenth", {"type": int}),
+    ("holdout", None, "number of holdout classes, by default a tenth", {"type": int}),
+    ("zipf_exponent", 0.0, "of the frequencies of classes", {}),
+    ("split_seed", icl_data.ClassSplit.seed, "of the order of the classes", {}),
+    ("seed", 0, "of the sequences", {}),
+    ("stream", "train", "name of the sequences", {}),
+    ("index", 0, "the sequence in the table, and the first in the picture", {}),
+    ("count", 20_000, "frequencies and repeats are those of the sequences 0..N-1", {}),
+    ("sheet", Path("icl_data_sheet.png"), "where the picture goes", {}),
 )
-from icl_data.inspection.configuration import add_bank_options, add_split_options, chosen_bank, chosen_split
-from icl_data.inspection.options import KINDS, Chosen, add_option, add_options, attribute_texts, built
-from icl_data.sequences.labels import num_labels
-from icl_data.sequences.sampler import SequenceSampler
-
-DESCRIPTION = """Show what a configuration yields: a table of one sequence, class frequencies and repeats over many
-sequences, and a contact sheet of images.
-
-KIND, bursty by default, comes first and says what sequences to make; each kind has options of its own,
-which python -m icl_data KIND --help lists:
-
-"""
-EXAMPLES = """examples:
+EPILOG = """examples:
   python -m icl_data
   python -m icl_data few_shot --classes holdout --shots 2 --ways 4 --augmented
-  python -m icl_data bursty --p-bursty 0.5 --zipf-exponent 1 --labels polysemy --labels-per-class 4
-  python -m icl_data no_support --omniglot images_background.zip images_evaluation.zip --sheet omniglot.png
-"""
-SHEET = Path("icl_data_sheet.png")
-SHEET_ROWS = 8
-COUNT = 20_000
-ITEMS_AT_ONCE = 2**20  # of a sampler: about 100 MB
-MAX_LENGTH = 1000  # items in a row of a sheet, and lines of a table
-MAX_COUNT = 1_000_000
+  python -m icl_data --p-bursty 0.5 --zipf-exponent 1 --source omniglot --zips images_background.zip
+For kinds, labellings and banks of your own: icl_data.describe(sampler), statistics(sampler), contact_sheet(batch)."""
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line, without the pages of its usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what argparse does not understand, and leave."""
-        self.leave(f"{message}; KIND comes first, and python -m icl_data KIND --help lists its options")
-
-    def leave(self, message: str) -> NoReturn:
-        """Say it in one line and leave with 2."""
+        """Write one line, and leave with 2."""
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
+def own_options(kind: str) -> dict[str, str]:
+    """Return the option of each of a kind's fields: its name, unless an option of all kinds is called so."""
+    taken = {name for name, *_ in OPTIONS}
+    defaults = {field.name: field.default for field in dataclasses.fields(KINDS[kind])}
+    names = [name for name, default in defaults.items() if isinstance(default, bool | int | float | str)]
+    return {name: f"kind_{name}" if name in taken else name for name in names}
+
+
 def parser(kind: str) -> Parser:
-    """Make the parser of a kind's options."""
-    kinds = "\n".join(
-        textwrap.fill(f"  {name:<17}{(each.__doc__ or ' ').splitlines()[0]}", width=100, subsequent_indent=" " * 19)
-        for name, each in KINDS.items()
-    )
+    """Return the parser of a kind's options."""
     made = Parser(
-        prog="python -m icl_data",
+        prog=f"python -m icl_data {kind}",
         usage="python -m icl_data [KIND] [options]",
-        description=DESCRIPTION + kinds.replace("``", "").replace("%", "%%"),
-        epilog=EXAMPLES,
+        description=f"{__doc__}\n\nKIND, bursty by default, is one of {', '.join(KINDS)}. Options of {kind} sequences:",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_options(made.add_argument_group(f"{kind} sequences"), KINDS[kind]())
-    group, texts = made.add_argument_group("sequences of any kind"), attribute_texts(SequenceSampler)
-    for name, of_type in (("length", int), ("seed", int), ("stream", str)):
-        add_option(group, name, of_type, texts.get(name, ""), default=getattr(SequenceSampler, name))
-    add_bank_options(made.add_argument_group("items"))
-    add_split_options(made.add_argument_group("classes"))
-    group = made.add_argument_group("what to show")
-    add_option(group, "index", int, "the sequence in the table, and the first on the sheet", default=0)
-    add_option(group, "count", int, "statistics are of the sequences 0..N-1", default=COUNT)
-    said = f"where the contact sheet goes (default: {SHEET})"
-    group.add_argument("--sheet", type=Path, metavar="PATH.png", default=SHEET, help=said)
-    group.add_argument("--no-sheet", dest="sheet", action="store_const", const=None, help="write no contact sheet")
+    hints = typing.get_type_hints(KINDS[kind])
+    own: list[Option] = [("labels_per_class", 1, "labels of each rare class", {})] if "labels" in hints else []
+    for name, option in own_options(kind).items():
+        choices = typing.get_args(hints[name]) if isinstance(getattr(KINDS[kind], name), str) else None
+        own.append((option, getattr(KINDS[kind], name), "", {"choices": choices or None}))
+    for name, default, text, how in (*own, *OPTIONS):
+        if isinstance(default, bool):
+            how = {"action": argparse.BooleanOptionalAction}
+        elif default is not None:
+            how = {"type": type(default), **how}
+        said = text if default is None else f"{text} (default: {default})".strip()
+        made.add_argument("--" + name.replace("_", "-"), default=default, help=said, **how)
+    made.add_argument("--no-sheet", dest="sheet", action="store_const", const=None, help="write no picture")
     return made
 
 
-def report(kind_name: str, chosen: Chosen, sheet: Path | None) -> str:
-    """Do what the options say, the sheet included, and give the text.
-
-    Raises:
-      ValueError: options that the package refuses.
-      OSError: a file that cannot be read or written.
-    """
-    index, count = chosen.get("index", 0), chosen.get("count", COUNT)
-    check(index=index, count=count, length=chosen.get("length", SequenceSampler.length), sheet=sheet)
-    kind, bank = built(KINDS[kind_name](), chosen), chosen_bank(chosen)
-    split = chosen_split(chosen, bank)
-    of_series = {name: chosen[name] for name in ("length", "seed", "stream") if name in chosen}
-    sampler = SequenceSampler(kind=kind, split=split, exemplar_counts=bank.counts, **of_series)
-    V = max(num_labels(split, pattern.labels) for _, pattern in kind.mixture(split, sampler.length))
-    shown = sampler.sample(np.arange(index, index + SHEET_ROWS))
-    counted = statistics(sample_many(sampler, count), bank.counts)
-    expected = expected_shares(kind, split, sampler.length)
-    return "\n\n".join(
-        [
-            f"{kind_name}: {sampler.length} items a sequence, {split.rare} rare + {split.common} common + "
-            f"{split.holdout} holdout of {split.num_classes} classes, V = {V} labels\n{kind}\n{split}",
-            f"sequence {index} (seed {sampler.seed}, stream {sampler.stream!r}): {drawn(shown['classes'][0])}",
-            sequence_text(shown, 0, split),
-            f"statistics of {count:,} sequences",
-            frequency_text(counted, split, expected),
-            repeat_text(counted, num_labels=V),
-            write_sheet(shown, bank, sheet, title=f"{kind_name}: sequences {index}..{index + SHEET_ROWS - 1}"),
-        ]
-    )
+def report(kind: str, chosen: argparse.Namespace) -> str:
+    """Write a picture of 8 sequences, and return the text."""
+    bank = chosen_bank(chosen)
+    sampler = chosen_sampler(kind, chosen, bank)
+    text = icl_data.describe(sampler, index=chosen.index, count=chosen.count)
+    if chosen.sheet is None or bank.key != "images":
+        return f"{text}\n\ncontact sheet: none"
+    batch = sampler.sample(np.arange(chosen.index, chosen.index + 8))
+    batch["images"] = bank.gather(batch["classes"], batch["exemplars"])
+    noisy = icl_data.PixelNoise(scale=chosen.noise, seed=chosen.seed, stream=chosen.stream)(batch)
+    icl_data.contact_sheet(noisy, title=f"{kind}: sequences from {chosen.index} on").save(chosen.sheet)
+    return f"{text}\n\ncontact sheet: {chosen.sheet}"
 
 
-def check(*, index: int, count: int, length: int, sheet: Path | None) -> None:
-    """Raise a ValueError for what the package would take, but this command cannot show."""
-    last = np.iinfo(np.int64).max - SHEET_ROWS
-    for name, value, low, high in (("index", index, 0, last), ("count", count, 1, MAX_COUNT)):
-        if not low <= value <= high:
-            raise ValueError(f"--{name} must be in {low}..{high}, got {value}.")
-    if length > MAX_LENGTH:
-        raise ValueError(f"--length must be at most {MAX_LENGTH} to be shown, got {length}.")
-    if sheet is not None and (sheet.suffix.lower() != ".png" or not sheet.parent.is_dir()):
-        raise ValueError(f"--sheet must be a .png file in a folder that exists, got {sheet}; or give --no-sheet.")
+def chosen_bank(chosen: argparse.Namespace) -> icl_data.ExemplarBank:
+    """Return the bank that the options describe."""
+    if (chosen.source == "omniglot") != bool(chosen.zips):
+        raise ValueError(f"--source omniglot and --zips go together, got {chosen.source}; give both or neither.")
+    bank = {
+        "glyphs": lambda: icl_data.glyphs(chosen.characters, size=chosen.size),
+        "omniglot": lambda: icl_data.omniglot(chosen.zips, size=chosen.size),
+        "symbols": lambda: icl_data.symbols(chosen.characters),
+    }[chosen.source]()
+    if chosen.exemplars != "all":
+        bank = bank.separated() if chosen.exemplars == "separated" else bank.first_exemplars(1)
+    return bank.augmented() if chosen.augmented else bank
 
 
-def sample_many(sampler: SequenceSampler, count: int) -> Batch:
-    """Make the first ``count`` sequences, as many at a time as memory has room for."""
-    step = max(1, ITEMS_AT_ONCE // sampler.length)
-    parts = [sampler.sample(np.arange(start, min(start + step, count))) for start in range(0, count, step)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def write_sheet(batch: Batch, bank: ExemplarBank, path: Path | None, *, title: str) -> str:
-    """Write the contact sheet, and say where it is, or why there is none."""
-    if path is None:
-        return "contact sheet: not asked for"
-    if bank.key != "images":
-        return "contact sheet: none, since these items are no images"
-    contact_sheet(batch, bank, title=title).save(path, "PNG")
-    return f"contact sheet: {path}"
+def chosen_sampler(kind: str, chosen: argparse.Namespace, bank: icl_data.ExemplarBank) -> icl_data.SequenceSampler:
+    """Return the sampler that the options describe, by default with a tenth of the classes common, a tenth held out."""
+    tenth = max(2, bank.num_classes // bank.group // 10) * bank.group
+    common, holdout = (tenth if size is None else size for size in (chosen.common, chosen.holdout))
+    rare = max(0, bank.num_classes - common - holdout) if chosen.rare is None else chosen.rare
+    sizes: Any = {"rare": rare, "common": common, "holdout": holdout, "zipf_exponent": chosen.zipf_exponent}
+    split = icl_data.ClassSplit(num_classes=bank.num_classes, group=bank.group, seed=chosen.split_seed, **sizes)
+    options = {name: getattr(chosen, option) for name, option in own_options(kind).items()}
+    if getattr(chosen, "labels_per_class", 1) != 1:
+        options["labels"] = icl_data.Polysemy(chosen.labels_per_class)
+    series = {name: getattr(chosen, name) for name in ("length", "seed", "stream")}
+    return icl_data.SequenceSampler(kind=KINDS[kind](**options), split=split, exemplar_counts=bank.counts, **series)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command: print the report, or one line on stderr and leave with 2."""
+    """Run the command and return 0, or leave with 2 and one line on stderr."""
     words = list(sys.argv[1:] if words is None else words)
     kind = words.pop(0) if words and not words[0].startswith("-") else "bursty"
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
-        perhaps = f"; perhaps you meant {near[0]}" if near else ""
-        parser("bursty").leave(f"KIND must be one of {', '.join(KINDS)}, got {kind!r}{perhaps}.")
+        parser("bursty").error(f"KIND must be one of {', '.join(KINDS)}, got {kind!r}.")
     of_kind = parser(kind)
-    chosen = vars(of_kind.parse_args(words))
     try:
-        print(report(kind, chosen, chosen["sheet"]))
-    except (ValueError, OSError, ImportError, MemoryError) as error:
-        of_kind.leave(str(error) or type(error).__name__)
+        print(report(kind, of_kind.parse_args(words)))
+    except (ValueError, OSError, ImportError, MemoryError, OverflowError) as error:
+        of_kind.error(str(error) or type(error).__name__)
     return 0
 
 

@@ -78,7 +78,7 @@ class ExemplarBank:
     def rows(
         self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Int64[np.ndarray, "*batch"]:
-        """Find the rows of ``items`` that (class, exemplar) pairs are stored in.
+        """Return the rows of ``items`` that (class, exemplar) pairs are stored in.
 
         Args:
           classes: in 0..C-1.
@@ -100,7 +100,7 @@ class ExemplarBank:
     def gather(
         self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Shaped[np.ndarray, "*batch_and_item"]:
-        """Fetch the items of (class, exemplar) pairs.
+        """Return the items of (class, exemplar) pairs.
 
         Args:
           classes: in 0..C-1.
@@ -131,7 +131,7 @@ class ExemplarBank:
         return gathered
 
     def every_item(self) -> Shaped[np.ndarray, "all ..."]:
-        """Fetch all items, class after class.
+        """Return all items, class after class.
 
         >>> bank_from_arrays([np.array([1, 2]), np.array([3])]).subset([1, 0]).every_item()
         array([3, 1, 2])
@@ -141,7 +141,7 @@ class ExemplarBank:
         return self.gather(np.repeat(np.arange(self.num_classes), self.counts), exemplars)
 
     def _pairs(self, classes: np.ndarray, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Check (class, exemplar) pairs and give them as int64 of one shape."""
+        """Return (class, exemplar) pairs, once checked, as int64 of one shape."""
         classes, exemplars = _integers(classes, "classes"), _integers(exemplars, "exemplars")
         if classes.shape != exemplars.shape:
             classes, exemplars = np.broadcast_arrays(classes, exemplars)
@@ -152,7 +152,7 @@ class ExemplarBank:
         return classes, exemplars
 
     def augmented(self) -> "ExemplarBank":
-        """Make 8 classes of each: flip left-right (no, yes) x rotation by 0, 90, 180, 270 degrees.
+        """Return 8 classes for each: flip left-right (no, yes) x rotation by 0, 90, 180, 270 degrees.
 
         The 8 views of a class are consecutive and form a group (Chan et al. 2022, section 2.1, and their code).
 
@@ -171,7 +171,7 @@ class ExemplarBank:
         )
 
     def separated(self) -> "ExemplarBank":
-        """Make every exemplar a class of its own.
+        """Return a bank in which every exemplar is a class of its own.
 
         The exemplars of a class are consecutive and form a group, so that those of one character never straddle
         training and holdout (Chan et al. 2022, in their code).
@@ -198,7 +198,7 @@ class ExemplarBank:
         )
 
     def first_exemplars(self, count: int = 1) -> "ExemplarBank":
-        """Keep the first ``count`` exemplars of each class.
+        """Return a bank of the first ``count`` exemplars of each class.
 
         Raises:
           ValueError: a count that is not a whole number of at least 1.
@@ -210,7 +210,7 @@ class ExemplarBank:
         return dataclasses.replace(self, counts=np.minimum(self.counts, count))
 
     def split_exemplars(self, last: float) -> tuple["ExemplarBank", "ExemplarBank"]:
-        """Split each class's exemplars, into images to train on and images to be tested on, for example.
+        """Return two banks of each class's exemplars: images to train on and images to be tested on, for example.
 
         Args:
           last: the share of each class's exemplars that the second bank gets, its last ones; above 0 and below 1. Both
@@ -235,7 +235,7 @@ class ExemplarBank:
         )
 
     def subset(self, classes: Sequence[int] | Integer[np.ndarray, " K"]) -> "ExemplarBank":
-        """Keep only these classes, in this order; class k of the result is ``classes[k]`` here.
+        """Return a bank of these classes, in this order: its class k is ``classes[k]`` here.
 
         The classes of a group stay together: those of a bank with ``group > 1`` must be whole groups, in any order, but
         each with its classes in theirs.
@@ -277,7 +277,7 @@ class ExemplarBank:
 def bank_from_arrays(
     classes: Sequence[Shaped[np.ndarray, "_ ..."]] | Shaped[np.ndarray, "C exemplars ..."],
 ) -> ExemplarBank:
-    """Make a bank from one array [exemplars, ...] for each class, or from one array [C, exemplars, ...]; copies it.
+    """Return a bank of copies of one array [exemplars, ...] for each class, or of one array [C, exemplars, ...].
 
     Raises:
       ValueError: no classes, a class without exemplars, items of different shapes or that are Python objects.
@@ -298,7 +298,7 @@ def bank_from_arrays(
 def bank_from_labels(
     items: Shaped[np.ndarray, "rows ..."] | Sequence[Any], labels: Shaped[np.ndarray, "..."] | Sequence[int]
 ) -> ExemplarBank:
-    """Make a bank from any labelled array.
+    """Return a bank of any labelled array.
 
     Args:
       items: [N, ...]; an array is kept as it is if the labels are in ascending order, else copied.
@@ -328,7 +328,7 @@ def bank_from_labels(
 
 
 def bank_from_runs(items: Shaped[np.ndarray, "rows ..."], counts: Integer[np.ndarray, " C"]) -> ExemplarBank:
-    """Make a bank over items [rows, ...] whose first ``counts[0]`` rows are class 0, and so on; without a copy.
+    """Return a bank over items [rows, ...] whose first ``counts[0]`` rows are class 0, and so on; without a copy.
 
     >>> bank_from_runs(np.arange(5), np.array([3, 2])).starts
     array([0, 3])
@@ -346,7 +346,7 @@ def _integers(numbers: np.ndarray, what: str) -> Int64[np.ndarray, "..."]:
 
 
 def _transform(images: UInt8[np.ndarray, "N H H"], symmetry: int) -> UInt8[np.ndarray, "N H H"]:
-    """Give a view of the images with this symmetry applied."""
+    """Return a view of the images with this symmetry applied."""
     flipped, quarter_turns = divmod(symmetry, SYMMETRIES // 2)
     if flipped:
         images = images[:, :, ::-1]

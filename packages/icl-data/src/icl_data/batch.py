@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Integer
 
 Batch = dict[str, np.ndarray]
-Step = Callable[[Batch], Batch]  # must not change the batch that it is given
+Transform = Callable[[Batch], Batch]  # must not change the batch that it is given
 
 
 @runtime_checkable
@@ -15,8 +15,8 @@ class Sampler(Protocol):
     """What makes sequences or tasks by index; bring your own by writing these two."""
 
     @property
-    def rows_at_once(self) -> int:
+    def block_size(self) -> int:
         """How many are best made in one call: as many as make its own cost small, but fit in memory with ease."""
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make those with these indices, arrays [B, ...]; each is the same in whatever company it is asked for."""
+        """Return those with these indices, arrays [B, ...]; each is the same in whatever company it is asked for."""

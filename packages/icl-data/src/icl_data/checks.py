@@ -6,7 +6,12 @@ from typing import Any
 
 
 def check_whole(name: str, value: Any, *, least: int = 0) -> None:
-    """Refuse what is not a whole number of at least ``least``.
+    """Check that ``value`` is a whole number of at least ``least``.
+
+    Args:
+      name: what the error calls it.
+      value: anything.
+      least: smallest number that will do.
 
     >>> check_whole("ways", 2.5, least=1)
     Traceback (most recent call last):
@@ -21,13 +26,19 @@ def check_whole(name: str, value: Any, *, least: int = 0) -> None:
 
 
 def check_probability(name: str, value: float) -> None:
-    """Refuse what is not in [0, 1]."""
+    """Check that ``value`` is in [0, 1]."""
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must be a probability in [0, 1], got {value}.")
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:
-    """Refuse what is not one of the values of a ``Literal``."""
+    """Check that ``value`` is one of the values of a ``Literal``.
+
+    Args:
+      name: what the error calls it.
+      value: anything.
+      choices: the ``Literal``.
+    """
     allowed = typing.get_args(choices)
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")

@@ -48,7 +48,7 @@ class DeviceBank(NamedTuple):
     def gather(
         self, classes: Integer[Any, "*batch"], exemplars: Integer[Any, "*batch"]
     ) -> Shaped[Any, "*batch_and_item"]:
-        """Fetch the items of (class, exemplar) pairs, traced or not, as ``ExemplarBank.gather`` does.
+        """Return the items of (class, exemplar) pairs, traced or not, as ``ExemplarBank.gather`` does.
 
         Args:
           classes: in 0..C-1.
@@ -74,7 +74,7 @@ class DeviceBank(NamedTuple):
 
 
 def device_bank(bank: ExemplarBank, sharding: Any = None) -> DeviceBank:
-    """Copy a bank to the accelerator.
+    """Return a copy of a bank on the accelerator.
 
     Args:
       bank: of any items: images with or without symmetries, vectors, numbers.
@@ -101,7 +101,7 @@ def pixel_noise(
     *,
     scale: float | Float[Any, ""],
 ) -> Float[Any, "B S H W"]:
-    """Add Gaussian noise to float images on the accelerator; like ``PixelNoise``, but with other numbers.
+    """Return float images with Gaussian noise on the accelerator; like ``PixelNoise``, but with other numbers.
 
     Args:
       key: ``jax.random.key(seed)``, the same at every step.
@@ -130,7 +130,7 @@ def pixel_noise(
 
 @functools.cache
 def _flips_of_symmetries() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write each symmetry as a transposition, a flip of the rows and one of the columns, each done (bool [8]) or not.
+    """Return which symmetries have a transposition, a flip of the rows and one of the columns, bool [8] each.
 
     These three are cheap on an accelerator, where one choice among eight whole turns is not.
     """

@@ -23,10 +23,10 @@ _MARK = 256  # more than any byte of a name
 _LARGEST = 2**63 - 1
 
 
-def word_rows(
+def random_words(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
 ) -> UInt64[np.ndarray, "B width"]:
-    """Draw one row of random 64-bit words for each index.
+    """Return one row of random 64-bit words for each index.
 
     Args:
       seed: any non-negative integer.
@@ -58,7 +58,7 @@ def word_rows(
 
 
 def checked_indices(indices: Integer[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
-    """Give indices as int64 [B]; raise a ValueError for what is not whole, negative, too large or not [B]."""
+    """Return indices as int64 [B]; raise a ValueError for what is not whole, negative, too large or not [B]."""
     given = np.asarray(indices)
     whole = given.dtype.kind in "iu" and given.ndim == 1
     if not whole or (given.size and (given.min() < 0 or given.max() > _LARGEST)):
@@ -71,7 +71,7 @@ def checked_indices(indices: Integer[np.ndarray, " B"]) -> Int[np.ndarray, " B"]
 
 
 def _entropy(seed: int, stream: str) -> list[int]:
-    """List numbers that no other seed and stream give; above 2**32 a seed has a second part behind a mark."""
+    """Return numbers that no other seed and stream give; above 2**32 a seed has a second part behind a mark."""
     check_whole("seed", seed)
     if "\0" in stream:
         raise ValueError(f"A stream's name must not contain a null character, got {stream!r}.")
@@ -80,20 +80,26 @@ def _entropy(seed: int, stream: str) -> list[int]:
 
 
 def uniforms(words: UInt64[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Turn words into float64 uniforms in [0, 1), by their upper 53 bits."""
+    """Return float64 uniforms in [0, 1), of the words' upper 53 bits."""
     return (words >> np.uint64(11)) * _UNIT
 
 
 def uniform_rows(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
 ) -> Float[np.ndarray, "B width"]:
-    """Draw one row of float64 uniforms in [0, 1) for each index; see ``word_rows``.
+    """Return one row of float64 uniforms in [0, 1) for each index.
+
+    Args:
+      seed: any non-negative integer, as the next three are for ``random_words``.
+      stream: name of what the numbers are for.
+      indices: integers [B], at least 0.
+      width: uniforms per row.
 
     >>> block = uniform_rows(0, "example", np.arange(5), width=3)
     >>> np.array_equal(block[[4, 1]], uniform_rows(0, "example", np.array([4, 1]), width=3))
     True
     """
-    return uniforms(word_rows(seed, stream, indices, width=width))
+    return uniforms(random_words(seed, stream, indices, width=width))
 
 
 def _runs(indices: Int[np.ndarray, " B"]) -> Iterator[tuple[int, int]]:
@@ -106,7 +112,7 @@ def _runs(indices: Int[np.ndarray, " B"]) -> Iterator[tuple[int, int]]:
 def step_over(
     draws: Int[np.ndarray, " B"], starts: Int[np.ndarray, "B K"], lengths: Int[np.ndarray, "B K"]
 ) -> Int[np.ndarray, " B"]:
-    """Turn draws from what is left into draws from the whole, by stepping over what was taken.
+    """Return draws from what is left as draws from the whole, by stepping over what was taken.
 
     Args:
       draws: each from 0 .. whole - lengths.sum(1) - 1.
@@ -128,7 +134,7 @@ def step_over(
 
 
 def shuffled(words: UInt64[np.ndarray, "B K"], values: Int[np.ndarray, " K"]) -> Int[np.ndarray, "B K"]:
-    """Put K small values into a random order in each row.
+    """Return K small values in a random order of each row's own.
 
     Args:
       words: random words; their upper 48 bits decide the order.
@@ -146,7 +152,7 @@ def shuffled(words: UInt64[np.ndarray, "B K"], values: Int[np.ndarray, " K"]) ->
 def distinct_in_group(
     uniforms: Float[np.ndarray, "B S"], groups: Int[np.ndarray, "B S"], sizes: Int[np.ndarray, "B S"]
 ) -> Int32[np.ndarray, "B S"]:
-    """Draw a member for each place, without repeats among places of one group.
+    """Return a member for each place, without repeats among places of one group.
 
     Each group is a deck of cards. A draw from n cards takes the card at a random place of 0 .. n - 1, and the last
     card goes into the gap. Where a row asks a group for more members than it has, that group is drawn with
@@ -183,7 +189,7 @@ def distinct_in_group(
 
 
 def normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows half"]:
-    """Turn pairs of uniforms into standard normals (Box and Muller 1958).
+    """Return standard normals for pairs of uniforms (Box and Muller 1958).
 
     Args:
       uniforms: float64 [rows, 2 n] in [0, 1).
@@ -201,17 +207,23 @@ def normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows
 def normal_rows(
     seed: int, stream: str, indices: Integer[np.ndarray, " B"], *, width: int
 ) -> Float32[np.ndarray, "B width"]:
-    """Draw one row of float32 standard normals for each index; see ``icl_data.draws.word_rows``.
+    """Return one row of float32 standard normals for each index.
 
     A word of 64 bits makes two normals (Box and Muller 1958) of 24 bits each, so the largest is 5.9. They are the same
     on every machine up to the rounding of its logarithm, sine and cosine.
+
+    Args:
+      seed: any non-negative integer, as the next three are for ``random_words``.
+      stream: name of what the numbers are for.
+      indices: integers [B], at least 0.
+      width: normals per row.
 
     >>> block = normal_rows(0, "example", np.arange(5), width=3)
     >>> np.array_equal(block[[4, 1]], normal_rows(0, "example", np.array([4, 1]), width=3))
     True
     """
     half = -(-width // 2)
-    words = word_rows(seed, stream, indices, width=half)
+    words = random_words(seed, stream, indices, width=half)
     normals = np.empty((len(words), 2, half), np.float32)
     at_once = max(1, _IN_CACHE // max(half, 1))
     for start in range(0, len(words), at_once):
@@ -230,13 +242,13 @@ def normal_rows(
     return normals.reshape(len(words), 2 * half)[:, :width]
 
 
-def between(uniform: Float[np.ndarray, "*shape"], bounds: tuple[float, float]) -> Float32[np.ndarray, "*shape"]:
-    """Stretch uniforms in [0, 1) over ``bounds``, as float32."""
+def scale_to(uniform: Float[np.ndarray, "*shape"], bounds: tuple[float, float]) -> Float32[np.ndarray, "*shape"]:
+    """Return uniforms in [0, 1) stretched over ``bounds``, as float32."""
     low, high = bounds
     return (low + (high - low) * uniform).astype(np.float32)
 
 
 def check_bounds(name: str, bounds: tuple[float, float]) -> None:
-    """Refuse what is not a pair of finite numbers in ascending order."""
+    """Check that ``bounds`` are two finite numbers in ascending order."""
     if len(bounds) != 2 or not np.isfinite(bounds).all() or bounds[0] > bounds[1]:
         raise ValueError(f"{name} must be two finite numbers, the lower one first, got {bounds}.")

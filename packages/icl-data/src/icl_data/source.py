@@ -24,7 +24,7 @@ class _LatestBlocks:
         self._lock = threading.Lock()
 
     def get(self, number: int, draw: Callable[[int], Batch]) -> Batch:
-        """Give block ``number``, drawn now unless it is among the latest."""
+        """Return block ``number``, drawn now unless it is among the latest."""
         with self._lock:  # held while drawing, so that two threads never draw the same block
             block = self._blocks.pop(number, None)
             if block is None:
@@ -81,11 +81,11 @@ class BatchSource:
             check_bank(self.bank, self.sampler)
 
     def __len__(self) -> int:
-        """Give the number of batches whose indices fit in an int64."""
+        """Return the number of batches whose indices fit in an int64."""
         return sys.maxsize // self.batch_size
 
     def __getitem__(self, number: int) -> Batch:
-        """Make this shard's rows of batch ``number``; the caller may write into them.
+        """Return this shard's rows of batch ``number``; the caller may write into them.
 
         Raises:
           IndexError: a number below 0, or beyond the last.
@@ -110,10 +110,10 @@ class BatchSource:
 
     @property
     def _batches_per_block(self) -> int:
-        return -(-self.sampler.rows_at_once // self._rows)
+        return -(-self.sampler.block_size // self._rows)
 
     def _draw(self, block: int) -> Batch:
-        """Draw this shard's rows of the batches of one block."""
+        """Return this shard's rows of the batches of one block."""
         start = block * self._batches_per_block
         numbers = np.arange(start, min(start + self._batches_per_block, len(self)))
         own = self.shard * self._rows + np.arange(self._rows)
@@ -151,11 +151,11 @@ class SequenceSource:
         object.__setattr__(self, "_batches_of_one", batches_of_one)
 
     def __len__(self) -> int:
-        """Give 2**62: Grain's batching divides it without an error of rounding."""
+        """Return 2**62: Grain's batching divides it without an error of rounding."""
         return 2**62
 
     def __getitem__(self, index: int) -> Batch:
-        """Make sequence ``index``: as in a batch, but without the batch axis (its ``index`` has no axis at all).
+        """Return sequence ``index``: as in a batch, but without the batch axis (its ``index`` has no axis at all).
 
         Raises:
           IndexError: an index below 0, or beyond the last.
@@ -166,7 +166,7 @@ class SequenceSource:
 
 
 def check_bank(bank: ExemplarBank, sampler: Sampler) -> None:
-    """Refuse a bank whose items are not those that the sampler's numbers mean.
+    """Check that a bank's items are those that the sampler's numbers mean.
 
     Raises:
       ValueError: a sampler of tasks, which needs no bank; another number of classes, fewer exemplars, or classes of

@@ -4,27 +4,27 @@ from collections.abc import Sequence
 
 import grain
 
-from icl_data.batch import Batch, Step
+from icl_data.batch import Batch, Transform
 from icl_data.checks import check_whole
 from icl_data.source import BatchSource
 
 
 def batches(
-    source: BatchSource, *, steps: Sequence[Step] = (), prefetch: int = 2, workers: int = 0
+    source: BatchSource, *, transforms: Sequence[Transform] = (), prefetch: int = 2, workers: int = 0
 ) -> grain.IterDataset[Batch]:
-    """Make a Grain dataset of batches, computed ahead by one thread or by worker processes.
+    """Return a Grain dataset of batches, computed ahead by one thread or by worker processes.
 
     Its iterator has ``get_state()`` and ``set_state(state)``. The state is ``{"next_index": batches consumed}``, fit
     for JSON, and the same whatever ``prefetch`` and ``workers``: a run may go on with other numbers of either.
 
-    Worker processes pay only where the steps are slow. They start at the first batch, and again after ``set_state``:
-    about a second, or five where jax is installed. Each gets a copy of the source, with all items of its bank. A
+    Worker processes pay only where the transforms are slow. They start at the first batch, and again after
+    ``set_state``: about a second, or five where jax is installed. Each gets a copy of the source and its bank. A
     script needs its ``if __name__ == "__main__":`` then and, where jax is installed, absl's flags parsed
     (``absl.flags.FLAGS.mark_as_parsed()``). Close the iterator (``close()``) to end them.
 
     Args:
       source: makes a batch from its number.
-      steps: applied to each batch in this order, by whoever makes it; ``icl_data.transforms`` has some.
+      transforms: applied to each batch in this order, by whoever makes it; ``icl_data.transforms`` has some.
       prefetch: how many batches are made ahead; 0 makes each when it is asked for, without a thread. More than 2
         rarely helps, and large images then no longer wait in the processor's cache.
       workers: number of processes that make the batches, each ``prefetch`` ahead; 0 makes them in this process.
@@ -48,7 +48,7 @@ def batches(
             "batches wants prefetch and workers of at least 0, and a prefetch of at least 1 for workers, "
             f"got prefetch={prefetch} and workers={workers}."
         )
-    dataset = _Batches(source, tuple(steps))
+    dataset = _Batches(source, tuple(transforms))
     if workers:
         return _WorkersDataset(dataset, workers=workers, prefetch=prefetch)
     return dataset.to_iter_dataset(_ahead(prefetch))
@@ -60,11 +60,11 @@ def _ahead(prefetch: int) -> grain.ReadOptions:
 
 
 class _Batches(grain.MapDataset[Batch]):
-    """A source and its steps, without the bookkeeping of ``MapDataset.source`` (27 us for each batch)."""
+    """A source and its transforms, without the bookkeeping of ``MapDataset.source`` (27 us for each batch)."""
 
-    def __init__(self, source: BatchSource, steps: tuple[Step, ...]) -> None:
+    def __init__(self, source: BatchSource, transforms: tuple[Transform, ...]) -> None:
         super().__init__()
-        self._source, self._steps = source, steps
+        self._source, self._transforms = source, transforms
 
     def __len__(self) -> int:
         return len(self._source)
@@ -73,8 +73,8 @@ class _Batches(grain.MapDataset[Batch]):
         if isinstance(index, slice):
             return self.slice(index)
         batch = self._source[index % len(self)]
-        for step in self._steps:
-            batch = step(batch)
+        for transform in self._transforms:
+            batch = transform(batch)
         return batch
 
 
@@ -89,7 +89,7 @@ class _WorkersDataset(grain.IterDataset[Batch]):
         return _WorkersIterator(self)
 
     def start_at(self, position: int) -> grain.DatasetIterator[Batch]:
-        """Make an iterator over the batches from ``position`` on."""
+        """Return an iterator over the batches from ``position`` on."""
         rest = self._dataset.slice(slice(position, None)).to_iter_dataset(_ahead(0))  # a worker needs no thread besides
         options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=self._prefetch)
         return iter(rest.mp_prefetch(options))

@@ -1,6 +1,6 @@
-"""Pure steps from a batch to a batch: float images, smaller images, pixel noise, random images for rare classes.
+"""Pure transforms from a batch to a batch: float images, smaller images, pixel noise, random images for rare classes.
 
-A step returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
+A transform returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
 [B, S, H, W]) and on single sequences ([S, H, W]) alike, and sequence i comes out the same in either. All but
 ``ToFloat`` are for grey images and refuse colour ([B, S, H, W, 3]). ``to_float`` and ``resize`` also take jax arrays,
 on the accelerator or under ``jax.jit``; ``icl_data.device_bank`` has the noise.
@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, Shaped
 
 from icl_data.batch import Batch
 from icl_data.checks import check_whole
-from icl_data.draws import word_rows
+from icl_data.draws import random_words
 
 _QUANTILES = 2**16
 _MAX_BOX = 2**24 // 255  # pixels; the sum of more grey levels than this need not be exact in float32
@@ -25,7 +25,7 @@ _PIXELS_AT_ONCE = 2**17  # so that what lies between two passes over the pixels 
 
 
 def to_float(images: Shaped[Any, "*batch H W"]) -> Float[Any, "*batch H W"]:
-    """Turn uint8 images, NumPy's or jax's, into float32 in 0..1; images that are floats already stay as they are.
+    """Return uint8 images, NumPy's or jax's, as float32 in 0..1, and images that are floats already as they are.
 
     Floats of any width will do, bfloat16 included.
 
@@ -43,7 +43,7 @@ def to_float(images: Shaped[Any, "*batch H W"]) -> Float[Any, "*batch H W"]:
 
 
 def resize(images: Shaped[Any, "*batch H W"], size: int) -> Shaped[Any, "*batch size size"]:
-    """Shrink images, NumPy's or jax's, by averaging boxes of pixels, as Pillow's ``BOX`` filter does.
+    """Return images, NumPy's or jax's, shrunk by averaging boxes of pixels, as Pillow's ``BOX`` filter does.
 
     A pixel counts for the box that its centre lies in, so boxes differ by a pixel in size where ``size`` does not
     divide the side. Pillow rounds twice, after each axis, hence may differ by one grey level.
@@ -94,7 +94,7 @@ def _is_float(images: Shaped[Any, "..."]) -> bool:
 
 @functools.lru_cache
 def _boxes(side: int, size: int) -> Float32[np.ndarray, "size side"]:
-    """Tell by a 1 which pixels are in which box: those whose centre is, by Pillow's own floating-point sums."""
+    """Return 1 for the pixels of each box: those whose centre is in it, by Pillow's own floating-point sums."""
     scale = side / size
     middles = (np.arange(size)[:, None] + 0.5) * scale
     pixels = np.arange(side)
@@ -110,7 +110,7 @@ class ToFloat:
     """Makes the images float32 in 0..1; see ``to_float``."""
 
     def __call__(self, batch: Batch) -> Batch:
-        """Convert the images of a batch."""
+        """Return a batch with float images."""
         return {**batch, "images": to_float(_images(batch, self))}
 
 
@@ -133,7 +133,7 @@ class Resize:
         check_whole("size, in pixels,", self.size, least=1)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Shrink the images of a batch."""
+        """Return a batch with shrunk images."""
         _index(batch, self)  # tells which axes are the image's
         return {**batch, "images": resize(_images(batch, self), self.size)}
 
@@ -167,7 +167,7 @@ class PixelNoise:
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Add noise to the images of a batch."""
+        """Return a batch with noisy images."""
         images, index = _images(batch, self), _index(batch, self)
         pixels = math.prod(images.shape[-3:])
         sequences = images.reshape(index.size, pixels)
@@ -187,7 +187,7 @@ class PixelNoise:
 
 @functools.cache
 def _normal_quantiles() -> Float32[np.ndarray, " quantiles"]:
-    """Give the middles of 65,536 equally likely slices of the normal distribution, at a variance of exactly 1."""
+    """Return the middles of 65,536 equally likely slices of the normal distribution, at a variance of exactly 1."""
     inverse = statistics.NormalDist().inv_cdf
     upper = np.array([inverse((k + 0.5) / _QUANTILES) for k in range(_QUANTILES // 2, _QUANTILES)])
     upper /= np.sqrt(np.mean(upper**2))
@@ -220,7 +220,7 @@ class RandomRareImages:
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Replace the images of rare classes in a batch."""
+        """Return a batch with other images of rare classes."""
         images, index = _images(batch, self), _index(batch, self)
         S, H, W = images.shape[-3:]
         classes, is_rare = (_of_batch(batch, self, name).reshape(index.size, S) for name in ("classes", "is_rare"))
@@ -238,39 +238,39 @@ class RandomRareImages:
 
 
 def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int, dtype: str) -> np.ndarray:
-    """Draw a row of ``count`` small unsigned integers for each index, by cutting up random words."""
+    """Return a row of ``count`` small unsigned integers for each index, cut out of random words."""
     per_counter = 32 // np.dtype(dtype).itemsize
     width = -(-count // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
-    words = word_rows(seed, stream, indices, width=width)
+    words = random_words(seed, stream, indices, width=width)
     return words.astype("<u8", copy=False).view(dtype)[:, :count]
 
 
-def _of_batch(batch: Batch, step: object, name: str) -> np.ndarray:
-    """Take an array from a batch, or say what is missing."""
+def _of_batch(batch: Batch, transform: object, name: str) -> np.ndarray:
+    """Return an array of a batch, or raise what is missing."""
     if name not in batch:
         what = " (pass the source a bank of images)" if name == "images" else ""
-        raise ValueError(f"{type(step).__name__} needs a batch with {name!r}{what}, got only {', '.join(batch)}.")
+        raise ValueError(f"{type(transform).__name__} needs a batch with {name!r}{what}, got only {', '.join(batch)}.")
     return np.asarray(batch[name])
 
 
-def _images(batch: Batch, step: object) -> np.ndarray:
-    images = _of_batch(batch, step, "images")
+def _images(batch: Batch, transform: object) -> np.ndarray:
+    images = _of_batch(batch, transform, "images")
     if images.dtype != np.uint8 and not _is_float(images):
-        raise TypeError(f"{type(step).__name__} works on uint8 or float images, got {images.dtype}.")
+        raise TypeError(f"{type(transform).__name__} works on uint8 or float images, got {images.dtype}.")
     return images
 
 
-def _index(batch: Batch, step: object) -> np.ndarray:
-    """Take the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
-    index = _of_batch(batch, step, "index")
-    if _images(batch, step).ndim != index.ndim + 3:
+def _index(batch: Batch, transform: object) -> np.ndarray:
+    """Return the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
+    index = _of_batch(batch, transform, "index")
+    if _images(batch, transform).ndim != index.ndim + 3:
         raise ValueError(
-            f"{type(step).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
-            f"got images {_images(batch, step).shape} and an index {index.shape}; make colour images grey first."
+            f"{type(transform).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
+            f"got images {_images(batch, transform).shape} and an index {index.shape}; make colour images grey first."
         )
-    if index.shape != _images(batch, step).shape[:-3]:
+    if index.shape != _images(batch, transform).shape[:-3]:
         raise ValueError(
-            f"{type(step).__name__} wants one index for each sequence of images [*batch, S, H, W], "
-            f"got an index {index.shape} and images {_images(batch, step).shape}."
+            f"{type(transform).__name__} wants one index for each sequence of images [*batch, S, H, W], "
+            f"got an index {index.shape} and images {_images(batch, transform).shape}."
         )
     return index

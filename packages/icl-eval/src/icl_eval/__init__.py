@@ -34,13 +34,13 @@ from icl_eval.baselines.closed_form import (
 from icl_eval.baselines.fitted import Sklearn, TrainedMLP
 from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
 from icl_eval.figures.attention import attention_map, attention_rows
-from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
+from icl_eval.figures.drawing import encode
 from icl_eval.figures.frequency import by_frequency, deciles
 from icl_eval.figures.grid import confusion, confusion_matrix, heat_map
 from icl_eval.figures.heads import ablations, heads_over_training
-from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, majority, phase_curve
-from icl_eval.figures.tasks import fitted_functions, learning_curves, over_training
-from icl_eval.figures.training import accuracies_over_training, comparison, emergence, final_values
+from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, most_frequent, phase_curve
+from icl_eval.figures.tasks import fitted_functions, learning_curves
+from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table, write_gallery
@@ -66,8 +66,6 @@ from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
 
 __all__ = [
     "CLASSIFIERS",
-    "DARK",
-    "LIGHT",
     "MEASURES",
     "REGRESSORS",
     "AttentionMaps",
@@ -107,13 +105,11 @@ __all__ = [
     "Sklearn",
     "Table",
     "Tally",
-    "Theme",
     "Thresholds",
     "TokenPositions",
     "TrainedMLP",
     "ablate_heads",
     "ablations",
-    "accuracies_over_training",
     "accuracy_by_shots",
     "against_settings",
     "against_size",
@@ -122,7 +118,6 @@ __all__ = [
     "attention_rows",
     "by_frequency",
     "classify_learner",
-    "comparison",
     "confusion",
     "confusion_matrix",
     "context_baselines",
@@ -139,7 +134,9 @@ __all__ = [
     "evaluated",
     "final_values",
     "fitted_functions",
+    "group_colours",
     "group_runs",
+    "groups_over_training",
     "head_scores",
     "heads_over_training",
     "heat_map",
@@ -148,11 +145,10 @@ __all__ = [
     "labels_by_position",
     "learner_type",
     "learning_curves",
-    "majority",
     "mean",
     "mean_by_shots",
     "measure",
-    "over_training",
+    "most_frequent",
     "phase_curve",
     "predicted_label",
     "previous_token_score",

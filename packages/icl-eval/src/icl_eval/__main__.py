@@ -15,12 +15,13 @@ from icl_eval.report.report import write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code, 2 for a folder that cannot be read."""
+    """Run one command, and return the exit code: 2 for a folder that cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m icl_eval", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     report = commands.add_parser("report", help="write report.html of a run, from its folder alone")
     report.add_argument("folder", type=Path, help="the run folder, such as runs/x")
-    report.set_defaults(run=lambda options: write_report(options.folder))
+    report.add_argument("--png", action="store_true", help="write each figure as figures/<name>.png too")
+    report.set_defaults(run=lambda options: write_report(options.folder, png=options.png))
     compare = commands.add_parser("compare", help="draw several runs in one figure or on one page")
     compare.add_argument("folders", type=Path, nargs="+", help="the run folders; seeds of one run are one line")
     page = Path("comparison.html")

@@ -12,6 +12,7 @@ import pytest
 
 from icl_eval import (
     Estimate,
+    Measure,
     Picture,
     Result,
     SizePoint,
@@ -56,6 +57,11 @@ def measured(run: Path) -> Path:
     names += [
         f"{kind}_{layer}_{head}" for kind in ("induction", "same_class") for layer in (0, 1) for head in range(12)
     ]
+    words = {
+        name: Measure(sentence="One of many.", kind="proportion", shown=name.rstrip("_0123456789"), detail=True)
+        for name in names
+        if name.startswith(("accuracy_open_decile", "confusion", "induction", "same_class"))
+    }
     for step, evaluation in ((100, "fewshot_common"), (1100, "swapped_zipfian"), (20, "fewshot_holdout")):
         metrics = {}
         for name in names:
@@ -64,8 +70,8 @@ def measured(run: Path) -> Path:
             metrics[name] = Estimate(value=value, low=value / 2, high=value * 2, count=count)
         metrics |= {"accuracy_closed": proportion(9, 90), "calibration_error": UNKNOWN}
         chance = {name: float(generator.random()) for name in names[::2]}
-        append_evaluations(run, step=step, results=[Result(evaluation=evaluation, metrics=metrics, chance=chance)])
-    write_summary(run, train={"steps": 100, "seconds": 4.0, "steps_per_second": 25.0, "final_loss": 0.05}, seed=7)
+        append_evaluations(run, step=step, results=[Result(evaluation, metrics, chance, words)])
+    write_summary(run)
     config = json.loads((run / "config.json").read_text())
     preset = {"name": "laptop", "config": {"data": {"note": "a" * 200}, "steps": 9}}
     (run / "config.json").write_text(json.dumps(config | {"preset": preset}))
@@ -105,7 +111,7 @@ class Visit:
 @pytest.fixture
 def gallery(tmp_path: Path) -> Path:
     point = SizePoint(trunk="LSTM", state_size=256, parameters=300_000, accuracy=0.25)
-    picture = Picture("sizes", "Sizes", lambda theme: against_size([point], theme=theme), "A run.", "0.25.")
+    picture = Picture("sizes", "Sizes", lambda: against_size([point]), "A run.", "0.25.")
     return write_gallery(tmp_path / "gallery", title="A sweep", pictures=[picture], note="Some.")
 
 
@@ -135,6 +141,9 @@ def test_the_page_loads_nothing_shows_every_picture_and_fits(
         assert visit.complaints == []
         assert [url for url in visit.requests if not url.startswith("data:")] == [path.as_uri()]
         widths = visit.page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
+        widths += visit.page.eval_on_selector_all(
+            "figure svg", "all => all.map(one => one.getBoundingClientRect().width)"
+        )
         assert widths
         assert min(widths) > 0
         assert visit.page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
@@ -146,7 +155,7 @@ def test_the_page_loads_nothing_shows_every_picture_and_fits(
 def test_the_runs_of_a_comparison_are_sorted_by_a_number(chromium: Any, comparison: Path) -> None:
     with Visit(chromium, comparison) as visit:
         button = visit.page.locator(".all-numbers thead th button").nth(1)
-        assert button.inner_text() == "ICL"
+        assert button.inner_text() == "In context (ICL)"
         button.click()
         values = [row[1][:5] for row in visit.shown()]
         button.click()
@@ -156,13 +165,28 @@ def test_the_runs_of_a_comparison_are_sorted_by_a_number(chromium: Any, comparis
         assert visit.complaints == []
 
 
-def test_pictures_switch_with_the_scheme(chromium: Any, measured: Path) -> None:
-    sources = []
+def test_pictures_take_the_colours_of_the_page(chromium: Any, measured: Path) -> None:
+    drawn = "shapes => shapes.map(shape => getComputedStyle(shape).fill + getComputedStyle(shape).stroke)"
+    found = []
     for scheme in ("light", "dark"):
         with Visit(chromium, measured, scheme=scheme) as visit:
-            sources.append(visit.page.eval_on_selector_all("picture img", "images => images.map(i => i.currentSrc)"))
-    assert len(sources[0]) == len(sources[1]) > 0
-    assert all(light != dark for light, dark in zip(*sources, strict=True))
+            found.append(visit.page.eval_on_selector_all("figure svg path[style]", drawn))
+            first = visit.page.locator("figure svg path[style]").first
+            background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert first.evaluate("shape => getComputedStyle(shape).fill") == background
+    assert len(found[0]) == len(found[1]) > 20
+    assert all(light != dark for light, dark in zip(*found, strict=True))
+
+
+def test_pictures_on_one_page_do_not_take_each_others_parts(chromium: Any, measured: Path) -> None:
+    with Visit(chromium, measured) as visit:
+        ids = visit.page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+        assert len(ids) == len(set(ids))
+        strangers = visit.page.eval_on_selector_all(
+            "figure svg use",
+            "uses => uses.filter(use => !use.closest('svg').querySelector(use.getAttribute('xlink:href'))).length",
+        )
+        assert strangers == 0
 
 
 def test_the_contents_lead_to_sections(chromium: Any, measured: Path) -> None:

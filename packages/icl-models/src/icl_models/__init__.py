@@ -24,15 +24,17 @@ from icl_models.losses import (
 )
 from icl_models.positions import sinusoidal_positions
 from icl_models.regressor import PointRegressor
+from icl_models.serialisation import from_json, to_json
 from icl_models.sizes import parameter_count, state_size
 from icl_models.trunks.mlp import MLP
 from icl_models.trunks.recurrent import LSTM, OuterProductLSTM, VanillaRNN
-from icl_models.trunks.transformer import Transformer
+from icl_models.trunks.transformer import TENSOR_PARALLEL, Transformer
 from icl_models.trunks.trunk import Trunk
 
 __all__ = [
     "LSTM",
     "MLP",
+    "TENSOR_PARALLEL",
     "Concatenated",
     "ConvEncoder",
     "EmbeddingEncoder",
@@ -50,6 +52,7 @@ __all__ = [
     "Trunk",
     "VanillaRNN",
     "every_item_cross_entropy",
+    "from_json",
     "from_original",
     "instrument",
     "interleave",
@@ -59,5 +62,6 @@ __all__ = [
     "sinusoidal_positions",
     "state_size",
     "tap",
+    "to_json",
     "weighted_cross_entropy",
 ]

@@ -1,6 +1,6 @@
 """Capture of what goes on inside a model by name, and interventions on it.
 
-Trunks hand their values to ``tap`` on the way, which gives them back. Outside of ``instrument`` that is all.
+Trunks hand their values to ``tap`` on the way, which returns them. Outside of ``instrument`` that is all.
 
 Names: of a classifier, ``items`` [B, S, X] (the encoder's vectors); ``tokens`` (the input of the trunk); of a
 Transformer, for each layer, ``block_0/attention`` [B, H, T, T] (the probabilities, queries by keys), ``block_0/heads``
@@ -29,7 +29,7 @@ Function = Callable[[Array], Array]
 def instrument(
     apply: Callable[..., Any], *, capture: Sequence[str] = (), replace: Mapping[str, Function] | None = None
 ) -> Callable[..., tuple[Any, Values]]:
-    """Give a function that runs a model, and also gives inner values or changes them.
+    """Return a function that runs a model, and also returns inner values or changes them.
 
     Patterns are those of ``fnmatch``: ``"block_*/attention"`` is the attention of all layers, ``"*"`` is everything.
     What is replaced is captured after that. The new function is as pure as the old: ``jax.jit``, ``jax.grad`` and
@@ -44,7 +44,7 @@ def instrument(
         function of one layer is computed in every layer, and used in its own.
 
     Returns:
-      A function of the same arguments that gives what ``apply`` gives, and the captured values by their full names.
+      A function of the same arguments that returns what ``apply`` returns, and the captured values by full name.
 
     Raises:
       ValueError: a function that is jitted already; when it runs: a pattern that matches nothing, a replacement of
@@ -81,34 +81,33 @@ def instrument(
     return instrumented
 
 
-def tap(name: str, value: Shaped[Array, "..."], layer: int | None = None) -> Shaped[Array, "..."]:
-    """Show a value to whoever instruments the model; give it back, or what replaces it.
+def tap(name: str, value: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    """Return the value, or what replaces it where the model is instrumented.
 
     Args:
       name: what it is, such as ``"hidden"``; within ``scanned_layers`` the layer's name goes before it.
       value: of any shape.
-      layer: a layer's number, to go before the name: ``"layer_0/hidden"``.
     """
     recording = _RECORDING.get()
-    return value if recording is None else recording.see(name if layer is None else f"layer_{layer}/{name}", value)
+    return value if recording is None else recording.see(name, value)
 
 
 def is_wanted(name: str) -> bool:
-    """Tell whether this would be captured or replaced, so that what must be spelt out for it is spelt out."""
+    """Return whether this would be captured or replaced, so that what must be spelt out for it is spelt out."""
     recording = _RECORDING.get()
     return recording is not None and recording.wants(name)
 
 
 @contextlib.contextmanager
 def scanned_layers(layers: Sequence[str], index: Int[Array, ""]) -> Iterator[Values]:
-    """Let taps in the body of a scan over layers have the names of all of them.
+    """Set, for taps in the body of a scan over layers, the names of all of them.
 
     Args:
       layers: what goes before the names, in each layer.
       index: which of them runs.
 
     Yields:
-      What is captured in this layer; the scan must give it out, stacked, and ``keep_layers`` take it.
+      What is captured in this layer; the scan must return it, stacked, and ``keep_layers`` take it.
     """
     recording, values = _RECORDING.get(), dict[str, Array]()
     if recording is None:
@@ -122,7 +121,7 @@ def scanned_layers(layers: Sequence[str], index: Int[Array, ""]) -> Iterator[Val
 
 
 def keep_layers(layers: Sequence[str], values: Values) -> None:
-    """Capture by name what a scan gave out for all layers.
+    """Capture by name what a scan returned for all layers.
 
     Args:
       layers: as for ``scanned_layers``.

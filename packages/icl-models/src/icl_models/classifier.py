@@ -32,7 +32,7 @@ class SequenceClassifier:
       width: D, of item and label vectors.
       positions: what is added to the tokens to tell where they stand.
       outputs: which items are predicted. "query": the last. "every_item": all, each from what came before it.
-      label_scale: standard deviation of the label vectors at initialisation.
+      label_init_std: standard deviation of the label vectors at initialisation.
       item_dropout: rate at which entries of the item vectors fall to 0. It is noise in the data, as in the code of Chan
         et al. (2022), and acts in evaluation too.
       position_dropout: rate at which entries of the position vectors fall to 0, in training.
@@ -47,7 +47,7 @@ class SequenceClassifier:
     width: int = 64
     positions: Positions = "sinusoidal"
     outputs: Literal["query", "every_item"] = "query"
-    label_scale: float = 0.02
+    label_init_std: float = 0.02
     item_dropout: float = 0.0
     position_dropout: float = 0.0
     compute_dtype: ComputeDtype = "float32"
@@ -56,8 +56,8 @@ class SequenceClassifier:
         """Check that the parts go together."""
         if self.num_labels < 1 or self.width < 1:
             raise ValueError(f"num_labels and width must be at least 1, got {self.num_labels} and {self.width}.")
-        if self.label_scale <= 0:
-            raise ValueError(f"label_scale must be above 0, got {self.label_scale}.")
+        if self.label_init_std <= 0:
+            raise ValueError(f"label_init_std must be above 0, got {self.label_init_std}.")
         for name in ("item_dropout", "position_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
@@ -65,15 +65,15 @@ class SequenceClassifier:
         for name, values in choices.items():
             if getattr(self, name) not in get_args(values):
                 raise ValueError(f"{name} must be one of {get_args(values)}, got {getattr(self, name)!r}.")
-        if self.outputs == "every_item" and (self.layout.shows_own_label or self.trunk.looks_ahead):
-            part = self.layout if self.layout.shows_own_label else self.trunk
+        if self.outputs == "every_item" and (self.layout.leaks_label or not self.trunk.is_causal):
+            part = self.layout if self.layout.leaks_label else self.trunk
             raise ValueError(
                 f'With outputs="every_item" an item could be read off its own label, which it sees by {part}; use '
-                'outputs="query", or the layout Interleaved or PreviousLabel with a trunk that does not look ahead.'
+                'outputs="query", or the layout Interleaved or PreviousLabel with a causal trunk.'
             )
 
     def build(self) -> hk.TransformedWithState:
-        """Make the pair of pure functions.
+        """Return the pair of pure functions ``init`` and ``apply``.
 
         Returns:
           ``init(rng, items, labels) -> (params, state)`` and
@@ -118,7 +118,7 @@ class SequenceClassifier:
             vectors = hk.dropout(hk.next_rng_key(), self.item_dropout, vectors)
         vectors = tap("items", vectors)
         tokens = self.layout.tokens(
-            vectors, labels, num_labels=self.num_labels, width=self.width, label_scale=self.label_scale
+            vectors, labels, num_labels=self.num_labels, width=self.width, label_init_std=self.label_init_std
         )
         dropout = self.position_dropout if is_training else 0.0
         return add_positions(tokens, self.positions, dropout=dropout)

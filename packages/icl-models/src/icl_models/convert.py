@@ -15,7 +15,7 @@ Tree = Mapping[str, Mapping[str, jax.Array | np.ndarray]]
 OurTree = dict[str, dict[str, jax.Array]]
 _T = TypeVar("_T")
 
-_WIDENING = 4  # of the original's MLPs, always
+_MLP_RATIO = 4  # of the original's MLPs, always
 _ATTENTION = "self_attention_block/causal_self_attention"
 _BLOCK = {
     "attention_norm": "layer_norm",
@@ -30,7 +30,7 @@ _BLOCK = {
 
 
 def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
-    """Give the original's parameters and state the form that ``SequenceClassifier`` takes; the logits are the same.
+    """Return the original's parameters and state in the form of ``SequenceClassifier``; the logits are the same.
 
     The original's tree is that of its Haiku modules; their paths may have "~" for what is made in a constructor.
     Here k is the number of a layer (the original's first has no number: ``transformer_block``, then
@@ -104,23 +104,23 @@ class _Source:
         }
 
     def choose(self, choices: dict[str, _T]) -> _T:
-        """Give the one choice with whose key (and perhaps a number) there are paths."""
+        """Return the one choice with whose key (and perhaps a number) there are paths."""
         found = [choice for stem, choice in choices.items() if self.layers(stem)]
         if len(found) != 1:
             raise ValueError(f"The original's {self._name} must have just one of {list(choices)}, got {len(found)}.")
         return found[0]
 
     def shape(self, path: str, leaf: str) -> tuple[int, ...]:
-        """Give the shape of an array, () if it is missing."""
+        """Return the shape of an array, () if it is missing."""
         return jnp.shape(self._arrays.get((path, leaf), 0))
 
     def layers(self, stem: str) -> int:
-        """Count the modules of this name, by the highest number that one has."""
+        """Return how many modules have this name, by the highest number that one has."""
         matches = [re.match(rf"{stem}(?:_(\d+))?(?:/|$)", path) for path, _ in self._arrays]
         return max([int(match[1] or 0) + 1 for match in matches if match], default=0)
 
     def take(self, path: str, leaf: str, shape: tuple[int | None, ...]) -> jax.Array:
-        """Take an array out; of its shape, None may be anything."""
+        """Return an array and remove it; of its shape, None may be anything."""
         if (path, leaf) not in self._arrays:
             raise ValueError(f"{leaf!r} of {path!r} is missing from the original's {self._name}.")
         array = self._arrays.pop((path, leaf))
@@ -155,7 +155,7 @@ def _take_norm(arrays: _Source, path: str, width: int) -> dict[str, jax.Array]:
 def _transformer(arrays: _Source, width: int, outputs: int) -> OurTree:
     if outputs != width:
         raise ValueError(f"'w' of 'transformer/linear' must have a row for each of {width} units, got {outputs}.")
-    sizes = {"mlp_in": (width, _WIDENING * width), "mlp_out": (_WIDENING * width, width)}
+    sizes = {"mlp_in": (width, _MLP_RATIO * width), "mlp_out": (_MLP_RATIO * width, width)}
     blocks = []
     for number in range(arrays.layers("transformer/transformer_block")):
         path = _numbered("transformer/transformer_block", number)

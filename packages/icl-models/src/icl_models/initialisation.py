@@ -13,7 +13,7 @@ _CUT = 2.0  # deviations, where the normal of ``hk.initializers.TruncatedNormal`
 
 
 def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
-    """Do as ``hk.transform_with_state``, with parameters of the same distributions, in a fraction of the time.
+    """Return what ``hk.transform_with_state`` does, with an ``init`` of the same distributions that compiles sooner.
 
     XLA takes a CPU about a second to compile each draw of random numbers, and there is one for each array: half a
     minute for a ResNet and a Transformer. So an array that is to be drawn from a truncated normal is made as its

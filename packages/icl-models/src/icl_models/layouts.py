@@ -14,7 +14,7 @@ class Layout(Protocol):
     """What a layout is; bring your own by writing these. The query is the last item, and its token the last token."""
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether the output for a context item has seen that item's label, so that the query alone is predicted."""
 
     def tokens(
@@ -24,29 +24,32 @@ class Layout(Protocol):
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B T D"]:
-        """Lay out as tokens; call inside ``hk.transform``.
+        """Return the tokens; call inside ``hk.transform``.
 
         Args:
           vectors: of the items, [B, S, X].
           labels: of the items, integers [B, S] in 0..V-1; that of the query must not matter.
           num_labels: V.
           width: of the model.
-          label_scale: standard deviation of label vectors at initialisation.
+          label_init_std: standard deviation of label vectors at initialisation.
 
         Returns:
-          [B, length(S), token_width(width)].
+          [B, T, token_width(width)].
         """
 
     def items(self, outputs: Float[Array, "B T E"]) -> Float[Array, "B S E"]:
-        """Pick the outputs at which the items are predicted, of those of all tokens."""
+        """Return the outputs at which the items are predicted, of those of all tokens."""
 
-    def length(self, items: int) -> int:
-        """Give T, the number of tokens, for S items."""
+    def item_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return which token holds each of S items, in rising order; T is one more than the last."""
+
+    def label_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return which token shows the label of each of the S - 1 context items; none shows the query's."""
 
     def token_width(self, width: int) -> int:
-        """Give D, the width of the tokens, for that of the model."""
+        """Return D, the width of the tokens, for that of the model."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,7 @@ class Interleaved:
     """Item, label, item, label, ..., query item: 2 S - 1 tokens (Chan et al. 2022, figure 1)."""
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether an item's output has seen its label: False, since the label comes after it."""
         return False
 
@@ -65,27 +68,31 @@ class Interleaved:
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B T D"]:
-        """Lay out as tokens, with the label vectors in ``labels`` [V, D]; see ``Layout``.
+        """Return the tokens, with the label vectors in ``labels`` [V, D]; see ``Layout``.
 
         Raises:
           ValueError: item vectors of another width than the model's.
         """
         _check_width(vectors, width, "Interleaved")
         # No query label is looked up: what is not there cannot leak.
-        return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_scale))
+        return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_init_std))
 
     def items(self, outputs: Float[Array, "B T E"]) -> Float[Array, "B S E"]:
-        """Pick every other output, from the first."""
+        """Return every other output, from the first."""
         return outputs[:, ::2]
 
-    def length(self, items: int) -> int:
-        """Give 2 S - 1."""
-        return 2 * items - 1
+    def item_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return 0, 2, ..., 2 S - 2."""
+        return tuple(range(0, 2 * num_items, 2))
+
+    def label_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return 1, 3, ..., 2 S - 3."""
+        return tuple(range(1, 2 * num_items - 1, 2))
 
     def token_width(self, width: int) -> int:
-        """Give the width of the model."""
+        """Return the width of the model."""
         return width
 
 
@@ -93,15 +100,15 @@ class _TokenForEachItem:
     """What layouts of S tokens share."""
 
     def items(self, outputs: Float[Array, "B S E"]) -> Float[Array, "B S E"]:
-        """Give all outputs."""
+        """Return all outputs."""
         return outputs
 
-    def length(self, items: int) -> int:
-        """Give S."""
-        return items
+    def item_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return 0, 1, ..., S - 1."""
+        return tuple(range(num_items))
 
     def token_width(self, width: int) -> int:
-        """Give the width of the model."""
+        """Return the width of the model."""
         return width
 
 
@@ -114,7 +121,7 @@ class Concatenated(_TokenForEachItem):
     """
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether an item's output has seen its label: True."""
         return True
 
@@ -125,19 +132,23 @@ class Concatenated(_TokenForEachItem):
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B S D"]:
-        """Lay out as tokens, with the label vectors in ``labels`` [V + 1, D / 2]; see ``Layout``.
+        """Return the tokens, with the label vectors in ``labels`` [V + 1, D / 2]; see ``Layout``.
 
         Raises:
           ValueError: item vectors of another width than the model's.
         """
         _check_width(vectors, width, "Concatenated")
         shown = labels.at[:, -1].set(num_labels)
-        return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_scale)], axis=-1)
+        return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_init_std)], axis=-1)
+
+    def label_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return 0, 1, ..., S - 2: those of the items themselves."""
+        return tuple(range(num_items - 1))
 
     def token_width(self, width: int) -> int:
-        """Give two widths of the model."""
+        """Return two widths of the model."""
         return 2 * width
 
 
@@ -145,11 +156,11 @@ class Concatenated(_TokenForEachItem):
 class PreviousLabel(_TokenForEachItem):
     """Each item with the one-hot label of the item before it, made a token by one matrix (Kirsch et al. 2022).
 
-    Before the first item there is no label: zeros. There is no table of label vectors, so label_scale is not used.
+    Before the first item there is no label: zeros. There is no table of label vectors, so label_init_std is not used.
     """
 
     @property
-    def shows_own_label(self) -> bool:
+    def leaks_label(self) -> bool:
         """Whether an item's output has seen its label: False, since the label comes with the next item."""
         return False
 
@@ -160,16 +171,20 @@ class PreviousLabel(_TokenForEachItem):
         *,
         num_labels: int,
         width: int,
-        label_scale: float,
+        label_init_std: float,
     ) -> Float[Array, "B S D"]:
-        """Lay out as tokens, by the matrix ``tokens``; see ``Layout``. The item vectors may have any width."""
+        """Return the tokens, by the matrix ``tokens``; see ``Layout``. The item vectors may have any width."""
         before = jax.nn.one_hot(labels[:, :-1], num_labels, dtype=vectors.dtype)
         before = jnp.pad(before, ((0, 0), (1, 0), (0, 0)))
         return hk.Linear(width, name="tokens")(jnp.concatenate([vectors, before], axis=-1))
 
+    def label_tokens(self, num_items: int) -> tuple[int, ...]:
+        """Return 1, 2, ..., S - 1: those of the items that come next."""
+        return tuple(range(1, num_items))
+
 
 def interleave(items: Float[Array, "B S D"], labels: Float[Array, "B S-1 D"]) -> Float[Array, "B 2*S-1 D"]:
-    """Lay item and label vectors out as item, label, item, ..., label, item."""
+    """Return item and label vectors laid out as item, label, item, ..., label, item."""
     B, S, D = items.shape
     pairs = jnp.stack([items[:, :-1], labels], axis=2).reshape(B, 2 * (S - 1), D)
     return jnp.concatenate([pairs, items[:, -1:]], axis=1)

@@ -8,7 +8,7 @@ Scalar = Float[Array, ""]
 
 
 def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -> tuple[Scalar, dict[str, Scalar]]:
-    """Give the mean cross-entropy of the query's label, in nats, and the accuracy.
+    """Return the mean cross-entropy of the query's label, in nats, and the accuracy.
 
     Args:
       logits: float32 [B, V].
@@ -27,7 +27,7 @@ def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -
 def weighted_cross_entropy(
     logits: Float[Array, "B S V"], labels: Int[Array, "B S"], *, context_weight: float
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """Give a mean of two cross-entropies, of the context's own items and of the query (Chan et al. 2022).
+    """Return a mean of two cross-entropies, of the context's own items and of the query (Chan et al. 2022).
 
     Args:
       logits: float32 [B, S, V], those of an item before its own label is seen; the query is the last.
@@ -56,7 +56,7 @@ def weighted_cross_entropy(
 def every_item_cross_entropy(
     logits: Float[Array, "B S V"], labels: Int[Array, "B S"]
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """Give the mean cross-entropy of the labels of all items, the query among them (Kirsch et al. 2022).
+    """Return the mean cross-entropy of the labels of all items, the query among them (Kirsch et al. 2022).
 
     Args:
       logits: float32 [B, S, V], those of an item before its own label is seen; the query is the last.
@@ -79,7 +79,7 @@ def every_item_cross_entropy(
 def masked_squared_error(
     predictions: Float[Array, "B N Y"], targets: Float[Array, "B N Y"], is_query: Bool[Array, "B N"]
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """Give the mean squared error over all queries and their outputs.
+    """Return the mean squared error over all queries and their outputs.
 
     What is not a query enters neither loss nor gradients, not even where it is no number. Each query counts alike,
     whichever task it is of.

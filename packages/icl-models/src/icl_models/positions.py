@@ -13,12 +13,15 @@ _LEARNED_SCALE = 0.02
 
 
 def add_positions(tokens: Float[Array, "B T D"], positions: Positions, *, dropout: float) -> Float[Array, "B T D"]:
-    """Add position vectors to tokens; call inside ``hk.transform``.
+    """Return tokens with position vectors added; call inside ``hk.transform``.
 
     Args:
       tokens: [B, T, D].
       positions: where the vectors come from; "learned" has the parameter ``positions`` [T, D], so that T is fixed.
       dropout: rate at which entries of the vectors fall to 0, for each sequence apart.
+
+    Returns:
+      [B, T, D], of the tokens' dtype.
 
     Raises:
       ValueError: sinusoids of an odd width.
@@ -38,7 +41,7 @@ def add_positions(tokens: Float[Array, "B T D"], positions: Positions, *, dropou
 
 
 def sinusoidal_positions(length: int, width: int) -> Float[np.ndarray, "1 T D"]:
-    """Give position vectors: the sines of all angles, then the cosines.
+    """Return position vectors, float32 [1, T, D]: the sines of all angles, then the cosines.
 
     Angle i of position t is ``t / 30 ** (2 i / width)`` (code of Chan et al. 2022).
 

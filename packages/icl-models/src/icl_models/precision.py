@@ -15,9 +15,9 @@ _COMPUTE_DTYPE: contextvars.ContextVar[ComputeDtype] = contextvars.ContextVar("c
 
 @contextlib.contextmanager
 def computing_in(dtype: ComputeDtype) -> Iterator[None]:
-    """Within this, parameters are made in float32, and are cast to this dtype where they are used.
+    """Set the dtype to which parameters, made in float32, are cast where they are used.
 
-    What needs more digits, such as the statistics of a norm, goes back to float32 within it.
+    What needs more digits, such as the statistics of a norm, sets float32 again within it.
     """
     token = _COMPUTE_DTYPE.set(dtype)
     try:
@@ -31,12 +31,12 @@ def computing_in(dtype: ComputeDtype) -> Iterator[None]:
 
 
 def to_compute_dtype(values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Cast to the dtype of the computations around."""
+    """Return the values in the dtype of the computations around."""
     return values.astype(_COMPUTE_DTYPE.get())
 
 
 def layer_norm(values: Float[Array, "... D"], name: str) -> Float[Array, "... D"]:
-    """Normalise the last axis in float32, with scale and offset; the result has the dtype of the values."""
+    """Return values normalised over the last axis in float32, with scale and offset, in the dtype they had."""
     norm = hk.LayerNorm(axis=-1, create_scale=True, create_offset=True, name=name)
     with computing_in("float32"):
         return norm(values.astype(jnp.float32)).astype(values.dtype)

@@ -25,7 +25,7 @@ class PointRegressor:
 
     Attributes:
       num_outputs: Y, the width of a target.
-      trunk: runs over the points, and gives an output for each.
+      trunk: runs over the points, and has an output for each.
       width: D, of the tokens.
       compute_dtype: as in ``SequenceClassifier``.
     """
@@ -43,7 +43,7 @@ class PointRegressor:
             raise ValueError(f"compute_dtype must be one of {get_args(ComputeDtype)}, got {self.compute_dtype!r}.")
 
     def build(self) -> hk.TransformedWithState:
-        """Make the pair of pure functions.
+        """Return the pair of pure functions ``init`` and ``apply``.
 
         Returns:
           ``init(rng, inputs, targets, is_query) -> (params, state)`` and

@@ -13,7 +13,7 @@ from icl_models.regressor import PointRegressor
 def parameter_count(
     config: SequenceClassifier | PointRegressor, items: jax.Array | np.ndarray | jax.ShapeDtypeStruct
 ) -> int:
-    """Count the parameters exactly, as the model's own ``init`` makes them; it is traced, and nothing is computed.
+    """Return the number of parameters, as the model's own ``init`` makes them; it is traced, and nothing is computed.
 
     Batch norm's running statistics are not parameters.
 
@@ -44,7 +44,7 @@ def parameter_count(
 
 
 def state_size(config: SequenceClassifier | PointRegressor, length: int) -> int:
-    """Count the numbers through which the past acts on the last prediction (Kirsch et al. 2022).
+    """Return how many numbers carry the past to the last prediction (Kirsch et al. 2022).
 
     That paper finds it to tell more of how well a model learns in context than the number of its parameters. What is
     counted is up to the trunk: see its ``state_size``.
@@ -64,4 +64,4 @@ def state_size(config: SequenceClassifier | PointRegressor, length: int) -> int:
         raise ValueError(f"length must be at least 1, got {length}.")
     if isinstance(config, PointRegressor):
         return config.trunk.state_size(length, config.width)
-    return config.trunk.state_size(config.layout.length(length), config.layout.token_width(config.width))
+    return config.trunk.state_size(config.layout.item_tokens(length)[-1] + 1, config.layout.token_width(config.width))

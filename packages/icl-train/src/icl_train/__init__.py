@@ -9,8 +9,15 @@ from icl_train.checkpoints.watch import is_last_checkpoint, watch
 from icl_train.config import TrainConfig
 from icl_train.devices.compile_cache import default_compile_cache, use_compile_cache
 from icl_train.devices.debugging import debugging
-from icl_train.devices.hosts import HostsConfig, agree, ends_with_the_job, is_first, start_hosts, wait_for_all
-from icl_train.devices.mesh import MeshConfig, data_shard, shard_batch
+from icl_train.devices.hosts import (
+    HostsConfig,
+    abort_job_on_error,
+    is_primary_host,
+    max_over_hosts,
+    start_hosts,
+    sync_hosts,
+)
+from icl_train.devices.mesh import MeshConfig, data_shard
 from icl_train.devices.sharding_rules import (
     FULLY_SHARDED,
     REPLICATED,
@@ -25,16 +32,14 @@ from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunEr
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
-from icl_train.precision import compute_in
-from icl_train.program import CompileReport, Program, Recipe, compile_single
-from icl_train.run_folder import CONFIG_FILE, member_folder, open_run
+from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
+from icl_train.run_folder import member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
-from icl_train.step import initial_state, train_step
+from icl_train.step import StepConfig, initial_state, train_step
 from icl_train.types import Batch, Batches, Init, LossFunction
 
 __all__ = [
-    "CONFIG_FILE",
     "FULLY_SHARDED",
     "METRICS_FILE",
     "REPLICATED",
@@ -42,7 +47,7 @@ __all__ = [
     "Batch",
     "Batches",
     "CheckpointError",
-    "CompileReport",
+    "CompiledTraining",
     "EnsembleBatches",
     "EnsembleConfig",
     "EverySteps",
@@ -58,44 +63,43 @@ __all__ = [
     "NotFiniteError",
     "OptimizerConfig",
     "OptimizerOf",
-    "Program",
-    "Recipe",
     "Rule",
     "Rules",
     "RunError",
     "Schedule",
+    "StepConfig",
+    "StepFn",
+    "StepSpec",
     "TrainConfig",
     "TrainResult",
     "TrainState",
-    "agree",
+    "abort_job_on_error",
     "checkpoint_steps",
     "compile_ensemble",
     "compile_single",
-    "compute_in",
     "data_shard",
     "debugging",
     "default_compile_cache",
     "describe",
     "drop_lines_after",
-    "ends_with_the_job",
     "flag_signals",
     "initial_state",
-    "is_first",
     "is_last_checkpoint",
+    "is_primary_host",
     "latest_step",
     "learning_rate_schedule",
+    "max_over_hosts",
     "member_folder",
     "open_run",
     "restore_model",
-    "shard_batch",
     "shardings",
     "start_hosts",
+    "sync_hosts",
     "train",
     "train_ensemble",
     "train_step",
     "use_compile_cache",
     "use_cpu_cores",
-    "wait_for_all",
     "warm_start",
     "watch",
 ]

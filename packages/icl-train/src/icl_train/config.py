@@ -5,11 +5,11 @@ import dataclasses
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.profiling import check_profiled_steps
 from icl_train.ensemble import EnsembleConfig
-from icl_train.paths import compiled
+from icl_train.step import StepConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(StepConfig):
     """How long to train, from which seed, on which devices, and how often to log and to save.
 
     Raises:
@@ -24,15 +24,6 @@ class TrainConfig:
 
     seed: int = 0
     """Seed of initialisation and of the randomness inside the loss, 0 to 2**32 - 1. A run keeps it."""
-
-    accumulate: int = 1
-    """Micro-batches that a batch is cut into, one after the other in memory; at least 1."""
-
-    freeze: tuple[str, ...] = ()
-    """Patterns (regular expressions) of the names of parameters that are not trained."""
-
-    ema_decay: float | None = None
-    """Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1."""
 
     steps_per_dispatch: int = 1
     """Steps that the devices make without the host, at least 1; worth it for steps of less than a few milliseconds.
@@ -65,11 +56,9 @@ class TrainConfig:
     profile: tuple[int, int] | None = None
     """First and last step of which to write a profile."""
 
-    stop_when_not_finite: bool = True
-    """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
-
     def __post_init__(self) -> None:
-        for name in ("steps", "accumulate", "steps_per_dispatch", "log_every", "checkpoint_every", "keep_checkpoints"):
+        super().__post_init__()
+        for name in ("steps", "steps_per_dispatch", "log_every", "checkpoint_every", "keep_checkpoints"):
             self._check_whole(name, 1)
         self._check_whole("seed", 0)
         if self.seed >= 2**32:
@@ -78,13 +67,4 @@ class TrainConfig:
             self._check_whole("keep_every", 1)
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes > 0:
             raise ValueError(f"wanted checkpoint_minutes to be above 0, got {self.checkpoint_minutes!r}")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"wanted ema_decay to be above 0 and below 1, got {self.ema_decay!r}")
         check_profiled_steps(self.profile)
-        for pattern in self.freeze:
-            compiled(pattern)
-
-    def _check_whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")

@@ -14,7 +14,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from icl_train.devices.mesh import batch_size, put_rows
-from icl_train.program import Compiled, Program, Recipe, Scalars, stack, with_shardings
+from icl_train.devices.sharding_rules import with_shardings
+from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
 from icl_train.state import TrainState
 from icl_train.types import Batch, Batches
 
@@ -63,7 +64,7 @@ class EnsembleConfig:
 
 
 def use_cpu_cores() -> None:
-    """Let JAX see each core of a CPU as a device, so that members of an ensemble have one each.
+    """Set JAX to see each core of a CPU as a device, so that members of an ensemble have one each.
 
     Called before anything that makes JAX look for devices; after that, and where XLA_FLAGS already say how many
     there are, it does nothing. It changes nothing on accelerators.
@@ -128,16 +129,19 @@ class EnsembleBatches:
 
 
 def compile_ensemble(
-    recipe: Recipe, *, members: Sequence[Member], optimizer: OptimizerOf, config: EnsembleConfig, mesh: Mesh
-) -> Program:
-    """Compile the training of many models: the members are shared out among the devices of a mesh.
+    spec: StepSpec, *, members: Sequence[Member], optimizer: OptimizerOf, config: EnsembleConfig, mesh: Mesh
+) -> CompiledTraining:
+    """Return the training of many models, compiled for a mesh: its devices share out the members.
 
     Args:
-        recipe: What a step is made of, but for its optimiser.
+        spec: What a step is made of, but for its optimiser.
         members: What sets each apart.
         optimizer: Builds the optimiser of a member.
         config: How members share a device.
         mesh: A mesh with the axis ``member``, whose size divides the number of members.
+
+    Returns:
+        Functions whose steps are compiled when they are first called, and where the state lies.
 
     Raises:
         ValueError: If the members differ in the names of their hyper-parameters.
@@ -153,20 +157,20 @@ def compile_ensemble(
     own = np.array([member.seed for member in members], np.uint32), hyper
     vmapped = config.on_device == "vmap" or (config.on_device == "auto" and jax.default_backend() != "cpu")
 
-    def recipe_of(hyper: Mapping[str, Array]) -> Recipe:
-        return recipe._replace(optimizer=optimizer(hyper))
+    def spec_of(hyper: Mapping[str, Array]) -> StepSpec:
+        return spec._replace(optimizer=optimizer(hyper))
 
-    def begin(own: tuple[Array, Mapping[str, Array]]) -> TrainState:
-        return recipe_of(own[1]).begin(own[0])
+    def init_state(own: tuple[Array, Mapping[str, Array]]) -> TrainState:
+        return spec_of(own[1]).init_state(own[0])
 
     def steps(
         state: TrainState, batches: Mapping[str, Array], own: tuple[Array, Mapping[str, Array]], first: Array | np.int32
     ) -> tuple[TrainState, Scalars]:
-        return recipe_of(own[1]).steps(state, batches, own[0], first)
+        return spec_of(own[1]).steps(state, batches, own[0], first)
 
     split = PartitionSpec(MEMBER)
     shared = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
-    begin_all = shared(_each(begin, vmapped), in_specs=(split,), out_specs=split)
+    init_all = shared(_each(init_state, vmapped), in_specs=(split,), out_specs=split)
     steps_all = shared(
         lambda state, batches, own, first: _each(functools.partial(steps, first=first), vmapped)(state, batches, own),
         in_specs=(split, split, split, PartitionSpec()),
@@ -181,11 +185,11 @@ def compile_ensemble(
     jitted = jax.jit(
         step, in_shardings=(placed, placed, placed, whole), out_shardings=(placed, whole), donate_argnums=0
     )
-    shapes = jax.eval_shape(begin_all, own)
-    return Program(
-        begin=lambda: jax.jit(begin_all, out_shardings=placed)(own),
-        step=Compiled(jitted, own),
-        put=lambda batches: put_rows(stack(batches, axis=1), mesh, split),
+    shapes = jax.eval_shape(init_all, own)
+    return CompiledTraining(
+        init_state=lambda: jax.jit(init_all, out_shardings=placed)(own),
+        step=CompiledStep(jitted, own),
+        to_devices=lambda batches: put_rows(stack(batches, axis=1), mesh, split),
         state=with_shardings(shapes, jax.tree.map(lambda _: placed, shapes)),
         members=len(members),
     )

@@ -1,7 +1,10 @@
 """The training loop: what happens between the steps, in order."""
 
+import copy
 import dataclasses
+import itertools
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,24 +14,29 @@ import jax
 import numpy as np
 import optax
 from jax.sharding import Mesh
+from tqdm import tqdm
 
-from icl_train.actions import Action
-from icl_train.checkpoints.restoring import Saved, restore, saved_steps, warm_start
+from icl_train.actions import Action, EverySteps, Moment
+from icl_train.checkpoints.restoring import Saved, warm_start
+from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
-from icl_train.devices.hosts import wait_for_all
+from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble
-from icl_train.errors import Interrupted, NotFiniteError, RunError
+from icl_train.errors import Interrupted, NotFiniteError
+from icl_train.log import logger
 from icl_train.metrics.meters import Meters
-from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
-from icl_train.program import Program, Recipe, compile_single
-from icl_train.run_folder import check_writable, member_folder
-from icl_train.say import say
-from icl_train.session import Session
+from icl_train.program import CompiledTraining, StepSpec, compile_single
+from icl_train.resuming import find_saved
+from icl_train.run_folder import member_folder
+from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
-from icl_train.types import Batches, Init, LossFunction
+from icl_train.step_log import Dispatched, Failure, StepLog
+from icl_train.types import Batch, Batches, Init, LossFunction
+
+_ASK_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +78,7 @@ def train(
     actions: Sequence[Action] = (),
     resume: bool = False,
     resume_hint: str = "call train again with resume=True",
-    start_from: str | Path | None = None,
+    init_from: str | Path | None = None,
     mesh: Mesh | None = None,
     rules: Rules = REPLICATED,
     clock: Callable[[], float] = time.monotonic,
@@ -92,7 +100,7 @@ def train(
         actions: What to do between steps, in this order when several are due.
         resume: Whether to go on from the latest whole checkpoint. Without one, training begins at step 0.
         resume_hint: How the user resumes, for the sentence that a signal ends with.
-        start_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
+        init_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
         mesh: Devices to train on; ``config.mesh`` over all of them if None.
         rules: Which device has which part of the parameters; by default each has all.
         clock: Returns the time in seconds.
@@ -112,16 +120,14 @@ def train(
     """
     if config.ensemble.members > 1:
         raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
-    mesh = config.mesh.build() if mesh is None else mesh
     program = compile_single(
-        _recipe(config, init, loss_fn)._replace(optimizer=optimizer),
+        StepSpec(init, loss_fn, optimizer, config),
         seed=config.seed,
-        mesh=mesh,
+        mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
     )
-    identity = {"seed": config.seed}
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, identity)
-    return _train(run, resume=resume, start_from=start_from)
+    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock)
+    return _train(run, resume=resume, init_from=init_from)
 
 
 def train_ensemble(
@@ -170,143 +176,197 @@ def train_ensemble(
     if jax.process_count() > 1:
         raise ValueError("wanted one host for an ensemble, got several; give each host an ensemble of its own")
     program = compile_ensemble(
-        _recipe(config, init, loss_fn),
+        StepSpec(init, loss_fn, optax.identity(), config),
         members=members,
         optimizer=optimizer,
         config=config.ensemble,
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
     batches = EnsembleBatches([member.batches for member in members])
-    identity = {"seed": config.seed, "members": [{"seed": each.seed, **each.hyperparameters} for each in members]}
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, identity)
+    own = [{"seed": each.seed, **each.hyperparameters} for each in members]
+    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, own)
     return _train(run, resume=resume)
 
 
 class _Run(NamedTuple):
-    """What a run is made of."""
+    """What a run is made of; ``members`` has seed and hyper-parameters of each member of an ensemble."""
 
     config: TrainConfig
-    program: Program
+    program: CompiledTraining
     batches: Batches
     workdir: Path
     actions: tuple[Action, ...]
     resume_hint: str
     clock: Callable[[], float]
-    identity: Mapping[str, Any]
-
-    def folders(self) -> list[Path]:
-        """Return the folders that have metrics."""
-        count = self.program.members
-        return [self.workdir] if count is None else [member_folder(self.workdir, each) for each in range(count)]
+    members: Sequence[Mapping[str, Any]] | None = None
 
 
-def _recipe(config: TrainConfig, init: Init, loss_fn: LossFunction) -> Recipe:
-    return Recipe(
-        init=init,
-        loss_fn=loss_fn,
-        optimizer=optax.identity(),
-        accumulate=config.accumulate,
-        freeze=config.freeze,
-        ema_decay=config.ema_decay,
-        keep_last_good=config.stop_when_not_finite,
+def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> TrainResult:
+    """Return what a run comes to that goes on from what is saved, or begins."""
+    config, count = run.config, run.program.members
+    folders = [run.workdir] if count is None else [member_folder(run.workdir, each) for each in range(count)]
+    saved = find_saved(
+        run.workdir, config, wanted=run.program.state, members=run.members, folders=folders, resume=resume
     )
-
-
-def _train(run: _Run, *, resume: bool, start_from: str | Path | None = None) -> TrainResult:
-    config, program, batches = run.config, run.program, run.batches
-    saved = _find_saved(run, resume=resume)
-    state = program.begin() if saved is None else saved.state
-    if saved is None and start_from is not None:
-        state = warm_start(state, start_from)
-    step = first = 0 if saved is None else saved.progress["step"]
+    state = run.program.init_state() if saved is None else saved.state
+    if saved is None and init_from is not None:
+        state = warm_start(state, init_from)
     meters = Meters(
-        config,
-        workdir=run.workdir,
-        members=program.members,
-        first=first,
+        folders,
+        log_every=config.log_every,
+        last=config.steps,
         clock=run.clock,
-        state=saved and saved.progress,
+        tensorboard=config.tensorboard,
+        progress=None if saved is None else saved.progress,
     )
     if saved is not None:
-        batches.set_state(saved.data)
-    if first < config.steps:
-        profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
-        with Session(
-            config, workdir=run.workdir, meters=meters, batches=batches, actions=run.actions, first=first,
-            saved=saved, identity=run.identity, clock=run.clock,
-        ) as session, profile:  # fmt: skip
-            stop = False
-            while not stop:
-                taken = session.next_batches(step)
-                profile.before(step + 1)
-                state, scalars = program.step(state, program.put(taken), np.int32(step + 1))
-                session.record(step, scalars, taken, items=_items(taken[0], program))
-                step += len(taken)
-                profile.after(step, scalars)
-                stop = session.between_steps(step, state)
-        if session.failed:
-            raise _not_finite(run, *session.failed[:2])
-        if session.stopping:
-            raise _interrupted(run, signal.Signals(session.stopping), step)
-    seconds = meters.seconds()
+        run.batches.set_state(saved.data)
+    if saved is None or saved.progress.step < config.steps:
+        state = _make_steps(run, state, meters=meters, saved=saved)
+    seconds = meters.watch.seconds()
     return TrainResult(
         state=state,
-        steps=step,
+        steps=config.steps,
         seconds=seconds,
-        steps_per_second=step / max(seconds, 1e-9),
+        steps_per_second=config.steps / max(seconds, 1e-9),
         final_losses=meters.final_losses(),
         failed=meters.failed,
     )
 
 
-def _items(batch: Mapping[str, Any], program: Program) -> int:
+def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
+    """Return the state after the last step: make the steps that are missing, log and save them.
+
+    If a signal comes or a step fails, it is raised, once the state before that is saved.
+    """
+    config, program = run.config, run.program
+    first = step = 0 if saved is None else saved.progress.step
+    profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
+    with flag_signals() as flag, _checkpoints(run, saved) as checkpoints, meters, _bar(run, first) as bar, profile:
+        log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
+
+        def save(step: int, position: dict[str, Any], *, is_last: bool = False) -> None:
+            progress = meters.progress(step, is_last=is_last, seed=config.seed, members=run.members)
+            checkpoints.save(state, data=position, progress=progress)
+
+        for dispatch in itertools.count(1):
+            taken, positions = _take(run, step, count=_until_due(run, step, checkpoints=checkpoints, meters=meters))
+            profile.before(step + 1)
+            state, scalars = program.step(state, program.to_devices(taken), np.int32(step + 1))
+            log.add(Dispatched(step + 1, scalars, taken, positions, _items(taken[0], program)))
+            step += len(taken)
+            profile.after(step, scalars)
+
+            is_last, due = step == config.steps, _due(run, step, _seconds(run, meters))
+            if due or is_last:
+                log.settle()
+            if due and log.failure is None:
+                with meters.watch.paused():
+                    for action in due:
+                        action(step, state)
+
+            asks = is_last or jax.process_count() == 1 or dispatch % _ASK_EVERY == 0
+            received, overdue = _ask(flag, checkpoints) if asks else (0, False)
+            if is_last or received or overdue or checkpoints.is_due(step):
+                log.settle()  # first: a line that belongs to this checkpoint must be on disk before it
+                if log.failure is None:
+                    save(step, copy.deepcopy(run.batches.get_state()), is_last=is_last)
+            if log.failure is not None:
+                save(log.failure.step - 1, log.failure.position)
+            if is_last or received or log.failure is not None:
+                break
+
+        with meters.watch.paused():  # the time that was saved is the time of the run
+            checkpoints.finish()
+        received, _ = _ask(flag, checkpoints)  # once more: a signal may have come while it was being saved
+    if log.failure is not None:
+        raise _not_finite(run, log.failure)
+    if received:
+        raise _interrupted(run, signal.Signals(received), step)
+    return state
+
+
+def _checkpoints(run: _Run, saved: Saved | None) -> Checkpoints:
+    return Checkpoints(
+        run.workdir,
+        every=run.config.checkpoint_every,
+        minutes=run.config.checkpoint_minutes,
+        keep=run.config.keep_checkpoints,
+        keep_every=run.config.keep_every,
+        restored=None if saved is None else saved.progress.step,
+        skipped=() if saved is None else saved.skipped,
+        clock=run.clock,
+    )
+
+
+def _bar(run: _Run, first: int) -> tqdm:
+    return tqdm(
+        desc=run.workdir.name,
+        total=run.config.steps,
+        initial=first,
+        unit=" steps",
+        file=sys.stderr,
+        disable=True if jax.process_index() else None,  # None: silent where stderr is no terminal
+        dynamic_ncols=True,
+    )
+
+
+def _until_due(run: _Run, step: int, *, checkpoints: Checkpoints, meters: Meters) -> int:
+    """Return how many steps can be dispatched at once: up to the next after which something happens."""
+    count = min(run.config.steps_per_dispatch, run.config.steps - step)
+    seconds = _seconds(run, meters) if count > 1 else 0.0
+    first, last = run.config.profile or (0, 0)
+    for now in range(step + 1, step + count):
+        if now in (first - 1, last) or checkpoints.is_due(now) or _due(run, now, seconds):
+            return now - step
+    return count
+
+
+def _take(run: _Run, step: int, *, count: int) -> tuple[list[Batch], list[dict[str, Any]]]:
+    """Return the batches of the steps after ``step``, and the position of the iterator before each."""
+    batches, positions = [], []
+    for number in range(step, step + count):
+        positions.append(copy.deepcopy(run.batches.get_state()))
+        try:
+            batches.append(next(run.batches))
+        except StopIteration:
+            raise ValueError(
+                f"wanted batches for {run.config.steps} steps, got {number}; "
+                "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
+            ) from None
+    return batches, positions
+
+
+def _items(batch: Batch, program: CompiledTraining) -> int:
     """Return B, of all hosts together."""
     return batch_size(batch) * program.shards if program.members is None else next(iter(batch.values())).shape[1]
 
 
-def _find_saved(run: _Run, *, resume: bool) -> Saved | None:
-    """Return what to go on from, or None to begin; drop the metrics that are later than that."""
-    workdir, config = run.workdir, run.config
-    check_writable(workdir)
-    files = [folder / METRICS_FILE for folder in run.folders()]
-    if not resume:
-        if saved_steps(workdir / "checkpoints") or any(file.exists() for file in files):
-            raise RunError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
-        wait_for_all("the workdir was examined")
-        return None
-    saved = restore(workdir, run.program.state)
-    if saved is None:
-        say(f"Nothing is saved in {workdir}: training begins at step 0.")
-    else:
-        step = saved.progress["step"]
-        if step > config.steps:
-            raise RunError(f"wanted {config.steps} steps, but {workdir} already has {step}; ask for {step} or more")
-        if saved.progress["seed"] != config.seed:
-            raise RunError(
-                f"wanted to resume {workdir} with seed {config.seed}, but it was begun with seed "
-                f"{saved.progress['seed']}; resume with that seed, or give another workdir"
-            )
-        if saved.progress.get("members") != run.identity.get("members"):
-            raise RunError(
-                f"wanted to resume {workdir} with members {run.identity.get('members')}, but it was begun with "
-                f"{saved.progress.get('members')}; resume with those, or give another workdir"
-            )
-        done = step == config.steps
-        say(f"{workdir} already has its {step} steps." if done else f"Resuming {workdir} after step {step}.")
-    wait_for_all("the workdir was examined")  # before the first of several hosts changes it
-    if jax.process_index() == 0:
-        for file in files:
-            drop_lines_after(file, 0 if saved is None else saved.progress["step"])
-    return saved
+def _seconds(run: _Run, meters: Meters) -> float:
+    """Return the seconds of training so far, the same on all hosts where an action may depend on them."""
+    if jax.process_count() == 1 or all(isinstance(action, EverySteps) for action in run.actions):
+        return meters.watch.seconds()
+    return max_over_hosts(int(1000 * meters.watch.seconds())) / 1000
 
 
-def _not_finite(run: _Run, step: int, what: str) -> NotFiniteError:
+def _due(run: _Run, step: int, seconds: float) -> list[Action]:
+    moment = Moment(step, seconds, step == run.config.steps)
+    return [action for action in run.actions if action.is_due(moment)]
+
+
+def _ask(flag: Flag, checkpoints: Checkpoints) -> tuple[int, bool]:
+    """Return, the same on all hosts, the signal that has come to one, or 0, and whether a checkpoint is overdue."""
+    received, overdue = divmod(max_over_hosts(2 * (flag.signal or 0) + checkpoints.is_overdue()), 2)
+    return received, bool(overdue)
+
+
+def _not_finite(run: _Run, failure: Failure) -> NotFiniteError:
     message = (
-        f"Stopped: {what}. The state after step {step - 1} is saved in {run.workdir}; go on from it with a lower "
-        f"learning rate or clipping, or look at that batch. {run.resume_hint} would come to the same end."
+        f"Stopped: {failure.what}. The state after step {failure.step - 1} is saved in {run.workdir}; go on from it "
+        f"with a lower learning rate or clipping, or look at that batch. {run.resume_hint} would come to the same end."
     )
-    say(message)
-    return NotFiniteError(step, message)
+    logger.error(message)
+    return NotFiniteError(failure.step, message)
 
 
 def _interrupted(run: _Run, received: signal.Signals, step: int) -> Interrupted:
@@ -314,5 +374,5 @@ def _interrupted(run: _Run, received: signal.Signals, step: int) -> Interrupted:
         f"Stopped by {received.name} after step {step} of {run.config.steps}, saved in {run.workdir}. "
         f"To go on: {run.resume_hint}."
     )
-    say(message)
+    logger.warning(message)
     return Interrupted(received, message)

@@ -1,11 +1,11 @@
 """The folder of a run: made once, described by config.json, and never written over by another run."""
 
+import importlib.metadata
 import json
 import platform
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ def open_run(
     config: Mapping[str, Any],
     *,
     resume: bool = False,
-    may_change: Sequence[str] = (),
+    mutable: Sequence[str] = (),
     read_only: bool = False,
     defaults: Mapping[str, Any] | None = None,
-    about: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     source: str | Path = ".",
 ) -> Path:
-    """Make the folder of a run and describe the run in it, or check that it is the folder of this run.
+    """Return the folder of a run: one that is made and describes it, or one that is known to be of this run.
 
     ``config.json`` holds ``config``; and, of the session that began the run: ``python``, ``platform``,
     ``devices``, ``git`` (``revision`` and ``dirty``, or null) and ``versions`` of all installed
@@ -38,11 +38,11 @@ def open_run(
         config: The full resolved configuration, as JSON values.
         resume: Whether the folder may hold this run already. One that is missing or empty is made all the
             same, so that a job can always be started with ``resume``, also for the first time.
-        may_change: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
+        mutable: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
             Where they do, config.json takes the new values.
         read_only: Whether a config.json that is there stays as it is, whatever may change: for who only looks at a run.
         defaults: Values of settings that the config.json of an older version lacks, as JSON values.
-        about: What else config.json is to say of the session that began the run, as JSON values by name.
+        metadata: What else config.json is to say of the session that began the run, as JSON values by name.
         source: A folder in the git repository whose revision is recorded.
 
     Returns:
@@ -65,13 +65,13 @@ def open_run(
     check_writable(workdir)
     record = _read_record(workdir)
     if record is None:
-        _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(about or {}))))
+        _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(metadata or {}))))
         return workdir
     if not resume:
         raise ValueError(
             f"wanted a new workdir, got {workdir}, which has a run; resume it (--resume) or give another one"
         )
-    _check_same(record["config"], config, workdir=workdir, may_change=may_change, defaults=defaults or {})
+    _check_same(record["config"], config, workdir=workdir, mutable=mutable, defaults=defaults or {})
     if record["config"] != config and not read_only:
         _write_record(workdir, record | {"config": config})
     return workdir
@@ -87,7 +87,7 @@ def member_folder(workdir: str | Path, member: int) -> Path:
 
 
 def check_writable(workdir: Path) -> None:
-    """Make a folder, and refuse one that cannot be written to.
+    """Check that a folder can be written to; make it if it is missing.
 
     Raises:
         OSError: Says why, and what to do.
@@ -128,7 +128,7 @@ def _check_same(
     now: Mapping[str, Any],
     *,
     workdir: Path,
-    may_change: Sequence[str],
+    mutable: Sequence[str],
     defaults: Mapping[str, Any],
 ) -> None:
     new = _flatten(now)
@@ -136,7 +136,7 @@ def _check_same(
     old = assumed | _flatten(was)
 
     def is_free(key: str) -> bool:
-        return any(key == free or key.startswith(free + ".") for free in may_change)
+        return any(key == free or key.startswith(free + ".") for free in mutable)
 
     differing = [key for key in old | new if old.get(key) != new.get(key) and not is_free(key)]
     if differing:
@@ -161,7 +161,7 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _describe(config: Mapping[str, Any], *, source: Path) -> dict[str, Any]:
-    versions = {found.metadata["Name"]: found.version for found in metadata.distributions()}
+    versions = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
     return {
         "config": config,
         "python": platform.python_version(),

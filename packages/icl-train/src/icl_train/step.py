@@ -1,5 +1,6 @@
 """One training step and the state before the first, as pure functions."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from icl_train.paths import matching
+from icl_train.paths import compiled, matching
 from icl_train.state import TrainState
 from icl_train.types import Init, LossFunction
 
@@ -23,6 +24,42 @@ RESERVED_METRICS = (
     "loss",
 )
 """Names in a metrics line that the loop fills in, so that ``loss_fn`` may not use them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepConfig:
+    """What a step does besides loss, gradient and update, see `train_step`.
+
+    Raises:
+        ValueError: If a value is out of the range stated with it.
+
+    >>> StepConfig(accumulate=4).ema_decay is None
+    True
+    """
+
+    accumulate: int = 1
+    """Micro-batches that a batch is cut into, one after the other in memory; at least 1."""
+
+    freeze: tuple[str, ...] = ()
+    """Patterns (regular expressions) of the names of parameters that are not trained."""
+
+    ema_decay: float | None = None
+    """Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1."""
+
+    stop_when_not_finite: bool = True
+    """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
+
+    def __post_init__(self) -> None:
+        self._check_whole("accumulate", 1)
+        for pattern in self.freeze:
+            compiled(pattern)
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"wanted ema_decay to be above 0 and below 1, got {self.ema_decay!r}")
+
+    def _check_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")
 
 
 def initial_state(
@@ -66,16 +103,16 @@ def train_step(
     accumulate: int = 1,
     freeze: Sequence[str] = (),
     ema_decay: float | None = None,
-    keep_last_good: bool = True,
+    stop_when_not_finite: bool = True,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Make one step of gradient descent. Pure: the same arguments always give the same state.
+    """Return the state after one step of gradient descent, and its metrics. Pure: the same arguments, the same state.
 
     Args:
         state: State after n - 1 steps.
         batch: Arrays [B, ...] by name.
         key: The run's key; step n is given ``fold_in(key, n)``, so its randomness depends on (seed, n) alone.
         number: n, or None if it is known to be ``state.step + 1``. Where it is not, a step before this one failed
-            (see ``keep_last_good``), and the state stays as it is.
+            (see ``stop_when_not_finite``), and the state stays as it is.
         loss_fn: See `LossFunction`.
         optimizer: Any optax transformation.
         accumulate: k, into how many micro-batches the batch is cut; B divides by it. Their gradients, losses and
@@ -86,7 +123,7 @@ def train_step(
         freeze: Patterns (regular expressions, looked for anywhere in names such as 'encoder/conv/w') of parameters
             that are not trained: no gradient, no decay, no state of the optimiser.
         ema_decay: d in ``ema = d * ema + (1 - d) * params`` after each step; None if the state has no average.
-        keep_last_good: Leave the state as it is if the loss or the norm of the gradient is infinite or no number;
+        stop_when_not_finite: Leave the state as it is if the loss or the norm of the gradient is infinite or no number;
             its ``step`` then tells which step was the last good one.
 
     Returns:
@@ -118,7 +155,7 @@ def train_step(
     norm = optax.tree.norm(gradients)
     metrics = {"loss": loss, "gradient_norm": norm, **_learning_rate(opt_state), **extra}
     new = _strongly_typed(TrainState(step, params, model_state, opt_state, ema))
-    if keep_last_good:
+    if stop_when_not_finite:
         is_next = True if number is None else step == number
         good = jnp.isfinite(loss) & jnp.isfinite(norm) & is_next
         new = jax.tree.map(lambda after, before: jnp.where(good, after, before), new, state)

@@ -31,7 +31,7 @@ _CLASSES_AT_ONCE = 256
 def glyphs(
     num_classes: int, *, num_exemplars: int = 20, size: int = 28, seed: int = 0, cache: bool = True
 ) -> ExemplarBank:
-    """Draw characters of an invented script: strokes are 255 on 0.
+    """Return characters of an invented script: strokes are 255 on 0.
 
     A class is 1 to 4 smooth strokes; each exemplar writes them again with motor jitter, a small affine change and
     a pen of its own width. Class c is the same for any ``num_classes``, exemplar e for any ``num_exemplars``.
@@ -98,7 +98,7 @@ def _exemplars(classes: np.ndarray, num_exemplars: int, seed: int) -> Iterator[t
 def _place(
     written: Float[np.ndarray, "exemplars strokes knots 2"], shift: Float[np.ndarray, "exemplars 2"]
 ) -> Float[np.ndarray, "exemplars strokes knots 2"]:
-    """Shift each exemplar from the middle of the page, but not off it; shrink what is larger than the page."""
+    """Return exemplars shifted from the middle of the page, but not off it, and shrunk where larger than the page."""
     reach = 0.5 - _MARGIN
     extent = (written.max((1, 2)) - written.min((1, 2))).max(1)
     written = written * np.minimum(1, 2 * reach / extent)[:, None, None, None]
@@ -107,7 +107,7 @@ def _place(
 
 
 def _skeletons(classes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make each class's knots [classes, strokes, knots, 2] in the unit square, and its number of strokes."""
+    """Return each class's knots [classes, strokes, knots, 2] in the unit square, and its number of strokes."""
     per_stroke = 4 + (_KNOTS - 1)
     rows = uniform_rows(seed, "glyphs classes", classes, width=1 + MAX_STROKES * per_stroke)
     counts = 1 + np.searchsorted(np.cumsum(_STROKE_PROBABILITIES[:-1]), rows[:, 0], side="right")
@@ -126,7 +126,7 @@ def _skeletons(classes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit(knots: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Move each class to the middle, and shrink it where it would leave the page."""
+    """Return the classes moved to the middle, and shrunk where they would leave the page."""
     inside = used[:, :, None, None]
     low = np.where(inside, knots, np.inf).min((1, 2), keepdims=True)
     high = np.where(inside, knots, -np.inf).max((1, 2), keepdims=True)
@@ -135,7 +135,7 @@ def _fit(knots: np.ndarray, used: np.ndarray) -> np.ndarray:
 
 
 def _smooth(knots: Float[np.ndarray, "*batch knots 2"]) -> Float[np.ndarray, "*batch points 2"]:
-    """Run a uniform Catmull-Rom spline through the knots."""
+    """Return points of a uniform Catmull-Rom spline through the knots."""
     padded = np.concatenate([knots[..., :1, :], knots, knots[..., -1:, :]], -2)
     before, here, there, after = (padded[..., k : k + _KNOTS - 1, None, :] for k in range(4))
     t = (np.arange(1, _STEPS + 1) / _STEPS)[:, None]
@@ -160,7 +160,7 @@ def _draw(paths: Float[np.ndarray, "strokes points 2"], pen: float, size: int) -
 
 
 def _cache_path(*arguments: int) -> Path:
-    """Name the file for these arguments, this very code and Pillow's version."""
+    """Return the path of the file for these arguments, this very code and Pillow's version."""
     own = os.environ.get("ICL_DATA_CACHE")
     # Not Path.home(), which raises for a user without a home.
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111

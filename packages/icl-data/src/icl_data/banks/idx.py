@@ -16,7 +16,7 @@ _AT_ONCE = 1 << 24  # bytes; so that a header which promises more than the file 
 
 
 def read_idx(path: str | PathLike[str], *, max_bytes: int = 2**31) -> Shaped[np.ndarray, "..."]:
-    """Read an array from an IDX file, plain or compressed with gzip.
+    """Return the array in an IDX file, plain or compressed with gzip.
 
     Args:
       path: of ``t10k-images-idx3-ubyte.gz``, for example.

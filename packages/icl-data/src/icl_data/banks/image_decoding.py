@@ -20,7 +20,7 @@ _UNSOUND = (
 def decode_image(
     encoded: bytes, source: str, *, formats: list[str], mode: Literal["L", "RGB"], size: tuple[int, int] | None
 ) -> UInt8[np.ndarray, "height width *channels"]:
-    """Decode one image file with Pillow, to the last byte and checksum.
+    """Return one image file as Pillow decodes it, to the last byte and checksum.
 
     Args:
       encoded: the whole file.

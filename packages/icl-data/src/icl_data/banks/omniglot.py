@@ -25,7 +25,7 @@ def omniglot(
     size: int = SIDE,
     polarity: Polarity = "ink_is_one",
 ) -> ExemplarBank:
-    """Read Omniglot's characters from the original files, in any of the forms they come in.
+    """Return Omniglot's characters, read from the original files in any of the forms they come in.
 
     The classes are ordered by Omniglot's own number (the file name's first part, 1..1623), the exemplars by
     drawer (1..20), whatever the form. Sources may overlap, as ``images_background`` and

@@ -65,7 +65,7 @@ class Drawing:
 
 
 def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
-    """Take one path or several; refuse none.
+    """Return one path or several as a list; refuse none.
 
     >>> len(as_paths("a.zip")), len(as_paths(["a.zip", "b.zip"]))
     (1, 2)
@@ -157,7 +157,7 @@ def _read_set(folder: Path) -> Iterator[Drawing]:
 
 
 def _match(name: str, is_folder: bool, source: Path) -> re.Match[str] | None:
-    """Take a drawing's name apart; None is for a folder and for what macOS adds."""
+    """Return the parts of a drawing's name; None for a folder and for what macOS adds."""
     if _FROM_MAC.fullmatch(name) or (is_folder and _FOLDER.fullmatch(name)):
         return None
     match = _ENTRY.fullmatch(name)

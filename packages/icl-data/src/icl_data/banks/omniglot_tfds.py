@@ -68,7 +68,7 @@ def prepare_omniglot(
 def omniglot_builder(
     data_dir: str | PathLike[str], *, zips: str | PathLike[str] | Iterable[str | PathLike[str]] | None = None
 ) -> TFDS:
-    """Make the builder behind ``prepare_omniglot``: TFDS's own, but for how it finds the drawings.
+    """Return the builder behind ``prepare_omniglot``: TFDS's own, but for how it finds the drawings.
 
     It takes the zip files' entries as they are, where TFDS's unpacks them by means of TensorFlow.
     """
@@ -99,7 +99,7 @@ def omniglot_builder(
 
 
 def find_prepared(folder: Path) -> Path | None:
-    """Find the version directory in a TFDS ``data_dir``, or say that the folder is one, or give None."""
+    """Return the version directory in a TFDS ``data_dir``, or the folder if it is one, or None."""
     return next((path for path in (folder, folder / "omniglot" / "3.0.0") if is_prepared(path)), None)
 
 
@@ -125,12 +125,12 @@ def read_prepared(directory: Path) -> Iterator[Drawing]:
 
 
 def _urls(url_infos: Mapping[str, Any]) -> dict[str, str]:
-    """Give each set's address, from TFDS's list of checksums."""
+    """Return each set's address, from TFDS's list of checksums."""
     return {name: url for url in url_infos for name in SPLITS if url.endswith(f"/{name}.zip")}
 
 
 def _by_split(paths: Iterable[Path]) -> dict[str, list[Drawing]]:
-    """Read zip files; which split one is, its own topmost folder says."""
+    """Return the drawings of zip files by split, which each one's topmost folder tells."""
     found: dict[str, list[Drawing]] = {}
     for path in paths:
         drawings = list(read_zip(path))
@@ -168,14 +168,14 @@ def _character_names(drawings: Iterable[Drawing]) -> list[str]:
 
 
 def _key(alphabet: str, character_id: int, label: int, drawer: int) -> str:
-    """Give TFDS's name of a record."""
+    """Return TFDS's name of a record."""
     return f"{alphabet}_{character_id}_{label:04d}_{drawer:02d}.png"
 
 
 def _name_drawers(
     examples: list[dict[str, Any]], alphabets: list[str], split: str, directory: Path
 ) -> Iterator[Drawing]:
-    """Tell the drawers by the order of the records."""
+    """Yield the drawings with their drawers, which the order of the records tells."""
     source = f"{directory}, split {split!r}"
     names = dict(enumerate(alphabets))
     labels = [example["label"] + 1 for example in examples]

@@ -10,7 +10,7 @@ from icl_data.draws import normals, uniform_rows
 def gaussian(
     num_classes: int, *, dimensions: int = 63, within: float = 0.1, num_exemplars: int = 20, seed: int = 0
 ) -> ExemplarBank:
-    """Draw points around class means: ``(mean + within * noise) / sqrt(1 + within**2)``.
+    """Return points around class means: ``(mean + within * noise) / sqrt(1 + within**2)``.
 
     Mean and noise have independent coordinates of variance 1 / dimensions, so that a point has about length 1,
     whatever ``within`` is. Class c is the same for any ``num_classes``, exemplar e for any ``num_exemplars``.
@@ -53,7 +53,7 @@ def _points(seed: int, stream: str, rows: np.ndarray, dimensions: int) -> Float[
 
 
 def symbols(num_classes: int) -> ExemplarBank:
-    """Make a bank in which the one exemplar of class c is the integer c.
+    """Return a bank in which the one exemplar of class c is the integer c.
 
     Args:
       num_classes: at least 1.

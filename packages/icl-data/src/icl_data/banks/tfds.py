@@ -17,7 +17,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
 def bank_from_tfds(name: str, *, split: str, data_dir: str | PathLike[str]) -> ExemplarBank:
-    """Read a labelled set of images that TFDS has prepared on this machine; nothing is downloaded.
+    """Return a labelled set of images that TFDS has prepared on this machine; nothing is downloaded.
 
     Any set with the features ``image`` and ``label`` will do, whoever prepared it, as ArrayRecord or TFRecord. It is
     read without the code that made it and without TensorFlow.
@@ -74,7 +74,7 @@ def _find(name: str, data_dir: Path) -> Path:
 
 
 def _image_kind(builder: TFDS, directory: Path) -> tuple[Literal["L", "RGB"], tuple[int, int] | None]:
-    """Give the mode and, unless it varies, the (width, height) of the images; refuse what is no labelled image set."""
+    """Return the mode and, unless it varies, (width, height) of the images; refuse what is no labelled image set."""
     tfds, features = import_tfds(), builder.info.features
     named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
     image, label = named.get("image"), named.get("label")

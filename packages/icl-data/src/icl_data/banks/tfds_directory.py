@@ -18,7 +18,7 @@ _TFDS_FEATURES = "tensorflow_datasets.core.features."
 
 
 def import_tfds() -> TFDS:
-    """Import tensorflow_datasets, which takes seconds, only where it is needed.
+    """Return tensorflow_datasets, whose import takes seconds, only where it is needed.
 
     Raises:
       ImportError: it is not installed.
@@ -34,12 +34,12 @@ def import_tfds() -> TFDS:
 
 
 def is_prepared(directory: Path) -> bool:
-    """Say whether this is a version directory, the one with ``dataset_info.json`` in it."""
+    """Return whether this is a version directory, the one with ``dataset_info.json`` in it."""
     return (directory / _INFO).is_file()
 
 
 def open_prepared(directory: Path) -> TFDS:
-    """Open a version directory as a TFDS builder, without the code that made it.
+    """Return a TFDS builder of a version directory, without the code that made it.
 
     Raises:
       ValueError: no such directory, or one whose description is damaged or asks for code that is not TFDS's own.
@@ -112,7 +112,7 @@ def _check_features(path: Path) -> None:
 
 
 def _find_files(builder: TFDS, split: str, directory: Path) -> list[Any]:
-    """Find the files of a split, or say what is wrong with the split that was asked for."""
+    """Return the files of a split, or raise what is wrong with the split that was asked for."""
     splits = builder.info.splits
     unknown = {part.strip().partition("[")[0] for part in split.split("+")} - {*splits, "all"}
     if unknown and split not in splits:

@@ -25,7 +25,7 @@ class Vectors:
     scale: float
 
     def apply(self, bank: ExemplarBank) -> ExemplarBank:
-        """Make vectors of a bank's items; classes and exemplars stay.
+        """Return vectors of a bank's items; classes and exemplars stay.
 
         Returns:
           A bank of float32 items [rows, X].
@@ -41,7 +41,7 @@ class Vectors:
 
 
 def fit_vectors(items: Shaped[np.ndarray, "rows ..."], *, components: int | None = None) -> Vectors:
-    """Find the way from items to vectors of mean 0 and, averaged over coordinates, variance 1.
+    """Return the way from items to vectors of mean 0 and, averaged over coordinates, variance 1.
 
     Args:
       items: numbers [rows, ...], of the training images alone; each is laid flat.
@@ -77,7 +77,7 @@ def fit_vectors(items: Shaped[np.ndarray, "rows ..."], *, components: int | None
 
 
 def random_vectors(num_classes: int, *, exemplars: int, dimensions: int, seed: int = 0) -> ExemplarBank:
-    """Make the random data set: standard normal vectors, whose classes have nothing in common.
+    """Return the random data set: standard normal vectors, whose classes have nothing in common.
 
     What learns from examples how a label belongs to a vector can tell these, since the few vectors come again within a
     sequence (Kirsch et al. 2022, table 1, "Random"; they do not say how many vectors there are).

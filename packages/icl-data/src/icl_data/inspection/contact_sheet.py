@@ -4,12 +4,11 @@ import collections
 import dataclasses
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from icl_data.bank import ExemplarBank
 from icl_data.batch import Batch
-from icl_data.inspection.text import letters
+from icl_data.inspection.describe import letters
 
 _SIDE = 84  # pixels that the longer side of a cell should about have
 _MARGIN = 14
@@ -19,6 +18,7 @@ _FRAME = 4  # around a cell
 _QUERY_FRAME = 4  # what the second frame, around the query, reaches further out
 _CAPTION = 36  # below a cell
 _TITLE = 34
+_MOST_PIXELS = 2**27
 _TEXT = 14  # font size
 _PAPER, _INK, _GREY = "white", "black", "#b5b5b5"
 # Okabe and Ito's palette, which colour-blind readers can tell apart, without black, and yellow, faint on white.
@@ -32,8 +32,8 @@ class Layout:
     Attributes:
       rows: number of sequences.
       length: S, items in each.
-      height: of the bank's images.
-      width: of the bank's images.
+      height: of the images.
+      width: of the images.
       left: space for the sequences' numbers.
     """
 
@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def scale(self) -> int:
-        """How many pixels wide and high a pixel of the bank becomes: whole, so that none is blurred."""
+        """How many pixels wide and high a pixel of an image becomes: whole, so that none is blurred."""
         return max(1, round(_SIDE / max(self.height, self.width)))
 
     @property
@@ -58,47 +58,45 @@ class Layout:
         )
 
     def corner(self, row: int, place: int) -> tuple[int, int]:
-        """Give x and y of the upper left pixel of an image, inside its frame."""
+        """Return x and y of the upper left pixel of an image, inside its frame."""
         across, down = self.width * self.scale + 2 * _FRAME, self.height * self.scale + 2 * _FRAME
         query_gap = (_QUERY_GAP - _GAP) * (place == self.length - 1)
         x = _MARGIN + self.left + _FRAME + place * (across + _GAP) + query_gap
         return x, _TITLE + _FRAME + row * (down + _CAPTION)
 
 
-def contact_sheet(batch: Batch, bank: ExemplarBank, *, title: str = "") -> Image.Image:
-    """Draw the sequences of a batch, one in a row.
+def contact_sheet(batch: Batch, *, title: str = "") -> Image.Image:
+    """Return a picture of the sequences of a batch, one in a row.
 
     Classes that occur more than once in a sequence have a frame in a colour of their own, others a grey one. Below
     stand the class's letter and the label, underlined where it is the query's. The query has a second, black frame.
 
     Args:
-      batch: with ``classes``, ``exemplars``, ``labels`` [B, S] and ``index`` [B]; B at least 1.
-      bank: whose images they are, uint8 [rows, H, W] or [rows, H, W, 3].
+      batch: with ``images`` [B, S, H, W] or [B, S, H, W, 3], uint8 or floats of which 0 is black and 1 white,
+        ``classes`` and ``labels`` [B, S] and ``index`` [B]; B at least 1.
       title: to stand above.
 
     Returns:
-      An RGB image. Each pixel of the bank's images is a square of ``Layout.scale`` pixels.
+      An RGB image. Each pixel of the batch's images is a square of ``Layout.scale`` pixels.
 
     Raises:
-      ValueError: a bank without images.
+      ValueError: a batch without images, or one too large for a picture.
     """
-    shape = bank.items.shape[1:]
-    if bank.items.dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (3,)):
-        raise ValueError(
-            f"A contact sheet wants uint8 images [rows, H, W] or [rows, H, W, 3], got {bank.items.dtype} "
-            f"{list(bank.items.shape)}; use a bank of images, such as glyphs or omniglot."
-        )
+    images = _grey_levels(batch)
     font = ImageFont.load_default(size=_TEXT)
     numbers = [f"{number}  " for number in batch["index"].tolist()]
     layout = Layout(
         rows=len(numbers),
         length=batch["classes"].shape[1],
-        height=shape[0],
-        width=shape[1],
+        height=images.shape[2],
+        width=images.shape[3],
         left=round(max(map(font.getlength, numbers))),
     )
-    images = bank.gather(batch["classes"], batch["exemplars"])
     width, height = layout.size
+    if width * height > _MOST_PIXELS:
+        raise ValueError(
+            f"A contact sheet of {width} x {height} pixels is too large; give it fewer or shorter sequences."
+        )
     sheet = Image.new("RGB", (max(width, round(font.getlength(title)) + 2 * _MARGIN), height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, _TITLE // 2), title, fill=_INK, font=font, anchor="lm")
@@ -122,8 +120,20 @@ def contact_sheet(batch: Batch, bank: ExemplarBank, *, title: str = "") -> Image
     return sheet
 
 
+def _grey_levels(batch: Batch) -> UInt8[np.ndarray, "B S H W *channels"]:
+    """Return the images of a batch as uint8."""
+    images = np.asarray(batch.get("images", ()))
+    if images.ndim not in (4, 5) or images.shape[4:] not in ((), (3,)) or images.dtype.kind not in "uf":
+        got = f"{images.dtype} {list(images.shape)}" if "images" in batch else f"only {', '.join(batch)}"
+        raise ValueError(
+            f"A contact sheet wants images [B, S, H, W] or [B, S, H, W, 3], uint8 or float, got {got}; use a source "
+            "with a bank of images, such as glyphs or omniglot."
+        )
+    return images if images.dtype == np.uint8 else np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
+
+
 def _colours(classes: Integer[np.ndarray, " S"]) -> list[str]:
-    """Give each item the colour of its class: grey to those that stand alone, so that repeats meet the eye."""
+    """Return the colour of each item's class: grey to those that stand alone, so that repeats meet the eye."""
     counts = collections.Counter(classes.tolist())
     repeated = [cls for cls, count in counts.items() if count > 1]
     colours = {cls: _COLOURS[number % len(_COLOURS)] for number, cls in enumerate(repeated)}

@@ -3,11 +3,13 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from icl_data.batch import Batch
-from icl_data.sequences.pattern import SequenceKind
-from icl_data.sequences.split import ClassSplit
+from icl_data.checks import check_whole
+from icl_data.sequences.sampler import SequenceSampler
+
+_ITEMS_AT_ONCE = 2**20  # about 100 MB
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,16 +40,32 @@ class Statistics:
         return int(self.query_class.sum())
 
 
-def statistics(batch: Batch, exemplar_counts: Int[np.ndarray, " C"]) -> Statistics:
-    """Count what occurs and what repeats in a batch.
+def statistics(sampler: SequenceSampler, *, count: int = 20_000) -> Statistics:
+    """Return what occurs and what repeats in a sampler's sequences 0 .. count - 1.
 
-    Args:
-      batch: of a sampler or a stream; ``classes``, ``exemplars`` and ``labels`` [N, S] are read.
-      exemplar_counts: int64 [C], exemplars of each of the bank's classes.
+    >>> from icl_data import ClassSplit, FewShot
+    >>> split = ClassSplit(num_classes=50, rare=40, holdout=10)
+    >>> sampler = SequenceSampler(kind=FewShot(), split=split, exemplar_counts=np.full(50, 20))
+    >>> statistics(sampler, count=100).query_class
+    array([  0,   0,   0,   0, 100,   0,   0,   0,   0])
+    """
+    check_whole("count, of the sequences,", count, least=1)
+    rows = max(1, _ITEMS_AT_ONCE // sampler.length)
+    parts = [
+        statistics_of(sampler.sample(np.arange(start, min(start + rows, count))), sampler.exemplar_counts)
+        for start in range(0, count, rows)
+    ]
+    added = {field.name for field in dataclasses.fields(Statistics)} - {"labels"}
+    labels = np.unique(np.concatenate([part.labels for part in parts]))
+    return Statistics(labels=labels, **{name: sum(getattr(part, name) for part in parts) for name in added})
+
+
+def statistics_of(batch: Batch, exemplar_counts: Int[np.ndarray, " C"]) -> Statistics:
+    """Return what occurs and what repeats in ``classes``, ``exemplars`` and ``labels`` [N, S] of a batch.
 
     >>> names = ("classes", "exemplars", "labels")
     >>> batch = dict(zip(names, np.array([[[2, 2, 0, 2]], [[5, 4, 0, 3]], [[1, 7, 0, 1]]])))
-    >>> found = statistics(batch, np.full(3, 20))
+    >>> found = statistics_of(batch, np.full(3, 20))
     >>> found.query_class, found.query_label, found.class_counts
     (array([0, 0, 1, 0]), array([0, 1, 0, 0]), array([1, 0, 3]))
     """
@@ -72,25 +90,3 @@ def statistics(batch: Batch, exemplar_counts: Int[np.ndarray, " C"]) -> Statisti
         query_label=np.bincount((labels[:, :-1] == labels[:, -1:]).sum(1), minlength=S),
         different_classes=np.bincount(1 + (np.diff(sorted_classes, axis=1) != 0).sum(1), minlength=S + 1),
     )
-
-
-def expected_shares(kind: SequenceKind, split: ClassSplit, length: int) -> Float[np.ndarray, " positions"]:
-    """Give each class's expected share of all items, by the weights of the sets that the items are drawn from.
-
-    What "all different" and "without the query's class" take away is left out: it changes nothing under equal weights
-    within a set, and makes frequent classes a little less frequent under others.
-
-    Returns:
-      float64, by position in the split; the sum is 1.
-
-    >>> from icl_data import FewShot
-    >>> expected_shares(FewShot(), ClassSplit(num_classes=5, rare=3, holdout=2), 9)
-    array([0. , 0. , 0. , 0.5, 0.5])
-    """
-    shares = np.zeros(split.num_positions)
-    for probability, pattern in kind.mixture(split, length):
-        in_bursts = pattern.ways * pattern.shots + (pattern.query == "burst")
-        for drawn_from, items in ((pattern.classes, in_bursts), (pattern.others, length - in_bursts)):
-            weights = np.diff(drawn_from.cumulative) / drawn_from.cumulative[-1]
-            shares[drawn_from.first : drawn_from.first + drawn_from.size] += probability * items / length * weights
-    return shares

@@ -38,7 +38,7 @@ class Labelling(Protocol):
     """Any way to label draws."""
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw.
+        """Return each draw's label.
 
         Args:
           draws: what was drawn.
@@ -50,7 +50,7 @@ class Labelling(Protocol):
         ...
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give V, the number of outputs that a model of these labels needs."""
+        """Return V, the number of outputs that a model of these labels needs."""
         ...
 
 
@@ -63,12 +63,11 @@ class Ordered:
     """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw by its position."""
-        del uniforms
+        """Return each draw's position."""
         return draws.positions
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give rare + common + holdout."""
+        """Return rare + common + holdout."""
         return split.num_positions
 
 
@@ -81,31 +80,30 @@ class Original:
     """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw by the number of its class in the bank."""
-        del uniforms
+        """Return the number of each draw's class in the bank."""
         return draws.split.classes[draws.positions]
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give the bank's number of classes, in use or not."""
+        """Return the bank's number of classes, in use or not."""
         return split.num_classes
 
 
 @dataclasses.dataclass(frozen=True)
-class Unfixed:
+class RandomLabels:
     """The sequence's classes get the labels 0..ways-1 in a random order, so that only the context tells them.
 
     >>> from icl_data import FewShot, SequenceSampler
     >>> split, counts = ClassSplit(num_classes=9, rare=5, holdout=4), np.full(9, 20)
-    >>> few_shot = SequenceSampler(kind=FewShot(labels=Unfixed()), split=split, exemplar_counts=counts)
+    >>> few_shot = SequenceSampler(kind=FewShot(labels=RandomLabels()), split=split, exemplar_counts=counts)
     >>> np.unique(few_shot.sample(np.arange(100))["labels"])
     array([0, 1], dtype=int32)
     """
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label the ways by a random permutation."""
+        """Return a random permutation of the ways."""
         if draws.positions.shape[1] != draws.ways:
             raise ValueError(
-                "Unfixed labels are for few-shot sequences, in which every item is of one of the ways; "
+                "RandomLabels labels are for few-shot sequences, in which every item is of one of the ways; "
                 f"these have {draws.positions.shape[1] - draws.ways} other items. Use Ordered labels, or FewShot."
             )
         if draws.ways > self.num_labels(draws.split):
@@ -116,7 +114,7 @@ class Unfixed:
         return np.argsort(uniforms, axis=1, kind="stable")
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give rare + common + holdout, so that one model does for these and ordered labels."""
+        """Return rare + common + holdout, so that one model does for these and ordered labels."""
         return split.num_positions
 
 
@@ -138,12 +136,11 @@ class Offset:
         check_whole("start", self.start)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Label each draw by its place in its set."""
-        del uniforms
+        """Return each draw's place in its set."""
         return draws.positions - draws.set_starts + self.start
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give ``start`` plus the size of the largest set."""
+        """Return ``start`` plus the size of the largest set."""
         return self.start + max(split.rare + split.common, split.holdout)
 
 
@@ -168,23 +165,23 @@ class Polysemy:
         check_whole("labels_per_class", self.labels_per_class, least=1)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Pick one of the labels of each draw's class."""
+        """Return one of the labels of each draw's class."""
         if draws.from_holdout:
             raise ValueError(
                 "Polysemy gives labels to rare and common classes only, but these sequences draw holdout classes; "
-                "label them Unfixed()."
+                "label them RandomLabels()."
             )
         X, rare, positions = self.labels_per_class, draws.split.rare, draws.positions
         of_rare = positions * X + (uniforms * X).astype(np.int64)
         return np.where(positions < rare, of_rare, positions + rare * (X - 1))
 
     def num_labels(self, split: ClassSplit) -> int:
-        """Give X * rare + common."""
+        """Return X * rare + common."""
         return self.labels_per_class * split.rare + split.common
 
 
 def num_labels(split: ClassSplit, labels: Labelling | None = None) -> int:
-    """Give V, the size of a model's output for this split and labelling.
+    """Return V, the size of a model's output for this split and labelling.
 
     Args:
       split: the classes.

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Integer, UInt64
 
 from icl_data.batch import Batch
 from icl_data.checks import check_whole
-from icl_data.draws import checked_indices, distinct_in_group, uniforms, word_rows
+from icl_data.draws import checked_indices, random_words, uniforms
 from icl_data.sequences.labels import Labelling
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.split import ClassSplit
@@ -83,12 +83,12 @@ class SequenceSampler:
         return self.kind.mixture(self.split, self.length)
 
     @property
-    def rows_at_once(self) -> int:
+    def block_size(self) -> int:
         """How many sequences are best drawn in one call: from 512 on its own cost hardly counts."""
         return 512
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make the sequences with these indices.
+        """Return the sequences with these indices.
 
         Args:
           indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
@@ -102,7 +102,7 @@ class SequenceSampler:
         """
         indices = checked_indices(indices)
         # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
-        words = word_rows(self.seed, self.stream, indices, width=4 * self.length)
+        words = random_words(self.seed, self.stream, indices, width=4 * self.length)
         # The order of S - 1 context items leaves one word over, which chooses the pattern.
         choice = uniforms(words[:, 2 * self.length - 1])
         if len(self._mixture) == 1:
@@ -123,19 +123,24 @@ class SequenceSampler:
         return batch | {"index": indices}
 
     def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
-        """Make sequences of one pattern."""
+        """Return sequences of one pattern."""
         S = self.length
-        draws = pattern.draw(self.split, uniforms(words[:, :S]))
+        draws = pattern.draw(self.split, uniforms(words[:, :S]), choice)
         D = pattern.num_draws
-        slots = pattern.lay_out(words[:, S : 2 * S - 1], choice)
+        slots = pattern.arrange(words[:, S : 2 * S - 1], choice)
         slots += D * np.arange(len(words))[:, None]  # where each item's draw stands in an array of all draws, flat
         classes = self.split.classes[draws.positions]
         labels = pattern.labels.label(draws, uniforms(words[:, 3 * S : 3 * S + D]))
         positions = draws.positions.ravel()[slots]
-        counts = self.exemplar_counts[classes].ravel()[slots]
+        exemplars = pattern.choose_exemplars(
+            uniforms(words[:, 2 * S : 3 * S]),
+            slots=slots,
+            positions=positions,
+            counts=self.exemplar_counts[classes].ravel()[slots],
+        )
         return {
             "classes": classes.astype(np.int32).ravel()[slots],
-            "exemplars": distinct_in_group(uniforms(words[:, 2 * S : 3 * S]), positions, counts),
+            "exemplars": exemplars,
             "labels": labels.astype(np.int32).ravel()[slots],
             "is_rare": positions < self.split.rare,
         }

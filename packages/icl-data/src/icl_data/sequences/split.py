@@ -37,7 +37,7 @@ class ClassDistribution:
         return len(self.cumulative) - 1
 
     def draw(self, uniforms: Float[np.ndarray, " B"], taken: Int[np.ndarray, "B K"]) -> Int[np.ndarray, " B"]:
-        """Draw one position for each row, from the weights without those of the row's ``taken`` positions.
+        """Return one position for each row, drawn by the weights without those of the row's ``taken`` positions.
 
         Args:
           uniforms: float64 [B] in [0, 1).
@@ -135,7 +135,7 @@ class ClassSplit:
         return used
 
     def distribution(self, class_set: ClassSet) -> ClassDistribution:
-        """Give the weights that a class set is drawn by.
+        """Return the weights that a class set is drawn by.
 
         ``"zipfian"`` has the Zipf weights over rare and common classes; the other sets are uniform over their own,
         but for ``zipf_within_sets``.
@@ -163,5 +163,5 @@ class ClassSplit:
 
 
 def _quantise(weights: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Scale weights to integers with a sum of about 2**52, and at least 1 each."""
+    """Return weights as integers with a sum of about 2**52, and at least 1 each."""
     return np.maximum(1, np.round(weights * (_TOTAL_MASS / weights.sum()))).astype(np.int64)

@@ -66,12 +66,12 @@ class FunctionSampler:
         self.sample(np.empty(0, np.int64))
 
     @property
-    def rows_at_once(self) -> int:
+    def block_size(self) -> int:
         """How many tasks are best drawn in one call."""
         return 128
 
     def functions(self, indices: Integer[np.ndarray, " B"]) -> Functions:
-        """Make the functions that these sequences are of, which have ``specs`` to print and can be called.
+        """Return the functions that these sequences are of, which have ``specs`` to print and can be called.
 
         >>> from icl_data import Sine
         >>> functions = FunctionSampler(family=Sine()).functions(np.arange(2))
@@ -83,7 +83,7 @@ class FunctionSampler:
         return draw_functions(self.family, seed=seed, numbers=numbers)
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make the tasks with these indices.
+        """Return the tasks with these indices.
 
         Args:
           indices: integers [B], at least 0. Task i is the same in whatever company it is asked for.
@@ -121,7 +121,7 @@ class FunctionSampler:
 def standardised(
     targets: Float32[np.ndarray, "B N Y"], is_query: Bool[np.ndarray, "B N"]
 ) -> Float32[np.ndarray, "B N Y"]:
-    """Shift and scale targets so that those of each task's context have mean 0 and variance 1.
+    """Return targets shifted and scaled so that those of each task's context have mean 0 and variance 1.
 
     >>> targets = np.array([[[1.0], [3.0], [9.0]]], np.float32)
     >>> standardised(targets, np.array([[False, False, True]])).ravel()

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from icl_data.checks import check_whole
-from icl_data.draws import between, check_bounds, normal_rows, uniform_rows
+from icl_data.draws import check_bounds, normal_rows, scale_to, uniform_rows
 
 
 @runtime_checkable
@@ -17,7 +17,15 @@ class InputDistribution(Protocol):
     def points(
         self, *, seed: int, stream: str, indices: Int[np.ndarray, " B"], num_points: int, num_inputs: int
     ) -> Float32[np.ndarray, "B N X"]:
-        """Draw N points for each index; those of one index depend on nothing else."""
+        """Return N points for each index; those of one index depend on nothing else.
+
+        Args:
+          seed: of the sequences.
+          stream: name of these inputs; other names are independent.
+          indices: int64 [B], of the sequences.
+          num_points: N.
+          num_inputs: X.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +44,7 @@ class UniformInputs:
     ) -> Float32[np.ndarray, "B N X"]:
         """See ``InputDistribution``."""
         uniforms = uniform_rows(seed, stream, indices, width=num_points * num_inputs)
-        return between(uniforms, (self.low, self.high)).reshape(len(indices), num_points, num_inputs)
+        return scale_to(uniforms, (self.low, self.high)).reshape(len(indices), num_points, num_inputs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

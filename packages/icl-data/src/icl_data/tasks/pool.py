@@ -39,7 +39,7 @@ class Tasks:
             raise ValueError(f"Tasks are numbered below 2**63, got first={self.first} and count={self.count}.")
 
     def numbers(self, seed: int, stream: str, indices: Integer[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
-        """Give the number of the task that each sequence is of.
+        """Return the number of the task that each sequence is of.
 
         Args:
           seed: of the sequences.
@@ -53,7 +53,7 @@ class Tasks:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TaskDraws:
+class TaskRandomness:
     """The random numbers that tasks are made from: those of a task depend on seed, number and family alone.
 
     Attributes:
@@ -61,7 +61,7 @@ class TaskDraws:
       numbers: int64 [B], at least 0, in any order, some perhaps equal.
       family: name of the family of tasks, so that those of two families have nothing in common.
 
-    >>> draws = TaskDraws(0, np.array([7, 3, 7]))
+    >>> draws = TaskRandomness(0, np.array([7, 3, 7]))
     >>> draws.normals("weights", 4).shape, bool((draws.uniforms("c", 2)[0] == draws.uniforms("c", 2)[2]).all())
     ((3, 4), True)
     """
@@ -80,11 +80,11 @@ class TaskDraws:
         return " ".join(filter(None, ("task", self.family, name)))
 
     def uniforms(self, name: str, width: int) -> Float[np.ndarray, "B width"]:
-        """Draw float64 uniforms in [0, 1); other names are independent."""
+        """Return float64 uniforms in [0, 1); other names are independent."""
         different, places = self._different
         return uniform_rows(self.seed, self._stream(name), different, width=width)[places]
 
     def normals(self, name: str, width: int) -> Float32[np.ndarray, "B width"]:
-        """Draw float32 standard normals; other names are independent."""
+        """Return float32 standard normals; other names are independent."""
         different, places = self._different
         return normal_rows(self.seed, self._stream(name), different, width=width)[places]

@@ -9,7 +9,7 @@ from icl_data.bank import ExemplarBank
 from icl_data.batch import Batch
 from icl_data.checks import check_probability, check_whole
 from icl_data.draws import checked_indices, distinct_in_group, uniform_rows
-from icl_data.tasks.pool import TaskDraws, Tasks
+from icl_data.tasks.pool import TaskRandomness, Tasks
 
 _AT_ONCE = 2**24  # numbers of projections that are in memory at once
 
@@ -27,7 +27,7 @@ class ProjectedSampler:
       ways: V, how many classes of the bank a task has, drawn for each; all of them if None.
       length: S, items in a sequence. Their classes are drawn uniformly; an item comes twice only where its class has
         too few.
-      identity: probability that a sequence has the first ``ways`` classes with themselves as labels instead of its
+      p_identity: probability that a sequence has the first ``ways`` classes with themselves as labels instead of its
         task's; it shortens the plateau at the beginning of training.
       seed: of the sequences.
       stream: their name, as in ``SequenceSampler``.
@@ -50,7 +50,7 @@ class ProjectedSampler:
     tasks: Tasks = Tasks()
     ways: int | None = None
     length: int = 100
-    identity: float = 0.0
+    p_identity: float = 0.0
     seed: int = 0
     stream: str = "train"
     task_seed: int | None = None
@@ -66,7 +66,7 @@ class ProjectedSampler:
         if self.num_labels > self.bank.num_classes:
             raise ValueError(f"ways must be at most the bank's {self.bank.num_classes} classes, got {self.ways}.")
         check_whole("length", self.length, least=1)
-        check_probability("identity", self.identity)
+        check_probability("p_identity", self.p_identity)
         check_whole("seed", self.seed)
         check_whole("task_seed", 0 if self.task_seed is None else self.task_seed)
 
@@ -76,12 +76,12 @@ class ProjectedSampler:
         return self.bank.num_classes if self.ways is None else self.ways
 
     @property
-    def rows_at_once(self) -> int:
+    def block_size(self) -> int:
         """How many sequences are best drawn in one call."""
         return int(np.clip(_AT_ONCE // self.bank.items.shape[1] ** 2, 1, 512))
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Make the sequences with these indices.
+        """Return the sequences with these indices.
 
         Args:
           indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
@@ -95,12 +95,12 @@ class ProjectedSampler:
         """
         indices = checked_indices(indices)
         numbers = self.tasks.numbers(self.seed, self.stream, indices)
-        draws = TaskDraws(self.seed if self.task_seed is None else self.task_seed, numbers)
+        draws = TaskRandomness(self.seed if self.task_seed is None else self.task_seed, numbers)
         labels, classes, rows = self._items(indices, draws)
         items = np.empty((*rows.shape, self.bank.items.shape[1]), np.float32)
-        for start in range(0, len(indices), self.rows_at_once):
-            part = slice(start, start + self.rows_at_once)
-            matrices = projections(TaskDraws(draws.seed, numbers[part]), self.bank.items.shape[1])
+        for start in range(0, len(indices), self.block_size):
+            part = slice(start, start + self.block_size)
+            matrices = projections(TaskRandomness(draws.seed, numbers[part]), self.bank.items.shape[1])
             np.matmul(self.bank.items[rows[part]], matrices.transpose(0, 2, 1), out=items[part])
         return {
             "items": items,
@@ -111,13 +111,13 @@ class ProjectedSampler:
         }
 
     def _items(
-        self, indices: Int[np.ndarray, " B"], draws: TaskDraws
+        self, indices: Int[np.ndarray, " B"], draws: TaskRandomness
     ) -> tuple[Int[np.ndarray, "B S"], Int[np.ndarray, "B S"], Int[np.ndarray, "B S"]]:
-        """Draw labels, classes and rows of the bank."""
+        """Return labels, classes and rows of the bank."""
         S, V = self.length, self.num_labels
         chosen = task_classes(draws, self.bank.num_classes)[:, :V]
         uniforms = uniform_rows(self.seed, f"{self.stream} items", indices, width=2 * S + 1)
-        plain = uniforms[:, -1] < self.identity
+        plain = uniforms[:, -1] < self.p_identity
         chosen = np.where(plain[:, None], np.arange(V)[None], chosen)
         labels = (uniforms[:, :S] * V).astype(np.int64)
         classes = np.take_along_axis(chosen, labels, axis=1)
@@ -125,10 +125,10 @@ class ProjectedSampler:
         return labels, classes, self.bank.starts[classes] + exemplars
 
 
-def projections(draws: TaskDraws, dimensions: int) -> Float32[np.ndarray, "B X X"]:
-    """Draw the matrix A of each task: independent normal entries of variance 1 / X (not standard deviation).
+def projections(draws: TaskRandomness, dimensions: int) -> Float32[np.ndarray, "B X X"]:
+    """Return the matrix A of each task: independent normal entries of variance 1 / X (not standard deviation).
 
-    >>> bool(abs(projections(TaskDraws(0, np.arange(9)), 50).var() * 50 - 1) < 0.05)
+    >>> bool(abs(projections(TaskRandomness(0, np.arange(9)), 50).var() * 50 - 1) < 0.05)
     True
     """
     normals = draws.normals("projection", dimensions**2)
@@ -136,6 +136,6 @@ def projections(draws: TaskDraws, dimensions: int) -> Float32[np.ndarray, "B X X
     return normals.reshape(-1, dimensions, dimensions)
 
 
-def task_classes(draws: TaskDraws, num_classes: int) -> Int[np.ndarray, "B C"]:
-    """Put all classes in a random order for each task: label v is of the v-th; a task of V ways has the first V."""
+def task_classes(draws: TaskRandomness, num_classes: int) -> Int[np.ndarray, "B C"]:
+    """Return the order of all classes in each task: label v is of the v-th; a task of V ways has the first V."""
     return draws.uniforms("classes", num_classes).argsort(axis=1)

@@ -14,7 +14,7 @@ class QueryMask(Protocol):
     """What a mask is; bring your own by writing this one function."""
 
     def mask(self, uniforms: Float[np.ndarray, "B more"]) -> Bool[np.ndarray, "B N"]:
-        """Choose the queries among N points, by N + 1 uniforms in [0, 1) for each task.
+        """Return which of N points are queries, by N + 1 uniforms in [0, 1) for each task.
 
         Raises:
           ValueError: fewer points than it wants.
@@ -85,7 +85,7 @@ class RandomFraction:
 
 
 def _ranks(uniforms: Float[np.ndarray, "B more"]) -> np.ndarray:
-    """Give each point its place in a random order."""
+    """Return each point's place in a random order."""
     return uniforms[:, :-1].argsort(axis=1).argsort(axis=1)
 
 

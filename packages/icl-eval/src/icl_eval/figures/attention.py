@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from icl_eval.figures.drawing import LIGHT, Theme, displayable
+from icl_eval.figures.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, displayable
 from icl_eval.figures.heads import Head, head_name
 from icl_eval.results.saved_arrays import AttentionMaps
 
 _MOST_HEADS = 8
+_FULL = "#2f8fcf"  # of the largest attention of a map: stands out from light pages and from dark ones
 _WIDTH = 4.6  # inches
 _LEFT, _RIGHT, _TOP = 1.02, 0.08, 0.3  # inches beside and above the panel
 _LEAST_CELL, _MOST_CELL = 0.19, 0.42  # inches of a token's column
@@ -25,8 +26,8 @@ _BAR, _GAP = 0.45, 0.2  # inches: what attention of 1 is high, and what is free 
 _SAID = 0.095  # attention that is written above its bar
 
 
-def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head], *, theme: Theme = LIGHT) -> Figure:
-    """Draw where the query's token looks, a row of bars for each chosen head, above the items and their labels.
+def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> Figure:
+    """Return a figure of where the query's token looks: a row of bars for each head, above the items and their labels.
 
     Items that share the query's label are framed. Bars at items have one colour, bars at labels another.
 
@@ -34,7 +35,6 @@ def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head], *, th
       examples: sequences with their attention.
       k: which sequence.
       heads: one to eight, by layer and head.
-      theme: the colours.
 
     Raises:
       ValueError: if there is no such sequence or head, or there are no heads or too many.
@@ -51,32 +51,32 @@ def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head], *, th
     bar, gap = _BAR / cell, _GAP / cell  # in columns
     size = _thumbnail_size(examples)
     over = _overhang(size)
-    figure, panel = _sheet((-over, T - 1 + over), (-size - 1.2, len(heads) * (bar + gap)), cell, theme)
+    figure, panel = _sheet((-over, T - 1 + over), (-size - 1.2, len(heads) * (bar + gap)), cell)
     items = set(examples.item_tokens.tolist())
-    colours = [theme.icl if token in items else theme.iwl for token in range(T)]
+    colours = [BLUE if token in items else ORANGE for token in range(T)]
     query = int(examples.item_tokens[-1])
     for row, (layer, head) in enumerate(reversed(list(heads))):
         base = row * (bar + gap)
         attention = examples.attention[k, layer, head, query].astype(np.float64)
-        panel.axhline(base + bar, color=theme.faint, linewidth=0.6, zorder=0)
-        panel.axhline(base, color=theme.ink, linewidth=0.8)
+        panel.axhline(base + bar, color=FAINT, linewidth=0.6, zorder=0)
+        panel.axhline(base, color=INK, linewidth=0.8)
         panel.bar(range(T), attention * bar, bottom=base, width=0.72, color=colours)
         for token, share in enumerate(attention.tolist()):
             if share >= _SAID:
                 panel.text(token, base + bar * share + 0.02 / cell, _short(share),
-                           ha="center", va="bottom", color=theme.ink, fontsize=6.5)  # fmt: skip
+                           ha="center", va="bottom", color=INK, fontsize=6.5)  # fmt: skip
         panel.text(-over - 0.2, base + bar / 2, f"layer {layer}\nhead {head}", ha="right", va="center",
-                   color=theme.ink, fontsize=8.5)  # fmt: skip
+                   color=INK, fontsize=8.5)  # fmt: skip
     centres = [(float(token), -0.15 - size / 2) for token in examples.item_tokens]
-    _thumbnails(panel, examples, k, centres, size, theme)
+    _thumbnails(panel, examples, k, centres, size)
     for place, label in _labels(examples, k):
-        panel.text(place, -size - 0.7, label, ha="center", va="center", color=theme.ink, fontsize=8)
-    _title(figure, f"Where the query looks: {_outcome(examples, k)}", theme)
+        panel.text(place, -size - 0.7, label, ha="center", va="center", color=INK, fontsize=8)
+    _title(figure, f"Where the query looks: {_outcome(examples, k)}")
     return figure
 
 
-def attention_map(examples: AttentionMaps, k: int, layer: int, head: int, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the whole map of one head: a row for each token that looks, a column for each that is looked at.
+def attention_map(examples: AttentionMaps, k: int, layer: int, head: int) -> Figure:
+    """Return a figure of the whole map of one head: a row for each token that looks, a column for each looked at.
 
     Thumbnails of the items, and labels, stand left and beneath at their tokens. The palest shade is 0, the fullest the
     largest attention of this map.
@@ -86,7 +86,6 @@ def attention_map(examples: AttentionMaps, k: int, layer: int, head: int, *, the
       k: which sequence.
       layer: which layer.
       head: which of its heads.
-      theme: the colours.
 
     Raises:
       ValueError: if there is no such sequence or head.
@@ -105,26 +104,24 @@ def attention_map(examples: AttentionMaps, k: int, layer: int, head: int, *, the
     margin = over + size + 1.0  # of thumbnails and labels, which may not meet in the corner
     cell = float(np.clip((_WIDTH - 0.4) / (T + over + margin), _LEAST_CELL, _MOST_CELL))
     words = 0.2 / cell
-    figure, panel = _sheet(
-        (-margin - words, T - 1 + over), (T - 1 + margin + words, -over - 0.2), cell, theme, left=_RIGHT
-    )
+    figure, panel = _sheet((-margin - words, T - 1 + over), (T - 1 + margin + words, -over - 0.2), cell, left=_RIGHT)
     top = float(attention.max())
-    shades = LinearSegmentedColormap.from_list("attention", [theme.paper, theme.icl])
+    shades = LinearSegmentedColormap.from_list("attention", [(*to_rgb(_FULL), 0.0), (*to_rgb(_FULL), 1.0)])
     panel.imshow(attention, cmap=shades, vmin=0, vmax=top, interpolation="none", extent=(-0.5, T - 0.5, T - 0.5, -0.5))
-    panel.add_patch(Rectangle((-0.5, -0.5), T, T, fill=False, edgecolor=theme.faint, linewidth=0.8))
+    panel.add_patch(Rectangle((-0.5, -0.5), T, T, fill=False, edgecolor=FAINT, linewidth=0.8))
     left = [(-over - 0.05 - size / 2, float(token)) for token in examples.item_tokens]
     below = [(float(token), T - 0.95 + over + size / 2) for token in examples.item_tokens]
     for centres in (left, below):
-        _thumbnails(panel, examples, k, centres, size, theme)
+        _thumbnails(panel, examples, k, centres, size)
     for place, label in _labels(examples, k):
-        panel.text(-margin + 0.45, place, label, ha="center", va="center", color=theme.ink, fontsize=8)
-        panel.text(place, T - 1.45 + margin, label, ha="center", va="center", color=theme.ink, fontsize=8)
+        panel.text(-margin + 0.45, place, label, ha="center", va="center", color=INK, fontsize=8)
+        panel.text(place, T - 1.45 + margin, label, ha="center", va="center", color=INK, fontsize=8)
     for x, y, text, rotation in (
         (-margin - words / 2, (T - 1) / 2, "token that looks", 90),
         ((T - 1) / 2, T - 1 + margin + words / 2, "token looked at", 0),
     ):
-        panel.text(x, y, text, rotation=rotation, ha="center", va="center", color=theme.ink, fontsize=9)
-    _title(figure, f"{head_name((layer, head)).capitalize()}: full colour is {top:.2f}", theme)
+        panel.text(x, y, text, rotation=rotation, ha="center", va="center", color=INK, fontsize=9)
+    _title(figure, f"{head_name((layer, head)).capitalize()}: full colour is {top:.2f}")
     return figure
 
 
@@ -140,21 +137,21 @@ def _check(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> None:
 
 
 def _sheet(
-    across: tuple[float, float], up: tuple[float, float], cell: float, theme: Theme, *, left: float = _LEFT
+    across: tuple[float, float], up: tuple[float, float], cell: float, *, left: float = _LEFT
 ) -> tuple[Figure, Axes]:
     """Return a figure with one panel whose unit is `cell` inches both ways, so that images stay square."""
     panel_width, panel_height = cell * abs(across[1] - across[0]), cell * abs(up[1] - up[0])
     width, height = max(_WIDTH, left + panel_width + _RIGHT), panel_height + _TOP + 0.05
-    figure = Figure(figsize=(width, height), facecolor=theme.paper)
+    figure = Figure(figsize=(width, height), facecolor=PAPER)
     panel = figure.add_axes((left / width, 0.05 / height, panel_width / width, panel_height / height))
     panel.set(xlim=across, ylim=up)
     panel.set_axis_off()
     return figure, panel
 
 
-def _title(figure: Figure, text: str, theme: Theme) -> None:
+def _title(figure: Figure, text: str) -> None:
     width, height = figure.get_size_inches()
-    figure.text(0.08 / width, 1 - 0.07 / height, text, va="top", color=theme.ink, fontsize=10, fontweight="bold")
+    figure.text(0.08 / width, 1 - 0.07 / height, text, va="top", color=INK, fontsize=10, fontweight="bold")
 
 
 def _outcome(examples: AttentionMaps, k: int) -> str:
@@ -188,7 +185,6 @@ def _thumbnails(
     k: int,
     centres: Sequence[tuple[float, float]],
     size: float,
-    theme: Theme,
 ) -> None:
     """Draw the items, framed if they share the query's label; the query's own frame has another colour."""
     images, labels = displayable(examples.images)[k], examples.labels[k]
@@ -205,7 +201,7 @@ def _thumbnails(
         panel.add_patch(
             Rectangle(
                 (x - wide / 2, y - tall / 2), wide, tall, fill=False, linewidth=1.8 if same else 0.6, zorder=5,
-                edgecolor=theme.others[0] if query else theme.icl if same else theme.faint,
+                edgecolor=GREEN if query else BLUE if same else FAINT,
             )
         )  # fmt: skip
     panel.set(xlim=limits[0], ylim=limits[1])  # imshow had moved them

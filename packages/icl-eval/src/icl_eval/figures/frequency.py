@@ -4,13 +4,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from icl_eval.figures.drawing import LIGHT, MARKERS, LineEnd, Theme, accuracy_axis, prepare, with_value, write_line_ends
+from icl_eval.figures.drawing import (
+    COLOURS,
+    MARKERS,
+    LineEnd,
+    accuracy_axis,
+    new_figure,
+    prepare,
+    with_value,
+    write_line_ends,
+)
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Result
 
 _DECILES = 10
+_MOST = 3  # evaluations side by side
 _APART = 0.16  # of a decile, so that error bars of several evaluations stand side by side
 
 
@@ -24,12 +33,11 @@ def deciles(result: Result) -> tuple[Estimate | None, ...] | None:
     return found if any(estimate is not None for estimate in found) else None
 
 
-def by_frequency(curves: Mapping[str, Sequence[Estimate | None]], *, theme: Theme = LIGHT) -> Figure:
-    """Draw the accuracy of each tenth of the classes, from the rarest to the most frequent, with 95 % intervals.
+def by_frequency(curves: Mapping[str, Sequence[Estimate | None]]) -> Figure:
+    """Return a figure of the accuracy of each tenth of the classes, from the rarest to the most frequent.
 
     Args:
       curves: of each of one to three evaluations, ten estimates; None where there were no queries.
-      theme: the colours.
 
     Raises:
       ValueError: no evaluations, more than three, or not ten estimates with at least one known in each.
@@ -41,9 +49,8 @@ def by_frequency(curves: Mapping[str, Sequence[Estimate | None]], *, theme: Them
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['iwl 0.500']
     """
-    colours = (theme.icl, theme.iwl, theme.others[0])
-    if not 1 <= len(curves) <= len(colours):
-        raise ValueError(f"Wanted 1..{len(colours)} evaluations, got {len(curves)}.")
+    if not 1 <= len(curves) <= _MOST:
+        raise ValueError(f"Wanted 1..{_MOST} evaluations, got {len(curves)}.")
     for name, estimates in curves.items():
         known = sum(estimate is not None for estimate in estimates)
         if len(estimates) != _DECILES or not known:
@@ -51,16 +58,14 @@ def by_frequency(curves: Mapping[str, Sequence[Estimate | None]], *, theme: Them
                 f"{name}: wanted {_DECILES} estimates, one or more of them known, got {len(estimates)} with {known} "
                 "known; take them from `deciles(result)`."
             )
-    figure = Figure(figsize=(4.6, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.08), facecolor=theme.paper)
+    figure = new_figure(4.6, 3.2)
     panel = figure.subplots()
-    prepare(panel, theme)
-    accuracy_axis(panel, theme)
-    panel.set_title("Accuracy by class frequency", loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-    panel.set_xlabel("tenth of the classes, rare to frequent", color=theme.ink, fontsize=9.5)
+    prepare(panel, title="Accuracy by class frequency", x="tenth of the classes, rare to frequent")
+    accuracy_axis(panel, name="accuracy")
     panel.set_xticks(np.arange(1, _DECILES + 1))
     panel.set_xlim(0.5, _DECILES + 0.5)
     ends = []
-    for place, ((name, estimates), colour) in enumerate(zip(curves.items(), colours, strict=False)):
+    for place, ((name, estimates), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
         rows = np.array(
             [
                 (np.nan,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
-from icl_eval.figures.drawing import LIGHT, Theme
+from icl_eval.figures.drawing import FAINT, INK, PAPER, SHADE, TEXT, new_figure
 from icl_eval.results.result import Result
 
 _NAME = re.compile(r"confusion_(\d{1,3})_to_(\d{1,3}|other)")
-_MOST = 12  # labels; beyond, the numbers in the cells cannot be read
+MOST_CONFUSED = 12  # labels; beyond, the numbers in the cells cannot be read
 
-_SHORT = {"learns to learn": "learns", "identifies the task": "identifies"}
+_SHORT = {
+    "task memorization": "memorizes",
+    "task identification": "identifies",
+    "general learning to learn": "learns",
+}
 
 
 def heat_map(
@@ -30,12 +32,10 @@ def heat_map(
     row_title: str,
     column_title: str,
     title: str,
-    verdicts: Sequence[Sequence[str]] | None = None,
+    kinds: Sequence[Sequence[str]] | None = None,
     seeds: Float[np.ndarray, "R C K"] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
-    theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw a grid of accuracies, the number in each cell; what is not known stays blank and hatched.
+    """Return a figure of accuracies in a grid, each cell with its number and darker the higher; hatched where unknown.
 
     Axes: R rows, C columns, K seeds.
 
@@ -46,93 +46,76 @@ def heat_map(
       row_title: what the rows are.
       column_title: what the columns are.
       title: what the numbers are.
-      verdicts: one per cell, written under the number in a short form.
+      kinds: of learner, one per cell, written under the number in a short form.
       seeds: the accuracies of each seed; the lowest and the highest are written under the number.
-      limits: what the palest and the darkest colour stand for.
-      theme: the colours.
 
     Raises:
-      ValueError: if there are no cells, or names, verdicts or seeds do not fit them.
+      ValueError: if there are no cells, or names, kinds or seeds do not fit them.
 
     >>> figure = heat_map(np.array([[0.5, 0.1]]), row_names=["64"], column_names=["1", "2"], row_title="width",
-    ...   column_title="tasks", title="Accuracy", verdicts=[["learns to learn", "memorises"]])
+    ...   column_title="tasks", title="Accuracy", kinds=[["general learning to learn", "undecided"]])
     >>> [text.get_text() for text in figure.axes[0].texts]
-    ['0.50', 'learns', '0.10', 'memorises']
+    ['0.50', 'learns', '0.10', 'undecided']
     """
     values = np.asarray(values, np.float64)
     names = (len(row_names), len(column_names))
-    given = () if verdicts is None else ((len(verdicts), *{len(row) for row in verdicts}),)
+    given = () if kinds is None else ((len(kinds), *{len(row) for row in kinds}),)
     if values.size == 0 or {values.shape, *given, *(() if seeds is None else (seeds.shape[:2],))} != {names}:
         raise ValueError(
-            f"Wanted values [R, C], and names, verdicts and seeds that fit them; got values {values.shape}, "
-            f"names {names}, verdicts {given} and seeds {None if seeds is None else seeds.shape}."
+            f"Wanted values [R, C], and names, kinds and seeds that fit them; got values {values.shape}, "
+            f"names {names}, kinds {given} and seeds {None if seeds is None else seeds.shape}."
         )
-    lines = 1 + (verdicts is not None) + (seeds is not None)
+    figure, panel = _grid(row_names, column_names, title=title, lines=1 + (kinds is not None) + (seeds is not None))
+    panel.set_ylabel(row_title, color=INK, fontsize=TEXT)
+    panel.set_xlabel(column_title, color=INK, fontsize=TEXT)
+    for (row, column), value in np.ndenumerate(values):
+        if math.isnan(value):
+            panel.add_patch(_cell(row, column, facecolor=PAPER, edgecolor=FAINT, hatch="////"))
+            continue
+        shade = (SHADE, float(np.clip(value, 0, 1)))
+        panel.add_patch(_cell(row, column, facecolor=shade, edgecolor=PAPER, linewidth=1.5))
+        said = [f"{value:.2f}"]
+        if seeds is not None and len(known := seeds[row, column][np.isfinite(seeds[row, column])]):
+            said.append(f"{known.min():.2f}\N{EN DASH}{known.max():.2f}")
+        if kinds is not None and kinds[row][column]:
+            said.append(_SHORT.get(kinds[row][column], kinds[row][column]))
+        _write_cell(panel, (row, column), said)
+    return figure
+
+
+def _grid(row_names: Sequence[str], column_names: Sequence[str], *, title: str, lines: int) -> tuple[Figure, Axes]:
+    """Return a new figure and its panel, which has room for so many lines of text in each cell."""
     # Inches of text of the sizes used here.
     left = 0.5 + 0.085 * max(map(len, row_names))
     written = [textwrap.fill(name, 10) for name in column_names]
     cell = max(0.78 if lines > 1 else 0.55, 0.09 * max(len(word) for name in written for word in name.split("\n")))
     below = 0.65 + 0.15 * max(name.count("\n") for name in written)
-    figure = Figure(
-        figsize=(left + max(cell * names[1], 0.095 * len(title)), 0.3 + below + (0.2 + 0.15 * lines) * names[0]),
-        layout=ConstrainedLayoutEngine(w_pad=0.08),
-        facecolor=theme.paper,
-    )
+    width = left + max(cell * len(column_names), 0.095 * len(title))
+    figure = new_figure(width, 0.3 + below + (0.2 + 0.15 * lines) * len(row_names))
     panel = figure.subplots()
-    _grid_axes(panel, row_names, written, theme)
-    panel.set_ylabel(row_title, color=theme.ink, fontsize=9.5)
-    panel.set_xlabel(column_title, color=theme.ink, fontsize=9.5)
-    panel.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-    shades = LinearSegmentedColormap.from_list("accuracy", [theme.paper, theme.icl])
-    for (row, column), value in np.ndenumerate(values):
-        if math.isnan(value):
-            panel.add_patch(_cell(row, column, facecolor=theme.paper, edgecolor=theme.faint, hatch="////"))
-            continue
-        colour = shades(float(np.clip((value - limits[0]) / (limits[1] - limits[0]), 0, 1)))
-        panel.add_patch(_cell(row, column, facecolor=colour, edgecolor=theme.paper, linewidth=1.5))
-        said = [f"{value:.2f}"]
-        if seeds is not None and len(known := seeds[row, column][np.isfinite(seeds[row, column])]):
-            said.append(f"{known.min():.2f}\N{EN DASH}{known.max():.2f}")
-        if verdicts is not None and verdicts[row][column]:
-            said.append(_SHORT.get(verdicts[row][column], verdicts[row][column]))
-        _write_cell(panel, (row, column), said, contrasting(colour))
-    return figure
-
-
-def contrasting(colour: str | tuple[float, float, float, float]) -> str:
-    """Return black or white, whichever stands out more from a colour (WCAG 2.1, relative luminance).
-
-    >>> contrasting("#ffffff"), contrasting("#0067a3")
-    ('#000000', '#ffffff')
-    """
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    luminance = float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
-    return "#000000" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "#ffffff"
-
-
-def _grid_axes(panel: Axes, row_names: Sequence[str], column_names: Sequence[str], theme: Theme) -> None:
-    panel.set_facecolor(theme.paper)
+    panel.set_facecolor(PAPER)
     panel.set_xlim(0, len(column_names))
     panel.set_ylim(len(row_names), 0)
-    panel.set_xticks(np.arange(len(column_names)) + 0.5, column_names)
+    panel.set_xticks(np.arange(len(column_names)) + 0.5, written)
     panel.set_yticks(np.arange(len(row_names)) + 0.5, row_names)
-    panel.tick_params(colors=theme.ink, labelsize=9, length=0, pad=4)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    panel.tick_params(colors=INK, labelsize=9, length=0, pad=4)
+    panel.spines[:].set_visible(False)
+    panel.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
+    return figure, panel
 
 
 def _cell(row: int, column: int, **style: object) -> Rectangle:
     return Rectangle((column, row), 1, 1, **style)  # type: ignore[arg-type]
 
 
-def _write_cell(panel: Axes, cell: tuple[int, int], said: Sequence[str], colour: str) -> None:
+def _write_cell(panel: Axes, cell: tuple[int, int], said: Sequence[str]) -> None:
     """Write lines one below the other around the middle of a cell, the first larger."""
     row, column = cell
     for number, line in enumerate(said):
         height = 10.5 * ((len(said) - 1) / 2 - number)
         panel.annotate(
             line, (column + 0.5, row + 0.5), xytext=(0, height), textcoords="offset points", ha="center", va="center",
-            color=colour, fontsize=9.5 if number == 0 else 7.5, fontweight="bold" if number == 0 else "normal",
+            color=INK, fontsize=9.5 if number == 0 else 7.5, fontweight="bold" if number == 0 else "normal",
         )  # fmt: skip
 
 
@@ -163,13 +146,12 @@ def confusion_matrix(result: Result) -> tuple[Float[np.ndarray, "W X"], tuple[in
     return shares, tuple(counts)
 
 
-def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int], *, theme: Theme = LIGHT) -> Figure:
-    """Draw true labels against predicted ones, the share of each true label's queries in the cells.
+def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int]) -> Figure:
+    """Return a figure of true labels against predicted ones, the share of each true label's queries in the cells.
 
     Args:
       shares: of each of 1..12 true labels, the share predicted as each of them and, in the last column, as another.
       counts: queries of each true label.
-      theme: the colours.
 
     Raises:
       ValueError: if the shapes do not fit, there are too many labels, or a share is not in 0..1.
@@ -178,10 +160,10 @@ def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int], *, theme:
     ['0.75', '0.25']
     """
     ways = len(shares)
-    if shares.shape != (ways, ways + 1) or not 1 <= ways <= _MOST or len(counts) != ways:
+    if shares.shape != (ways, ways + 1) or not 1 <= ways <= MOST_CONFUSED or len(counts) != ways:
         raise ValueError(
-            f"Wanted shares [W, W + 1] of W in 1..{_MOST} labels and a count for each, got shares {shares.shape} and "
-            f"{len(counts)} counts."
+            f"Wanted shares [W, W + 1] of W in 1..{MOST_CONFUSED} labels and a count for each, got shares "
+            f"{shares.shape} and {len(counts)} counts."
         )
     if (shares < 0).any() or (shares > 1).any():
         raise ValueError(f"Wanted shares in 0..1, got {np.nanmin(shares)}..{np.nanmax(shares)}.")
@@ -192,5 +174,4 @@ def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int], *, theme:
         row_title="true label",
         column_title="predicted label",
         title="Share of each true label's queries",
-        theme=theme,
     )

@@ -3,22 +3,35 @@
 Layers and heads are numbered from 0, as in the names of metrics (`induction_0_3` is layer 0, head 3).
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from icl_eval.figures.drawing import DOTTED, LIGHT, MARKERS, LineEnd, Theme, prepare, write_line_ends
+from icl_eval.figures.drawing import (
+    COLOURS,
+    FAINT,
+    GREY,
+    INK,
+    MARKERS,
+    PAPER,
+    TEXT,
+    LineEnd,
+    accuracy_axis,
+    draw_level,
+    new_figure,
+    prepare,
+    write_line_ends,
+)
+from icl_eval.figures.lines import Line, draw_line, step_axis
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 
 Head = tuple[int, int]
 
-_NAMED = 6  # heads over training; as many as there are colours
 _NUMBERED = 24  # heads along an axis whose numbers can still be read
-_MARKED = 40
 
 
 def head_name(head: Head) -> str:
@@ -30,104 +43,81 @@ def head_name(head: Head) -> str:
     return f"layer {head[0]} head {head[1]}"
 
 
-def heads_over_training(
-    curves: Mapping[Head, ScalarCurve], *, title: str, chance: float | None = None, theme: Theme = LIGHT
-) -> Figure:
-    """Draw a measure of every head over training; the six that end highest in colour and by name.
+def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Figure:
+    """Return a figure of a measure of every head over training; the six that end highest in colour and by name.
 
     Args:
-      curves: by layer and head.
+      curves: by layer and head; what uniform attention would give is their chance.
       title: what is measured.
-      chance: the measure of uniform attention, drawn as a dotted line.
-      theme: the colours.
 
     Raises:
       ValueError: if there are no heads.
 
-    >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4)
-    >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction", chance=0.1)
+    >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4, chance=0.1)
+    >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction")
     >>> sorted(text.get_text() for text in figure.axes[0].texts)
-    ['layer 0 head 0  0.500', 'layer 1 head 2  0.500', 'uniform attention 0.1']
+    ['layer 0 head 0 0.500', 'layer 1 head 2 0.500', 'uniform attention 0.1']
     """
     if not curves:
         raise ValueError("Wanted curves of one or more heads, got none; evaluate the heads while the run trains.")
     last = {head: float(known[-1]) for head in curves if len(known := _known(curves[head].values))}
-    named = sorted(last, key=lambda head: (-last[head], head))[:_NAMED]
-    colours = dict(zip(named, (theme.icl, theme.iwl, *theme.others), strict=False))
+    named = sorted(last, key=lambda head: (-last[head], head))[: len(COLOURS)]
+    chance = next((curve.chance for curve in curves.values() if curve.chance is not None), None)
     highest = max((float(_known(curve.high).max(initial=0)) for curve in curves.values()), default=0.0)
     top = 1.02 if highest > 0.6 else max(1.15 * highest, 1.5 * (chance or 0), 0.01)
-    figure = Figure(figsize=(4.6, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.08), facecolor=theme.paper)
+    figure = new_figure(4.6, 3.2)
     panel = figure.subplots()
-    prepare(panel, theme)
-    panel.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-    panel.set_xlabel("training step", color=theme.ink, fontsize=9.5)
+    prepare(panel, title=title)
     panel.set_ylim(0, top)
-    for head in [head for head in curves if head not in colours]:
-        panel.plot(curves[head].steps, curves[head].values, color=theme.others[-1], alpha=0.4, linewidth=0.7)
+    for head in [head for head in curves if head not in named]:
+        panel.plot(curves[head].steps, curves[head].values, color=GREY, alpha=0.4, linewidth=0.7)
     ends = []
-    for head, marker in zip(reversed(named), reversed(MARKERS[: len(named)]), strict=True):  # the highest on top
-        curve, colour = curves[head], colours[head]
-        panel.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
-        panel.plot(
-            curve.steps, curve.values, color=colour, linewidth=1.5, clip_on=False, marker=marker,
-            markersize=3 if len(curve.steps) <= _MARKED else 0,
-        )  # fmt: skip
-        text = (f"{head_name(head)}  {readable(last[head])}",)
-        ends.append(LineEnd(height=last[head], text=text, colour=colour, bold=0))
+    for place, head in reversed(list(enumerate(named))):  # the highest on top
+        line = Line(name=head_name(head), curve=curves[head], colour=COLOURS[place], marker=MARKERS[place])
+        ends += [dataclasses.replace(end, bold=0) for end in draw_line(panel, line)]
     if chance is not None:
-        panel.axhline(chance, color=theme.ink, linewidth=1, linestyle=DOTTED)
-        ends.append(LineEnd(height=chance, text=(f"uniform attention {chance:.2g}",), colour=theme.ink, bold=0))
+        ends.append(draw_level(panel, "uniform attention", chance))
+    step_axis([panel])
     write_line_ends(panel, ends, high=top, inches=3.2)
     return figure
 
 
-def ablations(
-    intact: Mapping[str, Estimate], without: Mapping[str, Mapping[Head, Estimate]], *, theme: Theme = LIGHT
-) -> Figure:
-    """Draw the accuracy left when a head is removed, a dot with its 95 % interval per head.
+def ablations(intact: Mapping[str, Estimate], without: Mapping[str, Mapping[Head, Estimate]]) -> Figure:
+    """Return a figure of the accuracy left when a head is removed, a dot with its 95 % interval per head.
 
     The intact accuracy is a line with its interval. Heads whose interval lies wholly beneath it are solid and, where
     there is room, have their value (or, of many heads, their number) beside them; others are hollow.
 
     Args:
-      intact: accuracy with all heads, by its name; a panel each, `icl` and `iwl` in their own colours.
+      intact: accuracy with all heads, by its name; a panel each, one to six.
       without: for each of these names, by the head that was removed.
-      theme: the colours.
 
     Raises:
-      ValueError: no accuracies, names that differ, or no heads.
+      ValueError: no accuracies or too many, names that differ, or no heads.
 
     >>> whole, half = (Estimate(value=v, low=v - 0.05, high=v + 0.05, count=99) for v in (0.9, 0.5))
     >>> figure = ablations({"icl": whole}, {"icl": {(0, 0): half, (0, 1): whole}})
     >>> sorted(text.get_text() for text in figure.axes[0].texts)
     ['0.50', '0.900', 'all heads']
     """
-    if not intact or set(intact) != set(without) or not all(without.values()):
+    if not 1 <= len(intact) <= len(COLOURS) or set(intact) != set(without) or not all(without.values()):
         raise ValueError(
-            f"Wanted accuracies with all heads and, of the same names, without each of them; got {list(intact)} and "
-            f"{ {name: len(heads) for name, heads in without.items()} } heads."
+            f"Wanted 1..{len(COLOURS)} accuracies with all heads and, of the same names, without each of them; got "
+            f"{list(intact)} and { {name: len(heads) for name, heads in without.items()} } heads."
         )
     heads = sorted({head for ablated in without.values() for head in ablated})
-    figure = Figure(
-        figsize=(4.6, 0.7 + 2.0 * len(intact)),
-        layout=ConstrainedLayoutEngine(hspace=0.08, w_pad=0.08),
-        facecolor=theme.paper,
-    )
+    figure = new_figure(4.6, 0.7 + 2.0 * len(intact), hspace=0.08)
     panels = list(np.atleast_1d(figure.subplots(len(intact), sharex=True)))
-    colours = {"icl": theme.icl, "iwl": theme.iwl}
-    for panel, (name, estimate) in zip(panels, intact.items(), strict=True):
-        prepare(panel, theme)
-        panel.set_ylim(0, 1.02)
-        panel.set_yticks(np.linspace(0, 1, 5))
-        title = f"{name.upper() if name in colours else name} accuracy without one head"
-        panel.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-        _draw_ablated(panel, estimate, without[name], heads, colour=colours.get(name, theme.others[0]), theme=theme)
-    _heads_axis(panels, heads, theme)
+    for panel, (name, estimate), colour in zip(panels, intact.items(), COLOURS, strict=False):
+        prepare(panel, title=f"{name} without one head")
+        accuracy_axis(panel)
+        _draw_ablated(panel, estimate, without[name], heads, colour=colour)
+    _heads_axis(panels, heads)
     return figure
 
 
 def _draw_ablated(
-    panel: Axes, intact: Estimate, ablated: Mapping[Head, Estimate], heads: Sequence[Head], *, colour: str, theme: Theme
+    panel: Axes, intact: Estimate, ablated: Mapping[Head, Estimate], heads: Sequence[Head], *, colour: str
 ) -> None:
     panel.axhline(intact.value, color=colour, linewidth=1.3)
     if np.isfinite([intact.low, intact.high]).all():
@@ -141,7 +131,7 @@ def _draw_ablated(
         below, above = np.nan_to_num([[left.value - left.low], [left.high - left.value]])
         panel.errorbar(
             [place], [left.value], yerr=[below, above], color=colour, marker="o", markersize=size, linestyle="none",
-            markerfacecolor=colour if head in fallen else theme.paper, markeredgewidth=1, elinewidth=1.1, clip_on=False,
+            markerfacecolor=colour if head in fallen else PAPER, markeredgewidth=1, elinewidth=1.1, clip_on=False,
         )  # fmt: skip
     _name_fallen(panel, ablated, fallen, heads, colour)
     text = ("all heads", readable(intact.value))
@@ -182,7 +172,7 @@ def _overlap(box: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return box[0] <= other[1] and other[0] <= box[1] and box[2] <= other[3] and other[2] <= box[3]
 
 
-def _heads_axis(panels: Sequence[Axes], heads: Sequence[Head], theme: Theme) -> None:
+def _heads_axis(panels: Sequence[Axes], heads: Sequence[Head]) -> None:
     """Number the heads where there is room, name their layers beneath, and shade every other layer."""
     layers = sorted({layer for layer, _ in heads})
     middles = []
@@ -191,22 +181,22 @@ def _heads_axis(panels: Sequence[Axes], heads: Sequence[Head], theme: Theme) -> 
         middles.append((own[0] + own[-1]) / 2)
         if layers.index(layer) % 2:
             for panel in panels:
-                panel.axvspan(own[0] - 0.5, own[-1] + 0.5, color=theme.faint, alpha=0.35, linewidth=0, zorder=0)
+                panel.axvspan(own[0] - 0.5, own[-1] + 0.5, color=FAINT, alpha=0.35, linewidth=0, zorder=0)
     below = panels[-1]
     below.set_xlim(-0.5, len(heads) - 0.5)
     if len(heads) <= _NUMBERED:
         numbers = [str(head) for _, head in heads]
         below.set_xticks(range(len(heads)), numbers)
-        below.set_xlabel("head", color=theme.ink, fontsize=9.5)
+        below.set_xlabel("head", color=INK, fontsize=TEXT)
         names = below.secondary_xaxis(-0.13)
     else:
         below.set_xticks([])
         names = below.secondary_xaxis(0)
     many = len(layers) > 4
     names.set_xticks(middles, [str(layer) if many else f"layer {layer}" for layer in layers])
-    names.tick_params(colors=theme.ink, labelsize=9, length=0, pad=5)
+    names.tick_params(colors=INK, labelsize=9, length=0, pad=5)
     names.spines["bottom"].set_visible(False)
-    below.set_xlabel("layer" if many else "", color=theme.ink, fontsize=9.5, labelpad=20)
+    below.set_xlabel("layer" if many else "", color=INK, fontsize=TEXT, labelpad=20)
 
 
 def _known(values: np.ndarray) -> np.ndarray:

@@ -1,22 +1,19 @@
 """Transience: whether in-context learning that came also stays, seen over the logarithm of training."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from icl_eval.figures.drawing import DOTTED, LIGHT, LineEnd, Theme, prepare, write_line_ends
-from icl_eval.figures.sweeps import size_axis
+from icl_eval.figures.drawing import COLOURS, MARKERS, PAPER, new_figure, prepare, size_axis
+from icl_eval.figures.lines import Line, draw_lines
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 
-_MARKED = 40  # points; more would hide the line
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fall:
+class Decline:
     """From its peak to its end: what became of an accuracy.
 
     Attributes:
@@ -26,7 +23,7 @@ class Fall:
       last: the value there.
       is_certain: whether the 95 % intervals of both do not overlap.
 
-    >>> Fall(peak_step=10.0, peak=0.9, last_step=50.0, last=0.6, is_certain=True).depth
+    >>> Decline(peak_step=10.0, peak=0.9, last_step=50.0, last=0.6, is_certain=True).depth
     0.3
     """
 
@@ -46,21 +43,21 @@ class Fall:
         return round(self.peak - self.last, 12)
 
 
-def fall(curve: ScalarCurve) -> Fall | None:
+def decline(curve: ScalarCurve) -> Decline | None:
     """Return how a curve falls from its peak, or None if nothing of it is known.
 
     The peak is the highest of many noisy values and so a little too high; that intervals must not overlap is a
     stricter test than the difference needs, which makes up for some of it.
 
     >>> values = np.array([0.5, 0.9, 0.6])
-    >>> fall(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values - 0.1, values + 0.1)).is_certain
+    >>> decline(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values - 0.1, values + 0.1)).is_certain
     True
     """
     known = np.flatnonzero(np.isfinite(curve.values))
     if not len(known):
         return None
     peak, last = int(known[np.argmax(curve.values[known])]), int(known[-1])
-    return Fall(
+    return Decline(
         peak_step=float(curve.steps[peak]),
         peak=float(curve.values[peak]),
         last_step=float(curve.steps[last]),
@@ -69,56 +66,50 @@ def fall(curve: ScalarCurve) -> Fall | None:
     )
 
 
-def transience(icl: ScalarCurve | None, iwl: ScalarCurve | None, *, theme: Theme = LIGHT) -> Figure:
-    """Draw both accuracies against the logarithm of the training step, with the peak of each marked.
+def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
+    """Return a figure of proportions against the logarithm of the training step, with the peak of each marked.
 
     Step 0 has no place on the axis and is left out. The label at a line's end says how far below its peak it ends,
     if the 95 % intervals of peak and end do not overlap.
 
     Args:
-      icl: closed accuracy on few-shot sequences of held-out classes; None leaves it out.
-      iwl: open accuracy on sequences whose context does not help; None leaves it out.
-      theme: the colours.
+      curves: by name, at most six.
 
     Raises:
-      ValueError: if nothing is known at any step above 0.
+      ValueError: if nothing is known at any step above 0, or there are more curves than colours.
 
     Source: Singh et al. (2023), arXiv 2311.08360: in-context learning can fade as training goes on.
 
     >>> values = np.array([0.5, 0.9, 0.6])
     >>> line = ScalarCurve(np.array([0.0, 10.0, 100.0]), values, values, values)
-    >>> [text.get_text() for text in transience(line, None).axes[0].texts]
+    >>> [text.get_text() for text in transience({"ICL": line}).axes[0].texts]
     ['0.300 below its peak', 'ICL 0.600']
     """
-    drawn = [
-        (name, shown, lost, colour, marker)
-        for name, curve, colour, marker in (("ICL", icl, theme.icl, "o"), ("IWL", iwl, theme.iwl, "s"))
-        if curve is not None and (shown := _after_start(curve)) is not None and (lost := fall(shown)) is not None
-    ]
-    if not drawn:
-        raise ValueError("Wanted ICL or IWL at a step above 0, got none; evaluate the run while it trains.")
-    figure = Figure(figsize=(4.6, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.08), facecolor=theme.paper)
+    drawn: list[tuple[Line, Decline]] = []
+    for (name, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
+        if (shown := _after_start(curve)) is not None and (lost := decline(shown)) is not None:
+            drawn.append((Line(name=name, curve=shown, colour=colour, marker=marker, note=_short(lost)), lost))
+    if not drawn or len(curves) > len(COLOURS):
+        raise ValueError(
+            f"Wanted 1..{len(COLOURS)} curves that are known at a step above 0, got {len(drawn)} of {len(curves)}; "
+            "evaluate the run while it trains."
+        )
+    figure = new_figure(4.6, 3.2)
     panel = figure.subplots()
-    prepare(panel, theme)
-    size_axis(panel, [step for _, curve, *_ in drawn for step in (curve.steps[0], curve.steps[-1])], theme,
-              title="training step (logarithmic)")  # fmt: skip
-    panel.set_title("Accuracy, and its peak", loc="left", color=theme.ink, fontsize=10, fontweight="bold")
-    panel.set_ylim(0, 1.02)
-    panel.set_yticks(np.linspace(0, 1, 5))
-    ends = []
-    for name, curve, lost, colour, marker in drawn:
-        _draw(panel, curve, lost, colour=colour, marker=marker, theme=theme)
-        ends.append(LineEnd(height=lost.last, text=(f"{name} {readable(lost.last)}", _short(lost)), colour=colour))
-    chances = {curve.chance for _, curve, *_ in drawn if curve.chance is not None}
-    for chance in sorted(chances):
-        panel.axhline(chance, color=theme.ink, linewidth=1, linestyle=DOTTED)
-        ends.append(LineEnd(height=chance, text=(f"chance {chance:.2g}",), colour=theme.ink, bold=0))
-    write_line_ends(panel, ends, inches=3.2)
+    prepare(panel, title="Accuracy, and its peak")
+    steps = [step for line, _ in drawn for step in (line.curve.steps[0], line.curve.steps[-1])]
+    size_axis(panel, steps, title="training step (logarithmic)")
+    draw_lines(panel, [line for line, _ in drawn], inches=3.2)
+    for line, lost in drawn:
+        panel.plot(
+            [lost.peak_step], [lost.peak], color=PAPER, marker=line.marker, markersize=7, markeredgecolor=line.colour,
+            markeredgewidth=1.8, linestyle="none", clip_on=False, zorder=4, label=f"{line.name}: peak",
+        )  # fmt: skip
     return figure
 
 
 def describe_transience(curve: ScalarCurve) -> str:
-    """Say for a caption when a curve peaked, and whether it fell since.
+    """Return for a caption when a curve peaked, and whether it fell since.
 
     >>> values = np.array([0.5, 0.9, 0.6])
     >>> describe_transience(ScalarCurve(np.array([1.0, 10.0, 100.0]), values, values, values))
@@ -126,7 +117,7 @@ def describe_transience(curve: ScalarCurve) -> str:
     >>> describe_transience(ScalarCurve(*[np.array([1.0, 2.0])] * 4))
     'highest at step 2 (2.000), where it ends'
     """
-    lost = fall(curve)
+    lost = decline(curve)
     if lost is None:
         return "not known at any step"
     peak = f"highest at step {lost.peak_step:,.0f} ({readable(lost.peak)})"
@@ -136,7 +127,7 @@ def describe_transience(curve: ScalarCurve) -> str:
     return f"{peak}; at step {lost.last_step:,.0f} it is {readable(lost.last)}, {fell}"
 
 
-def _short(lost: Fall) -> str:
+def _short(lost: Decline) -> str:
     if lost.peak_step == lost.last_step:
         return "ends at its peak"
     return f"{readable(lost.depth)} below its peak" if lost.is_certain else "no certain fall"
@@ -149,13 +140,3 @@ def _after_start(curve: ScalarCurve) -> ScalarCurve | None:
         return None
     fields = ("steps", "values", "low", "high")
     return dataclasses.replace(curve, **{name: getattr(curve, name)[later] for name in fields})
-
-
-def _draw(panel: Axes, curve: ScalarCurve, lost: Fall, *, colour: str, marker: str, theme: Theme) -> None:
-    panel.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
-    size = 3.0 if len(curve.steps) <= _MARKED else 0
-    panel.plot(curve.steps, curve.values, color=colour, marker=marker, markersize=size, linewidth=1.7, clip_on=False)
-    panel.plot(
-        [lost.peak_step], [lost.peak], color=theme.paper, marker=marker, markersize=7, markeredgecolor=colour,
-        markeredgewidth=1.8, linestyle="none", clip_on=False, zorder=4,
-    )  # fmt: skip

@@ -1,44 +1,74 @@
 """A comparison of runs: their curves in one figure, or a self-contained page with figures and tables."""
 
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
-from icl_eval.figures.training import accuracies_over_training, final_values, group_colours
-from icl_eval.report.configuration import json_bytes
-from icl_eval.report.headlines import HEADLINES, headline
-from icl_eval.report.html import Html, breakable, course, data_uri, document, embedded, interval, table, tag
-from icl_eval.report.numbers import number_cell
+from icl_eval.figures.drawing import encode
+from icl_eval.figures.training import final_values, group_colours, groups_over_training
+from icl_eval.report.html import (
+    NOTHING,
+    Figures,
+    Markup,
+    Part,
+    breakable,
+    interval,
+    json_address,
+    part,
+    render,
+    write_page,
+)
+from icl_eval.report.words import counted, course, headline_curve, kind_of
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.headline import Headline
+from icl_eval.results.result import Kind, Result
 from icl_eval.runs.reading import Run, read_run
-from icl_eval.runs.seeds import Group, differing, group_runs, numeric_difference
+from icl_eval.runs.seeds import Group, differing, group_runs, numeric_difference, over_seeds
 from icl_eval.runs.writing import write_atomically
 
-Form = Literal["png", "svg"]
 
+class Shared(NamedTuple):
+    """A headline that runs share, each with an evaluation and a metric of its own.
 
-_TITLES = {
-    "training": "Over training",
-    "end": "At the end",
-    "numbers": "Final numbers",
-    "options": "Options that differ",
-    "downloads": "Downloads",
-    "missing": "Missing",
-}
+    Attributes:
+      title: as the first run has it.
+      kind: of number that it is.
+      of: the headline of each run that has it, by the run's name.
+    """
+
+    title: str
+    kind: Kind
+    of: dict[str, Headline]
+
+    def curve(self, run: Run) -> ScalarCurve | None:
+        """Return the headline over training; None if the run has none, or never measured it."""
+        return headline_curve(run, self.of[run.name]) if run.name in self.of else None
+
+    def curves(self, groups: Sequence[Group]) -> dict[str, ScalarCurve]:
+        """Return the curve of each group that has one, by its name."""
+        found = {}
+        for group in groups:
+            of_runs = [curve for run in group.runs if (curve := self.curve(run)) is not None]
+            if (curve := over_seeds(of_runs)) is not None:
+                found[group.name] = curve
+        return found
+
+    def results(self, runs: Sequence[Run]) -> list[list[Result]]:
+        """Return the results of each run's evaluation, step by step."""
+        names = [(run, self.of[run.name].evaluation) for run in runs if run.name in self.of]
+        return [list(run.evaluations.get(name, {}).values()) for run, name in names]
 
 
 def write_comparison(folders: Sequence[Path], to: Path) -> Path:
-    """Compare runs: as a figure (.png or .svg), or as a page (.html) with figures and tables.
+    """Write a comparison of runs: a figure (.png or .svg), or a page (.html) with figures and tables.
 
-    Runs that differ in nothing but their seed are one line: the mean, in a band from the lowest to the highest seed.
-    The same folders always give the same bytes. A figure wants the in-context accuracy of every run; a page names what
-    is missing.
+    Shown are the headlines that the runs share. Runs that differ in nothing but their seed are one line: the mean, in a
+    band from the lowest to the highest seed. The same folders always give the same bytes. A figure wants the first
+    headline of every run; a page names what is missing.
 
     Args:
       folders: of one or more runs, of different names.
@@ -50,7 +80,7 @@ def write_comparison(folders: Sequence[Path], to: Path) -> Path:
     Raises:
       FileNotFoundError: if there is no such folder.
       ValueError: not such an ending, no runs, two of one name, more groups than colours, or, for a figure, a run
-        without in-context accuracy.
+        without its first headline.
 
     >>> write_comparison([], Path("a.gif"))
     Traceback (most recent call last):
@@ -61,113 +91,118 @@ def write_comparison(folders: Sequence[Path], to: Path) -> Path:
     if not folders:
         raise ValueError("Wanted one or more run folders to compare, got none.")
     runs = [read_run(folder) for folder in folders]
-    groups = group_runs(runs)
+    groups, shared = group_runs(runs), shared_headlines(runs)
     if to.suffix == ".html":
-        content = _page(runs, groups).encode(errors="replace")
-    else:
-        for run in runs:
-            if run.evaluation_curve(*HEADLINES["icl"]) is None:
-                raise ValueError(
-                    f"Wanted run folders with evaluations to draw; got no {HEADLINES['icl'][0]} in {run.name}. Leave "
-                    "it out, or write an .html page, which names what is missing."
-                )
-        form: Form = "svg" if to.suffix == ".svg" else "png"
-        content = encode(_over_training(groups, LIGHT), form=form)
-    write_atomically(to, content)
+        _write_page(to, runs, groups, shared)
+        return to
+    for run in runs:
+        if not shared or shared[0].curve(run) is None:
+            wanted = shared[0].title if shared else "headline that all runs share"
+            raise ValueError(
+                f"Wanted run folders with evaluations to draw; got no {wanted} in {run.name}. Leave it out, or write "
+                "an .html page, which names what is missing."
+            )
+    form: Literal["png", "svg"] = "svg" if to.suffix == ".svg" else "png"
+    write_atomically(to, encode(_over_training(groups, shared), form=form))
     return to
 
 
-def _curves(groups: Sequence[Group], which: str) -> dict[str, ScalarCurve]:
-    found = {group.name: group.curve(*headline(group.runs[0], which)) for group in groups}
-    return {name: curve for name, curve in found.items() if curve is not None}
+def shared_headlines(runs: Sequence[Run]) -> list[Shared]:
+    """Return the headlines that all runs have by the same name, in the order of the first; of those that name some."""
+    naming = [run for run in runs if run.headlines]
+    of_runs = [{headline.name: headline for headline in run.headlines} for run in naming]
+    names = [name for name in of_runs[0] if all(name in of_run for of_run in of_runs)] if of_runs else []
+    return [
+        Shared(
+            title=of_runs[0][name].title,
+            kind=kind_of(naming[0], of_runs[0][name].metric),
+            of={run.name: of_run[name] for run, of_run in zip(naming, of_runs, strict=True)},
+        )
+        for name in names
+    ]
 
 
-def _over_training(groups: Sequence[Group], theme: Theme) -> Figure:
+def _over_training(groups: Sequence[Group], shared: Sequence[Shared]) -> Figure:
     difference = numeric_difference(groups)
-    colours = group_colours(
-        [group.name for group in groups], grades=None if difference is None else difference[1], theme=theme
+    colours = group_colours([group.name for group in groups], grades=None if difference is None else difference[1])
+    curves = {each.title: each.curves(groups) for each in shared}
+    return groups_over_training(curves, colours=colours, kinds={each.title: each.kind for each in shared})
+
+
+def _write_page(to: Path, runs: Sequence[Run], groups: Sequence[Group], shared: Sequence[Shared]) -> None:
+    seeds = f", in {len(groups)} groups that differ in more than the seed" if len(groups) < len(runs) else ""
+    figures = Figures()
+    parts = [
+        Part("Over training", "training", _over_training_part(groups, shared, figures)),
+        Part("At the end", "end", _at_the_end(groups, shared, figures)),
+        Part("Final numbers", "numbers", _numbers(runs, groups, shared)),
+        Part("Options that differ", "options", _options(runs)),
+        Part("Downloads", "downloads", _downloads(runs)),
+        Part("Missing", "missing", _missing(runs, shared)),
+    ]
+    write_page(
+        to,
+        title=f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"Comparison: {runs[0].name}",
+        above="In-context learning comparison",
+        below=f"{', '.join(group.name for group in groups)}{seeds}.",
+        parts=[each for each in parts if each.content],
+        source="the run folders",
+        command=f"python -m icl_eval compare {' '.join(f'runs/{run.name}' for run in runs)} --to <page>.html",
     )
-    return accuracies_over_training(_curves(groups, "icl"), _curves(groups, "iwl"), colours=colours, theme=theme)
 
 
-def _ends(groups: Sequence[Group], which: str) -> dict[str, Estimate]:
+def _over_training_part(groups: Sequence[Group], shared: Sequence[Shared], figures: Figures) -> Markup:
+    curves = {each.title: each.curves(groups) for each in shared}
+    if not any(curves.values()):
+        return Markup("<p>These runs share no headline that was measured.</p>")
+    said = [f"{name}: {title} {course(curve)}" for title, found in curves.items() for name, curve in found.items()]
+    runs = [run for group in groups for run in group.runs]
+    results = [result for each in shared for of_run in each.results(runs) for result in of_run]
+    return figures.add(
+        "training",
+        _over_training(groups, shared),
+        alt=f"Over training: {'; '.join(said)}.",
+        caption=f"{_bands(groups)} Dotted lines are chance. Each run's points are of {counted(results)}.",
+    )
+
+
+def _at_the_end(groups: Sequence[Group], shared: Sequence[Shared], figures: Figures) -> Markup:
+    """Return the last value of each group, of the headlines that are proportions."""
+    shared = [each for each in shared if each.kind == "proportion"]
+    ends = {each.title: _ends(groups, each) for each in shared}
+    if not any(ends.values()):
+        return NOTHING
+    chances = {curve.chance for curve in shared[0].curves(groups).values()}
+    chance = chances.pop() if len(chances) == 1 else None
+    runs = [run for group in groups for run in group.runs]
+    last = [of_run[-1] for each in shared for of_run in each.results(runs) if of_run]
+    said = [
+        f"{group.name} "
+        + (", ".join(f"{t} {readable(of[group.name].value)}" for t, of in ends.items() if group.name in of) or "none")
+        for group in groups
+    ]
+    return figures.add(
+        "end",
+        final_values(ends, chance=chance),
+        alt=f"At the end: {'; '.join(said)}.",
+        caption=f"{_bands(groups)} The dotted line is chance of {shared[0].title}. Each run's points are of "
+        f"{counted(last)}.",
+    )
+
+
+def _ends(groups: Sequence[Group], shared: Shared) -> dict[str, Estimate]:
     """Return the last known value of each group's curve, with its band."""
     ends = {}
-    for group in groups:
-        curve = group.curve(*headline(group.runs[0], which))
-        if curve is not None and len(known := np.flatnonzero(np.isfinite(curve.values))):
+    sizes = {group.name: len(group.runs) for group in groups}
+    for name, curve in shared.curves(groups).items():
+        if len(known := np.flatnonzero(np.isfinite(curve.values))):
             value, low, high = (float(row[known[-1]]) for row in (curve.values, curve.low, curve.high))
-            ends[group.name] = Estimate(value=value, low=low, high=high, count=len(group.runs))
+            ends[name] = Estimate(value=value, low=low, high=high, count=sizes[name])
     return ends
 
 
-def _page(runs: Sequence[Run], groups: Sequence[Group]) -> str:
-    title = f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"Comparison: {runs[0].name}"
-    seeds = f", in {len(groups)} groups that differ in more than the seed" if len(groups) < len(runs) else ""
-    header = tag(
-        "header",
-        tag("p", "In-context learning comparison", class_="soft"),
-        tag("h1", title),
-        tag("p", f"{', '.join(group.name for group in groups)}{seeds}.", class_="soft"),
-    )
-    made = {"training": _over_training_part(groups), "end": _at_the_end(groups), "numbers": _numbers(runs, groups)}
-    made |= {"options": _options(runs), "downloads": _downloads(runs), "missing": _missing(runs)}
-    parts = {_TITLES[anchor]: (anchor, content) for anchor, content in made.items() if content}
-    links = (tag("li", tag("a", each, href=f"#{anchor}")) for each, (anchor, _) in parts.items())
-    sections = (
-        tag("section", tag("h2", each), content, id=anchor, class_="part") for each, (anchor, content) in parts.items()
-    )
-    command = tag("code", f"python -m icl_eval compare {' '.join(f'runs/{run.name}' for run in runs)} --to <page>.html")
-    style, script = (
-        (resources.files("icl_eval.report") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
-    )
-    contents = tag("nav", tag("ul", *links), aria_label="Contents")
-    body = tag("main", header, contents, *sections, tag("footer", "Made from the run folders alone by ", command, "."))
-    return document(title, style=style, script=script, body=body)
-
-
-def _over_training_part(groups: Sequence[Group]) -> Html:
-    """Show ICL and IWL over training."""
-    curves = {headline: _curves(groups, headline) for headline in HEADLINES}
-    if not any(curves.values()):
-        return tag("p", "None of these runs has an ICL or IWL number.")
-    said = [
-        f"{name}: {headline.upper()} {course(curve, at='step')}"
-        for headline, found in curves.items()
-        for name, curve in found.items()
-    ]
-    return embedded(
-        *(_over_training(groups, theme) for theme in (LIGHT, DARK)),
-        alt=f"Over training: {'; '.join(said)}.",
-        caption=f"{_bands(groups)} Dotted lines are chance. {_sequences(groups, last=False)}",
-    )
-
-
-def _at_the_end(groups: Sequence[Group]) -> Html:
-    """Show the last ICL and IWL of each group."""
-    ends = [_ends(groups, headline) for headline in HEADLINES]
-    if not any(ends):
-        return Html("")
-    chances = {curve.chance for curve in _curves(groups, "icl").values()}
-    chance = chances.pop() if len(chances) == 1 else None
-    return embedded(
-        *(final_values(*ends, chance=chance, theme=theme) for theme in (LIGHT, DARK)),
-        alt=f"At the end: {'; '.join(_ended(group.name, *ends) for group in groups)}.",
-        caption=f"{_bands(groups)} The dotted line is chance of ICL. {_sequences(groups, last=True)}",
-    )
-
-
-def _sequences(groups: Sequence[Group], *, last: bool) -> str:
-    """Say how many sequences a run's points are of."""
-    runs = [run for group in groups for run in group.runs]
-    results = [list(run.evaluations.get(name, {}).values()) for run in runs for name, _ in HEADLINES.values()]
-    counts = sorted(result.count for found in results for result in (found[-1:] if last else found))
-    between = " to ".join(f"{count:,}" for count in dict.fromkeys([counts[0], counts[-1]]))
-    return f"Each run's points are of {between} sequences."
-
-
 def _bands(groups: Sequence[Group]) -> str:
-    """Say what intervals are: they differ between a run alone and several seeds."""
+    """Return what intervals are: they differ between a run alone and several seeds."""
     several = [f"{group.name} ({len(group.runs)} seeds)" for group in groups if len(group.runs) > 1]
     if not several:
         return "Intervals are 95 %."
@@ -177,42 +212,27 @@ def _bands(groups: Sequence[Group]) -> str:
     )
 
 
-def _ended(name: str, icl: Mapping[str, Estimate], iwl: Mapping[str, Estimate]) -> str:
-    values = [f"{key} {readable(found[name].value)}" for key, found in (("ICL", icl), ("IWL", iwl)) if name in found]
-    return f"{name} {', '.join(values) or 'not evaluated'}"
-
-
-def _numbers(runs: Sequence[Run], groups: Sequence[Group]) -> Html:
-    """Show the final numbers of every run, and what group it is of where groups hold several, to be sorted."""
-    grouped = any(len(group.runs) > 1 for group in groups)
+def _numbers(runs: Sequence[Run], groups: Sequence[Group], shared: Sequence[Shared]) -> Markup:
+    """Return the final numbers of every run, and what group it is of where groups hold several, to be sorted."""
     names = {run.name: group.name for group in groups for run in group.runs}
-    header = ["run", *["group"] * grouped, "ICL", "IWL", "final loss", "steps", "seconds"]
-    rows = (
-        tag(
-            "tr",
-            tag("th", run.name, scope="row"),
-            *[tag("td", names[run.name])] * grouped,
-            *(number_cell(number, shown) for number, shown in _row(run)),
-        )
-        for run in runs
+    return render(
+        "comparison",
+        header=[*(each.title for each in shared), "final loss", "steps", "seconds"],
+        grouped=any(len(group.runs) > 1 for group in groups),
+        rows=[(run.name, names[run.name], _row(run, shared)) for run in runs],
     )
-    head = tag("tr", *(tag("th", cell, scope="col") for cell in header))
-    whole = tag("table", tag("thead", head), tag("tbody", *rows))
-    box = tag("div", whole, class_="scroll measures", role="region", tabindex="0", aria_label="Final numbers")
-    note = tag("p", "The last evaluation of each run, with its 95 % interval.", class_="soft")
-    return tag("div", note, box, class_="all-numbers")
 
 
-def _row(run: Run) -> list[tuple[float | int | None, str]]:
+def _row(run: Run, shared: Sequence[Shared]) -> list[tuple[float | int | None, str]]:
     """Return numbers with how they are shown."""
     latest = run.latest()
     cells: list[tuple[float | int | None, str]] = []
-    for evaluation, metric in (headline(run, each) for each in HEADLINES):
-        estimate = latest[evaluation][1].metrics.get(metric) if evaluation in latest else None
-        if estimate is None:
-            cells.append((None, ""))
-        else:
-            cells.append((estimate.value, f"{readable(estimate.value)} ({interval(estimate)})"))
+    for each in shared:
+        headline = each.of.get(run.name)
+        result = None if headline is None or headline.evaluation not in latest else latest[headline.evaluation][1]
+        estimate = None if headline is None or result is None else result.metrics.get(headline.metric)
+        said = "" if estimate is None else f"{readable(estimate.value)} ({interval(estimate)})"
+        cells.append((None if estimate is None else estimate.value, said))
     train = run.summary.get("train")
     train = train if isinstance(train, dict) else {}
     logged = run.training_curve("loss")
@@ -227,35 +247,31 @@ def _row(run: Run) -> list[tuple[float | int | None, str]]:
     ]
 
 
-def _downloads(runs: Sequence[Run]) -> Html:
-    """Offer the summaries of all runs as one JSON file."""
-    content = json_bytes({run.name: run.summary for run in runs})
-    link = tag("a", "summaries.json", download="summaries.json", href=data_uri(content, "application/json"))
-    return tag("ul", tag("li", link), class_="downloads")
+def _downloads(runs: Sequence[Run]) -> Markup:
+    """Return the summaries of all runs as one JSON file to download."""
+    return part("downloads", files={"summaries.json": json_address({run.name: run.summary for run in runs})})
 
 
-def _options(runs: Sequence[Run]) -> Html:
-    """Show the options in which the runs differ, a column per run."""
-    rows = differing(runs)
-    if rows:
-        cells = ([breakable(name), *values] for name, values in rows.items())
-        said = table(["option", *(run.name for run in runs)], cells, label="Options that differ", class_="measures")
-    else:
-        said = tag("p", "The runs differ in no option that their config.json files tell.", class_="soft")
-    return said
+def _options(runs: Sequence[Run]) -> Markup:
+    """Return the options in which the runs differ, a column per run."""
+    rows = [(breakable(name), *values) for name, values in differing(runs).items()]
+    if not rows:
+        return Markup('<p class="soft">The runs differ in no option that their config.json files tell.</p>')
+    header = ["option", *(run.name for run in runs)]
+    return part("table", header=header, rows=rows, label="Options that differ", **{"class": "measures"})
 
 
-def _missing(runs: Sequence[Run]) -> Html:
+def _missing(runs: Sequence[Run], shared: Sequence[Shared]) -> Markup:
     sentences = []
     for run in runs:
         sentences += [f"{run.name}: {sentence}" for sentence in run.missing]
         if not run.evaluations:
             sentences.append(f"{run.name}: no evaluations.")
             continue
-        sentences += [
-            f"{run.name}: no {metric} of {evaluation}, so no {named.upper()}."
-            for named, (evaluation, metric) in ((each, headline(run, each)) for each in HEADLINES)
-            if run.evaluation_curve(evaluation, metric) is None
-        ]
-    items = (tag("li", sentence) for sentence in sentences)
-    return tag("ul", *items) if sentences else Html("")
+        for each in shared:
+            headline = each.of.get(run.name)
+            if headline is None:
+                sentences.append(f"{run.name}: no headline {each.title}.")
+            elif each.curve(run) is None:
+                sentences.append(f"{run.name}: no {headline.metric} of {headline.evaluation}, so no {headline.title}.")
+    return part("listed", sentences=sentences) if sentences else NOTHING

@@ -2,15 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import Theme
-from icl_eval.report.html import document, plot, table, tag
-from icl_eval.runs.writing import write_atomically
+from icl_eval.report.html import Figures, Part, part, write_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +17,7 @@ class Picture:
     Attributes:
       name: of its file, figures/<name>.png, without a slash.
       title: the heading above it.
-      draw: draws it in a theme.
+      draw: draws it.
       caption: what it shows, beneath it.
       alt: the same in numbers, for who cannot see it.
 
@@ -30,7 +27,7 @@ class Picture:
 
     name: str
     title: str
-    draw: Callable[[Theme], Figure]
+    draw: Callable[[], Figure]
     caption: str
     alt: str
 
@@ -54,9 +51,15 @@ class Table(NamedTuple):
 
 
 def write_gallery(
-    folder: Path, *, title: str, pictures: Sequence[Picture], tables: Sequence[Table] = (), note: str = ""
+    folder: Path,
+    *,
+    title: str,
+    pictures: Sequence[Picture],
+    tables: Sequence[Table] = (),
+    note: str = "",
+    png: bool = False,
 ) -> Path:
-    """Write report.html with pictures into a folder, and each of them as figures/<name>.png.
+    """Write report.html with pictures into a folder.
 
     Args:
       folder: of the sweep; made if it is missing.
@@ -64,6 +67,7 @@ def write_gallery(
       pictures: at least one.
       tables: before the pictures.
       note: what stands beneath the title.
+      png: whether to write each picture as figures/<name>.png too.
 
     Returns:
       The path of the page.
@@ -71,32 +75,27 @@ def write_gallery(
     Raises:
       ValueError: no pictures, or two of one name.
 
-    >>> import tempfile, numpy as np
+    >>> import tempfile
     >>> from icl_eval import SizePoint, against_size
     >>> point = SizePoint(trunk="LSTM", state_size=256, parameters=300_000, accuracy=0.25)
-    >>> picture = Picture("sizes", "Sizes", lambda theme: against_size([point], theme=theme), "A run.", "0.25.")
+    >>> picture = Picture("sizes", "Sizes", lambda: against_size([point]), "A run.", "0.25.")
     >>> write_gallery(Path(tempfile.mkdtemp()), title="A sweep", pictures=[picture]).name
     'report.html'
     """
     names = [picture.name for picture in pictures]
     if not pictures or len(set(names)) < len(names):
         raise ValueError(f"Wanted one or more pictures with names of their own, got {names}.")
-    sections = [
-        tag(
-            "section",
-            tag("h2", picture.title),
-            plot(folder, picture.name, picture.draw, alt=picture.alt, caption=picture.caption),
+    figures = Figures(folder / "figures" if png else None)
+    parts = [
+        Part(
+            each.title,
+            f"table-{number}",
+            part("table", header=each.header, rows=each.rows, label=each.title, **{"class": "measures"}),
         )
-        for picture in pictures
+        for number, each in enumerate(tables, start=1)
     ]
-    sections = [
-        tag("section", tag("h2", each.title), table(each.header, each.rows, label=each.title, class_="measures"))
-        for each in tables
-    ] + sections
-    style = "".join(
-        (resources.files("icl_eval.report") / name).read_text(encoding="utf-8") for name in ("report.css", "tasks.css")
-    )
-    header = tag("header", tag("h1", title), tag("p", note, class_="soft"))
-    path = folder / "report.html"
-    write_atomically(path, document(title, style=style, body=tag("main", header, *sections)).encode())
-    return path
+    for number, each in enumerate(pictures, start=1):
+        drawn = figures.add(each.name, each.draw(), alt=each.alt, caption=each.caption)
+        parts.append(Part(each.title, f"picture-{number}", drawn))
+    write_page(folder / "report.html", title=title, below=note, parts=parts)
+    return folder / "report.html"

@@ -1,11 +1,120 @@
-"""The two numbers of Chan et al. (2022), for sections that do not read a run's own headlines yet."""
+"""What a run is about: its headlines as cards, over training, and whether they fade."""
 
+from typing import NamedTuple
+
+import numpy as np
+
+from icl_eval.figures.drawing import COLOURS
+from icl_eval.figures.training import emergence
+from icl_eval.figures.transience import describe_transience, transience
+from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
+from icl_eval.report.words import counted, course, headline_curve, judged, kind_of, level_of, results_of
+from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.estimate import readable
+from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import Run
 
-HEADLINES = {"icl": ("fewshot_holdout", "accuracy_closed"), "iwl": ("no_support_zipfian", "accuracy_open")}
+
+class Card(NamedTuple):
+    """A headline on a page.
+
+    Attributes:
+      title: what it is.
+      value: the number, or a few words.
+      sentence: what it means.
+      accent: the style of its colour.
+      known: its interval, and of how many it is.
+      judged: what may be said of chance.
+    """
+
+    title: str
+    value: str
+    sentence: str
+    accent: str
+    known: str = ""
+    judged: str = ""
 
 
-def headline(run: Run, name: str) -> tuple[str, str]:
-    """Return the evaluation and the metric of a headline."""
-    found = {each.name: (each.evaluation, each.metric) for each in run.headlines}
-    return found.get(name, HEADLINES[name])
+def cards(run: Run, figures: Figures) -> Markup:
+    """Return what kind of learner the model is, if that can be told, and each headline that was measured."""
+    made = []
+    if (learner := learner_type(run)) is not None:
+        made.append(Card("What it has learnt", learner.kind, learner.reason, accent="learner"))
+    latest = run.latest()
+    for place, headline in enumerate(run.headlines):
+        if headline.evaluation not in latest or headline.metric not in latest[headline.evaluation][1].metrics:
+            continue
+        result = latest[headline.evaluation][1]
+        estimate = result.metrics[headline.metric]
+        made.append(
+            Card(
+                headline.title,
+                readable(estimate.value),
+                headline.sentence,
+                accent=f"c{place % len(COLOURS)}",
+                known=f"95 % interval {interval(estimate)}, {estimate.count:,} {result.unit}",
+                judged=judged(estimate, level_of(result, headline.metric), kind_of(run, headline.metric)),
+            )
+        )
+    return render("cards", cards=made) if made else NOTHING
+
+
+def headline_curves(run: Run) -> dict[str, ScalarCurve]:
+    """Return the headlines over training by their titles, at most as many as there are colours."""
+    found = {headline.title: headline_curve(run, headline) for headline in run.headlines}
+    return {title: curve for title, curve in list(found.items())[: len(COLOURS)] if curve is not None}
+
+
+def over_training(run: Run, figures: Figures) -> Markup:
+    """Return headlines and loss over training, drawn."""
+    curves, loss = headline_curves(run), run.training_curve("loss")
+    if not curves and loss is None:
+        return NOTHING
+    kinds = {headline.title: kind_of(run, headline.metric) for headline in run.headlines}
+    said = [f"{title} {course(curve)}" for title, curve in curves.items()]
+    said += [] if loss is None else [f"training loss {course(loss)}"]
+    caption = "The loss that training logged, by training step."
+    if curves:
+        evaluations = [headline.evaluation for headline in run.headlines if headline.title in curves]
+        levels = {
+            "the best constant" if kinds[title] == "error" else "chance"
+            for title, curve in curves.items()
+            if curve.chance is not None
+        }
+        caption = (
+            f"{' and '.join(curves)}{', above the training loss,' if loss is not None else ''} by training step. Bands "
+            f"are 95 % intervals from {counted(results_of(run, evaluations))} per point"
+        )
+        caption += f"; dotted lines are {' or '.join(sorted(levels))}." if levels else "."
+    return figures.add(
+        "emergence",
+        emergence(curves, kinds=kinds, loss=loss),
+        alt=f"Over training: {'; '.join(said)}.",
+        caption=caption,
+    )
+
+
+def later_in_training(run: Run, figures: Figures) -> Markup:
+    """Return whether the headlines that are proportions fade, drawn on a logarithmic axis."""
+    asked = [headline for headline in run.headlines if kind_of(run, headline.metric) == "proportion"]
+    curves = headline_curves(run)
+    later = {
+        headline.title: curves[headline.title]
+        for headline in asked
+        if headline.title in curves and _is_known_later(curves[headline.title])
+    }
+    if not later:
+        return NOTHING
+    said = " ".join(f"{title}: {describe_transience(curve)}." for title, curve in later.items())
+    results = results_of(run, [headline.evaluation for headline in asked if headline.title in later])
+    return figures.add(
+        "transience",
+        transience(later),
+        alt=said,
+        caption=f"{' and '.join(later)} by training step on a logarithmic axis, with the peak of each marked; bands "
+        f"are 95 % intervals from {counted(results)} per point. {said}",
+    )
+
+
+def _is_known_later(curve: ScalarCurve) -> bool:
+    return int(((curve.steps > 0) & np.isfinite(curve.values)).sum()) > 1

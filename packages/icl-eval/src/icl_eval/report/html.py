@@ -1,66 +1,155 @@
-"""A page: HTML put together from elements whose text is escaped unless it is HTML already."""
+"""A page: Jinja templates, in which every text is escaped that is not HTML already, and figures that stand in it."""
 
 import base64
+import dataclasses
+import functools
 import hashlib
-import html
 import io
+import json
 import math
-from collections.abc import Callable, Iterable
+import re
+from importlib import resources
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import jinja2
 import numpy as np
 from jaxtyping import UInt8
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from icl_eval.figures.drawing import DARK, LIGHT, Theme, encode
-from icl_eval.results.curve import ScalarCurve
+from icl_eval.figures.drawing import encode
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.runs.writing import write_atomically
 
-
-class Html(str):
-    """Text that is HTML already; `tag` escapes every other string."""
+NOTHING = Markup("")
 
 
-def tag(name: str, /, *children: str, **attributes: str) -> Html:
-    """Return an element.
+class Part(NamedTuple):
+    """A part of a page that its table of contents names.
 
-    A trailing underscore frees an attribute's name (`class_`); other underscores become dashes.
-
-    >>> tag("p", "5 < 7 ", tag("b", "always"), class_="note")
-    '<p class="note">5 &lt; 7 <b>always</b></p>'
-    >>> tag("img", src="a.png", alt="A plot")
-    '<img src="a.png" alt="A plot">'
+    Attributes:
+      title: its heading.
+      anchor: its address on the page: lower-case letters, digits and dashes.
+      content: what stands beneath the heading.
     """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
+
+    title: str
+    anchor: str
+    content: Markup
+
+
+def write_page(path: Path, *, title: str, parts: list[Part], script: str | None = None, **words: Any) -> None:
+    """Write a page that loads nothing from anywhere, and runs no script but its own: its policy says so.
+
+    Args:
+      path: of the page.
+      title: in the browser's frame; the heading too if `words` has no `heading`.
+      parts: from top to bottom; their titles are the table of contents.
+      script: runs at the end; None for that of the package.
+      words: `above` and `below` the heading, `lead` before the parts, and the `source` and
+        `command` that the page was made from.
+
+    Raises:
+      ValueError: if the script could not stand in a page as it is.
+    """
+    script = _resource("report.js") if script is None else script
+    if "</" in script or "<!--" in script or "\r" in script:
+        raise ValueError("Wanted a script without </, <!-- and carriage returns: HTML would change it or end it there.")
+    # Only the script whose hash this is may run, whatever else found its way into the page.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    page = render(
+        "page",
+        **{"heading": title, "above": "", "below": "", "lead": "", "source": "", "command": ""} | words,
+        title=title,
+        parts=parts,
+        policy=f"{policy}; script-src 'sha256-{digest}'",
+        style=Markup(_resource("report.css")),
+        script=Markup(script),
     )
-    if name in ("img", "source", "meta"):
-        return Html(f"<{name}{written}>")
-    return Html(f"<{name}{written}>{join(children)}</{name}>")
+    # A half of a surrogate pair, which JSON can hold and UTF-8 cannot, is shown as a question mark.
+    write_atomically(path, page.encode(errors="replace"))
 
 
-def join(children: Iterable[str]) -> Html:
-    """Return the children one after another, escaped where they are plain text."""
-    return Html("".join(child if isinstance(child, Html) else html.escape(child) for child in children))
+def render(template: str, /, **values: Any) -> Markup:
+    r"""Return what a template makes of values; text among them is escaped, Markup is not.
 
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]], *, label: str, class_: str) -> Html:
-    """Return a table whose rows start with a header cell, in a box that scrolls where it is too wide."""
-    head = tag("tr", *(tag("th", cell, scope="col") for cell in header))
-    body = (tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest)) for first, *rest in rows)
-    whole = tag("table", tag("thead", head), tag("tbody", *body))
-    return tag("div", whole, class_=f"scroll {class_}", role="region", tabindex="0", aria_label=label)
-
-
-def breakable(name: str, *, after: str = ".") -> Html:
-    """Return a name that may wrap after its dots, or after another character.
-
-    >>> breakable("train.steps")
-    'train.<wbr>steps'
+    >>> card = {"accent": "c0", "title": "<b>", "value": "1", "known": "", "sentence": "One."}
+    >>> render("cards", cards=[card]).split("</h2>")[0].strip()
+    Markup('<div class="numbers">\n<section class="number c0"><h2>&lt;b&gt;')
     """
-    return Html(html.escape(name).replace(after, f"{after}<wbr>"))
+    return Markup(_templates().get_template(f"{template}.html").render(values))
+
+
+def part(macro: str, /, **values: Any) -> Markup:
+    """Return what a macro of parts.html makes of values.
+
+    >>> part("listed", sentences=["5 < 7"]).strip()
+    Markup('<ul><li>5 &lt; 7</li></ul>')
+    """
+    return Markup(getattr(_templates().get_template("parts.html").module, macro)(**values))
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("icl_eval.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"readable": readable, "interval": interval, "chance": chance_text, "breakable": breakable}
+    environment.filters["sortable"] = lambda n: "" if n is None or not math.isfinite(n) else n
+    return environment
+
+
+def _resource(name: str) -> str:
+    return (resources.files("icl_eval.report") / name).read_text(encoding="utf-8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """Where the figures of a page go.
+
+    Attributes:
+      folder: PNG files are written into it too; None for no files.
+    """
+
+    folder: Path | None = None
+
+    def add(self, name: str, figure: Figure, *, alt: str, caption: str, wide: bool = False) -> Markup:
+        """Return a figure to stand in a page, in whose colours it is shown.
+
+        Args:
+          name: of its file, and a name of its own on the page.
+          figure: what is drawn.
+          alt: what it shows, for who cannot see it.
+          caption: beneath it.
+          wide: whether it may be as wide as the page.
+        """
+        if self.folder is not None:
+            file = re.sub(r"[^\w .-]", "_", name) + ".png"  # a name of an evaluation may come from a damaged file
+            write_atomically(self.folder / file, encode(figure, form="png"))
+        svg = encode(figure, form="svg").decode()
+        _, box, drawing = re.split(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', svg, maxsplit=1)
+        drawing = re.sub(r"<style.*?</style>", "", drawing.removesuffix("</svg>\n"), flags=re.DOTALL)
+        drawing = _with_own_ids(drawing, prefix=f"f{hashlib.sha256(ascii(name).encode()).hexdigest()[:8]}")
+        return part("figure", box=box, drawing=Markup(drawing), alt=alt, caption=caption, wide=wide)
+
+
+def _with_own_ids(svg: str, *, prefix: str) -> str:
+    """Return an SVG whose ids are its own among several on a page; those that nothing refers to are dropped.
+
+    >>> _with_own_ids('<g id="a"><path id="b"/><use href="#b"/></g>', prefix="f")
+    '<g><path id="f-0"/><use href="#f-0"/></g>'
+    """
+    referred = dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+    ids = {old: f"{prefix}-{number}" for number, old in enumerate(referred)}
+    svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{ids[found[1]]}"' if found[1] in ids else "", svg)
+    return re.sub(r'((?:href="|url\()#)([^")]+)', lambda found: found[1] + ids[found[2]], svg)
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -75,74 +164,30 @@ def picture(pixels: UInt8[np.ndarray, "H W"]) -> str:
     return data_uri(buffer.getvalue(), "image/png")
 
 
-def document(title: str, *, style: str, body: Html, script: str = "") -> str:
-    """Return a whole document that may load nothing from anywhere, and run no script but its own: its policy says so.
+def json_address(value: Any) -> str:
+    """Return a value as the address of a JSON file that every reader takes: with null for numbers not finite.
 
-    Raises:
-      ValueError: if the script could not stand in a page as it is.
-
-    >>> "script-src &#x27;sha256-" in document("A page", style="", body=tag("main"), script="let answer = 42;")
-    True
+    >>> base64.b64decode(json_address({"loss": [float("nan"), 1]}).split(",")[1])
+    b'{"loss": [null, 1]}'
     """
-    if "</" in script or "<!--" in script or "\r" in script:
-        raise ValueError("Wanted a script without </, <!-- and carriage returns: HTML would change it or end it there.")
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    if script:
-        # Only the script whose hash this is may run, whatever else found its way into the page.
-        policy += f"; script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Html(style)),
-    )
-    scripts = [tag("script", Html(script))] if script else []
-    return f"<!doctype html>\n{tag('html', head, tag('body', body, *scripts), lang='en')}\n"
+    return data_uri(json.dumps(_finite(value), allow_nan=False).encode(), "application/json")
 
 
-def card(title: str, *, value: str, said: Html, meaning: str, kind: str) -> Html:
-    """Return a headline: a value, what is known about it, and what it means; `kind` chooses its colour.
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    >>> card("Unseen tasks", value="0.6", said=tag("p", "of 9"), meaning="New ones.", kind="icl")[:29]
-    '<section class="number icl"><'
+
+def breakable(name: str, after: str = ".") -> Markup:
+    """Return a name that may wrap after its dots, or after another character.
+
+    >>> breakable("train.steps")
+    Markup('train.<wbr>steps')
     """
-    return tag(
-        "section",
-        tag("h2", title),
-        tag("p", value, class_="value"),
-        said,
-        tag("p", meaning, class_="soft"),
-        class_=f"number {kind}",
-    )
-
-
-def plot(
-    folder: Path, name: str, draw: Callable[[Theme], Figure], *, alt: str, caption: str, kind: str = "plot"
-) -> Html:
-    """Draw for light and for dark pages, save the light figure as figures/<name>.png, and return both to be shown."""
-    light, dark = draw(LIGHT), draw(DARK)
-    write_atomically(folder / "figures" / f"{name}.png", encode(light, form="png"))
-    return embedded(light, dark, alt=alt, caption=caption, kind=kind)
-
-
-def embedded(light: Figure, dark: Figure, *, alt: str, caption: str, kind: str = "plot") -> Html:
-    """Return a figure of a page that shows whichever of two fits the colours that its reader prefers."""
-    source, shown = (data_uri(encode(figure, form="svg"), "image/svg+xml") for figure in (dark, light))
-    image = tag(
-        "picture",
-        tag("source", media="(prefers-color-scheme: dark)", srcset=source),
-        tag("img", src=shown, alt=alt),
-    )
-    return tag("figure", image, tag("figcaption", caption), class_=kind)
-
-
-def against(estimate: Estimate, chance: float) -> Html:
-    """Say what the interval allows to say about chance, and no more."""
-    verdict = "above" if estimate.low > chance else "below" if estimate.high < chance else "not distinguishable from"
-    return tag("b", f"{verdict} chance ({chance_text(chance)})")
+    return escape(name).replace(after, Markup(f"{after}<wbr>"))
 
 
 def interval(estimate: Estimate) -> str:
@@ -163,24 +208,3 @@ def chance_text(chance: float | None) -> str:
     ('0.33', '')
     """
     return "" if chance is None else f"{chance:.2g}"
-
-
-def course(curve: ScalarCurve, *, at: str) -> str:
-    """Say from where to where a curve goes, `at` being what its steps are.
-
-    >>> import numpy as np
-    >>> course(ScalarCurve(*[np.array([0.0, 50.0])] * 4), at="step")
-    'from 0 at step 0 to 50.000 at step 50'
-    """
-    first, last = (f"{readable(curve.values[place])} at {at} {curve.steps[place]:,.0f}" for place in (0, -1))
-    return f"from {first} to {last}"
-
-
-def title(name: str) -> str:
-    """Return a name of files and evaluations as words.
-
-    >>> title("random_mlp_tanh")
-    'Random mlp tanh'
-    """
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]

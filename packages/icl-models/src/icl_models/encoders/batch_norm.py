@@ -32,9 +32,12 @@ class BatchNorm(hk.Module):
     def __call__(
         self, mean: Float[Array, " C"], variance: Float[Array, " C"], is_training: bool
     ) -> tuple[Float[Array, "1 1 1 C"], Float[Array, "1 1 1 C"]]:
-        """Give factor and shift such that ``factor * maps + shift`` is the normalised map.
+        """Return factor and shift such that ``factor * maps + shift`` is the normalised map.
 
-        In training the statistics of the batch are used, and enter the running ones; else the running ones are used.
+        Args:
+          mean: of the batch, for each channel.
+          variance: likewise; what rounded to less than 0 counts as 0.
+          is_training: whether the statistics of the batch are used, and enter the running ones; else those are used.
         """
         # A variance made of a mean of squares can round to less than nothing.
         mean, variance = mean.reshape(self.scale.shape), jnp.maximum(variance, 0).reshape(self.scale.shape)
@@ -49,7 +52,7 @@ class BatchNorm(hk.Module):
 def _average(
     name: str, value: Float[Array, "1 1 1 C"], init: hk.initializers.Initializer, is_training: bool
 ) -> Float[Array, "1 1 1 C"]:
-    """Give an exponential average without bias to its start, of the value too in training (Kingma and Ba 2015)."""
+    """Return an exponential average without bias to its start, of the value too in training (Kingma and Ba 2015)."""
     with hk.experimental.name_scope(name):
         counter = hk.get_state("counter", (), jnp.int32, init=jnp.zeros)
         hidden = hk.get_state("hidden", value.shape, init=jnp.zeros)

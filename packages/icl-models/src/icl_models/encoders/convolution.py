@@ -20,28 +20,35 @@ class Convolution(hk.Module):
         self._channels, self._kernel, self._stride = channels, kernel, stride
 
     def __call__(self, maps: Float[Array, "N H W C"]) -> Float[Array, "N h w F"]:
-        """Convolve maps, float32 [N, H, W, C]."""
+        """Return the convolution of maps, float32 [N, H, W, C]."""
         shape = (self._kernel, self._kernel, maps.shape[-1], self._channels)
         fan_in = self._kernel**2 * maps.shape[-1]
         weights = hk.get_parameter("w", shape, init=hk.initializers.TruncatedNormal(fan_in**-0.5))
         offsets = hk.get_parameter("b", (self._channels,), init=jnp.zeros)
-        convolve = convolve_by_products if jax.default_backend() == "cpu" else convolve_by_library
+        convolve = conv_im2col if jax.default_backend() == "cpu" else conv_xla
         return convolve(maps, weights, self._stride) + offsets[None, None, None]
 
 
-def convolve_by_library(
-    maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int
-) -> Float[Array, "N h w F"]:
-    """Convolve with XLA's own operation."""
+def conv_xla(maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int) -> Float[Array, "N h w F"]:
+    """Return the convolution with "SAME" padding, by XLA's own operation.
+
+    Args:
+      maps: floats [N, H, W, C].
+      weights: floats [K, K, C, F].
+      stride: how far the kernel moves, in pixels.
+
+    Returns:
+      Floats [N, ceil(H / stride), ceil(W / stride), F].
+    """
     return jax.lax.conv_general_dilated(
         maps, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def convolve_by_products(
+def conv_im2col(
     maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int
 ) -> Float[Array, "N h w F"]:
-    """Convolve by one matrix product: lay the K * K shifted maps side by side, and multiply."""
+    """Return the same by one matrix product, with the K * K shifted maps laid side by side (im2col)."""
     kernel = weights.shape[0]
     pads = jax.lax.padtype_to_pads(maps.shape[1:3], (kernel, kernel), (stride, stride), "SAME")
     maps = jnp.pad(maps, ((0, 0), *pads, (0, 0)))
@@ -57,10 +64,10 @@ def convolve_by_products(
     return patches @ weights.reshape(-1, weights.shape[-1])
 
 
-def convolve_by_bands(
+def conv_banded(
     maps: Float[Array, "N H W C"], weights: Float[Array, "K K C F"], stride: int
 ) -> Float[Array, "N h w F"]:
-    """Convolve by one matrix product over whole rows, with a matrix that is zero away from a band.
+    """Return the same by one matrix product over whole rows, with a matrix that is zero away from a band.
 
     Most of its sums are with zeros, and still it is the fastest on a CPU for few channels and small maps.
     """
@@ -83,7 +90,7 @@ def convolve_by_bands(
 
 @jax.custom_vjp
 def multiply(rows: Float[Array, "M C"], matrix: Float[Array, "C F"]) -> Float[Array, "M F"]:
-    """Multiply a long array by a small matrix.
+    """Return the product of a long array and a small matrix.
 
     JAX's own gradient of the matrix begins with the cotangents of all rows, which XLA transposes first on a CPU, at
     several times the cost of the product; this one begins with the rows.
@@ -105,7 +112,7 @@ multiply.defvjp(_multiply_forward, _multiply_backward)
 
 @jax.custom_vjp
 def multiply_columns(columns: Float[Array, "C M"], matrix: Float[Array, "C F"]) -> Float[Array, "M F"]:
-    """Do as ``multiply``, of an array that is transposed already."""
+    """Return what ``multiply`` does, of an array that is transposed already."""
     return columns.T @ matrix
 
 

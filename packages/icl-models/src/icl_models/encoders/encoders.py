@@ -21,15 +21,17 @@ class Encoder(Protocol):
     """What an encoder is; bring your own by writing this one function."""
 
     def encode(self, items: Any, /, *, width: int, is_training: bool) -> Float[Array, "N X"]:
-        """Encode items; call inside ``hk.transform_with_state``.
+        """Return the vectors of items; call inside ``hk.transform_with_state``.
 
         Args:
-          items: [N, ...], those of all sequences of a batch.
+          items: [N, ...], those of all sequences of a batch. Images are uint8 [N, H, W] in 0..255, or floats in 0..1,
+            beyond it where there is noise.
           width: D, that of the vectors that are wanted.
-          is_training: whether this is a step of training.
+          is_training: whether this is a step of training, in which batch norm takes the statistics of these items and
+            enters them in the running ones.
 
         Returns:
-          [N, D]; ``IdentityEncoder`` alone gives vectors of another width.
+          Floats [N, D]; ``IdentityEncoder`` alone returns vectors of another width.
         """
 
 
@@ -38,16 +40,7 @@ class LinearEncoder:
     """Flatten the image and multiply it by a matrix (Chan et al. 2022, their "linear" embedding)."""
 
     def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
-        """Encode images; call inside ``hk.transform``.
-
-        Args:
-          images: uint8 [N, H, W] in 0..255, or floats in 0..1, beyond it where there is noise.
-          width: D.
-          is_training: which does not matter here.
-
-        Returns:
-          [N, D].
-        """
+        """Return the vectors of images; see ``Encoder``."""
         return hk.Linear(width, name="linear")(hk.Flatten()(to_unit_range(images)))
 
 
@@ -77,16 +70,7 @@ class ConvEncoder:
             )
 
     def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
-        """Encode images; call inside ``hk.transform``.
-
-        Args:
-          images: uint8 [N, H, W] in 0..255, or floats in 0..1, beyond it where there is noise.
-          width: D.
-          is_training: which does not matter here.
-
-        Returns:
-          [N, D].
-        """
+        """Return the vectors of images; see ``Encoder``."""
         maps = to_unit_range(images)[..., None]
         for number, layer in enumerate(zip(self.channels, self.kernels, self.strides, strict=True)):
             maps = Convolution(*layer, name=f"conv_{number}")(maps)
@@ -105,16 +89,7 @@ class ResNetEncoder:
     flatten: bool = False
 
     def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
-        """Encode images; call inside ``hk.transform_with_state``.
-
-        Args:
-          images: uint8 [N, H, W] in 0..255, or floats in 0..1, beyond it where there is noise.
-          width: D.
-          is_training: normalise by the statistics of these images, and enter them in the running ones; else normalise
-            by the running ones.
-
-        Returns:
-          [N, D].
+        """Return the vectors of images; see ``Encoder``.
 
         Raises:
           ValueError: a width that does not suit, or images whose last map is not 4 x 4 if that is laid flat.
@@ -148,16 +123,7 @@ class EmbeddingEncoder:
             raise ValueError(f"num_items must be at least 1 and scale above 0, got {self.num_items} and {self.scale}.")
 
     def encode(self, items: Integer[Array, " N"], *, width: int, is_training: bool) -> Float[Array, "N D"]:
-        """Encode items; call inside ``hk.transform``.
-
-        Args:
-          items: integers [N] in 0..num_items-1.
-          width: D.
-          is_training: which does not matter here.
-
-        Returns:
-          [N, D].
-        """
+        """Return the vectors of items, integers in 0..num_items-1; see ``Encoder``."""
         table = hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")
         return table(items)
 
@@ -167,12 +133,7 @@ class IdentityEncoder:
     """Leave items that are vectors as they are."""
 
     def encode(self, items: Shaped[Array, "N ..."], *, width: int, is_training: bool) -> Float[Array, "N X"]:
-        """Give the items.
-
-        Args:
-          items: floats [N, X].
-          width: which does not matter here; some layouts want X to be it.
-          is_training: which does not matter here.
+        """Return the items, floats [N, X]; some layouts want X to be the width. See ``Encoder``.
 
         Raises:
           ValueError: items that are not vectors of floats.
@@ -186,6 +147,6 @@ class IdentityEncoder:
 
 
 def to_unit_range(images: Images) -> Float[Array, "N H W"]:
-    """Scale uint8 0..255 to floats 0..1; floats stay as they are. Both get the dtype of the computations around."""
+    """Return uint8 0..255 as floats 0..1, and floats as they are, in the dtype of the computations around."""
     scaled = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     return to_compute_dtype(scaled)

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.encoders.convolution import convolve_by_bands, convolve_by_library
-from icl_models.encoders.stem import stem_by_library, stem_by_products
+from icl_models.encoders.convolution import conv_banded, conv_xla
+from icl_models.encoders.stem import stem_im2col, stem_xla
 
 _STEM_CHANNELS = 64
 _STEM_KERNEL = 7
@@ -20,8 +20,8 @@ _NARROWING = 4
 class ResNet(hk.Module):
     """A stem, then four groups of two bottleneck blocks (version 1: He et al. 2016, arXiv 1512.03385, figure 5).
 
-    Parameters and state are those of the same function in ``hk.Conv2D`` and ``hk.BatchNorm``
-    (``icl_models.plain``), with the same names but for "~/". On a CPU it is several times as fast.
+    Parameters and state are those of the same function in ``hk.Conv2D`` and ``hk.BatchNorm``, with
+    the names of the original code but for "~/". On a CPU it is several times as fast.
     """
 
     def __init__(self, channels: int, *, flatten: bool, name: str | None = None) -> None:
@@ -30,7 +30,7 @@ class ResNet(hk.Module):
         self._channels, self._flatten = channels, flatten
 
     def __call__(self, images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N D"]:
-        """Encode images, floats in 0..1."""
+        """Return the vectors of images, floats in 0..1."""
         maps = _stem(images, is_training)
         for number, (channels, stride) in enumerate(zip((*_CHANNELS, self._channels), _STRIDES, strict=True)):
             with hk.experimental.name_scope(f"block_group_{number}"):
@@ -41,13 +41,13 @@ class ResNet(hk.Module):
 
 
 def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h w F"]:
-    """Convolve, normalise, cut off at zero, and take maxima.
+    """Return the images convolved, normalised, cut off at zero and pooled by maxima.
 
     The maxima come before the rest, which is the same and reads a quarter of the map: what rises with its argument
     can be done after a maximum as well as before. Where a negative scale makes it fall, the signs of the weights are
     flipped first.
     """
-    stem = stem_by_products if jax.default_backend() == "cpu" else stem_by_library
+    stem = stem_im2col if jax.default_backend() == "cpu" else stem_xla
     weights = _weights("initial_conv", (_STEM_KERNEL, _STEM_KERNEL, 1, _STEM_CHANNELS))
     norm = BatchNorm(_STEM_CHANNELS, name="initial_batchnorm")
     sign = jnp.where(norm.scale < 0, -1.0, 1.0)
@@ -60,7 +60,7 @@ def _block(
     maps: Float[Array, "N H W C"], channels: int, stride: int, project: bool, is_training: bool
 ) -> Float[Array, "N h w F"]:
     inputs, narrow = maps.shape[-1], channels // _NARROWING
-    convolve = convolve_by_bands if jax.default_backend() == "cpu" else convolve_by_library
+    convolve = conv_banded if jax.default_backend() == "cpu" else conv_xla
     shortcut = maps
     if project:
         shortcut = convolve(maps, _weights("shortcut_conv", (1, 1, inputs, channels)), stride)

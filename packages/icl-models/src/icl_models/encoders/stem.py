@@ -15,7 +15,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from icl_models.encoders.convolution import convolve_by_library, multiply_columns
+from icl_models.encoders.convolution import conv_xla, multiply_columns
 
 _IMAGES_PER_CHUNK = 4  # what a chunk needs is a few megabytes, as the cache of one core
 _QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a map: even or odd rows, even or odd columns
@@ -36,17 +36,17 @@ class Stem(NamedTuple):
     variance: Float[Array, " F"]
 
 
-def stem_by_library(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
-    """Convolve with stride 2 and take the maxima with stride 2, both with "SAME" padding, by XLA's own operations."""
-    maps = convolve_by_library(images[..., None], weights, 2)
+def stem_xla(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
+    """Return the stem: convolution and max-pool with stride 2 and "SAME" padding, by XLA's own operations."""
+    maps = conv_xla(images[..., None], weights, 2)
     wide = maps.astype(jnp.float32)
     mean = wide.mean((0, 1, 2))
     pooled = hk.max_pool(maps, window_shape=(1, 3, 3, 1), strides=(1, 2, 2, 1), padding="SAME")
     return Stem(pooled, mean, jnp.square(wide).mean((0, 1, 2)) - jnp.square(mean))
 
 
-def stem_by_products(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
-    """Do the same by a matrix product over patches, a few images at a time.
+def stem_im2col(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"]) -> Stem:
+    """Return the same by a matrix product over patches (im2col), a few images at a time.
 
     A CPU spends its time here on memory, since the map before the max-pool is the largest of all. So it never leaves
     the cache: the backward pass makes it again, and keeps of the max-pool only which position won. The rows of the
@@ -84,7 +84,7 @@ def stem_by_products(images: Float[Array, "N H W"], weights: Float[Array, "K K 1
 
 @jax.custom_vjp
 def max_pool(quarters: list[Float[Array, "N rows columns F"]]) -> Float[Array, "N h w F"]:
-    """Take the greatest of 3 x 3 positions with stride 2.
+    """Return the greatest of 3 x 3 positions, with stride 2.
 
     Its gradient goes to the first of equals, as that of ``hk.max_pool``, in a fraction of the time.
 
@@ -119,7 +119,7 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def _windows(quarters: list[Float[Array, "N rows columns F"]]) -> list[Float[Array, "N h w F"]]:
-    """Give the nine maps to compare: the first position of each window, the second, ..., row by row."""
+    """Return the nine maps to compare: the first position of each window, the second, ..., row by row."""
     height, width = (side - 1 for side in quarters[0].shape[1:3])
     return [
         quarters[2 * (row % 2) + column % 2][:, row // 2 : row // 2 + height, column // 2 : column // 2 + width]
@@ -147,7 +147,7 @@ class _Axis:
 def _patches(
     images: Float[Array, "N H W"], axes: tuple[_Axis, _Axis], kernel: int
 ) -> Float[Array, "side side N rows columns"]:
-    """Give the K + 2 columns of K + 2 pixels under positions 2 i and 2 i + 1, for all windows i and one more."""
+    """Return the K + 2 columns of K + 2 pixels under positions 2 i and 2 i + 1, for all windows i and one more."""
     pixels = jnp.pad(images, ((0, 0), *(axis.pixel_pads for axis in axes)))
     last_row, last_column = (4 * axis.windows + 1 for axis in axes)
     pixels = jnp.stack([pixels[:, shift : shift + last_row : 4] for shift in range(kernel + 2)])

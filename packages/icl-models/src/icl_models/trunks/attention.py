@@ -19,16 +19,19 @@ def attend(
     mask: Mask,
     is_query: Bool[Array, "B T"],
 ) -> Float[Array, "B T H K"]:
-    """Average values by the softmax of scaled products of query and key.
+    """Return the mean of values, weighted by the softmax of scaled products of query and key (Vaswani et al. 2017).
 
     The library's kernel does it, but for probabilities that are to be captured or replaced: it has none to show.
 
     Args:
-      query: [B, T, H, K].
+      query: floats [B, T, H, K].
       key: likewise.
       value: likewise.
       mask: see ``Transformer``.
-      is_query: bool [B, T].
+      is_query: bool [B, T]; only a prefix mask reads it.
+
+    Returns:
+      Floats [B, T, H, K].
     """
     if not is_wanted("attention"):
         seen = None if mask != "prefix" else visible(mask, is_query)[:, None]
@@ -40,7 +43,7 @@ def attend(
 
 
 def visible(mask: Mask, is_query: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:
-    """Tell which token, by row, sees which, by column.
+    """Return which token, by row, sees which, by column.
 
     >>> visible("prefix", jnp.array([[False, True, True]]))[0].astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 0, 1]]

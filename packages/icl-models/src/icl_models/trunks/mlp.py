@@ -13,7 +13,7 @@ from icl_models.capture import tap
 class MLP:
     """Layers of a matrix and relu over all tokens laid end to end (Kirsch et al. 2022).
 
-    It knows sequences of one length only, and gives one output for each: what is predicted of it is the query.
+    It knows sequences of one length only, and has one output for each: what is predicted of it is the query.
 
     Attributes:
       layers: how many, at least 1.
@@ -29,38 +29,22 @@ class MLP:
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether an output may depend on later tokens: True."""
-        return True
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone: False."""
+        return False
 
     def state_size(self, length: int, width: int) -> int:
-        """Count the values through which the tokens act on the output: the units of the first layer.
+        """Return how many numbers carry the tokens to the output: the units of the first layer.
 
-        Whatever enters the layers after it has passed through them (our reading of Kirsch et al. 2022, who give a
+        Whatever enters the layers after it has passed through them (our reading of Kirsch et al. 2022, who have a
         state size for recurrent networks and Transformers only).
-
-        Args:
-          length: T, which does not matter here.
-          width: D, which does not matter here.
-
-        Returns:
-          The units of one layer.
         """
         return self.hidden
 
     def apply(
         self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool
     ) -> Float[Array, "B 1 E"]:
-        """Run the layers over all tokens; call inside ``hk.transform_with_state``.
-
-        Args:
-          tokens: floats [B, T, D].
-          is_query: which does not matter here.
-          is_training: which does not matter here.
-
-        Returns:
-          [B, 1, E], one output for the sequence.
-        """
+        """Return one output for the whole sequence; see ``Trunk``."""
         outputs = tokens.reshape(len(tokens), -1)
         for number in range(self.layers):
             outputs = jax.nn.relu(hk.Linear(self.hidden, name=f"layer_{number}")(outputs))

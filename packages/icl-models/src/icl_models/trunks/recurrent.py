@@ -39,35 +39,21 @@ class _Recurrent(abc.ABC):
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether an output may depend on later tokens: False."""
-        return False
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone: True."""
+        return True
 
     def state_size(self, length: int, width: int) -> int:
-        """Count the values that remember the tokens so far (Kirsch et al. 2022): the same after any number of them.
+        """Return the units of all layers: what remembers the tokens, however many (Kirsch et al. 2022).
 
-        Args:
-          length: T, which does not matter here.
-          width: D, which does not matter here.
-
-        Returns:
-          The units of all layers. (An LSTM hands its outputs on, too, but those are read from its memories.)
+        An LSTM hands its outputs on, too, but those are read from its memories.
         """
         return self.layers * self.hidden
 
     def apply(
         self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool
     ) -> Float[Array, "B T E"]:
-        """Run the layers over tokens from the first to the last; call inside ``hk.transform_with_state``.
-
-        Args:
-          tokens: floats [B, T, D].
-          is_query: which does not matter here.
-          is_training: which does not matter here.
-
-        Returns:
-          The outputs of the last layer, [B, T, E]; output t depends on tokens 0..t only.
-        """
+        """Return the outputs of the last layer; see ``Trunk``."""
         for number in range(self.layers):
             with hk.experimental.name_scope(f"layer_{number}"):
                 tokens = tap(f"layer_{number}/hidden", self._layer(tokens))
@@ -75,7 +61,7 @@ class _Recurrent(abc.ABC):
 
     @abc.abstractmethod
     def _layer(self, inputs: Float[Array, "B T D"]) -> Float[Array, "B T E"]:
-        """Run one layer."""
+        """Return the outputs of one layer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,15 +148,7 @@ class OuterProductLSTM(_Recurrent):
             raise ValueError(f"key_size must be at least 1, or None for that of hidden, got {self.key_size}.")
 
     def state_size(self, length: int, width: int) -> int:
-        """Count the values that remember the tokens so far (Kirsch et al. 2022): the same after any number of them.
-
-        Args:
-          length: T, which does not matter here.
-          width: D, which does not matter here.
-
-        Returns:
-          The entries of the matrices of all layers.
-        """
+        """Return the entries of the matrices of all layers: what remembers the tokens (Kirsch et al. 2022)."""
         return self.layers * self._rows * self.hidden
 
     @property
@@ -199,7 +177,7 @@ class OuterProductLSTM(_Recurrent):
 
 
 def _products(inputs: Float[Array, "B T D"], hidden: int, size: int) -> tuple[Float[Array, "B T G"], Array]:
-    """Give the inputs' part of all gates, and the weights [E, G] of the part of the output before.
+    """Return the inputs' part of all gates, and the weights [E, G] of the part of the output before.
 
     The two make one matrix in Haiku's LSTM, and start as such.
     """

@@ -9,12 +9,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from icl_models import capture
+from icl_models.capture import Values, keep_layers, scanned_layers, tap
 from icl_models.precision import layer_norm
 from icl_models.trunks.attention import Mask, attend
 
 _FEW = 2  # layers that a CPU runs faster without a loop, by a third; with 4 and 12 the loop is the faster
 _DEVIATION_OF_CUT_NORMAL = 0.87962566103423978  # of a normal cut at two deviations
+
+# Patterns on names of parameters, and by dimension the axis of a device mesh that splits it: heads and hidden units
+# along "model" (Shoeybi et al. 2019, arXiv 1909.08053), the other side along "fsdp".
+TENSOR_PARALLEL: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    (r"blocks/(query|key|value|mlp_in)/w$", (None, "fsdp", "model")),
+    (r"blocks/(query|key|value|mlp_in)/b$", (None, "model")),
+    (r"blocks/(attention_out|mlp_out)/w$", (None, "model", "fsdp")),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,26 +35,26 @@ class Transformer:
       layers: number of blocks, at least 1.
       heads: number of attention heads.
       key_size: K, of each head's queries, keys and values; None for width / heads, which must then be whole.
-      widening: hidden units of the MLP, in widths.
+      mlp_ratio: hidden units of the MLP, in widths.
       mask: what a token sees. "causal": itself and what is before it. "prefix": itself and all tokens but queries (so
         context sees context, and no one sees another's query). "full": everything.
       mlp: whether blocks have an MLP; without, this is an attention-only Transformer (Elhage et al. 2021).
-      repeats: how often the blocks are run in a row, with the same parameters: a looped Transformer if 2 or more.
+      num_loops: how often the blocks are run in a row, with the same parameters: a looped Transformer if 2 or more.
       dropout: rate at which entries of what attention and MLP add to the stream fall to 0, in training.
     """
 
     layers: int = 2
     heads: int = 8
     key_size: int | None = None
-    widening: int = 4
+    mlp_ratio: int = 4
     mask: Mask = "causal"
     mlp: bool = True
-    repeats: int = 1
+    num_loops: int = 1
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        sizes = {name: getattr(self, name) for name in ("layers", "heads", "key_size", "widening", "repeats")}
+        sizes = {name: getattr(self, name) for name in ("layers", "heads", "key_size", "mlp_ratio", "num_loops")}
         for name, size in sizes.items():
             if size is not None and size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}.")
@@ -56,30 +64,22 @@ class Transformer:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether an output may depend on later tokens."""
-        return self.mask != "causal"
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone."""
+        return self.mask == "causal"
 
     def state_size(self, length: int, width: int) -> int:
-        """Count the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
+        """Return the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
 
         >>> Transformer(layers=4, heads=8, key_size=32).state_size(100, 256)
         102400
         """
-        return self.heads * self._key_size(width) * self.layers * self.repeats * length
+        return self.heads * self._key_size(width) * self.layers * self.num_loops * length
 
     def apply(
         self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool
     ) -> Float[Array, "B T D"]:
-        """Run the blocks over tokens; call inside ``hk.transform``.
-
-        Args:
-          tokens: floats [B, T, D].
-          is_query: bool [B, T]; only a prefix mask reads it.
-          is_training: whether dropout acts; it then needs a random key.
-
-        Returns:
-          [B, T, D], of the tokens' dtype.
+        """Return the residual stream after all blocks, normalised, in the tokens' dtype; see ``Trunk``.
 
         Raises:
           ValueError: a width that the heads do not divide.
@@ -87,22 +87,22 @@ class Transformer:
         self._key_size(tokens.shape[-1])
         # A scan's body has one name for the taps of all layers; these are their full ones, in the order they run.
         names = [f"block_{layer}" for layer in range(self.layers)]
-        if self.repeats > 1:
-            names = [f"loop_{loop}/{name}" for loop in range(self.repeats) for name in names]
+        if self.num_loops > 1:
+            names = [f"loop_{loop}/{name}" for loop in range(self.num_loops) for name in names]
 
-        def block(stream: Array, number: Array) -> tuple[Array, capture.Values]:
-            with capture.scanned_layers(names, number) as values:
+        def block(stream: Array, number: Array) -> tuple[Array, Values]:
+            with scanned_layers(names, number) as values:
                 return self._block(stream, is_query, is_training), values
 
         unroll = self.layers if self.layers <= _FEW else 1
         stack = hk.layer_stack(self.layers, with_per_layer_inputs=True, unroll=unroll, name="blocks")(block)
-        numbers = jnp.arange(len(names)).reshape(self.repeats, self.layers)
-        if self.repeats == 1 or hk.running_init():  # the first loop makes the parameters of all
+        numbers = jnp.arange(len(names)).reshape(self.num_loops, self.layers)
+        if self.num_loops == 1 or hk.running_init():  # the first loop makes the parameters of all
             stream, values = stack(tokens, numbers[0])
         else:
             stream, values = hk.scan(stack, tokens, numbers)
             values = {name: value.reshape(len(names), *value.shape[2:]) for name, value in values.items()}
-        capture.keep_layers(names, values)
+        keep_layers(names, values)
         return layer_norm(stream, "final_norm")
 
     def _block(
@@ -125,12 +125,12 @@ class Transformer:
             linear(normed, self.heads * key_size, name).reshape(B, T, self.heads, key_size)
             for name in ("query", "key", "value")
         )
-        heads = capture.tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query))
+        heads = tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query))
         stream = add(linear(heads.reshape(B, T, -1), D, "attention_out"))
         if self.mlp:
-            hidden = linear(layer_norm(stream, "mlp_norm"), self.widening * D, "mlp_in")
+            hidden = linear(layer_norm(stream, "mlp_norm"), self.mlp_ratio * D, "mlp_in")
             stream = add(linear(jax.nn.gelu(hidden), D, "mlp_out"))
-        return capture.tap("residual", stream)
+        return tap("residual", stream)
 
     def _key_size(self, width: int) -> int:
         if self.key_size is None and width % self.heads:

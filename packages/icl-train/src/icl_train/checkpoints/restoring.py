@@ -9,12 +9,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from icl_train.checkpoints.digest import find_damage
-from icl_train.devices.hosts import agree
+from icl_train.checkpoints.progress import Progress
+from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import MeshConfig
+from icl_train.devices.sharding_rules import with_shardings
 from icl_train.errors import RunError
+from icl_train.log import logger
 from icl_train.paths import name_of, named_leaves
-from icl_train.program import with_shardings
-from icl_train.say import say
 from icl_train.state import TrainState
 from icl_train.types import Init
 
@@ -27,13 +28,13 @@ class Saved(NamedTuple):
     Attributes:
         state: The training state, on the devices.
         data: The position of the batch iterator.
-        progress: What else was saved, as JSON values.
+        progress: How far the run had come.
         skipped: Steps of later checkpoints, which are damaged.
     """
 
     state: TrainState
     data: dict[str, Any]
-    progress: dict[str, Any]
+    progress: Progress
     skipped: tuple[int, ...] = ()
 
 
@@ -76,11 +77,16 @@ def checkpoint_steps(workdir: str | Path) -> list[int]:
 
 def saved_steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder of checkpoints, whole or not, in their order."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    # One that is being written is named 500.orbax-checkpoint-tmp-..., and renamed when it is whole.
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
 def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
-    """Read everything from the latest whole checkpoint of a run, to go on training.
+    """Return everything from the latest whole checkpoint of a run, to go on training.
 
     Damaged and half-written checkpoints are named on stderr, skipped and left alone.
 
@@ -96,21 +102,21 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
     """
     folder = _folder(workdir)
     for half in sorted(folder.glob("*.orbax-checkpoint-tmp*")) if folder.is_dir() else ():
-        say(f"{half} was not written to its end: skipped.")
+        logger.warning(f"{half} was not written to its end: skipped.")
     steps = saved_steps(folder)
     for step in reversed(steps):
         path = folder / str(step)
         damage, saved = _damage(path), None
         # Agreed, so that a file that one host alone cannot read does not set the hosts at odds.
-        if not agree(int(damage is not None)):
+        if not max_over_hosts(int(damage is not None)):
             try:
                 saved = _read(path, wanted)
             except _DamagedError as error:
                 damage = str(error)
-            if not agree(int(saved is None)):
+            if not max_over_hosts(int(saved is None)):
                 assert saved is not None
                 return saved._replace(skipped=tuple(later for later in steps if later > step))
-        say(f"The checkpoint {path} is damaged ({damage or 'on another host'}): skipped, and left as it is.")
+        logger.warning(f"The checkpoint {path} is damaged ({damage or 'on another host'}): skipped, and left as it is.")
     if not steps:
         return None
     raise RunError(
@@ -122,7 +128,7 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
 def restore_model(
     workdir: str | Path, *, init: Init, step: int | None = None, member: int | None = None, mesh: Mesh | None = None
 ) -> ModelCheckpoint:
-    """Read parameters and model state from a checkpoint, to evaluate them.
+    """Return parameters and model state from a checkpoint, to evaluate them.
 
     Args:
         workdir: The run's folder.
@@ -131,11 +137,15 @@ def restore_model(
         member: Which member, of a run that is an ensemble.
         mesh: Where to put the arrays: a copy on every device; of all devices if None.
 
+    Returns:
+        Arrays of the shapes and dtypes that ``init`` makes, also of a member, and the average of the parameters if
+        the run kept one.
+
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         RunError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged.
     """
-    path = _path(workdir, step)
+    path = _whole_checkpoint(workdir, step)
     wanted = dict(zip(("params", "model_state"), jax.eval_shape(init, jax.random.key(0)), strict=True))
     saved = ocp.StandardCheckpointHandler().metadata(path / "model").tree
     if "ema" in saved:
@@ -150,15 +160,16 @@ def restore_model(
     made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
-        made = _read_json(path)[1]["failed"].get(str(member), made + 1) - 1
+        made = _read_json(path)[1].failed.get(member, made + 1) - 1
     return ModelCheckpoint(made, model["params"], model["model_state"], model.get("ema"))
 
 
 def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
-    """Take parameters and model state from the latest whole checkpoint of another run, wherever they fit.
+    """Return a state that begins with what fits it of the latest whole checkpoint of another run.
 
-    What fits is what has the same name and shape; it is cast to the dtype here. All else stays as it was
-    initialised, and is listed on stderr, with the reason. The optimiser begins anew.
+    What fits is a parameter or an array of the model state that has the same name and shape; it is cast to the
+    dtype here. All else stays as it was initialised, and is listed on stderr, with the reason. The optimiser begins
+    anew.
 
     Args:
         state: A state before its first step, on the devices.
@@ -171,43 +182,35 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
         FileNotFoundError: If that folder has no checkpoint.
         RunError: If nothing in it fits.
     """
-    path = _path(workdir, None)
-    handler = ocp.StandardCheckpointHandler()
+    path = _whole_checkpoint(workdir, None)
     own = {"params": state.params, "model_state": state.model_state}
-    saved = named_leaves(handler.metadata(path / "model").tree)
-    saved = {name: leaf for name, leaf in saved.items() if name.partition("/")[0] != "ema"}
-    mine = named_leaves(own)
-    fits = {name for name in mine if name in saved and tuple(saved[name].shape) == mine[name].shape}
-    if not any(name.startswith("params/") or name == "params" for name in fits):
+    mine, tree = named_leaves(own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    theirs = {name: tuple(leaf.shape) for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
+    fits = {name for name in mine if theirs.get(name) == mine[name].shape}
+    if not any(name.startswith("params") for name in fits):
         raise RunError(
-            f"wanted parameters of {path} to start from, but none fits: {', '.join(sorted(saved)[:3])} are saved, "
+            f"wanted parameters of {path} to start from, but none fits: {', '.join(sorted(theirs)[:3])} are saved, "
             f"{', '.join(sorted(mine)[:3])} are wanted; build the model with like names and shapes"
         )
-    whole = NamedSharding(MeshConfig().build(), PartitionSpec())
-    read = named_leaves(
-        _read_arrays(
-            path / "model",
-            jax.tree_util.tree_map_with_path(
-                lambda where, leaf: jax.ShapeDtypeStruct(
-                    leaf.shape, leaf.dtype, sharding=mine[name_of(where)].sharding if name_of(where) in fits else whole
-                ),
-                handler.metadata(path / "model").tree,
-            ),
-        )
-    )
-    for name in sorted(mine.keys() | saved.keys()):
-        if name not in saved:
-            say(f"  {name}: not in {workdir}, stays as initialised")
+    for name in sorted(mine.keys() | theirs.keys()):
+        if name not in theirs:
+            logger.info(f"  {name}: not in {workdir}, stays as initialised")
         elif name not in mine:
-            say(f"  {name}: in {workdir}, not in this model")
+            logger.info(f"  {name}: in {workdir}, not in this model")
         elif name not in fits:
-            say(
-                f"  {name}: {list(saved[name].shape)} in {workdir}, {list(mine[name].shape)} here, stays as initialised"
-            )
-    say(f"Started from {len(fits)} arrays of {path}.")
-    leaves, tree = jax.tree.flatten(own)
-    new = [read[name].astype(leaf.dtype) if name in fits else leaf for name, leaf in zip(mine, leaves, strict=True)]
-    model = jax.tree.unflatten(tree, new)
+            here = list(mine[name].shape)
+            logger.info(f"  {name}: {list(theirs[name])} in {workdir}, {here} here, stays as initialised")
+    whole = NamedSharding(MeshConfig().build(), PartitionSpec())
+
+    def place(where: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
+        sharding = mine[name_of(where)].sharding if name_of(where) in fits else whole
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    read = named_leaves(_read_arrays(path / "model", jax.tree_util.tree_map_with_path(place, tree)))
+    logger.info(f"Started from {len(fits)} arrays of {path}.")
+    model = jax.tree_util.tree_map_with_path(
+        lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, own
+    )
     ema = None if state.ema is None else jax.tree.map(lambda leaf: leaf.copy(), model["params"])
     return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
 
@@ -227,16 +230,18 @@ def _folder(workdir: str | Path) -> Path:
     return Path(workdir).absolute() / CHECKPOINTS_FOLDER
 
 
-def _path(workdir: str | Path, step: int | None) -> Path:
+def _whole_checkpoint(workdir: str | Path, step: int | None) -> Path:
+    """Return the folder of the checkpoint of a step, or of the latest whole one, whose files have been compared."""
     folder = _folder(workdir)
     steps = saved_steps(folder)
     found = latest_step(workdir) if step is None else step if step in steps else None
     if found is None:
         wanted = "a whole checkpoint" if step is None else f"the checkpoint of step {step}"
         raise FileNotFoundError(f"wanted {wanted} in {folder}, found steps {steps}; train first")
-    if damage := _damage(folder / str(found)):
-        raise RunError(f"the checkpoint {folder / str(found)} is damaged ({damage}); choose another step")
-    return folder / str(found)
+    path = folder / str(found)
+    if step is not None and (damage := _damage(path)):
+        raise RunError(f"the checkpoint {path} is damaged ({damage}); choose another step")
+    return path
 
 
 def _damage(path: Path) -> str | None:
@@ -255,13 +260,12 @@ def _read(path: Path, wanted: TrainState) -> Saved:
     return Saved(jax.tree.map(_as_key, state, wanted), data, progress)
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_json(path: Path) -> tuple[dict[str, Any], Progress]:
     try:
         data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
-        progress["seed"], progress["meters"], progress["failed"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return data, Progress.from_json(progress)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _DamagedError(f"data or progress cannot be read: {error}") from error
-    return data, progress
 
 
 def _is_key(leaf: Any) -> bool:

@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -19,10 +18,11 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AsyncOptions
 
 from icl_train.checkpoints.digest import write_digest
+from icl_train.checkpoints.progress import Progress
 from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, items, saved_steps
-from icl_train.devices.hosts import agree
+from icl_train.devices.hosts import max_over_hosts
 from icl_train.errors import CheckpointError
-from icl_train.say import say
+from icl_train.log import logger
 from icl_train.state import TrainState
 
 _HALF = ".orbax-checkpoint-tmp"
@@ -85,17 +85,17 @@ class Checkpoints:
         """Return whether the latest one was saved too many minutes ago."""
         return self._minutes is not None and self._clock() - self._latest >= 60 * self._minutes
 
-    def save(self, state: TrainState, *, step: int, data: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+    def save(self, state: TrainState, *, data: Mapping[str, Any], progress: Progress) -> None:
         """Begin to save a checkpoint, waiting for the one before it if that is still being written.
 
         The state may be donated to the next step as soon as this returns.
 
         Args:
-            state: The training state after ``step`` steps.
-            step: Steps made.
+            state: The training state.
             data: The position of the batch iterator, as JSON values.
-            progress: Anything else, as JSON values.
+            progress: How far the run has come; its ``step`` names the checkpoint.
         """
+        step = progress.step
         self._finish()
         if step in self._written:
             return
@@ -105,7 +105,7 @@ class Checkpoints:
             model=ocp.args.StandardSave(model),
             optimizer=ocp.args.StandardSave(optimizer),
             data=ocp.args.JsonSave(dict(data)),
-            progress=ocp.args.JsonSave(dict(progress)),
+            progress=ocp.args.JsonSave(progress.to_json()),
         )
         error = self._make_way(step)
         if error is None:
@@ -131,9 +131,7 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, *exception: object) -> None:
         # A host that fails alone would wait here for the others, which wait for it: it must end, and end the job.
         if kind is None or jax.process_count() == 1:
             self._finish()
@@ -156,11 +154,11 @@ class Checkpoints:
 
     def _agree_on(self, error: Exception | None) -> bool:
         """Return whether all hosts succeeded, so that all go on alike; if not, say so and clear away what is left."""
-        if not agree(int(error is not None)):
+        if not max_over_hosts(int(error is not None)):
             self._error = None
             return True
         error = error or OSError("another host failed")
-        say(
+        logger.warning(
             f"CHECKPOINT FAILED: the one of step {self._writing} could not be written to {self._folder}: "
             f"{_first_line(error)}. The checkpoints before it are whole."
         )
@@ -184,7 +182,7 @@ class Checkpoints:
                 (self._folder / str(step)).rename(next(path for path in free if not path.exists()))
             except OSError as raised:
                 error = raised
-        return OSError("another host failed") if agree(int(error is not None)) and error is None else error
+        return OSError("another host failed") if max_over_hosts(int(error is not None)) and error is None else error
 
     def _prune(self, step: int) -> None:
         if jax.process_index() != 0:
@@ -198,7 +196,7 @@ class Checkpoints:
                 try:
                     (self._folder / str(old)).rename(gone)
                 except OSError as error:  # a file that another process holds open, on some file systems
-                    say(f"The old checkpoint {self._folder / str(old)} could not be deleted: {error}")
+                    logger.warning(f"The old checkpoint {self._folder / str(old)} could not be deleted: {error}")
                 shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -1,12 +1,11 @@
 """Following a run from another process: each checkpoint as it appears, until the run ends."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from icl_train.checkpoints.saving import CHECKPOINTS_FOLDER
+from icl_train.checkpoints.progress import read_progress
+from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, saved_steps
 
 
 def watch(
@@ -52,7 +51,7 @@ def is_last_checkpoint(workdir: str | Path, step: int) -> bool:
     >>> is_last_checkpoint('/no/such/run', 100)
     False
     """
-    return _is_last(_progress(Path(workdir) / CHECKPOINTS_FOLDER / str(step)))
+    return _is_last(Path(workdir) / CHECKPOINTS_FOLDER / str(step))
 
 
 def _watch(
@@ -73,7 +72,7 @@ def _watch(
             since = clock()
             continue
         # The second, for the last step of a run that was stopped at it, resumed, and saved it again as the last.
-        if has_ended or _is_last(_progress(folder / str(latest))):
+        if has_ended or _is_last(folder / str(latest)):
             return
         remaining = poll_seconds if timeout_seconds is None else since + timeout_seconds - clock()
         if remaining <= 0:
@@ -87,29 +86,13 @@ def _watch(
 
 def _next_checkpoint(folder: Path, *, after: int) -> tuple[int, bool] | None:
     """Return the step of the first checkpoint later than a step, and whether it is the run's last."""
-    for step in sorted(_steps(folder)):
-        progress = _progress(folder / str(step)) if step > after else None
+    for step in saved_steps(folder):
+        progress = read_progress(folder / str(step)) if step > after else None
         if progress is not None:
-            return step, _is_last(progress)
+            return step, progress.is_last
     return None
 
 
-def _steps(folder: Path) -> list[int]:
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    # One that is being written is named 500.orbax-checkpoint-tmp-..., and renamed when it is whole.
-    return [int(name) for name in names if name.isascii() and name.isdecimal()]
-
-
-def _progress(checkpoint: Path) -> dict[str, Any] | None:
-    """Return what a checkpoint says about the run, or None if it is gone, or half gone."""
-    try:
-        return json.loads((checkpoint / "progress" / "metadata").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return None
-
-
-def _is_last(progress: dict[str, Any] | None) -> bool:
-    return progress is not None and progress.get("is_last") is True
+def _is_last(checkpoint: Path) -> bool:
+    progress = read_progress(checkpoint)
+    return progress is not None and progress.is_last

@@ -1,12 +1,13 @@
 """JAX's compilation cache on disk: a second run of the same program does not compile it again."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
+
+from icl_train.log import logger
 
 _LEAST_SECONDS = 0.3  # of compilation, for a program to be worth a file; JAX's default of 1 leaves most of a model out
 
@@ -43,10 +44,9 @@ def use_compile_cache(folder: Path | None) -> Path | None:
         folder = folder.expanduser().absolute()
         problem = _problem_with(folder)
         if problem is not None:
-            print(
+            logger.warning(
                 f"Warning: compiling without a cache, since {folder} cannot be written to ({problem}). "
-                "Set ICL_COMPILE_CACHE to a folder of yours.",
-                file=sys.stderr,
+                "Set ICL_COMPILE_CACHE to a folder of yours."
             )
             folder = None
     jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))

@@ -2,7 +2,7 @@
 
 A script that may run on several hosts has this order::
 
-    with ends_with_the_job():
+    with abort_job_on_error():
         start_hosts(config.hosts)  # before anything that asks JAX for devices or makes an array
         ...
 
@@ -107,7 +107,7 @@ def start_hosts(config: HostsConfig) -> None:
             ``timeout_seconds``. JAX cannot be used after that: let the process end.
 
     >>> start_hosts(HostsConfig())
-    >>> is_first()
+    >>> is_primary_host()
     True
     """
     global _name
@@ -126,7 +126,7 @@ def start_hosts(config: HostsConfig) -> None:
 
 
 @contextmanager
-def ends_with_the_job() -> Iterator[None]:
+def abort_job_on_error() -> Iterator[None]:
     """End all processes when one fails, where each alone would wait for the other; goes around a script's main.
 
     An error that leaves the block, Ctrl+C included, is printed with the number of the process, which then ends at
@@ -138,7 +138,7 @@ def ends_with_the_job() -> Iterator[None]:
     An exit with code 0 and `Interrupted` pass, since all processes come to these together, and so does anything
     with one process.
 
-    >>> with ends_with_the_job():
+    >>> with abort_job_on_error():
     ...     raise ValueError('with one process, an error is an error')
     Traceback (most recent call last):
     ValueError: with one process, an error is an error
@@ -152,7 +152,7 @@ def ends_with_the_job() -> Iterator[None]:
         _end(error)
 
 
-def agree(flag: int) -> int:
+def max_over_hosts(flag: int) -> int:
     """Return the largest of the numbers that the processes give, the same for all of them.
 
     All processes call this at the same point, and wait there for one another; with one process it is free.
@@ -166,7 +166,7 @@ def agree(flag: int) -> int:
     Raises:
         ValueError: If the flag is out of range.
 
-    >>> agree(15)
+    >>> max_over_hosts(15)
     15
     """
     if not 0 <= flag < 2**31:
@@ -176,16 +176,16 @@ def agree(flag: int) -> int:
     return int(multihost_utils.process_allgather(np.int32(flag)).max())
 
 
-def is_first() -> bool:
+def is_primary_host() -> bool:
     """Return whether this is process 0, the one that writes the logs; the only one is.
 
-    >>> is_first()
+    >>> is_primary_host()
     True
     """
     return not jax.distributed.is_initialized() or jax.process_index() == 0
 
 
-def wait_for_all(name: str) -> None:
+def sync_hosts(name: str) -> None:
     """Wait until all processes have come to this point; with one process, go on.
 
     Args:
@@ -194,14 +194,14 @@ def wait_for_all(name: str) -> None:
     Raises:
         AssertionError: If the processes have come to points of different names.
 
-    >>> wait_for_all('the run folder exists')
+    >>> sync_hosts('the run folder exists')
     """
     if jax.distributed.is_initialized():
         multihost_utils.sync_global_devices(name)
 
 
 def _check_port(port: int) -> None:
-    """Refuse a port that is taken: JAX's coordinator would end in a segmentation fault."""
+    """Check that a port is free: JAX's coordinator would end in a segmentation fault."""
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     try:
         socket.create_server(("", port), family=family, dualstack_ipv6=family == socket.AF_INET6).close()
@@ -250,7 +250,7 @@ def _connect(config: HostsConfig) -> None:
 
 
 def _nobody_came(config: HostsConfig) -> str:
-    """Say who was waited for in vain, as far as that can be found out from here."""
+    """Return who was waited for in vain, in words, as far as that can be found out from here."""
     wanted = f"wanted all {config.count or ''} processes within hosts.timeout_seconds = {config.timeout_seconds}"
     advice = "or give more time if they are slow to start"
     if config.coordinator is None:
@@ -282,7 +282,7 @@ def _split(coordinator: str) -> tuple[str, int]:
 
 
 def _end(error: BaseException) -> None:
-    """Say what happened, in one piece as several processes may share the terminal, and end without a barrier."""
+    """Print what happened, in one piece as several processes may share the terminal, and end without a barrier."""
     code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
     if isinstance(error, SystemExit):
         reason = f"exits with code {code}" if isinstance(error.code, int) else f"exits: {error.code}"

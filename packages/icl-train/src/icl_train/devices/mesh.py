@@ -131,29 +131,8 @@ def batch_size(batch: Mapping[str, np.ndarray]) -> int:
     return next(iter(sizes.values()))  # type: ignore[return-value]
 
 
-def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
-    """Put a batch on the devices, each array split over ``data`` and ``fsdp`` on its leading dimension.
-
-    Args:
-        batch: Arrays [B, ...] by name; with several hosts, this one's part of them (`data_shard`).
-        mesh: A mesh over whose row axes B divides.
-
-    Returns:
-        The arrays of the whole batch on the devices. The transfer may still be under way.
-
-    Raises:
-        TypeError: If the batch is not a dict of arrays.
-        ValueError: If the arrays do not share B, or B does not divide by the number of devices.
-
-    >>> shard_batch({'inputs': np.ones((4, 2))}, MeshConfig().build(jax.devices()[:1]))['inputs'].shape
-    (4, 2)
-    """
-    check_divides(batch_size(batch), mesh)
-    return put_rows(dict(batch), mesh, PartitionSpec(row_axes(mesh)))
-
-
 def check_divides(size: int, mesh: Mesh) -> None:
-    """Refuse a number of rows that the devices of this process cannot share.
+    """Check that the devices of this process can share a number of rows.
 
     Raises:
         ValueError: With the sizes that would do.
@@ -167,7 +146,7 @@ def check_divides(size: int, mesh: Mesh) -> None:
 
 
 def put_rows(arrays: dict[str, np.ndarray], mesh: Mesh, spec: PartitionSpec) -> dict[str, Array]:
-    """Put this process's part of arrays on its devices, and return the whole arrays."""
+    """Return whole arrays, of which this process has put its part on its devices."""
     sharding = NamedSharding(mesh, spec)
     if jax.process_count() == 1:
         return jax.device_put(arrays, sharding)

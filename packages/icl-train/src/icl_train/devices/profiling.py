@@ -1,12 +1,11 @@
 """A profile of a few steps of a run, by JAX's profiler: where their time goes, on the host and on the devices."""
 
 from pathlib import Path
-from types import TracebackType
 
 import jax
 from jaxtyping import PyTree
 
-from icl_train.say import say
+from icl_train.log import logger
 
 PROFILE_FOLDER = "profile"
 
@@ -69,17 +68,15 @@ class ProfiledSteps:
         if step == self._first - 1:
             jax.block_until_ready(outputs)
         if self._tracing:
-            self._leave_step(None, None, None)
+            self._leave_step()
             self._outputs = outputs
             if step == self._last:
                 self._stop()
 
-    def _leave_step(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _leave_step(self) -> None:
         annotation, self._annotation = self._annotation, None
         if annotation is not None:
-            annotation.__exit__(kind, error, trace)
+            annotation.__exit__(None, None, None)
 
     def _stop(self) -> None:
         outputs, self._outputs = self._outputs, None
@@ -88,15 +85,13 @@ class ProfiledSteps:
         finally:
             self._tracing = False
             jax.profiler.stop_trace()
-        say(f"Profiled to {self._folder}: look at it with tensorboard --logdir {self._folder}")
+        logger.info(f"Profiled to {self._folder}: look at it with tensorboard --logdir {self._folder}")
 
     def __enter__(self) -> "ProfiledSteps":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._leave_step(kind, error, trace)
+    def __exit__(self, kind: object, *exception: object) -> None:
+        self._leave_step()
         if self._tracing:
             if kind is not None:
                 self._outputs = None  # of a step that failed: waiting for it would raise again, and hide the error

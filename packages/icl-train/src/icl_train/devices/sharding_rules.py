@@ -64,6 +64,9 @@ def shardings(params: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
         mesh: The mesh.
         rules: See `Rules`.
 
+    Returns:
+        A pytree of `NamedSharding` like the parameters.
+
     Raises:
         ValueError: If a rule names an axis that the mesh lacks, or more dimensions than a parameter has.
 
@@ -86,6 +89,9 @@ def state_shardings(state: TrainState, mesh: Mesh, rules: Rules) -> TrainState:
         state: A state, or its shapes.
         mesh: The mesh.
         rules: See `Rules`.
+
+    Returns:
+        A state of `NamedSharding` in place of its arrays.
 
     Raises:
         ValueError: See `shardings`.
@@ -110,6 +116,13 @@ def state_shardings(state: TrainState, mesh: Mesh, rules: Rules) -> TrainState:
         model_state=jax.tree.map(lambda _: whole, state.model_state),
         opt_state=jax.tree_util.tree_map_with_path(follow, state.opt_state),
         ema=None if state.ema is None else params,
+    )
+
+
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+    """Return shapes that say where they lie."""
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes, shardings
     )
 
 

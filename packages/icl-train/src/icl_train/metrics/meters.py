@@ -1,20 +1,18 @@
 """From the scalars of every step to the lines of metrics.jsonl: window means, rates and training time."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
 import numpy as np
 
-from icl_train.config import TrainConfig
+from icl_train.checkpoints.progress import Progress, Window
+from icl_train.log import logger
 from icl_train.metrics.metrics_file import METRICS_FILE, MetricsFile
 from icl_train.metrics.tensorboard import TensorBoardFile
-from icl_train.run_folder import member_folder
-from icl_train.say import say
 
 _SHORTEST = 1e-9  # seconds; two readings of a coarse clock can be equal
 
@@ -55,23 +53,23 @@ class Meter:
     """Accumulates the scalars of steps, on the host and in double precision, and measures time.
 
     A window begins after each multiple of ``log_every``. What the meter has accumulated is part of a
-    checkpoint (`get_state`), so a line whose window was interrupted is the same as without the interruption.
+    checkpoint (`window`), so a line whose window was interrupted is the same as without the interruption.
 
     Args:
         log_every: Steps per window, at least 1.
         watch: Counts the seconds of training.
-        state: What `get_state` gave in an earlier session of the run, or None.
+        window: What an earlier session of the run has accumulated, if any.
     """
 
-    def __init__(self, *, log_every: int, watch: Stopwatch, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, *, log_every: int, watch: Stopwatch, window: Window | None = None) -> None:
         self._log_every, self._watch = log_every, watch
-        self._count: int = state["count"] if state else 0
-        self._sums: dict[str, float] = dict(state["sums"]) if state else {}
+        before = window or Window()
+        self._count, self._sums = before.count, dict(before.sums)
         self._learning_rate: float | None = None
         self._steps, self._items, self._since = 0, 0, watch.seconds()
 
     def add(self, step: int, scalars: Mapping[str, float], *, items: int) -> None:
-        """Take in the scalars of step number ``step``, which was made on ``items`` examples."""
+        """Add the scalars of step number ``step``, which was made on ``items`` examples."""
         if (step - 1) % self._log_every == 0:
             self._count, self._sums = 0, {}
         values = dict(scalars)
@@ -106,40 +104,43 @@ class Meter:
         """Return whether there is a scalar of this name, and a step to take its mean over."""
         return name in self._sums
 
-    def get_state(self) -> dict[str, Any]:
-        """Return what a later session needs, as JSON values."""
-        return {"count": self._count, "sums": self._sums}
+    def window(self) -> Window:
+        """Return what a later session needs."""
+        return Window(self._count, self._sums)
 
 
 class Meters:
     """The meter and the metrics files of a run, or of each member of an ensemble. A context manager.
 
     Args:
-        config: Length and intervals.
-        workdir: Folder of the run.
-        members: Number of members of an ensemble, whose scalars are arrays [M]; None for a lone model.
-        first: Steps already made.
+        folders: Where the files go: the folder of the run, or one for each member, whose scalars are arrays [M].
+        log_every: Steps per line, at least 1.
+        last: The last step of the run, after which there is a line, too.
         clock: Returns the time in seconds.
-        state: What `get_state` gave in an earlier session of the run, or None.
+        tensorboard: Whether to write for TensorBoard, too.
+        progress: How far earlier sessions of the run had come, or None.
+
+    Attributes:
+        watch: Counts the seconds of training, over all sessions of the run.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
+        folders: Sequence[Path],
         *,
-        workdir: Path,
-        members: int | None,
-        first: int,
+        log_every: int,
+        last: int,
         clock: Callable[[], float],
-        state: Mapping[str, Any] | None = None,
+        tensorboard: bool = False,
+        progress: Progress | None = None,
     ) -> None:
-        self._config, self._first = config, first
-        self._folders = [workdir] if members is None else [member_folder(workdir, each) for each in range(members)]
-        self._watch = Stopwatch(clock, elapsed=state["seconds"] if state else 0.0)
-        states = state["meters"] if state else [None] * len(self._folders)
-        self._meters = [Meter(log_every=config.log_every, watch=self._watch, state=each) for each in states]
-        self._failed: dict[int, int] = {int(member): step for member, step in (state or {}).get("failed", {}).items()}
-        self._files: list[list[MetricsFile | TensorBoardFile]] = [[] for _ in self._folders]
+        self._folders, self._log_every, self._last, self._tensorboard = folders, log_every, last, tensorboard
+        self._first = progress.step if progress else 0
+        self.watch = Stopwatch(clock, elapsed=progress.seconds if progress else 0.0)
+        windows = progress.meters if progress else [Window()] * len(folders)
+        self._meters = [Meter(log_every=log_every, watch=self.watch, window=each) for each in windows]
+        self._failed = dict(progress.failed) if progress else {}
+        self._files: list[list[MetricsFile | TensorBoardFile]] = [[] for _ in folders]
         self._stack = ExitStack()
 
     @property
@@ -148,24 +149,23 @@ class Meters:
         return dict(self._failed)
 
     def add(self, step: int, scalars: Mapping[str, Any], *, items: int) -> None:
-        """Take in the scalars of a step that was made on ``items`` examples, and write the lines that are due."""
-        is_due = step % self._config.log_every == 0 or step == self._config.steps
+        """Add the scalars of a step that was made on ``items`` examples, and write the lines that are due."""
+        is_due = step % self._log_every == 0 or step == self._last
         for member, meter in enumerate(self._meters):
             if member not in self._failed:
                 meter.add(step, {name: float(np.ravel(value)[member]) for name, value in scalars.items()}, items=items)
                 if is_due:
-                    line = meter.line(step)
-                    for file in self._files[member]:
-                        file.write(line)
+                    self._write(member, meter.line(step))
 
-    def all_failed(self, step: int, scalars: Mapping[str, Any]) -> bool:
-        """Note whose loss or gradient is not finite at a step; return whether that is nobody's any longer."""
+    def have_all_failed(self, step: int, scalars: Mapping[str, Any]) -> bool:
+        """Write down whose loss or gradient is not finite at a step; return whether that is nobody's any longer."""
         finite = np.ravel(np.isfinite(scalars["loss"]) & np.isfinite(scalars["gradient_norm"]))
         for member in np.flatnonzero(~finite).tolist():
             if member not in self._failed:
                 self._failed[member] = step
+                self._write(member, {"step": step, "failed": True})
                 if len(self._meters) > 1:
-                    say(
+                    logger.warning(
                         f"MEMBER {member} STOPS: its loss or gradient at step {step} is not finite; it stays as it was "
                         "before, and the others go on."
                     )
@@ -184,35 +184,38 @@ class Meters:
         """Return the mean loss over the latest window of each."""
         return tuple(meter.mean("loss") if meter.has("loss") else math.nan for meter in self._meters)
 
-    def seconds(self) -> float:
-        """Return the seconds of training so far, over all sessions of the run."""
-        return self._watch.seconds()
+    def progress(self, step: int, *, is_last: bool, seed: int, members: Sequence[Mapping[str, Any]] | None) -> Progress:
+        """Return how far the run has come after ``step`` steps.
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leave the time of a ``with`` block out of all times and rates."""
-        with self._watch.paused():
-            yield
-
-    def get_state(self, step: int) -> dict[str, Any]:
-        """Return what a later session needs after ``step`` steps, as JSON values."""
-        return {
-            "seconds": self._watch.seconds(),
-            "meters": [meter.get_state() for meter in self._meters],
+        Args:
+            step: Steps made, no more than were added.
+            is_last: Whether the run was not asked to go further.
+            seed: Seed of the run.
+            members: Seed and hyper-parameters of each member of an ensemble; None for a lone model.
+        """
+        return Progress(
+            step=step,
+            is_last=is_last,
+            seed=seed,
+            members=members,
+            seconds=self.watch.seconds(),
+            meters=[meter.window() for meter in self._meters],
             # Without a failure that is still to come: with other data, or a lower rate, it may not.
-            "failed": {str(member): failed for member, failed in self._failed.items() if failed <= step},
-        }
+            failed={member: failed for member, failed in self._failed.items() if failed <= step},
+        )
+
+    def _write(self, member: int, line: Mapping[str, Any]) -> None:
+        for file in self._files[member]:
+            file.write(line)
 
     def __enter__(self) -> "Meters":
         if jax.process_index() == 0:
             for folder, files in zip(self._folders, self._files, strict=True):
                 folder.mkdir(parents=True, exist_ok=True)
                 files.append(self._stack.enter_context(MetricsFile(folder / METRICS_FILE)))
-                if self._config.tensorboard:
+                if self._tensorboard:
                     files.append(self._stack.enter_context(TensorBoardFile(folder, first=self._first)))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from icl_train.errors import RunError
-from icl_train.say import say
+from icl_train.log import logger
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -33,15 +32,13 @@ class MetricsFile:
             if self._file.write(text) != len(text):
                 raise OSError("the disk is full")
         except OSError as error:
-            say(f"METRICS LOST: step {line['step']} could not be written to {self._path}: {error}")
+            logger.warning(f"METRICS LOST: step {line['step']} could not be written to {self._path}: {error}")
             self._file.truncate(size)
 
     def __enter__(self) -> "MetricsFile":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 

@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from icl_train.say import say
+from icl_train.log import logger
 
 TENSORBOARD_FOLDER = "tensorboard"
 
@@ -62,7 +61,9 @@ class TensorBoardFile:
         if not self._writer.file_writer.event_writer._worker.is_alive():
             # Its thread ends when the disk is full, and nobody would empty its queue, which would stop training.
             if not self._lost:
-                say(f"TENSORBOARD STOPS: step {line['step']} and later could not be written; metrics.jsonl goes on.")
+                logger.warning(
+                    f"TENSORBOARD STOPS: step {line['step']} and later could not be written; metrics.jsonl goes on."
+                )
             self._lost = True
             return
         for name, value in line.items():
@@ -72,8 +73,6 @@ class TensorBoardFile:
     def __enter__(self) -> "TensorBoardFile":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with suppress(OSError):
             self._writer.close()  # waits until all is on disk

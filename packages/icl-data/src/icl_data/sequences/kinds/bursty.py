@@ -28,7 +28,7 @@ class Bursty:
       p_bursty_zipfian: the share of bursty sequences with zipfian classes and fillers.
       p_bursty_common: the share with common classes and rare fillers; the rest has rare classes, common fillers.
       non_bursty: what other sequences are: zipfian or common classes drawn alike, or common no-support sequences.
-      distinct: draw ``ways`` different burst classes; otherwise with replacement, as the original code did: under
+      distinct_ways: draw ``ways`` different burst classes; otherwise with replacement, as the original code did: under
         Zipf's law with exponent 1 the two are the same in 3 % of its sequences, with exponent 2 in 40 %.
       labels: how the items are labelled.
 
@@ -43,7 +43,7 @@ class Bursty:
     p_bursty_zipfian: float = 1.0
     p_bursty_common: float = 0.0
     non_bursty: NonBursty = "zipfian"
-    distinct: bool = True
+    distinct_ways: bool = True
     labels: Labelling = Ordered()
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Bursty:
             )
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the patterns of sequences of ``length`` items over the classes of ``split``.
+        """Return the patterns of sequences of ``length`` items over the classes of ``split``.
 
         Raises:
           ValueError: a length below shots * ways + 1, or a class set with too few classes.
@@ -86,14 +86,14 @@ class Bursty:
         return tuple(parts)
 
     def _bursty(self, split: ClassSplit, length: int, classes: ClassSet, fillers: ClassSet) -> Pattern:
-        """Give the pattern of bursts of one set among fillers of another."""
+        """Return the pattern of bursts of one set among fillers of another."""
         needed = self.shots * self.ways + 1
         if length < needed:
             raise ValueError(
                 f"A sequence with {self.shots} shots of {self.ways} ways and a query needs at least {needed} items, "
                 f"got length={length}; raise it or lower shots or ways."
             )
-        burst_classes = distribution_of(split, classes, different=self.ways if self.distinct else 1)
+        burst_classes = distribution_of(split, classes, different=self.ways if self.distinct_ways else 1)
         return Pattern(
             classes=burst_classes,
             others=distribution_of(split, fillers) if length > needed else burst_classes,
@@ -102,5 +102,5 @@ class Bursty:
             ways=self.ways,
             shots=self.shots,
             fillers=length - needed,
-            distinct=self.distinct,
+            distinct_ways=self.distinct_ways,
         )

@@ -3,7 +3,7 @@
 import dataclasses
 
 from icl_data.checks import check_whole
-from icl_data.sequences.labels import Labelling, Unfixed
+from icl_data.sequences.labels import Labelling, RandomLabels
 from icl_data.sequences.pattern import Mixture, Pattern, distribution_of
 from icl_data.sequences.split import ClassSet, ClassSplit
 
@@ -17,7 +17,7 @@ class FewShot:
       shots: items of each class in the context.
       ways: number of classes.
       grouped: each run of ``ways`` items holds every class once, ``y x x y y x x y (x)``; otherwise shuffled.
-      distinct: draw ``ways`` different classes; otherwise with replacement, as the original code did, so that one
+      distinct_ways: draw ``ways`` different classes; otherwise with replacement, as the original code did, so that one
         class may go under two labels.
       labels: how the items are labelled.
 
@@ -30,8 +30,8 @@ class FewShot:
     shots: int = 4
     ways: int = 2
     grouped: bool = False
-    distinct: bool = True
-    labels: Labelling = Unfixed()
+    distinct_ways: bool = True
+    labels: Labelling = RandomLabels()
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -39,7 +39,7 @@ class FewShot:
         check_whole("ways", self.ways, least=1)
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``.
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``.
 
         Raises:
           ValueError: a length other than shots * ways + 1, or fewer classes than ways.
@@ -50,7 +50,7 @@ class FewShot:
                 f"A few-shot sequence with {self.shots} shots of {self.ways} ways and a query has {needed} items, "
                 f"got length={length}; change one of the three."
             )
-        classes = distribution_of(split, self.classes, different=self.ways if self.distinct else 1)
+        classes = distribution_of(split, self.classes, different=self.ways if self.distinct_ways else 1)
         pattern = Pattern(
             classes=classes,
             others=classes,
@@ -58,7 +58,7 @@ class FewShot:
             labels=self.labels,
             ways=self.ways,
             shots=self.shots,
-            distinct=self.distinct,
+            distinct_ways=self.distinct_ways,
             grouped=self.grouped,
         )
         return ((1.0, pattern),)

@@ -13,7 +13,7 @@ class Iid:
 
     Attributes:
       classes: the set that all items are drawn from.
-      all_different: draw without replacement instead, in a random order: ``c a f d b h e g (k)``.
+      distinct_fillers: draw without replacement instead, in a random order: ``c a f d b h e g (k)``.
       labels: how the items are labelled.
 
     >>> ((_, pattern),) = Iid(classes="rare").mixture(ClassSplit(num_classes=20, rare=20), 9)
@@ -22,18 +22,18 @@ class Iid:
     """
 
     classes: ClassSet = "zipfian"
-    all_different: bool = False
+    distinct_fillers: bool = False
     labels: Labelling = Ordered()
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
-        classes = distribution_of(split, self.classes, different=length if self.all_different else 1)
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        classes = distribution_of(split, self.classes, different=length if self.distinct_fillers else 1)
         pattern = Pattern(
             classes=classes,
             others=classes,
             query="filler",
             labels=self.labels,
             fillers=length - 1,
-            all_different=self.all_different,
+            distinct_fillers=self.distinct_fillers,
         )
         return ((1.0, pattern),)

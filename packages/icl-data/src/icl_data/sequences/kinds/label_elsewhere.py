@@ -34,7 +34,7 @@ class LabelElsewhere:
     labels: Labelling = Ordered()
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
         return NoSupport(classes=self.classes, labels=_LastLabelOnFirst(self.labels)).mixture(split, length)
 
 

@@ -32,7 +32,7 @@ class Mixed:
         check_probability("p_few_shot", self.p_few_shot)
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the patterns of both, with their probabilities."""
+        """Return the patterns of both, with their probabilities."""
         parts = ((self.p_few_shot, self.few_shot), (1 - self.p_few_shot, self.iid))
         return tuple(
             (share * within, pattern)

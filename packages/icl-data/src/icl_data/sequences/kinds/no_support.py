@@ -15,27 +15,27 @@ class NoSupport:
 
     Attributes:
       classes: the set that all items are drawn from.
-      all_different: draw the context without replacement as well: ``a d c h f b g e (k)``.
+      distinct_fillers: draw the context without replacement as well: ``a d c h f b g e (k)``.
       labels: how the items are labelled.
 
     >>> ((_, pattern),) = NoSupport().mixture(ClassSplit(num_classes=20, rare=20), 9)
     >>> pattern.num_draws, pattern.query
-    (9, 'unseen')
+    (9, 'absent')
     """
 
     classes: ClassSet = "zipfian"
-    all_different: bool = False
+    distinct_fillers: bool = False
     labels: Labelling = Ordered()
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
-        classes = distribution_of(split, self.classes, different=length if self.all_different else 2)
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        classes = distribution_of(split, self.classes, different=length if self.distinct_fillers else 2)
         pattern = Pattern(
             classes=classes,
             others=classes,
-            query="unseen",
+            query="absent",
             labels=self.labels,
             fillers=length - 1,
-            all_different=self.all_different,
+            distinct_fillers=self.distinct_fillers,
         )
         return ((1.0, pattern),)

@@ -45,7 +45,7 @@ class SwappedLabels:
         check_whole("ways", self.ways, least=2)  # among which labels can be exchanged
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Give the one pattern of sequences of ``length`` items over the classes of ``split``."""
+        """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
         from_few_shot = FewShot(classes=self.classes, shots=self.shots, ways=self.ways, labels=_Swapped(self.labels))
         return from_few_shot.mixture(split, length)
 

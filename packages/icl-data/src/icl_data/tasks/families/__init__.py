@@ -2,7 +2,7 @@
 
 from icl_data.tasks.families.curves import (
     AbsoluteValue,
-    Curve,
+    CurveFamily,
     Exponential,
     PiecewiseLinear,
     Placed,
@@ -38,7 +38,7 @@ __all__ = [
     "AbsoluteValue",
     "Activation",
     "Affine",
-    "Curve",
+    "CurveFamily",
     "DecisionTree",
     "Exponential",
     "Family",

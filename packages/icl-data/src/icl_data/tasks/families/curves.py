@@ -10,17 +10,17 @@ import numpy as np
 from jaxtyping import Float32
 
 from icl_data.checks import check_whole
-from icl_data.draws import between, check_bounds
+from icl_data.draws import check_bounds, scale_to
 from icl_data.tasks.families.family import Scalar, Specs, column, dot
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Curve(Scalar, abc.ABC):
+class CurveFamily(Scalar, abc.ABC):
     """What these families share: a direction, and a function of the way along it."""
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw the parameters of the curves and, with several inputs, their ``direction`` [B, X]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return parameters of the curves and, with several inputs, their ``direction`` [B, X]."""
         specs = self.draw_curve(draws)
         if self.num_inputs == 1:
             return specs
@@ -28,23 +28,23 @@ class Curve(Scalar, abc.ABC):
         return specs | {"direction": direction / np.linalg.norm(direction, axis=1, keepdims=True)}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate the curves along their directions."""
+        """Return the curves along their directions."""
         way = inputs if self.num_inputs == 1 else dot(inputs, specs["direction"])
         return self.along({name: values for name, values in specs.items() if name != "direction"}, way)
 
     @abc.abstractmethod
-    def draw_curve(self, draws: TaskDraws) -> Specs:
-        """Draw the parameters of the curves."""
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
+        """Return parameters of the curves."""
 
     @abc.abstractmethod
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate the curves."""
+        """Return the curves at these ways."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Polynomial(Curve):
+class Polynomial(CurveFamily):
     """y = c_0 + c_1 t + ... + c_d t^d, with standard normal coefficients.
 
     Attributes:
@@ -58,12 +58,12 @@ class Polynomial(Curve):
         super().__post_init__()
         check_whole("degree", self.degree, least=1)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
-        """Draw ``coefficients`` [B, degree + 1], that of the constant first."""
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
+        """Return ``coefficients`` [B, degree + 1], that of the constant first."""
         return {"coefficients": draws.normals("coefficients", self.degree + 1)}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate by Horner's rule."""
+        """Return the polynomials, by Horner's rule."""
         values = np.zeros_like(way)
         for power in reversed(range(self.degree + 1)):
             values = values * way + column(specs["coefficients"][:, power])
@@ -71,7 +71,7 @@ class Polynomial(Curve):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sine(Curve):
+class Sine(CurveFamily):
     """y = A sin(w t + p), each of the three uniform in its range.
 
     The ranges are those of the notebook that the function-fitting form comes from.
@@ -92,20 +92,20 @@ class Sine(Curve):
         for name in ("amplitude", "frequency", "phase"):
             check_bounds(name, getattr(self, name))
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
-        """Draw ``amplitude``, ``frequency`` and ``phase``, [B] each."""
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
+        """Return ``amplitude``, ``frequency`` and ``phase``, [B] each."""
         uniforms = draws.uniforms("sine", 3)
         names = ("amplitude", "frequency", "phase")
-        return {name: between(uniforms[:, place], getattr(self, name)) for place, name in enumerate(names)}
+        return {name: scale_to(uniforms[:, place], getattr(self, name)) for place, name in enumerate(names)}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give A sin(w t + p)."""
+        """Return A sin(w t + p)."""
         angle = column(specs["frequency"]) * way + column(specs["phase"])
         return column(specs["amplitude"]) * np.sin(angle)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Placed(Curve):
+class Placed(CurveFamily):
     """A shape at a place: y = a f(t - c) + b, with standard normal a and b.
 
     Attributes:
@@ -119,20 +119,20 @@ class Placed(Curve):
         super().__post_init__()
         check_bounds("centre", self.centre)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
-        """Draw ``centre``, ``scale`` and ``offset``, [B] each."""
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
+        """Return ``centre``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
-        centre = between(draws.uniforms("centre", 1)[:, 0], self.centre)
+        centre = scale_to(draws.uniforms("centre", 1)[:, 0], self.centre)
         return {"centre": centre, "scale": normals[:, 0], "offset": normals[:, 1]}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Put the shape in its place."""
+        """Return the shape in its place."""
         shape = self.shape(way - column(specs["centre"]))
         return column(specs["scale"]) * shape + column(specs["offset"])
 
     @abc.abstractmethod
     def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Evaluate f."""
+        """Return f."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ class AbsoluteValue(Placed):
     """y = a |t - c| + b."""
 
     def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give |t|."""
+        """Return |t|."""
         return np.abs(way)
 
 
@@ -149,12 +149,12 @@ class StepFunction(Placed):
     """y = a [t >= c] + b."""
 
     def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give 0 below 0, else 1."""
+        """Return 0 below 0, else 1."""
         return (way >= 0).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Exponential(Curve):
+class Exponential(CurveFamily):
     """y = a exp(r t) + b, with standard normal a and b.
 
     Attributes:
@@ -168,19 +168,19 @@ class Exponential(Curve):
         super().__post_init__()
         check_bounds("rate", self.rate)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
-        """Draw ``rate``, ``scale`` and ``offset``, [B] each."""
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
+        """Return ``rate``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
-        rate = between(draws.uniforms("rate", 1)[:, 0], self.rate)
+        rate = scale_to(draws.uniforms("rate", 1)[:, 0], self.rate)
         return {"rate": rate, "scale": normals[:, 0], "offset": normals[:, 1]}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Give a exp(r t) + b."""
+        """Return a exp(r t) + b."""
         return column(specs["scale"]) * np.exp(column(specs["rate"]) * way) + column(specs["offset"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PiecewiseLinear(Curve):
+class PiecewiseLinear(CurveFamily):
     """Straight pieces between knots with standard normal values; level beyond the first and the last.
 
     Attributes:
@@ -197,15 +197,15 @@ class PiecewiseLinear(Curve):
         check_whole("pieces", self.pieces, least=1)
         check_bounds("bounds", self.bounds)
 
-    def draw_curve(self, draws: TaskDraws) -> Specs:
-        """Draw ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
-        inner = np.sort(between(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
+    def draw_curve(self, draws: TaskRandomness) -> Specs:
+        """Return ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
+        inner = np.sort(scale_to(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
         low, high = (np.full((len(inner), 1), bound, np.float32) for bound in self.bounds)
         heights = draws.normals("heights", self.pieces + 1)
         return {"knots": np.concatenate([low, inner, high], axis=1), "heights": heights}
 
     def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
-        """Interpolate: the first height, and for each piece its rise times the share of it that lies behind."""
+        """Return the first height, and for each piece its rise times the share of it that lies behind."""
         knots, heights = specs["knots"], specs["heights"]
         values = np.broadcast_to(column(heights[:, 0]), way.shape).copy()
         for piece in range(self.pieces):

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Integer, Shaped
 
 from icl_data.checks import check_whole
 from icl_data.draws import checked_indices
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 Specs = dict[str, Shaped[np.ndarray, "B ..."]]
 """What tells the functions of a family apart, by name; small enough to be printed."""
@@ -31,13 +31,19 @@ class Family(Protocol):
     def num_outputs(self) -> int:
         """Y, at least 1."""
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw the specifications of B tasks, arrays [B, ...]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return the specifications of B tasks, arrays [B, ...]."""
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N Y"]:
-        """Evaluate the functions of B tasks, each at N points of its own."""
+        """Return the functions of B tasks, each at N points of its own.
+
+        Args:
+          specs: of B tasks, as ``draw`` returns them.
+          draws: the random numbers of these tasks.
+          inputs: float32 [B, N, X].
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ class Scalar:
 
     @property
     def num_outputs(self) -> int:
-        """Give 1."""
+        """Y is 1."""
         return 1
 
 
@@ -71,11 +77,11 @@ class Functions:
     """
 
     family: Family
-    draws: TaskDraws
+    draws: TaskRandomness
     specs: Specs
 
     def __call__(self, inputs: Float32[np.ndarray, "B N X"]) -> Float32[np.ndarray, "B N Y"]:
-        """Evaluate each function at N points of its own.
+        """Return each function at N points of its own.
 
         Raises:
           ValueError: inputs of another shape.
@@ -87,7 +93,7 @@ class Functions:
 
 
 def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " B"]) -> Functions:
-    """Make the functions of a family with these numbers: first the specifications, then what evaluates them.
+    """Return the functions of a family with these numbers: first the specifications, then what evaluates them.
 
     Args:
       family: which.
@@ -100,15 +106,15 @@ def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " 
     (['amplitude', 'frequency', 'phase'], (2, 10, 1))
     """
     check_whole("seed", seed)
-    draws = TaskDraws(seed, checked_indices(numbers), type(family).__name__)
+    draws = TaskRandomness(seed, checked_indices(numbers), type(family).__name__)
     return Functions(family, draws, family.draw(draws))
 
 
 def dot(inputs: Float32[np.ndarray, "B N X"], weights: Float32[np.ndarray, "B X"]) -> Float32[np.ndarray, "B N 1"]:
-    """Multiply the points of each task by its weights."""
+    """Return the products of each task's points and its weights."""
     return inputs @ weights[:, :, None]
 
 
 def column(values: Shaped[np.ndarray, " B"]) -> Shaped[np.ndarray, "B 1 1"]:
-    """Give a number for each task a shape that goes with [B, N, 1]."""
+    """Return a number for each task in a shape that goes with [B, N, 1]."""
     return values[:, None, None]

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from icl_data.checks import check_whole
-from icl_data.draws import between, check_bounds
+from icl_data.draws import check_bounds, scale_to
 from icl_data.tasks.families.family import Scalar, Specs, column, dot
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,16 +31,16 @@ class Linear(Scalar):
         if self.slopes is not None:
             check_bounds("slopes", self.slopes)
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``weights`` [B, X]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``weights`` [B, X]."""
         if self.slopes is not None:
-            return {"weights": between(draws.uniforms("slopes", self.num_inputs), self.slopes)}
+            return {"weights": scale_to(draws.uniforms("slopes", self.num_inputs), self.slopes)}
         return {"weights": draws.normals("weights", self.num_inputs)}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Give w x."""
+        """Return w x."""
         return dot(inputs, specs["weights"])
 
 
@@ -48,14 +48,14 @@ class Linear(Scalar):
 class Affine(Linear):
     """y = w x + b, with standard normal weights and offset."""
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``weights`` [B, X] and ``offset`` [B]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``weights`` [B, X] and ``offset`` [B]."""
         return super().draw(draws) | {"offset": draws.normals("offset", 1)[:, 0]}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Give w x + b."""
+        """Return w x + b."""
         return dot(inputs, specs["weights"]) + column(specs["offset"])
 
 
@@ -80,13 +80,13 @@ class SparseLinear(Scalar):
         if self.nonzero > self.num_inputs:
             raise ValueError(f"nonzero must be at most num_inputs={self.num_inputs}, got {self.nonzero}.")
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``weights`` [B, X]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``weights`` [B, X]."""
         ranks = draws.uniforms("which", self.num_inputs).argsort(axis=1).argsort(axis=1)
         return {"weights": draws.normals("weights", self.num_inputs) * (ranks < self.nonzero)}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Give w x."""
+        """Return w x."""
         return dot(inputs, specs["weights"])

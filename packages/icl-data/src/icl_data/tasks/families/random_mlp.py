@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int
 from icl_data.checks import check_whole
 from icl_data.draws import check_bounds
 from icl_data.tasks.families.family import Specs, column
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 Activation = Literal["tanh", "relu", "swish", "sigmoid", "linear", "mixed"]
 _MIXED: tuple[Activation, ...] = ("tanh", "relu", "swish", "sigmoid")
@@ -84,8 +84,8 @@ class RandomMLP:
         """Weights and biases of one function."""
         return sum((read + 1) * made for read, made in zip(self._sizes, self._sizes[1:], strict=False))
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``weight_scale`` and ``bias_scale``, float32 [B], and ``activation``, int64 [B, layers]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``weight_scale`` and ``bias_scale``, float32 [B], and ``activation``, int64 [B, layers]."""
         uniforms = draws.uniforms("mlp", 2 + len(self._activations))
         specs: Specs = {
             name: _log_between(uniforms[:, place], _pair(getattr(self, name)))
@@ -96,9 +96,9 @@ class RandomMLP:
         return specs | {"activation": np.where(fixed[None] < 0, drawn, fixed[None])}
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N Y"]:
-        """Run the networks, each with the weights of its task, at N points."""
+        """Return the networks, each with the weights of its task, at N points."""
         parameters = draws.normals("mlp weights", self.num_parameters)
         outputs = np.empty((*inputs.shape[:2], self.num_outputs), np.float32)
         at_once = max(1, _IN_CACHE // (inputs.shape[1] * max(self._sizes)))
@@ -125,7 +125,7 @@ class RandomMLP:
 
 
 def _activate(values: Float32[np.ndarray, "B N U"], choices: Int[np.ndarray, " B"]) -> Float32[np.ndarray, "B N U"]:
-    """Apply to each task's values the activation that its layer has."""
+    """Return each task's values under the activation that its layer has."""
     present = np.unique(choices)
     if len(present) == 1:
         return _apply(values, _CHOICES[present[0]])
@@ -137,7 +137,7 @@ def _activate(values: Float32[np.ndarray, "B N U"], choices: Int[np.ndarray, " B
 
 
 def _apply(values: Float32[np.ndarray, "B N U"], activation: Activation) -> Float32[np.ndarray, "B N U"]:
-    """Apply an activation; the values may be overwritten."""
+    """Return values under an activation; they may be overwritten."""
     match activation:
         case "tanh":
             return np.tanh(values, out=values)

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from icl_data.checks import check_whole
-from icl_data.draws import between, check_bounds
+from icl_data.draws import check_bounds, scale_to
 from icl_data.tasks.families.family import Scalar, Specs, dot
-from icl_data.tasks.pool import TaskDraws
+from icl_data.tasks.pool import TaskRandomness
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class GaussianProcessDraw(Scalar):
         if not 0 < self.length_scale < np.inf:
             raise ValueError(f"length_scale must be above 0 and finite, got {self.length_scale}.")
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``frequencies`` [B, X, features], and ``heights`` [B, 2 features] of cosines and sines."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``frequencies`` [B, X, features], and ``heights`` [B, 2 features] of cosines and sines."""
         frequencies = draws.normals("frequencies", self.num_inputs * self.features) / np.float32(self.length_scale)
         return {
             "frequencies": frequencies.reshape(-1, self.num_inputs, self.features),
@@ -42,9 +42,9 @@ class GaussianProcessDraw(Scalar):
         }
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Add the cosines and sines up."""
+        """Return the sums of cosines and sines."""
         angles = inputs @ specs["frequencies"]
         return dot(np.concatenate([np.cos(angles), np.sin(angles)], axis=2), specs["heights"])
 
@@ -69,8 +69,8 @@ class ReluNetwork(Scalar):
         if not 0 <= self.bias_scale < np.inf:
             raise ValueError(f"bias_scale must be at least 0 and finite, got {self.bias_scale}.")
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``weights`` [B, X, hidden], ``biases`` [B, hidden] and ``heights`` [B, hidden]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``weights`` [B, X, hidden], ``biases`` [B, hidden] and ``heights`` [B, hidden]."""
         return {
             "weights": draws.normals("weights", self.num_inputs * self.hidden).reshape(
                 -1, self.num_inputs, self.hidden
@@ -80,9 +80,9 @@ class ReluNetwork(Scalar):
         }
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Run the network."""
+        """Return the networks' outputs."""
         hidden = np.maximum(inputs @ specs["weights"] + specs["biases"][:, None], 0)
         return dot(hidden, specs["heights"])
 
@@ -107,20 +107,20 @@ class DecisionTree(Scalar):
         check_whole("depth", self.depth, least=1)
         check_bounds("thresholds", self.thresholds)
 
-    def draw(self, draws: TaskDraws) -> Specs:
-        """Draw ``inputs`` and ``thresholds`` [B, nodes], level by level, and ``leaves`` [B, nodes + 1]."""
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``inputs`` and ``thresholds`` [B, nodes], level by level, and ``leaves`` [B, nodes + 1]."""
         nodes = 2**self.depth - 1
         uniforms = draws.uniforms("nodes", 2 * nodes)
         return {
             "inputs": (uniforms[:, :nodes] * self.num_inputs).astype(np.int64),
-            "thresholds": between(uniforms[:, nodes:], self.thresholds),
+            "thresholds": scale_to(uniforms[:, nodes:], self.thresholds),
             "leaves": draws.normals("leaves", nodes + 1),
         }
 
     def values(
-        self, specs: Specs, draws: TaskDraws, inputs: Float32[np.ndarray, "B N X"]
+        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
     ) -> Float32[np.ndarray, "B N 1"]:
-        """Walk down the trees."""
+        """Return the leaves at the end of the ways down the trees."""
         node = np.zeros(inputs.shape[:2], np.int64)
         for _ in range(self.depth):
             which = np.take_along_axis(specs["inputs"], node, axis=1)[:, :, None]

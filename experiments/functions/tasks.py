@@ -1,0 +1,72 @@
+"""The tasks of functions: networks to train on, known families to be tested on."""
+
+import dataclasses
+import functools
+
+import icl_data as data
+import icl_lab as lab
+from experiments.functions.config import NAMED_TASKS, TRANSFER, DataConfig, FunctionsConfig
+
+TRANSFER_TO, DRAWN = "transfer_", "drawn_"  # before the names of streams
+
+
+def make_family(config: DataConfig) -> data.Family:
+    """Return the functions to train on."""
+    if config.tasks != "mlp":
+        return NAMED_TASKS[config.tasks]
+    return data.RandomMLP(
+        num_inputs=config.num_inputs,
+        hidden=config.hidden,
+        activations=config.activation,
+        weight_scale=config.weight_scale,
+        bias_scale=config.bias_scale,
+    )
+
+
+def transfer_families(config: DataConfig) -> dict[str, data.Family]:
+    """Return the known families to be tested on, with as many inputs as those trained on."""
+    inputs = make_family(config).num_inputs
+    fitting = [name for name in data.KNOWN_FAMILIES if name != "sparse_linear" or inputs >= 3]
+    return {
+        name: dataclasses.replace(TRANSFER[name], num_inputs=inputs)  # type: ignore[type-var]
+        for name in config.transfer or fitting
+    }
+
+
+def make_samplers(config: FunctionsConfig) -> dict[str, data.FunctionSampler]:
+    """Return the tasks of training and of each evaluation, and the functions that are drawn for the report."""
+    options, family = config.data, make_family(config.data)
+    last = data.LastQueries(options.queries)
+    trained: data.QueryMask = last if options.query_positions == "last" else data.RandomQueries(options.queries)
+    if options.query_fraction is not None:
+        trained = data.RandomFraction(low=options.query_fraction[0], high=options.query_fraction[1])
+    sampler = functools.partial(
+        data.FunctionSampler,
+        num_points=options.points,
+        inputs=data.UniformInputs() if options.inputs == "uniform" else data.NormalInputs(),
+        noise=options.noise,
+        standardise=options.standardise,
+        seed=config.train.seed,
+    )
+    tasks = lab.task_pools(config, options.num_tasks)
+    samplers = {
+        lab.TRAIN: sampler(family=family, queries=trained, tasks=tasks[lab.TRAIN]),
+        **{
+            name: sampler(family=family, queries=last, tasks=tasks[name], stream=name)
+            for name in (lab.SEEN, lab.UNSEEN)
+        },
+    }
+    for name, known in transfer_families(options).items():
+        stream = f"{TRANSFER_TO}{name}"
+        samplers[stream] = sampler(family=known, queries=last, tasks=tasks[lab.UNSEEN], stream=stream)
+    if family.num_inputs == 1:
+        samplers |= {f"{DRAWN}{name}": drawn(each, options) for name, each in samplers.items() if name != lab.TRAIN}
+    return samplers
+
+
+def drawn(sampler: data.FunctionSampler, config: DataConfig) -> data.FunctionSampler:
+    """Return functions without noise, known at the context and asked for along a grid, to be drawn."""
+    side = 1.0 if config.inputs == "uniform" else 2.0
+    grid = data.ContextThenGrid(context=sampler.inputs, low=-side, high=side)
+    points = sampler.num_points - config.queries + grid.grid
+    return dataclasses.replace(sampler, num_points=points, queries=data.LastQueries(grid.grid), inputs=grid, noise=0.0)

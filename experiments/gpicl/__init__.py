@@ -1,0 +1,1 @@
+"""General-purpose in-context learning on projected labelled sets (Kirsch et al. 2022)."""

@@ -1,0 +1,145 @@
+"""The configuration of the gpicl experiment, and its presets."""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import icl_lab as lab
+from icl_train import OptimizerConfig, TrainConfig
+
+_READ_BY = {
+    name: ("source", (source,))
+    for name, source in (("images", "idx"), ("labels", "idx"), ("tfds", "tfds"), ("glyphs", "glyphs"))
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which labelled set, which tasks of it, which sequences."""
+
+    source: Literal["digits", "idx", "tfds", "glyphs"] = "digits"
+    """Scikit-learn's digits of 8 x 8 pixels; MNIST or its kin from IDX files; a set that TFDS has; or invented
+    characters."""
+
+    images: Path | None = None
+    """For idx: the file of images, such as train-images-idx3-ubyte.gz."""
+
+    labels: Path | None = None
+    """For idx: the file of their labels."""
+
+    tfds: str = "mnist"
+    """For tfds: name of the set, such as mnist, fashion_mnist, kmnist, cifar10 or svhn_cropped; its split train."""
+
+    glyphs: int = 10
+    """For glyphs: how many characters."""
+
+    tfds_dir: Path = Path("~/tensorflow_datasets")
+    """Where TFDS has its sets."""
+
+    extra_tfds: tuple[str, ...] = ()
+    """Further sets that TFDS has, to be evaluated on as data never seen."""
+
+    extra_idx: tuple[Path, ...] = ()
+    """Further sets, a file of images and one of labels for each, to be evaluated on as data never seen."""
+
+    side: int | None = None
+    """Side in pixels to which all images are resized, colours averaged; by default that of the training images."""
+
+    components: int | None = 8
+    """Principal components of the training images that are kept; None keeps all pixels. Other sets have their own."""
+
+    test_share: float = 0.2
+    """Share of each class's images that are never trained on."""
+
+    num_tasks: int | None = None
+    """Number of tasks in the pool; None makes fresh ones for ever."""
+
+    ways: int | None = 4
+    """Classes of a task, drawn for each; None for all that the set has."""
+
+    length: int = 16
+    """Items in a sequence."""
+
+    p_identity: float = 0.0
+    """Probability that a sequence has fixed classes with themselves as labels, which shortens the plateau."""
+
+    batch_size: int = 64
+    """Sequences in a training batch, over all devices and hosts."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that the source would not read, and sets of which a file is missing."""
+        lab.check_read("data", self, _READ_BY)
+        if (self.source == "idx") != (self.images is not None and self.labels is not None):
+            raise ValueError("data.source idx wants --data.images and --data.labels, two files.")
+        if len(self.extra_idx) % 2:
+            raise ValueError(
+                f"data.extra_idx wants an images file and a labels file for each set, got {self.extra_idx}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A trunk over tokens of an item and the label before it."""
+
+    trunk: lab.TrunkName = "transformer"
+    """What runs over the tokens."""
+
+    width: int = 64
+    """Width of the tokens, and units of each layer of any other trunk than the Transformer."""
+
+    layers: int = 3
+    """Layers of the trunk."""
+
+    heads: int = 8
+    """For the Transformer: number of attention heads."""
+
+    key_size: int | None = None
+    """For the Transformer: size of each head's keys; by default width / heads."""
+
+    positions: Literal["sinusoidal", "learned", "none"] = "learned"
+    """What is added to the tokens to tell where they stand."""
+
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computations; parameters are float32."""
+
+    def __post_init__(self) -> None:
+        """Refuse an option that nothing would read."""
+        lab.check_read("model", self, {"key_size": ("trunk", ("transformer",))})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(lab.TaskEvalConfig):
+    """When and on how many tasks to evaluate, and on what else."""
+
+    other_datasets: bool = True
+    """At the end, evaluate on images that were trained on and on other labelled sets, too."""
+
+
+_EVAL = EvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GpiclConfig(lab.ExperimentConfig):
+    """General-purpose in-context learning on projected labelled sets (Kirsch et al. 2022)."""
+
+    same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.num_tasks", "data.p_identity"}
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid", learning_rate=2e-3, warmup_steps=100)
+    train: TrainConfig = TrainConfig(steps=2_000)
+    eval: EvalConfig = _EVAL
+
+
+_LAPTOP = GpiclConfig()
+
+# Kirsch et al. (2022); what they do not give (learning rate, steps) is ours.
+_PAPER = GpiclConfig(
+    data=DataConfig(source="tfds", components=None, ways=None, length=100, batch_size=512, num_tasks=2**16, side=28),
+    model=ModelConfig(width=256, layers=4, heads=8, key_size=32),
+    optimizer=OptimizerConfig(schedule="constant", learning_rate=3e-4, warmup_steps=1_000),
+    train=TrainConfig(steps=100_000, log_every=100, checkpoint_every=5_000),
+    eval=dataclasses.replace(_EVAL, every=5_000, final_count=4_096),
+)
+
+PRESETS = {"laptop": _LAPTOP, "paper": _PAPER}

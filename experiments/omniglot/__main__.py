@@ -1,0 +1,25 @@
+"""Watch in-context learning emerge on sequences of character images and labels (Chan et al. 2022).
+
+    python -m experiments.omniglot                        glyphs: about 2 minutes on two cores, ICL about 0.95
+    python -m experiments.omniglot laptop_omniglot --data.zips images_background.zip
+    python -m experiments.omniglot laptop_iwl             no bursts: IWL about 0.99, ICL stays at chance, 0.5
+    python -m experiments.omniglot --model.trunk lstm     an LSTM does not get there
+    python -m experiments.omniglot all_exemplars --data.zips images_background.zip images_evaluation.zip
+                                                          the paper's settings, for an accelerator
+    python -m experiments.omniglot --train.ensemble.members 4 --vary.p-bursty 0 0.5 0.9 1
+                                                          four runs in one program, each in a folder of its own
+    python -m experiments.omniglot runs/x --resume        go on with a run
+    python -m experiments.omniglot runs/x --mode eval     evaluate its latest checkpoint again (--step N: another)
+    JAX_PLATFORMS=cpu python -m experiments.omniglot runs/x --mode follow
+                                                          while another process trains it (--mode train): evaluate
+                                                          each new checkpoint, without its accelerator
+
+ICL is the closed accuracy on few-shot problems of held-out characters, chance 1 / ways. IWL is the accuracy on
+trained characters that the context does not show.
+"""
+
+import icl_lab as lab
+from experiments.omniglot.run import OMNIGLOT
+
+if __name__ == "__main__":
+    lab.main(OMNIGLOT, description=__doc__)

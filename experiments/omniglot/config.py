@@ -1,0 +1,232 @@
+"""The configuration of the omniglot experiment."""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import icl_lab as lab
+from icl_data import NonBursty, Polarity
+from icl_train import OptimizerConfig, TrainConfig
+
+EvaluationName = Literal[
+    "fewshot_common",
+    "fewshot_rare",
+    "fewshot_zipfian",
+    "fewshot_holdout",
+    "no_support_common",
+    "no_support_rare",
+    "no_support_zipfian",
+    "swapped_common",
+    "swapped_rare",
+    "swapped_zipfian",
+    "label_elsewhere",
+]
+
+
+# Which sources read an option; all read the others.
+_READ_BY_SOURCES = {
+    "zips": ("source", ("omniglot",)),
+    "polarity": ("source", ("omniglot",)),
+    "characters": ("source", ("glyphs", "symbols")),
+} | dict.fromkeys(("size", "augmented", "exemplars", "noise", "random_rare"), ("source", ("glyphs", "omniglot")))
+
+# Which part of a model reads an option; heads of the presets are passed over by other trunks.
+_READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
+    ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", ("transformer",))
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which images, which classes, which sequences."""
+
+    source: Literal["glyphs", "omniglot", "symbols"] = "glyphs"
+    """Invented characters, which need no download; real ones; or integers (with --model.encoder embedding)."""
+
+    zips: tuple[Path, ...] = ()
+    """For omniglot: images_background.zip, images_evaluation.zip, or the small ones; a folder of them, or a TFDS
+    directory, will do as well. Overlaps are merged."""
+
+    characters: int = 1_936
+    """For glyphs and symbols: how many to make."""
+
+    size: int = 28
+    """Side of the images in pixels."""
+
+    polarity: Polarity = "ink_is_one"
+    """For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright."""
+
+    augmented: bool = False
+    """Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees."""
+
+    exemplars: Literal["all", "single", "separated"] = "all"
+    """Images of each class: all, only the first, or each a class of its own (which makes 20 times the classes)."""
+
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise on pixels of 0..1, new for each item."""
+
+    random_rare: bool = False
+    """Show a rare class as a fresh random binary image in every sequence."""
+
+    rare: int | None = None
+    """Number of rare classes (after augmentation); by default all that common and holdout leave."""
+
+    common: int = 0
+    """Number of common classes."""
+
+    holdout: int = 336
+    """Number of classes never trained on (after augmentation)."""
+
+    zipf_exponent: float = 0.0
+    """Of the class frequencies in training; 0 is uniform."""
+
+    split_seed: int = 1337
+    """Of the order of the classes, and so of which are held out."""
+
+    labels_per_class: int = 1
+    """Labels of each rare class, of which every burst and every other item has one."""
+
+    length: int = 9
+    """Items in a sequence, the query included."""
+
+    p_bursty: float = 1.0
+    """Probability of a bursty training sequence."""
+
+    shots: int = 3
+    """Items of each burst class in the context of a bursty training sequence."""
+
+    ways: int = 2
+    """Number of burst classes, and of classes in a few-shot evaluation."""
+
+    p_bursty_zipfian: float = 1.0
+    """Share of bursty sequences whose classes and fillers are drawn by the class frequencies."""
+
+    p_bursty_common: float = 0.0
+    """Share of bursty sequences of common classes among rare fillers; the rest: rare ones among common fillers."""
+
+    non_bursty: NonBursty = "zipfian"
+    """What sequences without bursts are made of."""
+
+    batch_size: int = 32
+    """Sequences in a training batch, over all devices and hosts."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that the source would not read."""
+        lab.check_read("data", self, _READ_BY_SOURCES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """An encoder of items, tokens, and a trunk over them."""
+
+    encoder: Literal["conv", "resnet", "linear", "embedding"] = "conv"
+    """What makes a vector of an item: embedding for symbols, another for images."""
+
+    flatten: bool = False
+    """For the ResNet: lay its last map flat instead of taking the mean."""
+
+    layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
+    """Tokens: item, label, item, ...; item and label in one; or item and the label before it in one."""
+
+    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    """What is added to the tokens to tell where they stand."""
+
+    trunk: lab.TrunkName = "transformer"
+    """What runs over the tokens."""
+
+    width: int = 64
+    """Width of item and label vectors, and units of each layer of any other trunk than the Transformer."""
+
+    layers: int = 2
+    """Layers of the trunk."""
+
+    heads: int = 4
+    """For the Transformer: number of attention heads."""
+
+    key_size: int | None = None
+    """For the Transformer: size of each head's keys; by default width / heads."""
+
+    mask: Literal["causal", "prefix", "full"] = "causal"
+    """For the Transformer: whether a token sees what is before it, all but the query, or everything."""
+
+    attention_only: bool = False
+    """For the Transformer: leave the MLPs out."""
+
+    num_loops: int = 1
+    """For the Transformer: how often its layers run in a row, with the same parameters."""
+
+    dropout: float = 0.0
+    """For the Transformer: rate of dropout in training, on what its layers add to the residual stream."""
+
+    item_dropout: float = 0.0
+    """Rate of dropout on item vectors, in training and evaluation: noise in the data."""
+
+    position_dropout: float = 0.0
+    """Rate of dropout on position vectors, in training."""
+
+    label_init_std: float = 0.3
+    """Standard deviation of the label embeddings at initialisation (0.02 in the paper)."""
+
+    loss: Literal["query", "weighted", "every_item"] = "query"
+    """What is trained on: the query, query and context with context_weight, or all items alike."""
+
+    context_weight: float = 0.0
+    """For the weighted loss: weight of the context's own items; the rest is the query's."""
+
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computations; parameters are float32."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that nothing would read."""
+        lab.check_read("model", self, _READ_BY_PARTS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(lab.EvalConfig):
+    """When, on how many sequences and by what to evaluate."""
+
+    extra: tuple[EvaluationName, ...] = ()
+    """Evaluations besides fewshot_holdout and no_support_zipfian, which every run has."""
+
+    extra_with_zipf: tuple[EvaluationName, ...] = ()
+    """The same for runs with data.zipf_exponent above 0."""
+
+    extra_at_end: tuple[EvaluationName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
+    """Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways."""
+
+    heads_count: int = 250
+    """Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out."""
+
+    ablation_count: int = 1_000
+    """Sequences that the trained Transformer is evaluated on without each of its heads; 0 leaves that out."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        super().__post_init__()
+        if min(self.heads_count, self.ablation_count) < 0:
+            raise ValueError(
+                "eval.heads_count and eval.ablation_count must be at least 0, "
+                f"got {self.heads_count} and {self.ablation_count}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaryConfig(lab.VaryConfig):
+    """What the members of an ensemble differ in besides their seeds: a value for each."""
+
+    p_bursty: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "data.p_bursty"})
+    """A share of bursty sequences for each member, in place of data.p_bursty."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OmniglotConfig(lab.ExperimentConfig):
+    """Emergent in-context learning on sequences of character images and labels (Chan et al. 2022)."""
+
+    same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.p_bursty"}
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid")
+    train: TrainConfig = TrainConfig(steps=3_200)
+    eval: EvalConfig = EvalConfig()
+    vary: VaryConfig = VaryConfig()

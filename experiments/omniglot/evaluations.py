@@ -1,0 +1,192 @@
+"""What omniglot measures of a model: its answers, its attention heads, and what is lost without each of them."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+import icl_data as data
+import icl_eval as evaluation
+import icl_lab as lab
+import icl_models as models
+from experiments.omniglot.config import EvaluationName, OmniglotConfig
+from experiments.omniglot.data import EVALUATIONS, evaluation_names, make_label_sets
+
+ICL: EvaluationName = "fewshot_holdout"
+IWL: EvaluationName = "no_support_zipfian"
+HEADS = f"heads_{ICL}"
+
+
+class Functions(NamedTuple):
+    """What can be asked of a model, each a function of (params, state, rng, batch).
+
+    Attributes:
+      predict: logits of the query, or of every item where none sees its own label.
+      vectors: of the items [B, S, D].
+      attend: attention probabilities [B, L, H, T, T], the mean over loops, and logits of the query.
+      without: logits of the query; a further argument [L, H] says which heads are kept.
+    """
+
+    predict: lab.Predict
+    vectors: lab.Predict
+    attend: lab.Predict
+    without: lab.Predict
+
+
+def make_functions(trained: models.SequenceClassifier, key: str) -> Functions:
+    """Return what evaluation asks of a classifier, whose items stand under a key of the batch."""
+    classifier = dataclasses.replace(trained, outputs="query")
+    blind = classifier.trunk.is_causal and not classifier.layout.leaks_label
+    every = dataclasses.replace(classifier, outputs="every_item") if blind else classifier
+    apply, apply_to_all = classifier.build().apply, every.build().apply
+    layers = getattr(classifier.trunk, "layers", 1)
+
+    # Only item dropout, which is noise in the data, reads the key.
+    def predict(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> Array:
+        return apply_to_all(params, state, rng, batch[key], batch["labels"])[0]
+
+    def inner(pattern: str, params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> Any:
+        return models.instrument(apply, capture=[pattern])(params, state, rng, batch[key], batch["labels"])
+
+    def vectors(*arguments: Any) -> Array:
+        return inner("items", *arguments)[1]["items"]
+
+    def attend(*arguments: Any) -> tuple[Array, Array]:
+        (logits, _), values = inner("*attention", *arguments)
+        attention = jnp.stack(list(values.values()), axis=1)
+        B, runs, *rest = attention.shape
+        return attention.reshape(B, runs // layers, layers, *rest).mean(axis=1), logits
+
+    def without(
+        params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array], keep: Float[Array, "L H"]
+    ) -> Array:
+        def keeping(layer: int) -> Callable[[Array], Array]:
+            return lambda heads: heads * keep[layer][None, None, :, None].astype(heads.dtype)
+
+        kept = {f"*block_{layer}/heads": keeping(layer) for layer in range(layers)}
+        (logits, _), _ = models.instrument(apply, replace=kept)(params, state, rng, batch[key], batch["labels"])
+        return logits
+
+    return Functions(predict, vectors, attend, without)
+
+
+def make_headlines(config: OmniglotConfig) -> tuple[evaluation.Headline, ...]:
+    """Return the two numbers that a run is about (Chan et al. 2022)."""
+    return (
+        evaluation.Headline(
+            name="icl",
+            evaluation=ICL,
+            metric="accuracy_closed",
+            title="In context (ICL)",
+            sentence="Closed accuracy on classes never trained on: only the context can tell which label is right. "
+            "The arg-max is taken over the labels that the context can hold: the number that the papers plot.",
+        ),
+        evaluation.Headline(
+            name="iwl",
+            evaluation=IWL,
+            metric="accuracy_open" if config.data.labels_per_class == 1 else "accuracy_any_label",
+            title="In weights (IWL)",
+            sentence="Open accuracy on trained classes whose context does not hold the answer: only the weights can. "
+            "The arg-max is taken over all labels.",
+        ),
+    )
+
+
+class Evaluations:
+    """The evaluations of a run.
+
+    Args:
+      config: of the run.
+      split: the classes.
+      functions: what can be asked of the model.
+      layout: of its tokens.
+      has_images: whether examples can be shown, and compared by their pixels.
+    """
+
+    def __init__(
+        self,
+        config: OmniglotConfig,
+        split: data.ClassSplit,
+        functions: Functions,
+        layout: models.Layout,
+        *,
+        has_images: bool,
+    ) -> None:
+        """Take note of what there is to measure."""
+        self._config, self._functions, self._has_images = config, functions, has_images
+        self._sets = make_label_sets(config.data, split)
+        S = config.data.length
+        self._positions = evaluation.TokenPositions(items=layout.item_tokens(S), labels=layout.label_tokens(S))
+
+    def listed(self, *, at_end: bool) -> tuple[lab.Evaluation, ...]:
+        """Return the evaluations at intervals, or those of the trained model, which has baselines besides."""
+        options = self._config.eval
+        count = options.final_count if at_end else options.count
+        found = [
+            lab.Evaluation(name, (name,), count, self._answers(name, with_baselines=at_end))
+            for name in evaluation_names(self._config, at_end=at_end)
+        ]
+        has_heads = self._config.model.trunk == "transformer"
+        if has_heads and options.heads_count:
+            found.append(lab.Evaluation(HEADS, (ICL,), options.heads_count, self._heads))
+        if has_heads and at_end and options.ablation_count:
+            found.append(lab.Evaluation("ablated_heads", (ICL, IWL), options.ablation_count, self._ablation))
+        return tuple(found)
+
+    def kind(self, name: EvaluationName) -> evaluation.Evaluation:
+        """Return an evaluation with the labels that are possible there."""
+        form, class_set = EVALUATIONS[name]
+        sets = self._sets
+        of_set = {"rare": sets.rare, "common": sets.common, "zipfian": range(len(sets.rare) + len(sets.common))}
+        return evaluation.Evaluation(name, sets.few_shot if form == "few_shot" else of_set[class_set])
+
+    def _answers(self, name: EvaluationName, *, with_baselines: bool) -> lab.Measure:
+        asked = with_baselines and EVALUATIONS[name][0] in ("few_shot", "swapped")
+
+        def measure(model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:
+            vectors = model.ask(self._functions.vectors)
+            return evaluation.evaluate(
+                model,
+                batches,
+                self.kind(name),
+                count=count,
+                examples=min(4, count) if self._has_images else 0,
+                label_sets=self._sets,
+                baselines=evaluation.context_baselines(vectors, pixels=self._has_images) if asked else {},
+            )
+
+        return measure
+
+    def _heads(self, model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:
+        return evaluation.evaluate_heads(
+            model.ask(self._functions.attend),
+            batches,
+            self._positions,
+            name=HEADS,
+            count=count,
+            causal=self._config.model.mask == "causal",
+            examples=min(2, count) if self._has_images else 0,
+            possible_labels=self._sets.few_shot,
+        )
+
+    def _ablation(self, model: lab.Model, icl: Iterable[Any], iwl: Iterable[Any], *, count: int) -> evaluation.Result:
+        without = model.ask(self._functions.without)
+
+        def predict(batch: Mapping[str, Any], keep: Float[np.ndarray, "L H"]) -> Array:
+            return without(batch, keep)
+
+        first, second = make_headlines(self._config)
+        return evaluation.ablate_heads(
+            predict,
+            {
+                "icl": (self.kind(ICL), lambda: icl, first.metric),
+                "iwl": (self.kind(IWL), lambda: iwl, second.metric),
+            },
+            layers=self._config.model.layers,
+            heads=self._config.model.heads,
+            count=count,
+            label_sets=self._sets,
+        )

@@ -1,0 +1,62 @@
+"""The model of omniglot, as icl-models has it, and what it is trained on."""
+
+from jaxtyping import Array
+
+import icl_data as data
+import icl_lab as lab
+import icl_models as models
+from experiments.omniglot.config import ModelConfig, OmniglotConfig
+from experiments.omniglot.data import make_labelling
+
+LAYOUTS: dict[str, models.Layout] = {
+    "interleaved": models.Interleaved(),
+    "concatenated": models.Concatenated(),
+    "previous_label": models.PreviousLabel(),
+}
+
+
+def make_model(of_run: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> models.SequenceClassifier:
+    """Return the classifier, with logits of what the loss is of."""
+    labels = data.num_labels(split, make_labelling(of_run.data))
+    config = of_run.model
+    if (config.encoder == "embedding") != (bank.key == "items"):
+        raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
+    encoders: dict[str, models.Encoder] = {
+        "conv": models.ConvEncoder(),
+        "resnet": models.ResNetEncoder(flatten=config.flatten),
+        "linear": models.LinearEncoder(),
+        "embedding": models.EmbeddingEncoder(num_items=bank.num_classes),
+    }
+    trunk = lab.make_trunk(
+        config.trunk,
+        layers=config.layers,
+        width=config.width,
+        heads=config.heads,
+        key_size=config.key_size,
+        mask=config.mask,
+        mlp=not config.attention_only,
+        num_loops=config.num_loops,
+        dropout=config.dropout,
+    )
+    return models.SequenceClassifier(
+        num_labels=labels,
+        encoder=encoders[config.encoder],
+        layout=LAYOUTS[config.layout],
+        trunk=trunk,
+        width=config.width,
+        positions=config.positions,
+        outputs="query" if config.loss == "query" else "every_item",
+        label_init_std=config.label_init_std,
+        item_dropout=config.item_dropout,
+        position_dropout=config.position_dropout,
+        compute_dtype=config.compute_dtype,
+    )
+
+
+def training_loss(config: ModelConfig, logits: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
+    """Return the loss and the accuracies."""
+    if config.loss == "weighted":
+        return models.weighted_cross_entropy(logits, labels, context_weight=config.context_weight)
+    if config.loss == "every_item":
+        return models.every_item_cross_entropy(logits, labels)
+    return models.query_cross_entropy(logits, labels[:, -1])

@@ -1,0 +1,55 @@
+"""The presets of the omniglot experiment: laptop sizes, and the settings of the paper."""
+
+import dataclasses
+
+from experiments.omniglot.config import DataConfig, EvalConfig, ModelConfig, OmniglotConfig
+from icl_train import OptimizerConfig, TrainConfig
+
+_LAPTOP = OmniglotConfig()
+
+# The settings of Chan et al. (2022) and of their code.
+_ALL_EXEMPLARS = OmniglotConfig(
+    data=DataConfig(
+        source="omniglot",
+        size=105,
+        polarity="paper_is_one",
+        rare=1_603,
+        common=10,
+        holdout=10,
+        p_bursty=0.9,
+    ),
+    model=ModelConfig(encoder="resnet", layers=12, heads=8, label_init_std=0.02),
+    optimizer=OptimizerConfig(schedule="inverse_sqrt", learning_rate=3e-4, warmup_steps=4_000),
+    train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
+    eval=EvalConfig(
+        every=10_000,
+        batch_size=100,
+        extra=("fewshot_zipfian",),
+        extra_with_zipf=("fewshot_rare", "fewshot_common"),
+    ),
+)
+
+PRESETS = {
+    "laptop": _LAPTOP,
+    "laptop_omniglot": dataclasses.replace(
+        _LAPTOP, data=dataclasses.replace(_LAPTOP.data, source="omniglot", augmented=True, holdout=192)
+    ),
+    # 400 trained classes: with the 1,600 of laptop, learning them by heart takes several times as long.
+    "laptop_iwl": dataclasses.replace(
+        _LAPTOP, data=dataclasses.replace(_LAPTOP.data, p_bursty=0.0, characters=536, holdout=136)
+    ),
+    "all_exemplars": _ALL_EXEMPLARS,
+    "augmented": dataclasses.replace(
+        _ALL_EXEMPLARS,
+        data=dataclasses.replace(_ALL_EXEMPLARS.data, augmented=True, rare=12_700, common=100, holdout=80),
+        eval=dataclasses.replace(_ALL_EXEMPLARS.eval, extra_with_zipf=("no_support_rare", "no_support_common")),
+    ),
+    "identical": dataclasses.replace(_ALL_EXEMPLARS, data=dataclasses.replace(_ALL_EXEMPLARS.data, exemplars="single")),
+    "symbolic": dataclasses.replace(
+        _ALL_EXEMPLARS,
+        data=dataclasses.replace(
+            _ALL_EXEMPLARS.data, source="symbols", size=28, polarity="ink_is_one", characters=1_000, rare=980
+        ),
+        model=dataclasses.replace(_ALL_EXEMPLARS.model, encoder="embedding"),
+    ),
+}

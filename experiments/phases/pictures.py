@@ -1,0 +1,235 @@
+"""The pictures of phases, from the folders of its runs alone."""
+
+import collections
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import icl_eval as evaluation
+import icl_lab as lab
+import icl_models as models
+from experiments.gpicl.config import GpiclConfig
+from experiments.gpicl.model import make_model
+from experiments.phases.config import AXES, OPTIONS, Axis
+
+
+class Point(NamedTuple):
+    """A finished run: its configuration, and what its summary says."""
+
+    config: GpiclConfig
+    summary: dict[str, Any]
+
+    @property
+    def num_tasks(self) -> int:
+        """Size of the pool."""
+        assert self.config.data.num_tasks is not None
+        return self.config.data.num_tasks
+
+    @property
+    def kind(self) -> str:
+        """What kind of learner the run came to."""
+        return str(self.summary["learner"]["kind"])
+
+    def setting(self, axis: Axis) -> Any:
+        """Return the setting that an axis of the grid is of."""
+        return lab.option_of(self.config, OPTIONS[axis])
+
+    def accuracy(self, name: str, metric: str) -> float:
+        """Return an accuracy, NaN for a model that has none."""
+        value = self.summary["evaluations"][name].get(metric, {}).get("value")
+        return float("nan") if value is None else float(value)
+
+
+def read_points(base: GpiclConfig) -> list[Point]:
+    """Return all finished runs below the folder of a configuration, those of earlier commands too."""
+    return [
+        Point(run, json.loads((run.workdir / "summary.json").read_text(encoding="utf-8")))
+        for run in lab.finished_runs(base)
+    ]
+
+
+def draw(folder: Path, points: Sequence[Point], *, num_labels: int, dimensions: int) -> str:
+    """Draw all pictures into a folder, with a page that shows them; return where, and what the runs came to.
+
+    Args:
+      folder: of the grid.
+      points: its finished runs, at least one.
+      num_labels: of a task.
+      dimensions: of an item.
+    """
+    chance = 1 / num_labels
+    # What the heat map has besides the number of tasks: the first of which there are several.
+    axis = next((axis for axis in AXES if len({point.setting(axis) for point in points}) > 1), AXES[0])
+    for old in (folder / "figures").glob("*.png"):  # of settings that were alike in an earlier command
+        old.unlink()
+    pictures = []
+    for title, alike in _alike(points, axis).items():
+        pictures += [_heat_map(alike, axis, title), _phase_curve(alike, axis, title, chance)]
+    pictures.append(_sizes(points, num_labels, dimensions))
+    lines = [_line(point) for point in sorted(points, key=lambda point: (_settings(point, AXES), point.num_tasks))]
+    (folder / "points.json").write_text(json.dumps([_record(point) for point in points], indent=2) + "\n")
+    page = evaluation.write_gallery(folder, title="Phases of learning to learn", pictures=pictures, png=True)
+    return "\n".join([*lines, f"report: {page}"])
+
+
+def _settings(point: Point, axes: Iterable[Axis]) -> tuple[str, ...]:
+    return tuple(f"{axis} {point.setting(axis)}" for axis in axes)
+
+
+def _alike(points: Sequence[Point], axis: Axis) -> dict[str, list[Point]]:
+    """Return the points in parts, by all settings but that of the axis; those that differ name the parts."""
+    others = [other for other in AXES if other != axis]
+    differing = [other for other in others if len({point.setting(other) for point in points}) > 1]
+    parts: dict[str, list[Point]] = collections.defaultdict(list)
+    for point in points:
+        parts[", ".join(_settings(point, differing))].append(point)
+    return dict(parts)
+
+
+def _table(points: Sequence[Point], axis: Axis) -> tuple[list[int], list[Any], dict[tuple[int, Any], list[Point]]]:
+    """Return the numbers of tasks, the settings of the axis, and the runs of each combination."""
+    cells: dict[tuple[int, Any], list[Point]] = collections.defaultdict(list)
+    for point in points:
+        cells[point.num_tasks, point.setting(axis)].append(point)
+    return sorted({tasks for tasks, _ in cells}), sorted({setting for _, setting in cells}), cells
+
+
+def _power(tasks: int) -> str:
+    return f"2^{tasks.bit_length() - 1}" if tasks & (tasks - 1) == 0 else f"{tasks:,}"
+
+
+def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Picture:
+    tasks, settings, cells = _table(points, axis)
+    rows = list(reversed(settings))  # the largest at the top
+    seeds = np.full((len(rows), len(tasks), _seeds(cells)), np.nan)
+    accuracies, kinds = seeds[:, :, 0].copy(), [[""] * len(tasks) for _ in rows]
+    for row, setting in enumerate(rows):
+        for column, count in enumerate(tasks):
+            if found := cells.get((count, setting)):
+                seeds[row, column, : len(found)] = [each.accuracy("unseen_tasks", "accuracy_last") for each in found]
+                accuracies[row, column] = seeds[row, column, : len(found)].mean()
+                kinds[row][column] = evaluation.most_frequent([each.kind for each in found])
+
+    def figure() -> Any:
+        return evaluation.heat_map(
+            accuracies,
+            row_names=[f"{setting}" for setting in rows],
+            column_names=[_power(count) for count in tasks],
+            row_title=axis.replace("_", " "),
+            column_title="number of tasks",
+            title="Accuracy on unseen tasks" + (f", {title}" if title else ""),
+            kinds=kinds,
+            seeds=seeds if seeds.shape[2] > 1 else None,
+        )
+
+    caption = f"Accuracy at the last positions: mean, least and most of up to {_seeds(cells)} seeds, and their kind."
+    alt = "; ".join(
+        f"{axis} {setting}, {_power(count)} tasks: {accuracies[row, column]:.2f}, {kinds[row][column]}"
+        for row, setting in enumerate(rows)
+        for column, count in enumerate(tasks)
+    )
+    return evaluation.Picture(f"heat_map{_suffix(title)}", _heading("Unseen tasks", title), figure, caption, alt)
+
+
+def _phase_curve(points: Sequence[Point], axis: Axis, title: str, chance: float) -> evaluation.Picture:
+    tasks, settings, cells = _table(points, axis)
+    setting, most = settings[-1], _seeds(cells)
+
+    def read(name: str, metric: str) -> np.ndarray:
+        rows = [[each.accuracy(name, metric) for each in cells.get((count, setting), [])] for count in tasks]
+        return np.array([row + [np.nan] * (most - len(row)) for row in rows])
+
+    kinds = [[each.kind for each in cells.get((count, setting), [])] for count in tasks]
+
+    def figure() -> Any:
+        return evaluation.phase_curve(
+            np.array(tasks),
+            read("seen_tasks", "accuracy_first"),
+            read("seen_tasks", "accuracy_last"),
+            read("unseen_tasks", "accuracy_last"),
+            chance=chance,
+            kinds=kinds,
+        )
+
+    shown = ", ".join(filter(None, [f"{axis.replace('_', ' ')} {setting}", title]))
+    caption = f"With {shown}: every dot is a run, a line joins the medians, and the shade is the most frequent kind."
+    alt = "; ".join(f"{_power(count)} tasks: {', '.join(found)}" for count, found in zip(tasks, kinds, strict=True))
+    return evaluation.Picture(f"phase_curve{_suffix(title)}", _heading("Phases", title), figure, caption, alt)
+
+
+def _sizes(points: Sequence[Point], num_labels: int, dimensions: int) -> evaluation.Picture:
+    """Show all runs with the most tasks that every setting was run with, or else that each was."""
+    pools: dict[tuple[str, ...], set[int]] = collections.defaultdict(set)
+    for point in points:
+        pools[_settings(point, AXES)].add(point.num_tasks)
+    common = set.intersection(*pools.values())
+    wanted = {setting: max(common or pool) for setting, pool in pools.items()}
+    chosen = [point for point in points if point.num_tasks == wanted[_settings(point, AXES)]]
+    sizes = [_size(point, num_labels, dimensions) for point in chosen]
+
+    def figure() -> Any:
+        return evaluation.against_size(sizes, chance=1 / num_labels)
+
+    counts = sorted({point.num_tasks for point in chosen})
+    shown = " or ".join(_power(count) for count in counts)
+    caption = f"Accuracy on unseen tasks, of runs with a pool of {shown}, against the sizes of their models."
+    alt = "; ".join(
+        f"{size.trunk} of state {size.state_size:,} and {size.parameters:,} parameters: {size.accuracy:.2f}"
+        for size in sizes
+    )
+    return evaluation.Picture("sizes", "Sizes", figure, caption, alt)
+
+
+def _size(point: Point, num_labels: int, dimensions: int) -> evaluation.SizePoint:
+    config = point.config
+    model = make_model(config.model, num_labels)
+    items = jax.ShapeDtypeStruct((1, config.data.length, dimensions), jnp.float32)
+    return evaluation.SizePoint(
+        trunk=config.model.trunk,
+        state_size=models.state_size(model, config.data.length),
+        parameters=models.parameter_count(model, items),
+        accuracy=point.accuracy("unseen_tasks", "accuracy_last"),
+    )
+
+
+def _record(point: Point) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "num_tasks": point.num_tasks,
+        **{axis: point.setting(axis) for axis in AXES},
+        "seed": point.config.train.seed,
+        "kind": point.kind,
+        "seen_first": point.accuracy("seen_tasks", "accuracy_first"),
+        "seen_last": point.accuracy("seen_tasks", "accuracy_last"),
+        "unseen_last": point.accuracy("unseen_tasks", "accuracy_last"),
+    }
+    # JSON has no NaN.
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()}
+
+
+def _line(point: Point) -> str:
+    first, last = (point.accuracy("seen_tasks", f"accuracy_{place}") for place in ("first", "last"))
+    unseen = point.accuracy("unseen_tasks", "accuracy_last")
+    settings = ", ".join(_settings(point, AXES))
+    return (
+        f"{_power(point.num_tasks):>6} tasks, {settings}, seed {point.config.train.seed}: seen {first:.2f} to "
+        f"{last:.2f}, unseen to {unseen:.2f}: {point.summary['verdict']['verdict']}"
+    )
+
+
+def _seeds(cells: dict[tuple[int, Any], list[Point]]) -> int:
+    return max(map(len, cells.values()))
+
+
+def _heading(heading: str, title: str) -> str:
+    return f"{heading}, {title}" if title else heading
+
+
+def _suffix(title: str) -> str:
+    """Return a part of a file name for a title."""
+    return f"_{title}".replace(", ", "_").replace(" ", "_") if title else ""

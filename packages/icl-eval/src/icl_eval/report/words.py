@@ -1,0 +1,109 @@
+"""Words of numbers: what a report says of estimates and curves, and may say of chance."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.headline import Headline
+from icl_eval.results.result import Kind, Result
+from icl_eval.runs.reading import Run
+
+_NORMALISED = "normalised_"  # of errors: as shares of the best constant's, whose own is 1
+
+
+def kind_of(run: Run, metric: str) -> Kind:
+    """Return what kind of number a metric is; a proportion if the run does not say."""
+    return run.measures[metric].kind if metric in run.measures else "proportion"
+
+
+def level_of(result: Result, metric: str) -> float | None:
+    """Return what a metric is to be held against: chance, or the best constant's error; None if there is neither."""
+    return result.chance.get(metric, 1.0 if metric.startswith(_NORMALISED) else None)
+
+
+def headline_curve(run: Run, headline: Headline) -> ScalarCurve | None:
+    """Return a headline over training, with what it is to be held against; None if it was never measured."""
+    curve = run.evaluation_curve(headline.evaluation, headline.metric)
+    if curve is None or curve.chance is not None or not headline.metric.startswith(_NORMALISED):
+        return curve
+    return ScalarCurve(curve.steps, curve.values, curve.low, curve.high, chance=1.0)
+
+
+def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:
+    """Return what the interval allows to say about chance or the best constant, and no more.
+
+    Args:
+      estimate: the number.
+      level: what it is held against; None for nothing to say.
+      kind: of errors less is better.
+
+    >>> judged(Estimate(value=0.5, low=0.4, high=0.6, count=9), 0.1, "proportion")
+    'above chance (0.1)'
+    """
+    if level is None:
+        return ""
+    above, below = ("worse than", "better than") if kind == "error" else ("above", "below")
+    found = above if estimate.low > level else below if estimate.high < level else "not distinguishable from"
+    return f"{found} {'the best constant' if kind == 'error' else 'chance'} ({level:.2g})"
+
+
+def course(curve: ScalarCurve, *, at: str = "step") -> str:
+    """Return from where to where a curve goes, `at` being what its steps are.
+
+    >>> import numpy as np
+    >>> course(ScalarCurve(*[np.array([0.0, 50.0])] * 4))
+    'from 0 at step 0 to 50.000 at step 50'
+    """
+    first, last = (f"{readable(curve.values[place])} at {at} {curve.steps[place]:,.0f}" for place in (0, -1))
+    return f"from {first} to {last}"
+
+
+def title(name: str) -> str:
+    """Return a name of files and evaluations as words.
+
+    >>> title("random_mlp_tanh")
+    'Random mlp tanh'
+    """
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def titles(names: Sequence[str]) -> dict[str, str]:
+    """Return names as words, without what all begin with.
+
+    >>> titles(["transfer_sines", "transfer_wide_steps"]), titles(["transfer_sines"])
+    ({'transfer_sines': 'Sines', 'transfer_wide_steps': 'Wide steps'}, {'transfer_sines': 'Transfer sines'})
+    """
+    words = {name: name.split("_") for name in names}
+    alike = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*words.values(), strict=False))
+    shared = min(len(list(alike)), *(len(of_name) - 1 for of_name in words.values())) if len(words) > 1 else 0
+    return {name: title("_".join(of_name[shared:])) for name, of_name in words.items()}
+
+
+def counted(results: Iterable[Result]) -> str:
+    """Return of how many sequences or tasks results are.
+
+    >>> half = Estimate(value=0.5, low=0.4, high=0.6, count=100)
+    >>> counted([Result("a", {"accuracy_open": half}, {})] * 2)
+    '100 sequences'
+    """
+    by_unit: dict[str, set[int]] = {}
+    for result in results:
+        by_unit.setdefault(result.unit, set()).add(result.count)
+    said = []
+    for unit, counts in by_unit.items():
+        ends = dict.fromkeys((min(counts), max(counts)))
+        said.append(f"{' to '.join(f'{count:,}' for count in ends)} {unit}")
+    return " or ".join(said) or "no sequences"
+
+
+def results_of(run: Run, names: Iterable[str]) -> list[Result]:
+    """Return all results of some evaluations."""
+    return list(itertools.chain.from_iterable(run.evaluations.get(name, {}).values() for name in names))
+
+
+def headlines_first(run: Run, names: Iterable[str]) -> list[str]:
+    """Return evaluations, those of headlines before the others."""
+    order = [headline.evaluation for headline in run.headlines]
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))

@@ -1,0 +1,69 @@
+"""Experiments on in-context learning as values: one driver, one command line, one sweep for all of them."""
+
+from icl_lab.command_line import parse, read_config, run, to_json
+from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryConfig, check_read
+from icl_lab.driver import execute, execute_sweep, main
+from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, Measure, Predict, evaluations
+from icl_lab.model import Model
+from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors
+from icl_lab.streams import TRAIN, make_streams
+from icl_lab.sweeps import (
+    Group,
+    Setting,
+    Sweep,
+    ensemble_members,
+    finished_runs,
+    is_finished,
+    option_of,
+    run_sweep,
+    with_options,
+)
+from icl_lab.tasks import SEEN, UNSEEN, Regression, context_sizes, regression, task_pools
+from icl_lab.trunks import TrunkName, make_trunk
+
+__all__ = [
+    "SEEN",
+    "SHARDING",
+    "TRAIN",
+    "UNSEEN",
+    "Definition",
+    "EvalConfig",
+    "Evaluation",
+    "Experiment",
+    "ExperimentConfig",
+    "FollowConfig",
+    "Group",
+    "Measure",
+    "Model",
+    "Predict",
+    "Preset",
+    "Regression",
+    "SessionConfig",
+    "Setting",
+    "Sweep",
+    "TaskEvalConfig",
+    "TrunkName",
+    "VaryConfig",
+    "check_read",
+    "context_sizes",
+    "ensemble_members",
+    "evaluations",
+    "execute",
+    "execute_sweep",
+    "finished_runs",
+    "is_finished",
+    "log_line",
+    "main",
+    "make_streams",
+    "make_trunk",
+    "one_line_errors",
+    "option_of",
+    "parse",
+    "read_config",
+    "regression",
+    "run",
+    "run_sweep",
+    "task_pools",
+    "to_json",
+    "with_options",
+]

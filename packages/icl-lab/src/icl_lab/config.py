@@ -1,0 +1,146 @@
+"""What every experiment's configuration has: how it is trained and evaluated, and what its members differ in."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from icl_lab.session import SessionConfig
+from icl_train import HostsConfig, MeshConfig, OptimizerConfig, TrainConfig
+
+MUTABLE = (
+    *(f"train.{name}" for name in ("steps", "log_every", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")),
+    *(f"train.{name}" for name in ("keep_every", "mesh", "profile", "tensorboard", "steps_per_dispatch")),
+    "eval",
+)
+"""Options that a run may be resumed with other values of."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """When and on how many sequences or tasks to evaluate."""
+
+    every: int = 200
+    """Steps between evaluations during training."""
+
+    count: int = 1_000
+    """Sequences or tasks of each evaluation during training."""
+
+    final_count: int = 10_000
+    """Sequences or tasks of each evaluation of the trained model, and with --mode eval."""
+
+    batch_size: int = 500
+    """How many are evaluated at once."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        numbers = self.every, self.count, self.final_count, self.batch_size
+        if min(numbers) < 1:
+            raise ValueError(
+                "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, "
+                f"got {', '.join(map(str, numbers))}; --mode train leaves evaluations out."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskEvalConfig(EvalConfig):
+    """When and on how many tasks to evaluate, and how many baselines are asked about."""
+
+    every: int = 500
+    count: int = 256
+    final_count: int = 256
+    batch_size: int = 256
+    baseline_count: int = 256
+    """Tasks, of those, that baselines are asked about at the end; 0 for no baselines. With baselines, known families of
+    functions are evaluated on as many, so that model and baselines are compared on the same."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        super().__post_init__()
+        if self.baseline_count < 0:
+            raise ValueError(f"eval.baseline_count must be at least 0, got {self.baseline_count}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaryConfig:
+    """What the members of an ensemble differ in besides their seeds, train.seed, train.seed + 1, ...: a value for each.
+
+    A field stands for the option that its metadata name; experiments add theirs in a subclass.
+    """
+
+    learning_rate: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "optimizer.learning_rate"})
+    """A learning rate for each member, in place of optimizer.learning_rate."""
+
+    weight_decay: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "optimizer.weight_decay"})
+    """A weight decay for each member, in place of optimizer.weight_decay."""
+
+    eps: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "optimizer.eps"})
+    """Adam's epsilon for each member, in place of optimizer.eps."""
+
+    def given(self) -> dict[str, tuple[Any, ...]]:
+        """Return the values of the options that are varied, by their dotted names."""
+        values = {field.metadata["option"]: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {option: each for option, each in values.items() if each}
+
+
+@runtime_checkable
+class HasBatchSize(Protocol):
+    """The data options of an experiment."""
+
+    @property
+    def batch_size(self) -> int:
+        """Sequences or tasks in a training batch, over all devices and hosts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(SessionConfig):
+    """What every experiment can be asked; each adds ``data`` and ``model``."""
+
+    # Options in which runs may differ that one program trains; experiments add those of their data.
+    same_program: ClassVar[frozenset[str]] = frozenset(
+        {"train.seed", "optimizer.learning_rate", "optimizer.weight_decay", "optimizer.eps"}
+    )
+
+    data: HasBatchSize
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    vary: VaryConfig = VaryConfig()
+    init_from: Path | None = None
+    """Folder of another run, whose parameters this one begins with wherever they fit."""
+
+    def __post_init__(self) -> None:
+        """Refuse an ensemble that cannot be, or that has not a value for each member."""
+        members = self.train.ensemble.members
+        if members > 1 and (
+            self.hosts != HostsConfig() or self.train.mesh != MeshConfig() or self.init_from is not None
+        ):
+            raise ValueError(
+                "train.ensemble.members above 1 is for one host, no mesh and no init_from: devices share the members."
+            )
+        for option, values in self.vary.given().items():
+            if len(values) != members or members == 1:
+                raise ValueError(
+                    f"vary.{option.rpartition('.')[2]} wants a value for each of the train.ensemble.members={members} "
+                    f"members, which are at least two, got {len(values)}."
+                )
+
+
+def check_read(part: str, options: Any, read_by: Mapping[str, tuple[str, Collection[str]]]) -> None:
+    """Refuse options that nothing would read.
+
+    Args:
+      part: what the options are of, such as "data".
+      options: a dataclass.
+      read_by: of an option, which other option chooses who reads it, and the choices that do.
+
+    Raises:
+      ValueError: an option that differs from its default although nothing reads it.
+    """
+    for field in dataclasses.fields(options):
+        chooser, readers = read_by.get(field.name, ("", ()))
+        if chooser and getattr(options, chooser) not in readers and getattr(options, field.name) != field.default:
+            raise ValueError(
+                f"{part}.{field.name} is for {part}.{chooser} {' and '.join(readers)}, but that is "
+                f"{getattr(options, chooser)}; leave it out, or ask for --{part}.{chooser} {sorted(readers)[-1]}."
+            )

@@ -1,0 +1,115 @@
+"""What an experiment is: a value with all that the driver needs, made from a configuration by one function."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, PyTree
+
+from icl_data import ExemplarBank, Sampler, Transform
+from icl_eval import Family, Headline, Result
+from icl_lab.config import ExperimentConfig
+from icl_models import TENSOR_PARALLEL
+from icl_train import FULLY_SHARDED, LossFunction, Rule, Rules
+
+Config = TypeVar("Config", bound=ExperimentConfig)
+
+Predict: TypeAlias = Callable[..., PyTree]
+"""``predict(params, model_state, rng, batch) -> outputs``; pure. It may take further arrays after the batch."""
+
+Measure: TypeAlias = Callable[..., Result]
+"""``measure(model, *batches, count=count) -> Result``; the model is called with a batch (see `icl_lab.Model`), and
+``batches`` are the evaluation's streams. The functions ``evaluate_*`` of icl-eval are such, with their other arguments
+filled in by `functools.partial`."""
+
+SHARDING: Rules = (*(Rule(name, PartitionSpec(*axes)) for name, axes in TENSOR_PARALLEL), *FULLY_SHARDED)
+"""How a mesh splits a model of icl-models: over heads and units along "model", and the other side along "fsdp"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What is measured of a model, on which data.
+
+    Attributes:
+      name: of the results; that of an evaluation in eval.jsonl.
+      streams: names of the streams that the measure is given, one argument for each.
+      count: sequences or tasks to measure on.
+      measure: from a model and batches to a result.
+      family: what it stands together with in a report, or None.
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    count: int
+    measure: Measure
+    family: Family | None = None
+
+
+def evaluations(
+    names: Iterable[str], measure: Measure, *, count: int, family: Family | None = None
+) -> tuple[Evaluation, ...]:
+    """Return evaluations that measure alike, each on the stream of its name.
+
+    Args:
+      names: of the evaluations, and of their streams.
+      measure: takes its ``name`` besides.
+      count: sequences or tasks of each.
+      family: what they stand together as.
+    """
+    return tuple(Evaluation(name, (name,), count, functools.partial(measure, name=name), family) for name in names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment(Generic[Config]):
+    """One configuration of an experiment: how its model begins, learns, predicts and is measured.
+
+    Members of an ensemble share all of it; only ``samplers`` and ``transforms`` are asked for each.
+
+    Attributes:
+      init: ``init(rng, batch) -> (params, model_state)``, from the first training batch.
+      loss_fn: see `icl_train.LossFunction`.
+      predict: the model as it is evaluated.
+      inputs: keys of a batch that ``predict`` and its kin read.
+      samplers: from a configuration to sequences or tasks by the name of their stream; training has "train".
+      at_intervals: evaluations during training.
+      at_end: evaluations of the trained model.
+      headlines: the numbers that a run is about.
+      model: the frozen dataclass of icl-models that ``init`` and ``predict`` come from, or None; run folders record it.
+      bank: the items that sequences are of, or None where samplers make arrays themselves.
+      transforms: from a configuration and the name of a stream to what is done to its batches.
+      learner: the evaluations on seen and on unseen tasks, under these names, if a learner's type can be told.
+      rules: how a mesh splits the parameters.
+    """
+
+    init: Callable[[Array, Mapping[str, Any]], tuple[PyTree, PyTree]]
+    loss_fn: LossFunction
+    predict: Predict
+    inputs: tuple[str, ...]
+    samplers: Callable[[Config], Mapping[str, Sampler]]
+    at_intervals: tuple[Evaluation, ...]
+    at_end: tuple[Evaluation, ...]
+    headlines: tuple[Headline, ...]
+    model: Any = None
+    bank: ExemplarBank | None = None
+    transforms: Callable[[Config, str], Sequence[Transform]] = lambda config, stream: ()
+    learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    rules: Rules = SHARDING
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition(Generic[Config]):
+    """An experiment before it has a configuration: what `icl_lab.main` runs and a sweep varies.
+
+    Attributes:
+      name: heads the names of its run folders, and stands in config.json.
+      build: makes the experiment of a configuration; raises ValueError or OSError where that cannot be.
+      presets: configurations by name.
+      default: the preset of a command line that names none.
+    """
+
+    name: str
+    build: Callable[[Config], Experiment[Config]]
+    presets: Mapping[str, Config]
+    default: str = "laptop"

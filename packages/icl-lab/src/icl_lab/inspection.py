@@ -1,0 +1,42 @@
+"""What a model would be trained and evaluated on, shown without training: --mode inspect."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import grain
+
+import icl_data as data
+from icl_lab.experiment import Config, Experiment
+
+SHOWN = 8
+"""Sequences of a stream that are drawn."""
+
+
+def inspect(
+    experiment: Experiment[Config], config: Config, streams: Mapping[str, grain.IterDataset[Any]], *, to: Path
+) -> str:
+    """Draw the first sequences of every stream, and return what is in them.
+
+    Args:
+      experiment: whose streams they are.
+      config: of the run.
+      streams: batches by name.
+      to: folder for the pictures, a PNG file for each stream of images.
+
+    Returns:
+      For sequences a table of one and the frequencies of many; for tasks the arrays of a batch.
+    """
+    parts = []
+    for name, sampler in experiment.samplers(config).items():
+        batch = next(itertools.islice(streams[name], 1))
+        arrays = "\n".join(f"{key:10} {values.dtype!s:8} {list(values.shape)}" for key, values in batch.items())
+        said = data.describe(sampler) if isinstance(sampler, data.SequenceSampler) else arrays
+        parts.append(f"== {name}\n{said}")
+        if "images" in batch:
+            to.mkdir(parents=True, exist_ok=True)
+            few = {key: values[:SHOWN] for key, values in batch.items()}
+            data.contact_sheet(few, title=name).save(to / f"{name}.png")
+            parts.append(f"picture: {to / f'{name}.png'}")
+    return "\n".join(parts)

@@ -1,0 +1,289 @@
+"""Sweeps: a list of settings x seeds of any experiment, in groups that one program trains, each run made once.
+
+The runs of a sweep lie in ``groups/`` of its folder. Which runs there are is read from their own config.json files, so
+a later command with more settings or seeds adds to them, and one that was stopped goes on.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from icl_lab.command_line import read_config, to_json
+from icl_lab.config import MUTABLE, ExperimentConfig
+from icl_lab.session import one_line_errors
+from icl_train import EnsembleConfig, member_folder
+
+Config = TypeVar("Config", bound=ExperimentConfig)
+Setting = Mapping[str, Any]
+"""Values of options by their dotted names, such as {"data.p_bursty": 0.5}."""
+
+
+# Options that make no other run: how it is evaluated, logged and saved.
+_FREE = ("train.ensemble", *(name for name in MUTABLE if name not in ("train.steps", "train.mesh")))
+
+
+@dataclasses.dataclass(frozen=True)
+class Group(Generic[Config]):
+    """Runs that one program trains together.
+
+    Attributes:
+      config: of the session that trains them, an ensemble if there are several.
+      members: of each run, in its folder.
+    """
+
+    config: Config
+    members: Sequence[Config]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep(Generic[Config]):
+    """Runs that differ in some options, each with several seeds.
+
+    Attributes:
+      base: what all have in common; its workdir is the folder of the sweep.
+      settings: what each sets besides; those that come to the same configuration are one.
+      seeds: runs of each setting, with seeds from ``train.seed`` of its configuration on.
+      same_program: options in which the runs of a group may differ; by default all in which they can.
+    """
+
+    base: Config
+    settings: tuple[Setting, ...]
+    seeds: int = 1
+    same_program: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is something to run."""
+        if not self.settings or self.seeds < 1:
+            raise ValueError(
+                f"A sweep wants settings and at least one seed, got {len(self.settings)} and {self.seeds}."
+            )
+
+    def runs(self) -> list[Config]:
+        """Return the configuration of every run, in the folder of the sweep."""
+        found: dict[str, Config] = {}
+        alone = dataclasses.replace(self.base, train=_lone(self.base))
+        for setting in self.settings:
+            config = with_options(alone, setting)
+            for seed in range(config.train.seed, config.train.seed + self.seeds):
+                each = with_options(config, {"train.seed": seed})
+                found.setdefault(_text(each), each)
+        return list(found.values())
+
+    def groups(self) -> list[Group[Config]]:
+        """Return what is to be run, and what was: the groups in the folder that have these runs, then new ones."""
+        wanted = {_text(run): run for run in self.runs()}
+        groups = []
+        for folder, members in self._there().items():
+            mine = [wanted.pop(_text(member), None) for member in members]
+            if any(mine):
+                groups.append(self._group(members, folder))
+        may_differ = self.base.same_program if self.same_program is None else self.same_program
+        alike: dict[str, list[Config]] = {}
+        for run in wanted.values():
+            program = {name: value for name, value in flat(to_json(run)).items() if name not in may_differ}
+            alike.setdefault(json.dumps(program, default=str), []).append(run)
+        return groups + [self._group(runs, self.base.workdir / "groups" / self._name(runs)) for runs in alike.values()]
+
+    def _there(self) -> dict[Path, list[Config]]:
+        """Return the runs of every group in the folder, with the options of this session."""
+        found: dict[Path, list[Config]] = {}
+        groups = self.base.workdir / "groups"
+        for path in sorted(groups.glob("*/**/config.json")):
+            config = read_run_of(path.parent, self.base)
+            if config.train.ensemble.members == 1:  # the folder of an ensemble is no run
+                found.setdefault(groups / path.relative_to(groups).parts[0], []).append(config)
+        return found
+
+    def _group(self, runs: Sequence[Config], folder: Path) -> Group[Config]:
+        """Return a group in its folder: an ensemble, or a run that is alone there."""
+        first = dataclasses.replace(runs[0], workdir=folder)
+        if len(runs) == 1:
+            return Group(first, [first])
+        ensemble = dataclasses.replace(self.base.train.ensemble, members=len(runs))
+        members = [dataclasses.replace(run, workdir=member_folder(folder, number)) for number, run in enumerate(runs)]
+        return Group(dataclasses.replace(first, train=dataclasses.replace(first.train, ensemble=ensemble)), members)
+
+    def _name(self, runs: Sequence[Config]) -> str:
+        """Return a name for a group that says what its runs share of what settings set, and tells it from others."""
+        options = sorted({option for setting in self.settings for option in setting})
+        values = {option: {str(option_of(run, option)) for run in runs} for option in options}
+        shared = {option: each.pop() for option, each in values.items() if len(each) == 1}
+        said = [
+            f"{option.rpartition('.')[2]}={value}"
+            for option, value in shared.items()
+            if value != str(option_of(self.base, option))
+        ]
+        digest = hashlib.sha256("\n".join(map(_text, runs)).encode()).hexdigest()[:6]
+        return "-".join([*(said or ["base"]), digest]).replace("/", "_").replace(" ", "")
+
+
+def run_sweep(
+    sweep: Sweep[Config],
+    *,
+    vary: Iterable[str],
+    check: Callable[[Config], object],
+    execute: Callable[[Config, Sequence[Config]], None],
+) -> None:
+    """Run the groups of a sweep that are not finished; a group that was stopped goes on.
+
+    Args:
+      sweep: what to run.
+      vary: beginnings of the dotted names of options that runs in one folder may differ in.
+      check: raises ValueError for the configuration of a run that cannot be; called before any is trained.
+      execute: trains and evaluates a group, from its configuration and those of its members.
+    """
+    with one_line_errors():
+        check_alike(sweep, vary=vary)
+        groups = sweep.groups()
+        todo = [group for group in groups if not all(map(is_finished, group.members))]
+        for group in todo:  # so that none is found impossible after others were trained
+            check(group.members[0])
+    count = sum(len(group.members) for group in groups)
+    print(f"{count - sum(len(group.members) for group in todo)} of {count} runs are finished.")
+    for number, group in enumerate(todo, start=1):
+        print(f"group {number} of {len(todo)}: {len(group.members)} runs in {group.config.workdir}")
+        resume = (group.config.workdir / "config.json").is_file()
+        config, *members = (dataclasses.replace(each, resume=resume) for each in (group.config, *group.members))
+        execute(config, members)
+
+
+def is_finished(run: ExperimentConfig) -> bool:
+    """Return whether a run was trained to its end, or to the step at which it failed: its summary is written last."""
+    try:
+        train = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))["train"]
+        return "failed_at" in train or train["steps"] >= run.train.steps
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def check_alike(sweep: Sweep[Config], *, vary: Iterable[str]) -> None:
+    """Refuse a folder that has runs of other settings than those that a sweep varies.
+
+    Args:
+      sweep: what is to be run.
+      vary: beginnings of the dotted names of options that runs in one folder may differ in.
+
+    Raises:
+      ValueError: names what differs.
+    """
+    free = (*vary, "train.seed", *_FREE)
+
+    def fixed(config: Config) -> dict[str, Any]:
+        return {name: value for name, value in flat(to_json(config)).items() if not name.startswith(free)}
+
+    wanted = fixed(sweep.base)
+    for members in sweep._there().values():
+        for found in map(fixed, members):
+            differing = [f"{name} {value} and not {wanted.get(name)}" for name, value in found.items()
+                         if value != wanted.get(name)]  # fmt: skip
+            if differing:
+                raise ValueError(
+                    f"{sweep.base.workdir} has runs with {', '.join(differing)}; ask for the same, or give another "
+                    "workdir."
+                )
+
+
+def finished_runs(base: Config) -> list[Config]:
+    """Return the configurations of all finished runs below a folder, those of earlier commands too.
+
+    Args:
+      base: of the sweep; its workdir is the folder.
+    """
+    paths = sorted(base.workdir.glob("groups/**/summary.json"))
+    runs = [read_run_of(path.parent, base) for path in paths]
+    return [run for run in runs if is_finished(run)]
+
+
+def read_run_of(folder: Path, base: Config) -> Config:
+    """Return the configuration of a run, with what concerns only this session as in ``base``."""
+    config = read_config(folder, type(base))
+    return dataclasses.replace(
+        base, **{name: getattr(config, name) for name in to_json(config)}, workdir=folder, preset=None
+    )
+
+
+def ensemble_members(config: Config) -> list[Config]:
+    """Return what each member of an ensemble would be configured as if it were alone; of a lone run, itself.
+
+    Members have the seeds from ``train.seed`` on, and the values that ``vary`` has for them.
+    """
+    count = config.train.ensemble.members
+    if count == 1:
+        return [config]
+    given = config.vary.given()
+    settings = [{option: values[number] for option, values in given.items()} for number in range(count)]
+    alone = dataclasses.replace(config, vary=type(config.vary)(), train=_lone(config))
+    seeded = [
+        with_options(alone, setting | {"train.seed": config.train.seed + number})
+        for number, setting in enumerate(settings)
+    ]
+    return [
+        dataclasses.replace(each, workdir=member_folder(config.workdir, number)) for number, each in enumerate(seeded)
+    ]
+
+
+def with_options(config: Config, setting: Setting) -> Config:
+    """Return a configuration with other values of some options.
+
+    Args:
+      config: a dataclass of dataclasses.
+      setting: values by dotted names.
+
+    Raises:
+      ValueError: there is no such option, or its dataclass refuses the value.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in setting.items():
+        *parts, last = name.split(".")
+        inner = nested
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return _replaced(config, nested, "")
+
+
+def option_of(config: ExperimentConfig, name: str) -> Any:
+    """Return the value of an option by its dotted name."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested values by their dotted names.
+
+    >>> flat({"data": {"size": 28}, "seed": 0})
+    {'data.size': 28, 'seed': 0}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {prefix + name: value}
+    return found
+
+
+def _replaced(config: Any, values: Mapping[str, Any], prefix: str) -> Any:
+    names = {field.name for field in dataclasses.fields(config)}
+    for name in values:
+        if name not in names:
+            raise ValueError(f"There is no option {prefix}{name}; there are {', '.join(sorted(names))}.")
+    changes = {
+        name: _replaced(getattr(config, name), value, f"{prefix}{name}.")
+        if isinstance(value, dict) and dataclasses.is_dataclass(getattr(config, name))
+        else value
+        for name, value in values.items()
+    }
+    return dataclasses.replace(config, **changes)
+
+
+def _lone(config: ExperimentConfig) -> Any:
+    return dataclasses.replace(config.train, ensemble=EnsembleConfig())
+
+
+def _text(config: ExperimentConfig) -> str:
+    """Return what makes a run the run that it is."""
+    values = {name: value for name, value in flat(to_json(config)).items() if not name.startswith(_FREE)}
+    return json.dumps(values, default=str)

@@ -1,0 +1,33 @@
+"""Trunks by name: what ``--model.trunk`` chooses among, in every experiment."""
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import icl_models as models
+
+TrunkName = Literal["transformer", "lstm", "vanilla_rnn", "outer_product_lstm", "mlp"]
+
+# From (layers, width) to a trunk; the Transformer, which has the width of its tokens, takes options of its own.
+_TRUNKS: dict[TrunkName, Callable[..., models.Trunk]] = {
+    "transformer": lambda layers, width, **options: models.Transformer(layers=layers, **options),
+    "lstm": lambda layers, width: models.LSTM(layers=layers, hidden=width),
+    "vanilla_rnn": lambda layers, width: models.VanillaRNN(layers=layers, hidden=width),
+    "outer_product_lstm": lambda layers, width: models.OuterProductLSTM(layers=layers, hidden=width),
+    "mlp": lambda layers, width: models.MLP(layers=layers, hidden=width),
+}
+assert set(_TRUNKS) == set(get_args(TrunkName))
+
+
+def make_trunk(name: TrunkName, *, layers: int, width: int, **transformer: Any) -> models.Trunk:
+    """Return a trunk.
+
+    Args:
+      name: which.
+      layers: how many.
+      width: units of each layer of a trunk that is no Transformer.
+      transformer: further options of `icl_models.Transformer`, passed over by the others.
+
+    >>> make_trunk("lstm", layers=3, width=64, heads=4)
+    LSTM(layers=3, hidden=64)
+    """
+    return _TRUNKS[name](layers, width, **(transformer if name == "transformer" else {}))

@@ -1,0 +1,138 @@
+"""The driver with a toy: every mode, ensembles, resuming, following; what is in a folder, and what is never touched."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import icl_eval as evaluation
+import icl_lab as lab
+import icl_train as training
+from icl_lab import driver
+from icl_lab.model import Compiled, Model
+
+
+def test_a_run_folder_says_what_it_is(finished, read):
+    record = read(finished / "config.json")
+    assert record["experiment"] == "toy" and record["seed"] == 0
+    assert [headline["name"] for headline in record["headlines"]] == ["unseen"]
+    assert record["learner"] == {"seen": "seen_tasks", "unseen": "unseen_tasks"}
+    lines = read(finished / "eval.jsonl")
+    assert [(line["step"], line["evaluation"], line["count"]) for line in lines] == [
+        (3, "seen_tasks", 8), (3, "unseen_tasks", 8), (6, "seen_tasks", 12), (6, "unseen_tasks", 12),
+    ]  # fmt: skip
+    summary = read(finished / "summary.json")
+    assert summary["headlines"] == ["unseen"] and summary["seed"] == 0
+    assert summary["unseen"] == summary["evaluations"]["unseen_tasks"]["squared_error"]
+    assert summary["learner"]["kind"] and summary["train"]["steps"] == 6
+    assert not (finished / "report.html").exists()
+
+
+def test_a_summary_is_a_function_of_the_folder(finished, tmp_path, run, read):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    before = read(folder / "summary.json")
+    run(folder, "--mode", "train", "--resume", "--no-report")  # it is finished: nothing is trained
+    assert read(folder / "summary.json") == before
+    (folder / "summary.json").unlink()
+    evaluation.write_summary(folder)
+    assert read(folder / "summary.json") == before
+
+
+def test_a_run_that_was_stopped_and_goes_on_is_the_run_that_was_not(finished, tmp_path, run, read):
+    run("toy", "--train.steps", 3, "--no-report", "--workdir", tmp_path / "run")
+    run(tmp_path / "run", "--resume", "--train.steps", 6, "--no-report")
+    for name in ("metrics.jsonl", "eval.jsonl"):
+        assert read(tmp_path / "run" / name)[-2:] == read(finished / name)[-2:]
+
+
+def test_members_are_the_runs_they_would_be_alone(tmp_path, run, read):
+    vary = ["--vary.learning-rate", 0.1, 0.05, "--data.num-tasks", 5]
+    run("toy", "--train.ensemble.members", 2, *vary, "--no-report", "--workdir", tmp_path / "all")
+    alone = ["--train.seed", 1, "--optimizer.learning-rate", 0.05, "--data.num-tasks", 5]
+    run("toy", *alone, "--no-report", "--workdir", tmp_path / "alone")
+    member = tmp_path / "all" / "member-001"
+    assert read(member / "config.json")["config"] == read(tmp_path / "alone" / "config.json")["config"]
+    assert read(member / "config.json")["seed"] == 1
+    for mine, other in zip(read(member / "metrics.jsonl"), read(tmp_path / "alone" / "metrics.jsonl"), strict=True):
+        assert mine == pytest.approx(other, rel=1e-4)
+    assert len(read(member / "eval.jsonl")) == 4
+
+
+def test_data_are_shown_without_a_run(tmp_path, run, capsys):
+    run("toy", "--mode", "inspect", "--workdir", tmp_path / "run")
+    said = capsys.readouterr().out
+    assert all(f"== {name}" in said for name in ("train", "seen_tasks", "unseen_tasks")) and "[4, 5, 1]" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_average_of_the_parameters_is_what_is_evaluated(finished, tmp_path, run, read):
+    run("toy", "--train.ema-decay", 0.999, "--no-report", "--workdir", tmp_path / "run")
+    assert read(tmp_path / "run" / "metrics.jsonl") == read(finished / "metrics.jsonl")
+    assert read(tmp_path / "run" / "eval.jsonl") != read(finished / "eval.jsonl")
+
+
+def test_a_follower_evaluates_each_checkpoint_once_while_the_run_goes_on(finished, tmp_path, run, read, monkeypatch):
+    folder = tmp_path / "run"
+    keep = ["--train.keep-checkpoints", 9, "--no-report"]
+    run("toy", "--mode", "train", "--train.steps", 3, *keep, "--workdir", folder)
+
+    def watch(workdir, **options):  # whose waiting icl-train tests; while it waits, the other process goes on
+        yield 3
+        if training.latest_step(workdir) < 6:
+            run(workdir, "--resume", "--mode", "train", "--train.steps", 6, *keep)
+        yield 6
+
+    monkeypatch.setattr(training, "watch", watch)
+    monkeypatch.setattr(training, "is_last_checkpoint", lambda workdir, step: step == 6)
+    run(folder, "--mode", "follow", "--no-report")
+    assert read(folder / "eval.jsonl") == read(finished / "eval.jsonl")
+    before = (folder / "eval.jsonl").read_bytes()
+    run(folder, "--mode", "follow", "--no-report")  # as after a restart: nothing is left to do
+    assert (folder / "eval.jsonl").read_bytes() == before
+
+
+def test_what_cannot_be_built_or_resumed_is_one_line_and_touches_nothing(finished, tmp_path, run, capsys):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for words, message in (
+        (["toy", "--width", 0, "--workdir", tmp_path / "other"], "width must be at least 1"),
+        (["toy", "--workdir", folder], "wanted a new workdir"),
+        ([folder, "--resume", "--train.steps", 3], "has 6 steps, but 3 were asked for"),
+        ([folder, "--mode", "eval", "--step", 4], "which has those of steps 3, 6"),
+        ([folder, "--step", 3, "--resume"], "--step 3 is for --mode eval"),
+        (["toy", "--workdir", tmp_path / "nowhere", "--mode", "follow"], "a run that has begun"),
+        (["toy", "--workdir", tmp_path / "nowhere", "--mode", "eval"], "a run with a checkpoint"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            run(*words)
+        assert caught.value.code == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line.startswith("error: ") and message in line
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_function_is_compiled_once_for_all_parameters_and_seeds_are_arguments():
+    traced = []
+
+    def predict(params, state, rng, batch):
+        traced.append(1)
+        return params["w"] + jax.random.normal(rng) + batch["x"]
+
+    compiled = Compiled(predict, inputs=("x",), mesh=None)
+    outputs = []
+    for seed, ema in ((0, None), (1, None), (1, {"w": np.float32(5)})):
+        checkpoint = training.ModelCheckpoint(1, {"w": np.float32(1)}, {}, ema)
+        model = Model(compiled, checkpoint, seed=seed)
+        outputs.append(float(model({"x": np.float32(2), "unread": object()})))
+    assert len(traced) == 1
+    noise = [float(jax.random.normal(jax.random.key(seed))) for seed in (0, 1, 1)]
+    np.testing.assert_allclose(outputs, [3 + noise[0], 3 + noise[1], 7 + noise[2]], rtol=1e-6)
+
+
+def test_members_differ_in_hyperparameters_only_where_their_values_do(toy):
+    config = lab.with_options(toy.ToyConfig(), {"train.ensemble.members": 2, "vary.eps": (1e-8, 1e-5)})
+    members = lab.ensemble_members(config)
+    runs = driver.begin(toy.TOY, config, members)
+    assert [driver.hyperparameters(runs, each) for each in members] == [{"eps": 1e-8}, {"eps": 1e-5}]

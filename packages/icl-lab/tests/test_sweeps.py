@@ -1,0 +1,154 @@
+"""Sweeps: which runs, in which groups, never twice; with an execution that only pretends to train."""
+
+import dataclasses
+import json
+
+import pytest
+
+import icl_lab as lab
+from icl_lab.sweeps import check_alike, flat, is_finished
+
+
+@pytest.fixture
+def base(toy, tmp_path):
+    return dataclasses.replace(toy.ToyConfig(), workdir=tmp_path / "sweep", report=False)
+
+
+class Pretend:
+    """An execution that leaves what a finished run leaves, unless it is to stop half-way."""
+
+    def __init__(self, *, stops=False):
+        self.done, self.stops = [], stops
+
+    def __call__(self, config, members):
+        self.done.append(members)
+        for each in [config, *members]:
+            each.workdir.mkdir(parents=True, exist_ok=True)
+            record = {"config": json.loads(json.dumps(lab.to_json(each)))}
+            (each.workdir / "config.json").write_text(json.dumps(record))
+        for member in () if self.stops else members:
+            summary = {"train": {"steps": member.train.steps}}
+            (member.workdir / "summary.json").write_text(json.dumps(summary))
+
+    def runs(self):
+        return [(member.width, member.data.num_tasks, member.train.seed) for members in self.done for member in members]
+
+
+def sweep_of(base, *settings, seeds=1, **options):
+    return lab.Sweep(base=base, settings=tuple(settings), seeds=seeds, **options)
+
+
+def run(sweep, execute, check=lambda config: None):
+    lab.run_sweep(sweep, vary=("width", "data"), check=check, execute=execute)
+
+
+def test_runs_are_settings_times_seeds_each_once_and_share_a_program_where_they_can(base):
+    settings = [{"width": width, "data.num_tasks": tasks} for width in (2, 3) for tasks in (4, 8)]
+    sweep = sweep_of(base, *settings, {"width": 3, "data.num_tasks": 8}, seeds=2)
+    assert len(sweep.runs()) == 8  # the last setting is there already
+    groups = sweep.groups()
+    assert [len(group.members) for group in groups] == [4, 4]
+    for group in groups:
+        assert len({each.width for each in group.members}) == 1
+        assert group.config.train.ensemble.members == 4
+        assert {each.train.ensemble.members for each in group.members} == {1}
+        assert {each.workdir.parent for each in group.members} == {group.config.workdir}
+    found = {(each.width, each.data.num_tasks, each.train.seed) for group in groups for each in group.members}
+    assert found == {(width, tasks, seed) for width in (2, 3) for tasks in (4, 8) for seed in (0, 1)}
+    apart = dataclasses.replace(sweep, same_program=frozenset({"train.seed"})).groups()
+    assert [len(group.members) for group in apart] == [2] * 4
+
+
+def test_a_finished_run_is_never_run_again_and_more_settings_or_seeds_add_to_the_folder(base, capsys):
+    first = Pretend()
+    run(sweep_of(base, {"data.num_tasks": 4}, {"data.num_tasks": 8}), first)
+    assert first.runs() == [(3, 4, 0), (3, 8, 0)]
+    assert "0 of 2 runs are finished" in capsys.readouterr().out
+    again = Pretend()
+    run(sweep_of(base, {"data.num_tasks": 8}, {"data.num_tasks": 4}), again)  # in whatever order
+    assert again.runs() == [] and "2 of 2 runs are finished" in capsys.readouterr().out
+    more = Pretend()
+    run(sweep_of(base, {"data.num_tasks": 4}, {"data.num_tasks": 16}, seeds=2), more)
+    assert sorted(more.runs()) == [(3, 4, 1), (3, 16, 0), (3, 16, 1)]
+    assert sorted((each.data.num_tasks, each.train.seed) for each in lab.finished_runs(base)) == [
+        (4, 0), (4, 1), (8, 0), (16, 0), (16, 1),
+    ]  # fmt: skip
+
+
+def test_a_group_that_was_stopped_goes_on_as_the_same_group_even_where_more_is_wanted(base):
+    stopped = Pretend(stops=True)
+    run(sweep_of(base, {"data.num_tasks": 4}, seeds=2), stopped)
+    (members,) = stopped.done
+    assert not any(map(is_finished, members))
+    onward = Pretend()
+    run(sweep_of(base, {"data.num_tasks": 4}, {"data.num_tasks": 8}, seeds=2), onward)
+    first, second = onward.done
+    assert [each.workdir for each in first] == [each.workdir for each in members]
+    assert {each.resume for each in first} == {True} and {each.resume for each in second} == {False}
+    assert len(lab.finished_runs(base)) == 4
+
+
+def test_a_member_that_failed_is_finished_too(base):
+    def fails(config, members):
+        Pretend()(config, members)
+        (members[0].workdir / "summary.json").write_text('{"train": {"steps": 2, "failed_at": 3}}')
+
+    run(sweep_of(base, {}, seeds=2), fails)
+    again = Pretend()
+    run(sweep_of(base, {}, seeds=2), again)
+    assert again.done == []
+
+
+def test_what_cannot_be_is_found_before_anything_is_trained(base, capsys):
+    def check(config):
+        if config.width == 9:
+            raise ValueError("nine is too wide")
+
+    execute = Pretend()
+    with pytest.raises(SystemExit):
+        run(sweep_of(base, {"width": 3}, {"width": 9}), execute, check)
+    assert execute.done == [] and "nine is too wide" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_runs_is_refused_with_what_differs(base):
+    run(sweep_of(base, {"width": 2}), Pretend())
+    for options, words in (
+        ({"train.steps": 9}, "train.steps 6 and not 9"),
+        ({"optimizer.b2": 0.5}, "optimizer.b2 0.999 and not 0.5"),
+        ({"width": 4}, None),
+        ({"eval.count": 3, "train.log_every": 1}, None),
+    ):
+        sweep = sweep_of(lab.with_options(base, options), {"width": 2})
+        if words is None:
+            check_alike(sweep, vary=("width", "data"))
+        else:
+            with pytest.raises(ValueError, match=words):
+                check_alike(sweep, vary=("width", "data"))
+
+
+def test_a_run_that_is_alone_in_its_group_is_no_ensemble(base):
+    (group,) = sweep_of(base, {"width": 2}).groups()
+    assert [group.config] == list(group.members) and group.config.train.ensemble.members == 1
+
+
+def test_options_are_set_together_by_their_dotted_names(base):
+    changed = lab.with_options(base, {"data.noise": 0.5, "data.batch_size": 8, "width": 1})
+    assert (changed.data.noise, changed.data.batch_size, changed.width) == (0.5, 8, 1)
+    assert lab.option_of(changed, "data.batch_size") == 8
+    with pytest.raises(ValueError, match=r"no option data\.nois; there are batch_size, noise"):
+        lab.with_options(base, {"data.nois": 1})
+    with pytest.raises(ValueError, match="at least 1"):
+        lab.with_options(base, {"eval.every": 0})
+    assert flat({"a": {"b": {}, "c": [1]}, "d": None}) == {"a.b": {}, "a.c": [1], "d": None}
+
+
+def test_members_of_an_ensemble_have_values_of_their_own(base):
+    config = lab.with_options(base, {"train.ensemble.members": 2, "vary.learning_rate": (0.1, 0.2), "train.seed": 7})
+    first, second = lab.ensemble_members(config)
+    assert (first.train.seed, second.train.seed) == (7, 8)
+    assert (first.optimizer.learning_rate, second.optimizer.learning_rate) == (0.1, 0.2)
+    assert second.workdir.name == "member-001" and second.vary == type(second.vary)()
+    assert lab.ensemble_members(base) == [base]
+    for options in ({"vary.eps": (1.0,)}, {"train.ensemble.members": 3, "vary.eps": (1.0, 2.0)}):
+        with pytest.raises(ValueError, match=r"vary\.eps wants a value for each"):
+            lab.with_options(base, options)

@@ -1,0 +1,1 @@
+"""Benchmarks, trials and data preparation, run as ``python -m tools.<name>`` from the root."""
