@@ -53,6 +53,9 @@ def test_removing_the_copying_head_destroys_icl_only_and_other_heads_nothing() -
     assert 0.2 < values.pop("icl_without_1_0") < 0.8
     assert set(values.values()) == {1.0}
     assert {estimate.count for estimate in result.metrics.values()} == {37}
+    assert set(result.measures) == set(result.metrics)
+    assert result.measures["icl"].sentence == "accuracy_closed of fewshot_holdout, with all attention heads."
+    assert {words.shown for name, words in result.measures.items() if "without" in name} == {"…_without_L_H"}
 
 
 def test_chance_is_that_of_the_metric_where_it_has_one() -> None:

@@ -92,6 +92,9 @@ def test_one_that_reads_hidden_targets_gains_nothing() -> None:
     for curve in curves.curves.values():
         np.testing.assert_allclose(curve.values, zero, rtol=1e-6)
     assert result.metrics["squared_error_cheat"].value == pytest.approx(zero)
+    assert set(result.measures) == set(result.metrics)
+    assert result.measures["squared_error_cheat"].baseline == "cheat"
+    assert result.unit == "tasks"
     for batch, size in zip(seen, [0, 3, 6] * 3, strict=True):
         assert (batch["targets"][batch["is_query"]] == 0).all()
         shown = ~batch["is_query"]

@@ -58,7 +58,8 @@ def test_numbers_are_those_of_the_first_count_sequences_whatever_the_batch_size(
 
 def test_uniform_attention_scores_chance_in_everything(stream: Stream) -> None:
     result, _ = evaluate_heads(uniform, stream(batch_size=20, total=40, ways=3), POSITIONS, name="heads_x", count=30)
-    assert set(result.chance) == set(result.metrics)
+    assert set(result.chance) == set(result.metrics) == set(result.measures)
+    assert result.measures["same_class_0_1"].shown == "same_class_L_H"
     for name, estimate in result.metrics.items():
         assert estimate.value == pytest.approx(result.chance[name], rel=1e-6)
     (batch,) = stream(batch_size=40, total=40, ways=3)
@@ -203,7 +204,10 @@ def test_a_head_that_breaks_after_the_first_batch_is_not_finite_and_leaves_the_o
         attention[batch["index"] == 15, 0, 1] = np.nan
         return attention, None
 
-    result, _ = evaluate_heads(breaks, stream(batch_size=10, total=20), POSITIONS, name="heads_x", count=20)
+    result, examples = evaluate_heads(
+        breaks, stream(batch_size=10, total=20), POSITIONS, name="heads_x", count=20, examples=20
+    )
+    assert examples is None  # nothing to draw
     assert {name for name, estimate in result.metrics.items() if math.isnan(estimate.value)} == {
         "induction_0_1", "previous_token_0_1", "same_class_0_1",
     }  # fmt: skip

@@ -148,6 +148,9 @@ def test_baselines_are_measured_on_the_first_tasks_at_their_positions(
     assert result.chance["accuracy_last_the one before"] == 1 / V
     assert result.metrics["accuracy_last_0"].value == (LABELS[:11, in_window] == 0).mean()
     assert result.metrics["accuracy_last"].count == 50
+    assert set(result.measures) == set(result.metrics)
+    assert result.measures["accuracy_last_0"].baseline == "0"
+    assert result.unit == "tasks"
 
 
 def test_a_baseline_that_reads_the_last_label_gains_nothing() -> None:

@@ -262,14 +262,15 @@ def test_a_trained_network_fits_what_no_line_can() -> None:
     assert error[TrainedMLP(steps=1)] > 0.1
 
 
-def test_the_first_step_of_adam_moves_every_live_weight_by_the_learning_rate() -> None:
+@pytest.mark.parametrize(("steps", "moved"), [(1, 0.001), (2, 0.0015)])  # the rate falls to 0: 1, then 1 / 2
+def test_a_step_of_adam_moves_every_live_weight_by_the_learning_rate(steps: int, moved: float) -> None:
     # One ReLU that is on at x = 1: prediction = v relu(w x + c) + d. Adam's first step is the sign of the gradient.
     weights = fitted_regressors_module._initial(0, 1, 1, 1)._replace(
         inner=np.float32([[0.5]]), inner_bias=np.float32([0.2]), outer=np.float32([[2.0]]), outer_bias=np.float32([0.0])
     )
     x, y, shown = np.float32([[[1.0]]]), np.float32([[[9.0]]]), np.float32([[1.0]])
-    values = fitted_regressors_module._fitted_values(weights, x, y, shown, 1, 0.01)
-    assert float(values[0, 0, 0]) == pytest.approx((2.0 + 0.01) * (0.5 + 0.01 + 0.2 + 0.01) + 0.01, rel=1e-5)
+    values = fitted_regressors_module._fitted_values(weights, x, y, shown, steps, 0.001)
+    assert float(values[0, 0, 0]) == pytest.approx((2.0 + moved) * (0.7 + 2 * moved) + moved, rel=1e-5)
 
 
 def test_the_network_is_compiled_once_for_batches_of_one_shape() -> None:

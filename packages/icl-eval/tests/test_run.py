@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icl_eval import read_run
+from icl_eval import Measure, Result, append_evaluations, mean, read_run
 
 
 def test_a_complete_run_is_read_completely(run: Path) -> None:
@@ -49,6 +49,9 @@ def test_a_result_that_is_read_has_its_words(run: Path) -> None:
     assert list(read.measures) == ["accuracy_closed", "accuracy_open"]
     assert result.measures == read.measures
     assert result.measures["accuracy_closed"].sentence == "Share of sequences that are right."
+    loss = {"loss": Measure(sentence="Cross-entropy in nats.", kind="mean")}
+    append_evaluations(run, step=1, results=[Result("other", {"loss": mean(np.ones(3))}, {}, loss)])
+    assert read_run(run).latest()["other"][1].measures == loss
     (run / "measures.json").unlink()
     assert read_run(run).latest()["fewshot_holdout"][1].measures == {}
     assert read_run(run).missing == ()  # a run of someone else's may have none

@@ -90,15 +90,6 @@ def test_two_runs_of_one_name_and_empty_groups_are_refused() -> None:
         Group("a", ())
 
 
-def test_a_group_has_the_mean_of_its_runs() -> None:
-    group = Group("x", tuple(make_run(f"x{seed}", of(0.1, seed), right=right) for seed, right in ((0, 40), (1, 60))))
-    mean = group.curve("fewshot_holdout", "accuracy_closed")
-    assert mean is not None
-    np.testing.assert_allclose(mean.values, 0.5)
-    np.testing.assert_allclose([mean.low[0], mean.high[0]], [0.4, 0.6])
-    assert group.curve("fewshot_holdout", "nothing") is None
-
-
 def test_only_what_differs_is_told_with_gaps_where_a_run_lacks_it() -> None:
     runs = [make_run("a", of(0.1, 0)), make_run("b", {"train": {"seed": 0, "steps": 200}}), make_run("c")]
     assert differing(runs) == {

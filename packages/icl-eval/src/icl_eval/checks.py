@@ -8,6 +8,11 @@ from typing import Any
 def check_whole(name: str, value: Any, *, least: int) -> None:
     """Refuse what is not a whole number of at least `least`.
 
+    Args:
+      name: of the option, for the error.
+      value: what came.
+      least: the least that will do.
+
     Raises:
       ValueError: if it is not one.
 

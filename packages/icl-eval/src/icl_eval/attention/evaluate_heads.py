@@ -138,7 +138,7 @@ def _scores(
 
 
 def _measures(scores: HeadScores, uniform: HeadScores) -> dict[str, Ratio]:
-    """Name the scores [B, L, H] of a batch, and those of uniform attention, which no head has where that has none."""
+    """Return the scores [B, L, H] by name, and those of uniform attention: a sequence without those has no others."""
     found = {}
     for kind, values in uniform._asdict().items():
         counts = ~np.isnan(values)
@@ -204,7 +204,7 @@ def _extremes(attention: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _result(name: str, tally: Tally) -> Result:
-    """Take the scores as metrics, and those of uniform attention as their chance."""
+    """Return the scores as metrics, and those of uniform attention as their chance."""
     estimates = tally.estimates({})  # all are means
     uniform = {key.removeprefix(_UNIFORM): estimates.pop(key).value for key in list(estimates) if _UNIFORM in key}
     if not estimates:

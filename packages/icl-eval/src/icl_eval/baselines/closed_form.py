@@ -258,7 +258,7 @@ def _smallest_slopes(inputs: Inputs, targets: Targets) -> Float[np.ndarray, "B X
 
 
 def _penalised_slopes(inputs: Inputs, targets: Targets, penalty: float) -> Float[np.ndarray, "B X Y"]:
-    """Solve as many equations as there are points or inputs, whichever are fewer: both give the same slopes."""
+    """Return the slopes, from as many equations as there are points or inputs, whichever are fewer."""
     _, N, X = inputs.shape
     if N < X:
         return inputs.mT @ np.linalg.solve(inputs @ inputs.mT + penalty * np.eye(N), targets)

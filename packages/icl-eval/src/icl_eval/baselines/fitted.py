@@ -121,7 +121,7 @@ class _Weights(NamedTuple):
 
 
 def _initial(seed: int, inputs: int, hidden: int, outputs: int) -> _Weights:
-    """Draw weights and biases uniformly from +-1/sqrt(fan-in): the kinks then lie spread over the inputs."""
+    """Return weights and biases drawn uniformly from +-1/sqrt(fan-in): the kinks then lie spread over the inputs."""
     generator = np.random.default_rng(seed)
 
     def draw(fan_in: int, *shape: int) -> Array:
@@ -145,7 +145,7 @@ def _fitted_values_of_one(
     steps: int | Array,
     learning_rate: float | Array,
 ) -> Float[Array, "N Y"]:
-    """Train on the points shown, and predict all."""
+    """Return what a network predicts everywhere that was trained on the points shown."""
     import optax  # here for the same reason as above
 
     share = shown / jnp.maximum(shown.sum(), 1)

@@ -121,7 +121,13 @@ def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarr
 
 
 def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:
-    """Return on how many tasks the baselines of these names are measured: all of them unless told.
+    """Return on how many tasks the baselines are measured: all of them unless told.
+
+    Args:
+      names: of the baselines.
+      baseline_count: how many were asked for; None for all.
+      name: of the evaluation, for errors.
+      count: how many tasks the model is measured on.
 
     Raises:
       ValueError: if a baseline has the model's name, or their count is not in 1..count.
@@ -138,7 +144,16 @@ def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: 
 
 
 def check_shape(got: Sequence[int], asked: Sequence[int], *, name: str, who: str) -> None:
-    """Raise ValueError unless a predictor's output has the shape that was asked for.
+    """Refuse an output that has not the shape that was asked for.
+
+    Args:
+      got: the shape of the output.
+      asked: the shape that was asked for.
+      name: of the evaluation, for errors.
+      who: made the output, for errors.
+
+    Raises:
+      ValueError: if the shapes differ.
 
     >>> check_shape((4, 2), (4, 2), name="seen_tasks", who="predict")
     """

@@ -61,7 +61,7 @@ class Estimate:
 
 
 def readable(number: float) -> str:
-    """Format to three decimals, or to two significant digits if that would leave too few or give too many.
+    """Return a number to read, to three decimals, or to two significant digits where those are too few or too many.
 
     >>> readable(0.93512), readable(0.000612), readable(0.0), readable(float("nan")), readable(1.2e30)
     ('0.935', '0.00061', '0', 'not finite', '1.2e+30')
@@ -155,7 +155,16 @@ def effective_proportion(value: float, variance: float, *, count: int, predictio
 
 
 def wilson(value: float, *, size: float | int, count: int) -> Estimate:
-    """Return Wilson's interval about a proportion that `size` independent trials gave."""
+    """Return a proportion with Wilson's interval.
+
+    Args:
+      value: the proportion, in 0..1.
+      size: how many independent trials it is worth.
+      count: how many sequences or tasks it is of.
+
+    >>> print(wilson(0.5, size=4, count=9))
+    0.500 (0.150-0.850, n=9)
+    """
     shrinkage = 1 + Z_95**2 / size
     centre = (value + Z_95**2 / (2 * size)) / shrinkage
     radius = Z_95 / shrinkage * math.sqrt(value * (1 - value) / size + Z_95**2 / (4 * size**2))

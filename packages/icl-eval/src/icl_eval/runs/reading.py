@@ -110,7 +110,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run folder; whatever is missing or damaged is noted in `missing` and left out.
+    """Return what a run folder says; whatever is missing or damaged is noted in `missing` and left out.
 
     Raises:
       FileNotFoundError: if there is no such folder.
@@ -141,6 +141,11 @@ def read_run(folder: Path) -> Run:
         fits=_read_arrays(folder, "fits", Fits, missing),
         missing=tuple(missing),
     )
+
+
+def read_evaluations(folder: Path) -> dict[str, dict[int, Result]]:
+    """Return the results in eval.jsonl by evaluation and step, without their words, and none of the rest of the run."""
+    return _read_evaluations(folder / EVALUATIONS, {}, [])
 
 
 def _read_measures(path: Path, missing: list[str]) -> dict[str, Measure]:

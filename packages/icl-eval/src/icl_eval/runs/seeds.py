@@ -33,11 +33,6 @@ class Group:
         if not self.runs:
             raise ValueError(f"Group {self.name!r} wants one or more runs, got none.")
 
-    def curve(self, evaluation: str, metric: str) -> ScalarCurve | None:
-        """Return the metric over training, over the seeds that have it; None if none has."""
-        curves = [curve for run in self.runs if (curve := run.evaluation_curve(evaluation, metric)) is not None]
-        return over_seeds(curves)
-
 
 def over_seeds(curves: Sequence[ScalarCurve]) -> ScalarCurve | None:
     """Return the mean over seeds at the steps that all have, with a band from the lowest to the highest seed.
@@ -91,7 +86,7 @@ def differing(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
-    """Put together the runs whose configurations agree in all but `train.seed`, in the order given.
+    """Return the runs whose configurations agree in all but `train.seed` together, in the order given.
 
     A run alone keeps its own name. A group is called by what its folders' names begin with, without a trailing "seed";
     where that says nothing, or says the same of two groups, by the options in which it differs from the others. A run

@@ -16,7 +16,7 @@ import filelock
 from icl_eval.results.result import Result
 from icl_eval.results.saved_arrays import KINDS, SavedArrays
 from icl_eval.runs.learner_type import learner_type
-from icl_eval.runs.reading import EVALUATIONS, MEASURES, SUMMARY, Run, read_run
+from icl_eval.runs.reading import EVALUATIONS, MEASURES, SUMMARY, Run, read_evaluations, read_run
 
 
 def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) -> None:
@@ -85,10 +85,9 @@ def evaluated(folder: Path) -> dict[int, dict[str, int]]:
     {50: {'swapped': 9}}
     """
     steps: dict[int, dict[str, int]] = {}
-    if (folder / EVALUATIONS).exists():
-        for name, results in read_run(folder).evaluations.items():
-            for step, result in results.items():
-                steps.setdefault(step, {})[name] = result.count
+    for name, results in read_evaluations(folder).items():
+        for step, result in results.items():
+            steps.setdefault(step, {})[name] = result.count
     return dict(sorted(steps.items()))
 
 
@@ -212,7 +211,7 @@ def _finite(value: Any) -> float | int | None:
 
 
 def _whole_lines(text: str) -> list[str]:
-    """Split into lines; the last one goes if it was cut off in the middle of a write."""
+    """Return the lines; the last one goes if it was cut off in the middle of a write."""
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"

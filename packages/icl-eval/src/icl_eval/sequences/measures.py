@@ -80,7 +80,7 @@ def predicted_label(logits: Float[Array, "B V"], possible: Bool[Array, " V"]) ->
 def score(
     logits: Float[Array, "B P V"], labels: Int[Array, "B S"], possible: Bool[Array, " V"] | Int[Array, " K"]
 ) -> Scores:
-    """Score predictions of the last P items of each sequence; with P = 1, of the query alone.
+    """Return the scores of predictions of the last P items of each sequence; with P = 1, of the query alone.
 
     Args:
       logits: of those items.

@@ -137,7 +137,12 @@ class LabelLookups:
 
     @classmethod
     def of(cls, possible: Sequence[int], sets: LabelSets, num_labels: int) -> "LabelLookups":
-        """Look up which of `num_labels` labels and which classes are what.
+        """Return which labels and which classes are what.
+
+        Args:
+          possible: the labels that can be right.
+          sets: what the labels stand for in training.
+          num_labels: V, how many the output has.
 
         Raises:
           ValueError: if the sets have labels that the output does not.
@@ -164,7 +169,7 @@ class LabelLookups:
 
 
 def measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, dict[str, Ratio]]:
-    """Measure each sequence of a batch.
+    """Return what each sequence of a batch adds to each measure, and the scores of its query.
 
     Measures of the query have plain names; if all items are predicted, those of the context items begin with
     `context_`.
@@ -202,7 +207,7 @@ def measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, dict[s
 def _of_items(
     scores: Scores, targets: Int[Arrays, "B P"], classes: Int[Arrays, "B P"] | None, lookups: LabelLookups
 ) -> dict[str, Ratio]:
-    """Measure items, the query or the context, each by itself."""
+    """Return the measures of items, the query or the context, each by itself."""
     predicted, shown = scores.predicted_open, scores.labels_in_context > 0
     found = {
         "accuracy_closed": _counted(scores.predicted_closed == targets, True),
@@ -235,7 +240,7 @@ def _of_items(
 
 
 def _confusion(scores: Scores, targets: Int[Arrays, " B"], labels: int) -> dict[str, Ratio]:
-    """Tell which of the few possible labels was taken for which."""
+    """Return which of the few possible labels was taken for which."""
     found: dict[str, Ratio] = {}
     for label in range(labels):
         asked = (targets == label)[:, None]
@@ -246,7 +251,7 @@ def _confusion(scores: Scores, targets: Int[Arrays, " B"], labels: int) -> dict[
 
 
 def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Ratio]:
-    """Give what each sequence adds to the gap between confidence and accuracy in its bin of confidence."""
+    """Return what each sequence adds to the gap between confidence and accuracy in its bin of confidence."""
     confidence, correct = scores.confidence[:, 0], scores.predicted_open[:, 0] == targets
     bins = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
     everywhere = jnp.ones_like(confidence)
@@ -297,7 +302,7 @@ def calibration_error(tally: Tally) -> Estimate | None:
 
 
 def _by_decile(right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: Int[Arrays, " C"]) -> dict[str, Ratio]:
-    """Give the accuracy on classes of each tenth by frequency; any of a class's labels is right."""
+    """Return the accuracy on classes of each tenth by frequency; any of a class's labels is right."""
     of_query = _look_up(deciles, classes, absent=-1)
     return {
         f"accuracy_open_decile_{number + 1}": _counted(right, (of_query == number)[:, None])
@@ -308,12 +313,12 @@ def _by_decile(right: Bool[Arrays, "B 1"], classes: Int[Arrays, " B"], deciles: 
 def _is_of_class(
     predicted: Int[Arrays, "B P"], classes: Int[Arrays, "B P"], class_of_label: Int[Arrays, " V"]
 ) -> Bool[Array, "B P"]:
-    """Tell whether a predicted label is one that its item's class has in training."""
+    """Return whether a predicted label is one that its item's class has in training."""
     return (predicted != NO_LABEL) & (jnp.asarray(class_of_label)[jnp.maximum(predicted, 0)] == classes)
 
 
 def _counted(values: Shaped[Arrays, "B P"], where: Bool[Arrays, "B #P"] | bool) -> Ratio:
-    """Sum the values of each sequence over the items that count, and those."""
+    """Return the sums over the items that count of each sequence: of the values, and of 1."""
     values = jnp.asarray(values, jnp.float32)
     counts = jnp.broadcast_to(jnp.asarray(where), values.shape)
     return Ratio(jnp.where(counts, values, 0).sum(axis=1), counts.astype(jnp.float32).sum(axis=1))
