@@ -88,6 +88,17 @@ def test_a_group_that_was_stopped_goes_on_as_the_same_group_even_where_more_is_w
     assert len(lab.finished_runs(base)) == 4
 
 
+def test_a_group_that_was_killed_while_its_folders_were_made_is_begun_in_the_same_folder(base):
+    stopped = Pretend(stops=True)
+    run(sweep_of(base, {"data.num_tasks": 4}, seeds=3), stopped)
+    ((*_, last),) = stopped.done
+    (last.workdir / "config.json").unlink()
+    onward = Pretend()
+    run(sweep_of(base, {"data.num_tasks": 4}, seeds=3), onward)
+    (members,) = onward.done
+    assert [each.workdir for each in members] == [each.workdir for each in stopped.done[0]]
+
+
 def test_a_member_that_failed_is_finished_too(base):
     def fails(config, members):
         Pretend()(config, members)

@@ -88,13 +88,14 @@ class Sweep(Generic[Config]):
         return groups + [self._group(runs, self.base.workdir / "groups" / self._name(runs)) for runs in alike.values()]
 
     def _there(self) -> dict[Path, list[Config]]:
-        """Return the runs of every group in the folder, with the options of this session."""
+        """Return the runs of every group whose folders are complete, with the options of this session."""
         found: dict[Path, list[Config]] = {}
-        groups = self.base.workdir / "groups"
-        for path in sorted(groups.glob("*/**/config.json")):
-            config = read_run_of(path.parent, self.base)
-            if config.train.ensemble.members == 1:  # the folder of an ensemble is no run
-                found.setdefault(groups / path.relative_to(groups).parts[0], []).append(config)
+        for path in sorted(self.base.workdir.glob("groups/*/config.json")):
+            folder, config = path.parent, read_run_of(path.parent, self.base)
+            count = config.train.ensemble.members
+            folders = [folder] if count == 1 else [member_folder(folder, number) for number in range(count)]
+            if all((each / "config.json").is_file() for each in folders):
+                found[folder] = [read_run_of(each, self.base) for each in folders]
         return found
 
     def _group(self, runs: Sequence[Config], folder: Path) -> Group[Config]:
