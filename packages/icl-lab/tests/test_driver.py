@@ -59,6 +59,15 @@ def test_members_are_the_runs_they_would_be_alone(tmp_path, run, read):
     assert len(read(member / "eval.jsonl")) == 4
 
 
+def test_a_member_that_fails_says_so_in_its_folder_and_does_not_stop_the_others(tmp_path, run, read):
+    run("toy", "--train.ensemble.members", 2, "--vary.learning-rate", 0.1, 1e30, "--no-report", "--workdir", tmp_path)
+    good, failed = (read(tmp_path / f"member-00{number}" / "summary.json") for number in (0, 1))
+    assert good["train"]["steps"] == 6 and "failed_at" not in good["train"]
+    assert failed["train"]["failed_at"] == failed["train"]["steps"] + 1 <= 6
+    steps = [line["step"] for line in read(tmp_path / "member-001" / "eval.jsonl")]
+    assert set(steps) == {failed["train"]["steps"]}  # the last good state, as the trained model
+
+
 def test_data_are_shown_without_a_run(tmp_path, run, capsys):
     run("toy", "--mode", "inspect", "--workdir", tmp_path / "run")
     said = capsys.readouterr().out
