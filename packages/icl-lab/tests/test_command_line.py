@@ -40,6 +40,12 @@ def test_a_damaged_or_foreign_config_is_named(toy, tmp_path, record, message):
         lab.read_config(tmp_path, toy.ToyConfig)
 
 
+def test_a_run_of_another_experiment_is_told_so(finished, toy, capsys):
+    with pytest.raises(SystemExit):
+        lab.parse([str(finished)], toy.PRESETS, name="other", default="toy")
+    assert "it is of toy" in capsys.readouterr().err
+
+
 def test_what_only_this_session_is_about_is_not_of_the_run(toy):
     names = {field.name for field in dataclasses.fields(lab.SessionConfig)}
     assert not names & lab.to_json(toy.ToyConfig()).keys() and {"mode", "workdir", "resume", "report"} <= names

@@ -77,7 +77,8 @@ def parse(
     with one_line_errors():
         if words and (Path(words[0]) / "config.json").is_file():
             folder, *words = words
-            config = dataclasses.replace(read_config(Path(folder), type(presets[default])), workdir=Path(folder))
+            config = read_config(Path(folder), type(presets[default]), name=name)
+            config = dataclasses.replace(config, workdir=Path(folder))
             return tyro.cli(type(config), default=config, args=words, prog=f"{program()} {folder}")
         chosen = tyro.extras.subcommand_type_from_defaults(presets)
         config = tyro.cli(
@@ -100,8 +101,13 @@ def to_json(config: SessionConfig) -> dict[str, Any]:
     return {name: value for name, value in cattrs.unstructure(config).items() if name not in session}
 
 
-def read_config(folder: Path, config_type: type[Config]) -> Config:
+def read_config(folder: Path, config_type: type[Config], *, name: str | None = None) -> Config:
     """Return the configuration of a run folder.
+
+    Args:
+      folder: of the run.
+      config_type: of its configuration.
+      name: of the experiment, if it is to be that of the folder.
 
     Raises:
       ValueError: a config.json that is damaged, or of another experiment or version.
@@ -111,9 +117,13 @@ def read_config(folder: Path, config_type: type[Config]) -> Config:
     # Never in a file, but cattrs wants to know it.
     converter.register_structure_hook(CheckpointStep, lambda value, _: value)
     try:
-        return converter.structure(json.loads(path.read_text(encoding="utf-8"))["config"], config_type)
-    except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-        reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [repr(error)]
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if name and record.get("experiment", name) != name:
+            raise ValueError(f"it is of {record['experiment']}")
+        return converter.structure(record["config"], config_type)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+        is_list = isinstance(error, cattrs.BaseValidationError)
+        reasons = cattrs.transform_error(error) if is_list else [str(error) or repr(error)]
         raise ValueError(
             f"{path} is not a configuration of this experiment ({'; '.join(reasons)}); "
             "use the experiment and version that made the run."
