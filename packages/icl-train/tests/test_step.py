@@ -74,24 +74,6 @@ def test_the_step_is_traced_once_in_a_run_and_once_more_after_a_resume(problem):
     assert len(traces) == 2
 
 
-def test_four_devices_agree_with_one(problem):
-    optimizer = OptimizerConfig(learning_rate=0.05, warmup_steps=3, weight_decay=0.1).build(10)
-    one = problem.run("one", optimizer=optimizer)
-    four = problem.run("four", optimizer=optimizer, mesh=MeshConfig().build(jax.devices()[:4]))
-    assert all(len(leaf.sharding.device_set) == 4 for leaf in jax.tree.leaves(four.state))
-    assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(four.state))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), one.state, four.state)
-    for a, b in zip(*(problem.untimed(problem.folder / name) for name in ("one", "four")), strict=True):
-        assert a == pytest.approx(b, rel=1e-5)
-
-
-def test_a_run_on_one_device_can_be_resumed_on_four(problem):
-    whole = problem.run("whole", steps=20)
-    problem.run("parts", steps=10)
-    parts = problem.run("parts", steps=20, resume=True, mesh=MeshConfig().build(jax.devices()[:4]))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.state, parts.state)
-
-
 def test_the_state_is_born_on_the_mesh(problem):
     spec = StepSpec(problem.init, problem.loss_fn, optax.adam(1.0))
     state = compile_single(spec, seed=0, mesh=MeshConfig().build(jax.devices()[:4])).init_state()
