@@ -35,7 +35,6 @@ class ExemplarBank:
     group: int = 1
 
     def __post_init__(self) -> None:
-        """Check that every class lies within the items."""
         if self.items.ndim == 0 or self.items.dtype.hasobject:
             got = "Python objects; are they of different shapes?" if self.items.ndim else "a single number."
             raise ValueError(f"items must be an array [rows, ...] of numbers, got {got}")

@@ -68,7 +68,6 @@ class BatchSource:
     _latest: _LatestBlocks = dataclasses.field(default_factory=_LatestBlocks, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("batch_size", self.batch_size, least=1)
         check_whole("shard", self.shard)
         if self.shard >= self.shard_count:
@@ -146,7 +145,6 @@ class SequenceSource:
     _batches_of_one: BatchSource = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the batches of one that the sequences are taken from."""
         batches_of_one = BatchSource(sampler=self.sampler, bank=self.bank, batch_size=1)
         object.__setattr__(self, "_batches_of_one", batches_of_one)
 

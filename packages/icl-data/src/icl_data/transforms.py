@@ -129,7 +129,6 @@ class Resize:
     size: int
 
     def __post_init__(self) -> None:
-        """Check the size."""
         check_whole("size, in pixels,", self.size, least=1)
 
     def __call__(self, batch: Batch) -> Batch:
@@ -161,7 +160,6 @@ class PixelNoise:
     stream: str = "train"
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if not 0 <= self.scale < float("inf"):
             raise ValueError(f"scale must be a standard deviation of at least 0, got {self.scale}.")
         check_whole("seed", self.seed)
@@ -216,7 +214,6 @@ class RandomRareImages:
     stream: str = "train"
 
     def __post_init__(self) -> None:
-        """Check the seed."""
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:

@@ -56,7 +56,6 @@ class Drawing:
     png: bytes
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.label not in CHARACTERS or self.drawer not in DRAWERS:
             raise ValueError(
                 f"{self.source}: Omniglot has the characters 1..{CHARACTERS[-1]}, each by the drawers "

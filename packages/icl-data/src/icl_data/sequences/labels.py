@@ -132,7 +132,6 @@ class Offset:
     start: int = 0
 
     def __post_init__(self) -> None:
-        """Check the number."""
         check_whole("start", self.start)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
@@ -161,7 +160,6 @@ class Polysemy:
     labels_per_class: int
 
     def __post_init__(self) -> None:
-        """Check the number."""
         check_whole("labels_per_class", self.labels_per_class, least=1)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:

@@ -59,7 +59,6 @@ class Pattern:
     grouped: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the choices go together and that no draw can run out of classes."""
         for name, choices in (("query", Query), ("avoid", Avoid), ("exemplars", Exemplars)):
             check_choice(name, getattr(self, name), choices)
         if self.query == "burst" and not (self.ways and self.shots):

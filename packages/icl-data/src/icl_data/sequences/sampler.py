@@ -48,7 +48,6 @@ class SequenceSampler:
     stream: str = "train"
 
     def __post_init__(self) -> None:
-        """Find out now, not at the first batch, whether these sequences can be made."""
         check_whole("length, of a context and a query,", self.length, least=2)
         check_whole("seed", self.seed)
         if self.length > _LONGEST:
@@ -67,7 +66,7 @@ class SequenceSampler:
         probabilities = [probability for probability, _ in self._mixture]
         if abs(sum(probabilities) - 1) > 1e-9:
             raise ValueError(f"The probabilities of a mixture must add up to 1, got {probabilities} of {self.kind}.")
-        self.sample(np.empty(0, np.int64))
+        self.sample(np.empty(0, np.int64))  # so that what cannot be made is refused now, not at the first batch
 
     def _check_labels(self, labels: Labelling) -> None:
         if not isinstance(labels, Labelling) or isinstance(labels, type):

@@ -57,13 +57,12 @@ class FunctionSampler:
     task_seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Find out now, not at the first batch, whether these tasks can be made."""
         check_whole("num_points, of context and queries,", self.num_points, least=2)
         check_whole("seed", self.seed)
         check_whole("task_seed", 0 if self.task_seed is None else self.task_seed)
         if not 0 <= self.noise < np.inf:
             raise ValueError(f"noise must be at least 0 and finite, got {self.noise}.")
-        self.sample(np.empty(0, np.int64))
+        self.sample(np.empty(0, np.int64))  # so that what cannot be made is refused now, not at the first batch
 
     @property
     def block_size(self) -> int:

@@ -56,7 +56,6 @@ class ProjectedSampler:
     task_seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that the options go together."""
         if self.bank.items.ndim != 2 or self.bank.items.dtype != np.float32 or self.bank.symmetries.any():
             raise ValueError(
                 f"bank must have float32 vectors [rows, X], got {self.bank.items.dtype} {list(self.bank.items.shape)}; "

@@ -61,7 +61,6 @@ class ConvEncoder:
     strides: tuple[int, ...] = (4, 2, 2)
 
     def __post_init__(self) -> None:
-        """Check that the three belong together."""
         layers = {len(self.channels), len(self.kernels), len(self.strides)}
         if layers == {0} or len(layers) > 1 or min(self.channels + self.kernels + self.strides) < 1:
             raise ValueError(
@@ -118,7 +117,6 @@ class EmbeddingEncoder:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.num_items < 1 or self.scale <= 0:
             raise ValueError(f"num_items must be at least 1 and scale above 0, got {self.num_items} and {self.scale}.")
 

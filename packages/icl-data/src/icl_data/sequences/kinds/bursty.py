@@ -47,7 +47,6 @@ class Bursty:
     labels: Labelling = Ordered()
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("shots", self.shots, least=1)
         check_whole("ways", self.ways, least=1)
         for name in ("p_bursty", "p_bursty_zipfian", "p_bursty_common"):

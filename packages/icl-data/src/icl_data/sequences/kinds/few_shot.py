@@ -34,7 +34,6 @@ class FewShot:
     labels: Labelling = RandomLabels()
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("shots", self.shots, least=1)
         check_whole("ways", self.ways, least=1)
 

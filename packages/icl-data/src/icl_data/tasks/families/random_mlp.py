@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int
 
 from icl_data.checks import check_whole
 from icl_data.draws import check_bounds
-from icl_data.tasks.families.family import Specs, column
+from icl_data.tasks.families.family import Points, Specs, column
 from icl_data.tasks.pool import TaskRandomness
 
 Activation = Literal["tanh", "relu", "swish", "sigmoid", "linear", "mixed"]
@@ -54,7 +54,6 @@ class RandomMLP:
     divide_by_fan_in: bool = True
 
     def __post_init__(self) -> None:
-        """Check that sizes and activations fit."""
         for size in self._sizes:
             check_whole("num_inputs, num_outputs and each of hidden", size, least=1)
         activations = self._activations
@@ -95,9 +94,7 @@ class RandomMLP:
         fixed = np.array([-1 if name == "mixed" else _CHOICES.index(name) for name in self._activations])
         return specs | {"activation": np.where(fixed[None] < 0, drawn, fixed[None])}
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N Y"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Float32[np.ndarray, "B N Y"]:
         """Return the networks, each with the weights of its task, at N points."""
         parameters = draws.normals("mlp weights", self.num_parameters)
         outputs = np.empty((*inputs.shape[:2], self.num_outputs), np.float32)
@@ -108,9 +105,7 @@ class RandomMLP:
             outputs[part] = self._run(specs_of_part, parameters[part], inputs[part])
         return outputs
 
-    def _run(
-        self, specs: Specs, parameters: Float32[np.ndarray, "B P"], inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N Y"]:
+    def _run(self, specs: Specs, parameters: Float32[np.ndarray, "B P"], inputs: Points) -> np.ndarray:
         outputs, used = inputs, 0
         for layer, (read, made) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
             weights = parameters[:, used : used + read * made].reshape(-1, read, made)
