@@ -64,11 +64,7 @@ class Drawing:
 
 
 def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return one path or several as a list; refuse none.
-
-    >>> len(as_paths("a.zip")), len(as_paths(["a.zip", "b.zip"]))
-    (1, 2)
-    """
+    """Return one path or several as a list; refuse none."""
     several = [Path(paths)] if isinstance(paths, str | PathLike) else [Path(path) for path in paths]
     if not several:
         raise ValueError("Omniglot needs at least one zip file or folder, got none; name images_background.zip, say.")
@@ -87,17 +83,18 @@ def read_zip(path: Path) -> Iterator[Drawing]:
             f"No Omniglot zip at {path}; give the path of images_background.zip or a like file, "
             "from github.com/brendenlake/omniglot (python/)."
         )
+    with _naming(path):
+        archive = zipfile.ZipFile(path)
     found = False
-    with contextlib.ExitStack() as stack:
-        with _naming(path):
-            archive = stack.enter_context(zipfile.ZipFile(path))
+    with archive:
         for info in archive.infolist():
             if match := _match(info.filename, info.is_dir(), path):
-                _check_size(info.file_size, f"{path}: {info.filename}")
+                source = f"{path}: {info.filename}"
+                _check_size(info.file_size, source)
                 with _naming(path):
                     png = archive.read(info)
                 found = True
-                yield _drawing(match, f"{path}: {info.filename}", png)
+                yield _drawing(match, source, png)
     if not found:
         raise ValueError(f"{path} holds no Omniglot image; expected {_LAYOUT}.")
 
@@ -166,15 +163,8 @@ def _match(name: str, is_folder: bool, source: Path) -> re.Match[str] | None:
 
 
 def _drawing(match: re.Match[str], source: str, png: bytes) -> Drawing:
-    return Drawing(
-        source=source,
-        set=match["set"],
-        alphabet=match["alphabet"],
-        character=int(match["character"]),
-        label=int(match["label"]),
-        drawer=int(match["drawer"]),
-        png=png,
-    )
+    numbers = {name: int(match[name]) for name in ("character", "label", "drawer")}
+    return Drawing(source=source, set=match["set"], alphabet=match["alphabet"], png=png, **numbers)
 
 
 def _check_size(size: int, source: str) -> None:
