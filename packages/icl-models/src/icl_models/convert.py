@@ -58,13 +58,6 @@ def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
     The tree does not tell the number of heads, nor what has no parameters: give those to ``SequenceClassifier``. It
     tells the layout: with ``embs`` of one row more than there are labels it is ``Concatenated``, else ``Interleaved``.
 
-    Args:
-      params: of the original model.
-      state: of the original model; empty but for the ResNet's batch norm.
-
-    Returns:
-      Parameters and state of ours.
-
     Raises:
       ValueError: a tree from which something is missing, or that has something else, or an array of another shape.
     """

@@ -47,11 +47,9 @@ class Labelling(Protocol):
         Raises:
           ValueError: these draws cannot be labelled so.
         """
-        ...
 
     def num_labels(self, split: ClassSplit) -> int:
         """Return V, the number of outputs that a model of these labels needs."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +99,14 @@ class RandomLabels:
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Return a random permutation of the ways."""
-        if draws.positions.shape[1] != draws.ways:
+        if others := draws.positions.shape[1] - draws.ways:
             raise ValueError(
                 "RandomLabels labels are for few-shot sequences, in which every item is of one of the ways; "
-                f"these have {draws.positions.shape[1] - draws.ways} other items. Use Ordered labels, or FewShot."
+                f"these have {others} other items. Use Ordered labels, or FewShot."
             )
-        if draws.ways > self.num_labels(draws.split):
+        if draws.ways > (V := self.num_labels(draws.split)):
             raise ValueError(
-                f"{draws.ways} ways need as many labels, but a model of this split has {self.num_labels(draws.split)}; "
+                f"{draws.ways} ways need as many labels, but a model of this split has {V}; "
                 "lower ways or give the split more classes."
             )
         return np.argsort(uniforms, axis=1, kind="stable")
@@ -179,11 +177,7 @@ class Polysemy:
 
 
 def num_labels(split: ClassSplit, labels: Labelling | None = None) -> int:
-    """Return V, the size of a model's output for this split and labelling.
-
-    Args:
-      split: the classes.
-      labels: how training sequences are labelled; by default ``Ordered()``.
+    """Return V, the size of a model's output for this split and the labelling of training, by default ``Ordered()``.
 
     >>> split = ClassSplit(num_classes=100, rare=80, common=10, holdout=10)
     >>> num_labels(split), num_labels(split, Polysemy(labels_per_class=4))

@@ -194,20 +194,10 @@ class SequenceKind(Protocol):
         Raises:
           ValueError: the split or the length has no room for these sequences.
         """
-        ...
 
 
 def distribution_of(split: ClassSplit, class_set: ClassSet, *, different: int = 1) -> ClassDistribution:
-    """Return a set's distribution.
-
-    Args:
-      split: the classes.
-      class_set: which of them.
-      different: how many different classes a sequence needs of the set.
-
-    Raises:
-      ValueError: the set has fewer classes.
-    """
+    """Return a set's distribution, if it has as many classes as a sequence needs ``different`` ones."""
     distribution = split.distribution(class_set)
     if different > distribution.size:
         raise ValueError(

@@ -61,21 +61,18 @@ class SequenceSampler:
             )
         if not isinstance(self.kind, SequenceKind) or isinstance(self.kind, type):
             raise ValueError(f"kind must be a kind of sequence, such as Bursty(), got {self.kind!r}.")
-        for _, pattern in self._mixture:
-            self._check_labels(pattern.labels)
+        for labels in (pattern.labels for _, pattern in self._mixture):
+            if not isinstance(labels, Labelling) or isinstance(labels, type):
+                raise ValueError(f"labels must be a labelling, such as Ordered(), got {labels!r}.")
+            if labels.num_labels(self.split) > _MOST_LABELS:
+                raise ValueError(
+                    f"Labels are 32-bit integers, up to {_MOST_LABELS} of them, but {labels} of this split has "
+                    f"{labels.num_labels(self.split)}."
+                )
         probabilities = [probability for probability, _ in self._mixture]
         if abs(sum(probabilities) - 1) > 1e-9:
             raise ValueError(f"The probabilities of a mixture must add up to 1, got {probabilities} of {self.kind}.")
         self.sample(np.empty(0, np.int64))  # so that what cannot be made is refused now, not at the first batch
-
-    def _check_labels(self, labels: Labelling) -> None:
-        if not isinstance(labels, Labelling) or isinstance(labels, type):
-            raise ValueError(f"labels must be a labelling, such as Ordered(), got {labels!r}.")
-        if labels.num_labels(self.split) > _MOST_LABELS:
-            raise ValueError(
-                f"Labels are 32-bit integers, up to {_MOST_LABELS} of them, but {labels} of this split has "
-                f"{labels.num_labels(self.split)}."
-            )
 
     @functools.cached_property
     def _mixture(self) -> Mixture:
@@ -122,7 +119,6 @@ class SequenceSampler:
         return batch | {"index": indices}
 
     def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
-        """Return sequences of one pattern."""
         S = self.length
         draws = pattern.draw(self.split, uniforms(words[:, :S]), choice)
         D = pattern.num_draws

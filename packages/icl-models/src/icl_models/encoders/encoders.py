@@ -122,8 +122,7 @@ class EmbeddingEncoder:
 
     def encode(self, items: Integer[Array, " N"], *, width: int, is_training: bool) -> Float[Array, "N D"]:
         """Return the vectors of items, integers in 0..num_items-1; see ``Encoder``."""
-        table = hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")
-        return table(items)
+        return hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")(items)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -123,31 +124,25 @@ def _activate(values: Float32[np.ndarray, "B N U"], choices: Int[np.ndarray, " B
     """Return each task's values under the activation that its layer has."""
     present = np.unique(choices)
     if len(present) == 1:
-        return _apply(values, _CHOICES[present[0]])
+        return _FUNCTIONS[_CHOICES[present[0]]](values)
     activated = np.empty_like(values)
     for choice in present:
         rows = choices == choice
-        activated[rows] = _apply(values[rows], _CHOICES[choice])
+        activated[rows] = _FUNCTIONS[_CHOICES[choice]](values[rows])
     return activated
-
-
-def _apply(values: Float32[np.ndarray, "B N U"], activation: Activation) -> Float32[np.ndarray, "B N U"]:
-    """Return values under an activation; they may be overwritten."""
-    match activation:
-        case "tanh":
-            return np.tanh(values, out=values)
-        case "relu":
-            return np.maximum(values, 0, out=values)
-        case "sigmoid":
-            return _sigmoid(values)
-        case "swish":
-            return values * _sigmoid(values)
-        case _:
-            return values
 
 
 def _sigmoid(values: Float32[np.ndarray, "B N U"]) -> Float32[np.ndarray, "B N U"]:
     return np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))  # never overflows, as exp would
+
+
+_FUNCTIONS: dict[Activation, Callable[[np.ndarray], np.ndarray]] = {  # each may overwrite what it is given
+    "tanh": lambda values: np.tanh(values, out=values),
+    "relu": lambda values: np.maximum(values, 0, out=values),
+    "swish": lambda values: values * _sigmoid(values),
+    "sigmoid": _sigmoid,
+    "linear": lambda values: values,
+}
 
 
 def _pair(scale: float | tuple[float, float]) -> tuple[float, float]:
