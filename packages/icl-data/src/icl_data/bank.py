@@ -193,9 +193,7 @@ class ExemplarBank:
     def split_exemplars(self, last: float) -> tuple["ExemplarBank", "ExemplarBank"]:
         """Return two banks of each class's exemplars: images to train on and images to be tested on, for example.
 
-        Args:
-          last: the share of each class's exemplars that the second bank gets, its last ones; above 0 and below 1. Both
-            get at least one.
+        The second gets the last ones, a share of ``last`` above 0 and below 1; both get at least one of each class.
 
         Raises:
           ValueError: a share outside of that, or a class of one exemplar.
@@ -214,13 +212,10 @@ class ExemplarBank:
         return dataclasses.replace(self, counts=kept), second
 
     def subset(self, classes: Sequence[int] | Integer[np.ndarray, " K"]) -> "ExemplarBank":
-        """Return a bank of these classes, in this order: its class k is ``classes[k]`` here.
+        """Return a bank of these classes, all different, in this order: its class k is ``classes[k]`` here.
 
         The classes of a group stay together: those of a bank with ``group > 1`` must be whole groups, in any order, but
         each with its classes in theirs.
-
-        Args:
-          classes: in 0..C-1, all different.
 
         Raises:
           ValueError: classes that are not there or come twice, or that are a part of a group.

@@ -32,27 +32,14 @@ _LAYOUT = "<set>/<alphabet>/characterNN/LLLL_DD.png"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """One image of Omniglot, not yet decoded.
+    """One image of Omniglot, not yet decoded."""
 
-    Attributes:
-      source: where it was read, for errors.
-      set: Omniglot's name for a part of itself: ``images_background``, for example.
-      alphabet: name of the alphabet.
-      character: number of the character within its alphabet, from 1.
-      label: Omniglot's own number of the character, 1..1623.
-      drawer: who drew it, 1..20.
-      png: the image file's bytes.
-
-    Raises:
-      ValueError: a character or drawer that Omniglot does not have.
-    """
-
-    source: str
-    set: str
+    source: str  # where it was read, for errors
+    set: str  # Omniglot's name for a part of itself: "images_background", for example
     alphabet: str
-    character: int
-    label: int
-    drawer: int
+    character: int  # its number within the alphabet, from 1
+    label: int  # Omniglot's own number of the character, 1..1623
+    drawer: int  # 1..20
     png: bytes
 
     def __post_init__(self) -> None:
@@ -72,12 +59,7 @@ def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list
 
 
 def read_zip(path: Path) -> Iterator[Drawing]:
-    """Yield the drawings of one zip file, without unpacking it to disk.
-
-    Raises:
-      FileNotFoundError: no such file.
-      ValueError: not a sound zip, or an entry that an Omniglot zip does not have.
-    """
+    """Yield the drawings of one zip file, which is not unpacked to disk; refuse entries that Omniglot's do not have."""
     if not path.is_file():
         raise FileNotFoundError(
             f"No Omniglot zip at {path}; give the path of images_background.zip or a like file, "

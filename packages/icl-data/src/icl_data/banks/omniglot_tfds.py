@@ -27,7 +27,7 @@ _NAMES = """
     Ojibwe_(Canadian_Aboriginal_Syllabics) Old_Church_Slavonic_(Cyrillic) Oriya Sanskrit Sylheti
     Syriac_(Estrangelo) Syriac_(Serto) Tagalog Tengwar Tibetan Tifinagh ULOG
 """
-_ALPHABETS = _NAMES.split()
+_ALPHABETS = tuple(_NAMES.split())
 
 
 def prepare_omniglot(
@@ -77,7 +77,7 @@ def omniglot_builder(
             urls = {name: url for url in self.url_infos for name in SPLITS if url.endswith(f"/{name}.zip")}
             drawings = given or _by_split(as_paths(dl_manager.download(urls).values()))
             every = [drawing for split in drawings.values() for drawing in split]
-            self.info.features["alphabet"].names = _ALPHABETS
+            self.info.features["alphabet"].names = list(_ALPHABETS)
             self.info.features["label"].names = _character_names(every)
             return {split: self._generate_examples(drawings[split]) for split in drawings}
 

@@ -38,11 +38,7 @@ class Labelling(Protocol):
     """Any way to label draws."""
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Return each draw's label.
-
-        Args:
-          draws: what was drawn.
-          uniforms: float64 [B, D] in [0, 1), for labels that are chosen at random.
+        """Return each draw's label; uniforms in [0, 1) are there for those that are chosen at random.
 
         Raises:
           ValueError: these draws cannot be labelled so.

@@ -197,7 +197,7 @@ class SequenceKind(Protocol):
 
 
 def distribution_of(split: ClassSplit, class_set: ClassSet, *, different: int = 1) -> ClassDistribution:
-    """Return a set's distribution, if it has as many classes as a sequence needs ``different`` ones."""
+    """Return a class set's distribution; refuse a set of fewer classes than a sequence needs ``different`` ones."""
     distribution = split.distribution(class_set)
     if different > distribution.size:
         raise ValueError(

@@ -84,17 +84,11 @@ class SequenceSampler:
         return 512
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Return the sequences with these indices.
-
-        Args:
-          indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
+        """Return the sequences with these indices, at least 0; each is the same in whatever company it is asked for.
 
         Returns:
           ``classes`` (of the bank), ``exemplars`` and ``labels``, int32 [B, S]; ``is_rare`` bool [B, S];
           ``index`` int64 [B]. Exemplars of one class are all different within a sequence where it has enough.
-
-        Raises:
-          ValueError: indices that are negative, not whole or not an array [B].
         """
         indices = checked_indices(indices)
         # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.

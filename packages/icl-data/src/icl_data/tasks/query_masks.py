@@ -36,9 +36,9 @@ class LastQueries:
 
     def mask(self, uniforms: Float[np.ndarray, "B more"]) -> Bool[np.ndarray, "B N"]:
         """See ``QueryMask``."""
-        B, N = len(uniforms), uniforms.shape[1] - 1
+        N = uniforms.shape[1] - 1
         _check_room(self, self.count, N)
-        return np.tile(np.arange(N) >= N - self.count, (B, 1))
+        return np.tile(np.arange(N) >= N - self.count, (len(uniforms), 1))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Family(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scalar:
-    """What families of functions to a single number share. Any ``int`` of theirs is at least 1, any pair a range.
+    """What families of functions to a single number share: ``int`` fields are at least 1, pairs of numbers are ranges.
 
     Attributes:
       num_inputs: X, at least 1.
