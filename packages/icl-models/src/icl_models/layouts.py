@@ -58,7 +58,7 @@ class Interleaved:
     def tokens(
         self, vectors: Vectors, labels: Labels, *, num_labels: int, width: int, label_init_std: float
     ) -> Float[Array, "B T D"]:
-        """Return the tokens of items as wide as the model; label vectors are ``labels`` [V, D]. See ``Layout``."""
+        """Return the tokens of items of the model's width, with labels by the table ``labels`` [V, D]."""
         _check_width(vectors, width, "Interleaved")
         # No query label is looked up: what is not there cannot leak.
         return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_init_std))
@@ -109,7 +109,7 @@ class Concatenated(_TokenForEachItem):
     def tokens(
         self, vectors: Vectors, labels: Labels, *, num_labels: int, width: int, label_init_std: float
     ) -> Float[Array, "B S D"]:
-        """Return the tokens of items as wide as the model; label vectors are ``labels`` [V + 1, D / 2]. See ``Layout``."""
+        """Return the tokens of items of the model's width, with labels by the table ``labels`` [V + 1, D / 2]."""
         _check_width(vectors, width, "Concatenated")
         shown = labels.at[:, -1].set(num_labels)
         return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_init_std)], axis=-1)

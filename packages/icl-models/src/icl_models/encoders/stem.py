@@ -26,7 +26,7 @@ class Stem(NamedTuple):
     """The greatest of 3 x 3 positions of a convolution, with stride 2, and its statistics over images and positions."""
 
     pooled: Float[Array, "N h w F"]
-    mean: Float[Array, " F"]
+    mean: Float[Array, " F"]  # float32, as the variance
     variance: Float[Array, " F"]
 
 
