@@ -35,7 +35,6 @@ class ExemplarBank:
     group: int = 1
 
     def __post_init__(self) -> None:
-        """Check that every class lies within the items."""
         if self.items.ndim == 0 or self.items.dtype.hasobject:
             got = "Python objects; are they of different shapes?" if self.items.ndim else "a single number."
             raise ValueError(f"items must be an array [rows, ...] of numbers, got {got}")
@@ -78,14 +77,11 @@ class ExemplarBank:
     def rows(
         self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Int64[np.ndarray, "*batch"]:
-        """Return the rows of ``items`` that (class, exemplar) pairs are stored in.
+        """Return the rows of ``items`` that (class, exemplar) pairs are stored in, int64 [*batch].
 
         Args:
           classes: in 0..C-1.
           exemplars: in 0..counts[class]-1; their shape and that of ``classes`` may be broadcast.
-
-        Returns:
-          int64 [*batch].
 
         Raises:
           IndexError: a class or exemplar that the bank does not have.
@@ -100,18 +96,7 @@ class ExemplarBank:
     def gather(
         self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Shaped[np.ndarray, "*batch_and_item"]:
-        """Return the items of (class, exemplar) pairs.
-
-        Args:
-          classes: in 0..C-1.
-          exemplars: in 0..counts[class]-1; their shape and that of ``classes`` may be broadcast.
-
-        Returns:
-          A new array [*batch, ...] of the items' dtype.
-
-        Raises:
-          IndexError: a class or exemplar that the bank does not have.
-          TypeError: numbers that are not integers.
+        """Return the items of (class, exemplar) pairs, as ``rows`` takes them: a new array [*batch, ...].
 
         >>> bank = bank_from_arrays([np.array([[1, 2], [3, 4]]), np.array([[5, 6]])])
         >>> bank.gather(np.array([1, 0]), np.array([0, 1]))
@@ -156,8 +141,7 @@ class ExemplarBank:
 
         The 8 views of a class are consecutive and form a group (Chan et al. 2022, section 2.1, and their code).
 
-        >>> bank = bank_from_arrays([np.zeros((2, 4, 4), np.uint8)] * 3)
-        >>> bank.augmented().num_classes
+        >>> bank_from_arrays([np.zeros((2, 4, 4), np.uint8)] * 3).augmented().num_classes
         24
         """
         if self.symmetries.any():
@@ -200,9 +184,6 @@ class ExemplarBank:
     def first_exemplars(self, count: int = 1) -> "ExemplarBank":
         """Return a bank of the first ``count`` exemplars of each class.
 
-        Raises:
-          ValueError: a count that is not a whole number of at least 1.
-
         >>> bank_from_arrays([np.zeros((3, 4)), np.ones((1, 4))]).first_exemplars(2).counts
         array([2, 1])
         """
@@ -212,9 +193,7 @@ class ExemplarBank:
     def split_exemplars(self, last: float) -> tuple["ExemplarBank", "ExemplarBank"]:
         """Return two banks of each class's exemplars: images to train on and images to be tested on, for example.
 
-        Args:
-          last: the share of each class's exemplars that the second bank gets, its last ones; above 0 and below 1. Both
-            get at least one.
+        The second gets the last ones, a share of ``last`` above 0 and below 1; both get at least one of each class.
 
         Raises:
           ValueError: a share outside of that, or a class of one exemplar.
@@ -229,19 +208,14 @@ class ExemplarBank:
                 f"got {last} and a class of {self.counts.min()}."
             )
         kept = np.clip(np.round(self.counts * (1 - last)).astype(np.int64), 1, self.counts - 1)
-        return (
-            dataclasses.replace(self, counts=kept),
-            dataclasses.replace(self, starts=self.starts + kept, counts=self.counts - kept),
-        )
+        second = dataclasses.replace(self, starts=self.starts + kept, counts=self.counts - kept)
+        return dataclasses.replace(self, counts=kept), second
 
     def subset(self, classes: Sequence[int] | Integer[np.ndarray, " K"]) -> "ExemplarBank":
-        """Return a bank of these classes, in this order: its class k is ``classes[k]`` here.
+        """Return a bank of these classes, all different, in this order: its class k is ``classes[k]`` here.
 
         The classes of a group stay together: those of a bank with ``group > 1`` must be whole groups, in any order, but
         each with its classes in theirs.
-
-        Args:
-          classes: in 0..C-1, all different.
 
         Raises:
           ValueError: classes that are not there or come twice, or that are a part of a group.
@@ -267,10 +241,7 @@ class ExemplarBank:
                 "holdout, got a part of one; call subset before augmented() and separated()."
             )
         return dataclasses.replace(
-            self,
-            starts=self.starts[chosen],
-            counts=self.counts[chosen],
-            symmetries=self.symmetries[chosen],
+            self, starts=self.starts[chosen], counts=self.counts[chosen], symmetries=self.symmetries[chosen]
         )
 
 
@@ -282,9 +253,8 @@ def bank_from_arrays(
     Raises:
       ValueError: no classes, a class without exemplars, items of different shapes or that are Python objects.
 
-    >>> bank = bank_from_arrays([np.zeros((3, 28, 28), np.uint8), np.ones((2, 28, 28), np.uint8)])
-    >>> bank.num_classes, bank.counts.tolist()
-    (2, [3, 2])
+    >>> bank_from_arrays([np.zeros((3, 28, 28), np.uint8), np.ones((2, 28, 28), np.uint8)]).counts
+    array([3, 2])
     """
     if len(classes) == 0:
         raise ValueError("A bank needs at least one class, got none.")
@@ -333,9 +303,8 @@ def bank_from_runs(items: Shaped[np.ndarray, "rows ..."], counts: Integer[np.nda
     >>> bank_from_runs(np.arange(5), np.array([3, 2])).starts
     array([0, 3])
     """
-    return ExemplarBank(
-        items=items, starts=np.cumsum(counts) - counts, counts=counts, symmetries=np.zeros(len(counts), np.int64)
-    )
+    starts, symmetries = np.cumsum(counts) - counts, np.zeros(len(counts), np.int64)
+    return ExemplarBank(items=items, starts=starts, counts=counts, symmetries=symmetries)
 
 
 def _integers(numbers: np.ndarray, what: str) -> Int64[np.ndarray, "..."]:

@@ -189,13 +189,7 @@ def distinct_in_group(
 
 
 def normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows half"]:
-    """Return standard normals for pairs of uniforms (Box and Muller 1958).
-
-    Args:
-      uniforms: float64 [rows, 2 n] in [0, 1).
-
-    Returns:
-      float64 [rows, n], independent if the uniforms are.
+    """Return standard normals, float64 [rows, n], for 2 n uniforms in [0, 1) (Box and Muller 1958).
 
     >>> normals(np.array([[0.0, 0.5, 0.25, 0.5]])).round(3)
     array([[ 0.   , -1.177]])

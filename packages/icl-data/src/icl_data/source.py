@@ -24,7 +24,6 @@ class _LatestBlocks:
         self._lock = threading.Lock()
 
     def get(self, number: int, draw: Callable[[int], Batch]) -> Batch:
-        """Return block ``number``, drawn now unless it is among the latest."""
         with self._lock:  # held while drawing, so that two threads never draw the same block
             block = self._blocks.pop(number, None)
             if block is None:
@@ -68,7 +67,6 @@ class BatchSource:
     _latest: _LatestBlocks = dataclasses.field(default_factory=_LatestBlocks, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("batch_size", self.batch_size, least=1)
         check_whole("shard", self.shard)
         if self.shard >= self.shard_count:
@@ -81,15 +79,10 @@ class BatchSource:
             check_bank(self.bank, self.sampler)
 
     def __len__(self) -> int:
-        """Return the number of batches whose indices fit in an int64."""
-        return sys.maxsize // self.batch_size
+        return sys.maxsize // self.batch_size  # batches whose indices fit in an int64
 
     def __getitem__(self, number: int) -> Batch:
-        """Return this shard's rows of batch ``number``; the caller may write into them.
-
-        Raises:
-          IndexError: a number below 0, or beyond the last.
-        """
+        """Return this shard's rows of batch ``number``; the caller may write into them."""
         number = operator.index(number)
         if not 0 <= number < len(self):
             raise IndexError(f"Batches are numbered 0..{len(self) - 1}, got {number}.")
@@ -146,20 +139,13 @@ class SequenceSource:
     _batches_of_one: BatchSource = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the batches of one that the sequences are taken from."""
-        batches_of_one = BatchSource(sampler=self.sampler, bank=self.bank, batch_size=1)
-        object.__setattr__(self, "_batches_of_one", batches_of_one)
+        object.__setattr__(self, "_batches_of_one", BatchSource(sampler=self.sampler, bank=self.bank, batch_size=1))
 
     def __len__(self) -> int:
-        """Return 2**62: Grain's batching divides it without an error of rounding."""
-        return 2**62
+        return 2**62  # which Grain's batching divides without an error of rounding
 
     def __getitem__(self, index: int) -> Batch:
-        """Return sequence ``index``: as in a batch, but without the batch axis (its ``index`` has no axis at all).
-
-        Raises:
-          IndexError: an index below 0, or beyond the last.
-        """
+        """Return sequence ``index``: as in a batch, but without the batch axis (its ``index`` has no axis at all)."""
         if operator.index(index) >= len(self):
             raise IndexError(f"Sequences are numbered 0..{len(self) - 1}, got {index}.")
         return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}

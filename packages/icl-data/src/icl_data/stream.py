@@ -89,7 +89,6 @@ class _WorkersDataset(grain.IterDataset[Batch]):
         return _WorkersIterator(self)
 
     def start_at(self, position: int) -> grain.DatasetIterator[Batch]:
-        """Return an iterator over the batches from ``position`` on."""
         rest = self._dataset.slice(slice(position, None)).to_iter_dataset(_ahead(0))  # a worker needs no thread besides
         options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=self._prefetch)
         return iter(rest.mp_prefetch(options))

@@ -25,9 +25,7 @@ _PIXELS_AT_ONCE = 2**17  # so that what lies between two passes over the pixels 
 
 
 def to_float(images: Shaped[Any, "*batch H W"]) -> Float[Any, "*batch H W"]:
-    """Return uint8 images, NumPy's or jax's, as float32 in 0..1, and images that are floats already as they are.
-
-    Floats of any width will do, bfloat16 included.
+    """Return uint8 images, NumPy's or jax's, as float32 in 0..1, and floats of any width, bfloat16 too, as they are.
 
     Raises:
       TypeError: images of another dtype.
@@ -110,7 +108,7 @@ class ToFloat:
     """Makes the images float32 in 0..1; see ``to_float``."""
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return a batch with float images."""
+        """Return another batch, with such images."""
         return {**batch, "images": to_float(_images(batch, self))}
 
 
@@ -129,13 +127,12 @@ class Resize:
     size: int
 
     def __post_init__(self) -> None:
-        """Check the size."""
         check_whole("size, in pixels,", self.size, least=1)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return a batch with shrunk images."""
-        _index(batch, self)  # tells which axes are the image's
-        return {**batch, "images": resize(_images(batch, self), self.size)}
+        """Return another batch, with such images."""
+        images, _ = _grey(batch, self)
+        return {**batch, "images": resize(images, self.size)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,24 +158,22 @@ class PixelNoise:
     stream: str = "train"
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if not 0 <= self.scale < float("inf"):
             raise ValueError(f"scale must be a standard deviation of at least 0, got {self.scale}.")
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return a batch with noisy images."""
-        images, index = _images(batch, self), _index(batch, self)
+        """Return another batch, with such images."""
+        images, index = _grey(batch, self)
         pixels = math.prod(images.shape[-3:])
         sequences = images.reshape(index.size, pixels)
         noisy = np.empty(sequences.shape, np.float32)
         table = _normal_quantiles() * np.float32(self.scale)
         sequences_at_once = max(1, _PIXELS_AT_ONCE // max(pixels, 1))
+        name = f"pixel noise {self.stream}"
         for start in range(0, index.size, sequences_at_once):
             rows = slice(start, start + sequences_at_once)
-            quantiles = _random_integers(
-                self.seed, f"pixel noise {self.stream}", index.reshape(-1)[rows], count=pixels, dtype="<u2"
-            )
+            quantiles = _random_integers(self.seed, name, index.reshape(-1)[rows], count=pixels, dtype="<u2")
             # A 16-bit number is never outside the table; "wrap" only spares the check and a copy.
             np.take(table, quantiles, out=noisy[rows], mode="wrap")
             noisy[rows] += to_float(sequences[rows])
@@ -216,12 +211,11 @@ class RandomRareImages:
     stream: str = "train"
 
     def __post_init__(self) -> None:
-        """Check the seed."""
         check_whole("seed", self.seed)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return a batch with other images of rare classes."""
-        images, index = _images(batch, self), _index(batch, self)
+        """Return another batch, with such images."""
+        images, index = _grey(batch, self)
         S, H, W = images.shape[-3:]
         classes, is_rare = (_of_batch(batch, self, name).reshape(index.size, S) for name in ("classes", "is_rare"))
         first = np.argmax(classes[:, :, None] == classes[:, None, :], axis=2)  # the place where a class first stands
@@ -260,17 +254,17 @@ def _images(batch: Batch, transform: object) -> np.ndarray:
     return images
 
 
-def _index(batch: Batch, transform: object) -> np.ndarray:
-    """Return the indices [*batch] of a batch whose images are [*batch, S, H, W]."""
-    index = _of_batch(batch, transform, "index")
-    if _images(batch, transform).ndim != index.ndim + 3:
+def _grey(batch: Batch, transform: object) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images [*batch, S, H, W] of a batch and their indices [*batch], once they go together."""
+    images, index = _images(batch, transform), _of_batch(batch, transform, "index")
+    if images.ndim != index.ndim + 3:
         raise ValueError(
             f"{type(transform).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
-            f"got images {_images(batch, transform).shape} and an index {index.shape}; make colour images grey first."
+            f"got images {images.shape} and an index {index.shape}; make colour images grey first."
         )
-    if index.shape != _images(batch, transform).shape[:-3]:
+    if index.shape != images.shape[:-3]:
         raise ValueError(
             f"{type(transform).__name__} wants one index for each sequence of images [*batch, S, H, W], "
-            f"got an index {index.shape} and images {_images(batch, transform).shape}."
+            f"got an index {index.shape} and images {images.shape}."
         )
-    return index
+    return images, index

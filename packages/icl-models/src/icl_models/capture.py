@@ -84,9 +84,7 @@ def instrument(
 def tap(name: str, value: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     """Return the value, or what replaces it where the model is instrumented.
 
-    Args:
-      name: what it is, such as ``"hidden"``; within ``scanned_layers`` the layer's name goes before it.
-      value: of any shape.
+    Its name is one such as ``"hidden"``; within ``scanned_layers`` the layer's name goes before it.
     """
     recording = _RECORDING.get()
     return value if recording is None else recording.see(name, value)
@@ -100,14 +98,9 @@ def is_wanted(name: str) -> bool:
 
 @contextlib.contextmanager
 def scanned_layers(layers: Sequence[str], index: Int[Array, ""]) -> Iterator[Values]:
-    """Set, for taps in the body of a scan over layers, the names of all of them.
+    """Set, for taps in the body of a scan over layers, what goes before their names in each, and which layer runs.
 
-    Args:
-      layers: what goes before the names, in each layer.
-      index: which of them runs.
-
-    Yields:
-      What is captured in this layer; the scan must return it, stacked, and ``keep_layers`` take it.
+    Yields what is captured in this layer; the scan must return it, stacked, and ``keep_layers`` take it.
     """
     recording, values = _RECORDING.get(), dict[str, Array]()
     if recording is None:
@@ -121,12 +114,7 @@ def scanned_layers(layers: Sequence[str], index: Int[Array, ""]) -> Iterator[Val
 
 
 def keep_layers(layers: Sequence[str], values: Values) -> None:
-    """Capture by name what a scan returned for all layers.
-
-    Args:
-      layers: as for ``scanned_layers``.
-      values: arrays [len(layers), ...].
-    """
+    """Capture by name what a scan returned for all layers, arrays [layers, ...]."""
     recording = _RECORDING.get()
     if recording is not None:
         for number, layer in enumerate(layers):

@@ -53,7 +53,6 @@ class SequenceClassifier:
     compute_dtype: ComputeDtype = "float32"
 
     def __post_init__(self) -> None:
-        """Check that the parts go together."""
         if self.num_labels < 1 or self.width < 1:
             raise ValueError(f"num_labels and width must be at least 1, got {self.num_labels} and {self.width}.")
         if self.label_init_std <= 0:

@@ -32,7 +32,8 @@ _BLOCK = {
 def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
     """Return the original's parameters and state in the form of ``SequenceClassifier``; the logits are the same.
 
-    The original's tree is that of its Haiku modules; their paths may have "~" for what is made in a constructor.
+    The original's tree is that of its Haiku modules; their paths may have "~" for what is made in a constructor. Its
+    state is empty but for the ResNet's batch norm.
     Here k is the number of a layer (the original's first has no number: ``transformer_block``, then
     ``transformer_block_1``), and [k] is row k of an array [layers, ...]:
 
@@ -57,13 +58,6 @@ def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
 
     The tree does not tell the number of heads, nor what has no parameters: give those to ``SequenceClassifier``. It
     tells the layout: with ``embs`` of one row more than there are labels it is ``Concatenated``, else ``Interleaved``.
-
-    Args:
-      params: of the original model.
-      state: of the original model; empty but for the ResNet's batch norm.
-
-    Returns:
-      Parameters and state of ours.
 
     Raises:
       ValueError: a tree from which something is missing, or that has something else, or an array of another shape.

@@ -1,12 +1,15 @@
 """Token layouts: how the items and labels of a sequence are laid out as tokens. No query label is ever among them."""
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+Vectors = Float[Array, "B S X"]
+Labels = Int[Array, "B S"]
 
 
 @runtime_checkable
@@ -18,13 +21,7 @@ class Layout(Protocol):
         """Whether the output for a context item has seen that item's label, so that the query alone is predicted."""
 
     def tokens(
-        self,
-        vectors: Float[Array, "B S X"],
-        labels: Int[Array, "B S"],
-        *,
-        num_labels: int,
-        width: int,
-        label_init_std: float,
+        self, vectors: Vectors, labels: Labels, *, num_labels: int, width: int, label_init_std: float
     ) -> Float[Array, "B T D"]:
         """Return the tokens; call inside ``hk.transform``.
 
@@ -56,25 +53,12 @@ class Layout(Protocol):
 class Interleaved:
     """Item, label, item, label, ..., query item: 2 S - 1 tokens (Chan et al. 2022, figure 1)."""
 
-    @property
-    def leaks_label(self) -> bool:
-        """Whether an item's output has seen its label: False, since the label comes after it."""
-        return False
+    leaks_label: ClassVar[bool] = False  # the label comes after the item
 
     def tokens(
-        self,
-        vectors: Float[Array, "B S X"],
-        labels: Int[Array, "B S"],
-        *,
-        num_labels: int,
-        width: int,
-        label_init_std: float,
+        self, vectors: Vectors, labels: Labels, *, num_labels: int, width: int, label_init_std: float
     ) -> Float[Array, "B T D"]:
-        """Return the tokens, with the label vectors in ``labels`` [V, D]; see ``Layout``.
-
-        Raises:
-          ValueError: item vectors of another width than the model's.
-        """
+        """Return the tokens of items of the model's width, with labels by the table ``labels`` [V, D]."""
         _check_width(vectors, width, "Interleaved")
         # No query label is looked up: what is not there cannot leak.
         return interleave(vectors, _look_up(labels[:, :-1], num_labels, width, label_init_std))
@@ -120,25 +104,12 @@ class Concatenated(_TokenForEachItem):
     its own token, so that only the query can be predicted.
     """
 
-    @property
-    def leaks_label(self) -> bool:
-        """Whether an item's output has seen its label: True."""
-        return True
+    leaks_label: ClassVar[bool] = True
 
     def tokens(
-        self,
-        vectors: Float[Array, "B S X"],
-        labels: Int[Array, "B S"],
-        *,
-        num_labels: int,
-        width: int,
-        label_init_std: float,
+        self, vectors: Vectors, labels: Labels, *, num_labels: int, width: int, label_init_std: float
     ) -> Float[Array, "B S D"]:
-        """Return the tokens, with the label vectors in ``labels`` [V + 1, D / 2]; see ``Layout``.
-
-        Raises:
-          ValueError: item vectors of another width than the model's.
-        """
+        """Return the tokens of items of the model's width, with labels by the table ``labels`` [V + 1, D / 2]."""
         _check_width(vectors, width, "Concatenated")
         shown = labels.at[:, -1].set(num_labels)
         return jnp.concatenate([vectors, _look_up(shown, num_labels + 1, width, label_init_std)], axis=-1)
@@ -159,19 +130,10 @@ class PreviousLabel(_TokenForEachItem):
     Before the first item there is no label: zeros. There is no table of label vectors, so label_init_std is not used.
     """
 
-    @property
-    def leaks_label(self) -> bool:
-        """Whether an item's output has seen its label: False, since the label comes with the next item."""
-        return False
+    leaks_label: ClassVar[bool] = False  # the label comes with the next item
 
     def tokens(
-        self,
-        vectors: Float[Array, "B S X"],
-        labels: Int[Array, "B S"],
-        *,
-        num_labels: int,
-        width: int,
-        label_init_std: float,
+        self, vectors: Vectors, labels: Labels, *, num_labels: int, width: int, label_init_std: float
     ) -> Float[Array, "B S D"]:
         """Return the tokens, by the matrix ``tokens``; see ``Layout``. The item vectors may have any width."""
         before = jax.nn.one_hot(labels[:, :-1], num_labels, dtype=vectors.dtype)
@@ -191,11 +153,10 @@ def interleave(items: Float[Array, "B S D"], labels: Float[Array, "B S-1 D"]) ->
 
 
 def _look_up(labels: Int[Array, "B L"], rows: int, width: int, scale: float) -> Float[Array, "B L D"]:
-    table = hk.Embed(rows, width, w_init=hk.initializers.TruncatedNormal(scale), name="labels")
-    return table(labels)
+    return hk.Embed(rows, width, w_init=hk.initializers.TruncatedNormal(scale), name="labels")(labels)
 
 
-def _check_width(vectors: Float[Array, "B S X"], width: int, layout: str) -> None:
+def _check_width(vectors: Vectors, width: int, layout: str) -> None:
     if vectors.shape[-1] != width:
         raise ValueError(
             f"{layout} wants item vectors of the model's width {width}, got {vectors.shape[-1]}; use "

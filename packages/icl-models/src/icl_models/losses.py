@@ -8,14 +8,7 @@ Scalar = Float[Array, ""]
 
 
 def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -> tuple[Scalar, dict[str, Scalar]]:
-    """Return the mean cross-entropy of the query's label, in nats, and the accuracy.
-
-    Args:
-      logits: float32 [B, V].
-      labels: integers [B] in 0..V-1.
-
-    Returns:
-      The loss, and ``{"accuracy": ...}`` over all V labels.
+    """Return the mean cross-entropy of the query's label in 0..V-1, in nats, and ``{"accuracy": ...}`` over all V.
 
     >>> loss, metrics = query_cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 1]))
     >>> round(float(loss), 3), float(metrics["accuracy"])
@@ -58,9 +51,7 @@ def every_item_cross_entropy(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Return the mean cross-entropy of the labels of all items, the query among them (Kirsch et al. 2022).
 
-    Args:
-      logits: float32 [B, S, V], those of an item before its own label is seen; the query is the last.
-      labels: integers [B, S] in 0..V-1.
+    The logits of an item are those before its own label, in 0..V-1, is seen; the query is the last.
 
     Returns:
       The loss in nats, and ``{"accuracy": ..., "every_item_accuracy": ...}``, of queries and of all items.
@@ -70,10 +61,8 @@ def every_item_cross_entropy(
     (0.693, 1.0, 0.5)
     """
     hits = logits.argmax(-1) == labels
-    return _cross_entropies(logits, labels).mean(), {
-        "accuracy": hits[:, -1].mean(),
-        "every_item_accuracy": hits.mean(),
-    }
+    metrics = {"accuracy": hits[:, -1].mean(), "every_item_accuracy": hits.mean()}
+    return _cross_entropies(logits, labels).mean(), metrics
 
 
 def masked_squared_error(

@@ -41,12 +41,9 @@ def add_positions(tokens: Float[Array, "B T D"], positions: Positions, *, dropou
 
 
 def sinusoidal_positions(length: int, width: int) -> Float[np.ndarray, "1 T D"]:
-    """Return position vectors, float32 [1, T, D]: the sines of all angles, then the cosines.
+    """Return position vectors, float32 [1, T, D]: the sines of all angles, then the cosines; D must be even.
 
     Angle i of position t is ``t / 30 ** (2 i / width)`` (code of Chan et al. 2022).
-
-    Raises:
-      ValueError: an odd width.
 
     >>> sinusoidal_positions(3, 4)[0, 1].astype(float).round(2).tolist()
     [0.84, 0.18, 0.54, 0.98]

@@ -36,7 +36,6 @@ class PointRegressor:
     compute_dtype: ComputeDtype = "float32"
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.num_outputs < 1 or self.width < 1:
             raise ValueError(f"num_outputs and width must be at least 1, got {self.num_outputs} and {self.width}.")
         if self.compute_dtype not in get_args(ComputeDtype):

@@ -9,14 +9,9 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def to_json(model: Any) -> dict[str, Any]:
-    """Return a model, or a part of one, as what ``json.dumps`` takes.
+    """Return a model, or a part of one, as what ``json.dumps`` takes: its fields by name, and its class as "type".
 
-    Args:
-      model: a frozen dataclass of this package, or of one's own with fields that are dataclasses, tuples, numbers,
-        strings, booleans or None.
-
-    Returns:
-      Its fields by name, and the name of its class under "type"; so too for each dataclass in it.
+    It may be a dataclass of one's own, with fields that are dataclasses, tuples, numbers, strings, booleans or None.
 
     Raises:
       ValueError: anything else in it.
@@ -32,14 +27,11 @@ def to_json(model: Any) -> dict[str, Any]:
 
 
 def from_json(values: Any, *, types: Iterable[type] = ()) -> Any:
-    """Return the model that ``to_json`` was given.
+    """Return a model equal to that which ``to_json`` was given; a field that was left out has its default.
 
     Args:
       values: what ``to_json`` returned, also after a way through JSON.
       types: classes of one's own that may be built, beside those of this package.
-
-    Returns:
-      An equal model. A field that was left out has its default.
 
     Raises:
       ValueError: a class that is not among them, or fields that it does not take.

@@ -33,28 +33,20 @@ def parameter_count(
     if len(items.shape) < 2:
         raise ValueError(f"items must be [B, S, ...], and inputs of a regressor [B, N, X], got {items.shape}.")
     batch = items.shape[:2]
-    inputs = [jax.ShapeDtypeStruct(items.shape, items.dtype)]
     if isinstance(config, PointRegressor):
-        inputs.append(jax.ShapeDtypeStruct((*batch, config.num_outputs), jnp.float32))
-        inputs.append(jax.ShapeDtypeStruct(batch, jnp.bool_))
+        others = [((*batch, config.num_outputs), jnp.float32), (batch, jnp.bool_)]  # targets, is_query
     else:
-        inputs.append(jax.ShapeDtypeStruct(batch, jnp.int32))
+        others = [(batch, jnp.int32)]  # labels
+    inputs = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in [(items.shape, items.dtype), *others]]
     params, _ = jax.eval_shape(config.build().init, jax.random.key(0), *inputs)
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def state_size(config: SequenceClassifier | PointRegressor, length: int) -> int:
-    """Return how many numbers carry the past to the last prediction (Kirsch et al. 2022).
+    """Return how many numbers carry the past of S items, or N points, to the last prediction (Kirsch et al. 2022).
 
     That paper finds it to tell more of how well a model learns in context than the number of its parameters. What is
     counted is up to the trunk: see its ``state_size``.
-
-    Args:
-      config: of the model.
-      length: S items of a sequence, or N points of a task; at least 1.
-
-    Raises:
-      ValueError: a length below 1.
 
     >>> from icl_models import LSTM
     >>> state_size(SequenceClassifier(num_labels=10), 9), state_size(SequenceClassifier(num_labels=10, trunk=LSTM()), 9)

@@ -56,26 +56,21 @@ def glyphs(
             "glyphs wants num_classes >= 1, num_exemplars >= 1 and size >= 8, "
             f"got {num_classes}, {num_exemplars} and {size}."
         )
-    shape = (num_classes * num_exemplars, size, size)
-    if cache:
-        path = _cache_path(num_classes, num_exemplars, size, seed)
-        items = _load(path, shape)
-        if items is None:
-            items = _draw_all(num_classes, num_exemplars, size, seed)
-            _save(path, items)
-    else:
+    path = _cache_path(num_classes, num_exemplars, size, seed) if cache else None
+    items = _load(path, (num_classes * num_exemplars, size, size)) if path else None
+    if items is None:
         items = _draw_all(num_classes, num_exemplars, size, seed)
+        if path:
+            _save(path, items)
     return bank_from_runs(items, np.full(num_classes, num_exemplars))
 
 
 def _draw_all(num_classes: int, num_exemplars: int, size: int, seed: int) -> UInt8[np.ndarray, "rows size size"]:
     images = np.empty((num_classes * num_exemplars, size, size), np.uint8)
-    row = 0
     for first in range(0, num_classes, _CLASSES_AT_ONCE):
         classes = np.arange(first, min(first + _CLASSES_AT_ONCE, num_classes))
-        for paths, pen in _exemplars(classes, num_exemplars, seed):
+        for row, (paths, pen) in enumerate(_exemplars(classes, num_exemplars, seed), start=first * num_exemplars):
             images[row] = _draw(paths, pen, size)
-            row += 1
     return images
 
 
@@ -121,17 +116,12 @@ def _skeletons(classes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     length = np.array([0.27, 0.22, 0.18, 0.16])[counts - 1]
     moves = length[:, None, None, None] * np.stack([np.cos(headings), np.sin(headings)], -1)
     knots = np.concatenate([start[..., None, :], start[..., None, :] + np.cumsum(moves, -2)], -2)
-    used = np.arange(MAX_STROKES) < counts[:, None]
-    return _fit(knots, used), counts
-
-
-def _fit(knots: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Return the classes moved to the middle, and shrunk where they would leave the page."""
-    inside = used[:, :, None, None]
+    # Moved to the middle, and shrunk where they would leave the page.
+    inside = (np.arange(MAX_STROKES) < counts[:, None])[:, :, None, None]
     low = np.where(inside, knots, np.inf).min((1, 2), keepdims=True)
     high = np.where(inside, knots, -np.inf).max((1, 2), keepdims=True)
     extent = (high - low).max(-1, keepdims=True)
-    return (knots - (low + high) / 2) * np.minimum(1, 0.70 / extent) + 0.5
+    return (knots - (low + high) / 2) * np.minimum(1, 0.70 / extent) + 0.5, counts
 
 
 def _smooth(knots: Float[np.ndarray, "*batch knots 2"]) -> Float[np.ndarray, "*batch points 2"]:

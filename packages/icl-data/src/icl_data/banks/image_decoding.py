@@ -47,7 +47,7 @@ def decode_image(
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(encoded), formats=formats) as image:
                 found = image.size
-                wanted = found if size is None else size
+                wanted = size or found
                 if found == wanted:
                     image.verify()  # every checksum, to the end: decoding alone overlooks a missing tail
             if found == wanted:

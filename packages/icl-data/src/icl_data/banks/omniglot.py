@@ -1,9 +1,10 @@
 """Omniglot (Lake et al. 2015) as a bank: from its zip files, folders unpacked from them, or a TFDS directory."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,6 +14,7 @@ from icl_data.bank import ExemplarBank, bank_from_runs
 from icl_data.banks.image_decoding import decode_image
 from icl_data.banks.omniglot_files import Drawing, as_paths, read_folder, read_zip
 from icl_data.banks.omniglot_tfds import find_prepared, read_prepared
+from icl_data.checks import check_choice
 
 Polarity = Literal["ink_is_one", "paper_is_one"]
 
@@ -59,10 +61,9 @@ def omniglot(
     """
     if not 1 <= size <= SIDE:
         raise ValueError(f"size must be in 1..{SIDE} pixels, got {size}.")
-    if polarity not in get_args(Polarity):
-        raise ValueError(f"polarity must be one of {', '.join(map(repr, get_args(Polarity)))}, got {polarity!r}.")
+    check_choice("polarity", polarity, Polarity)
     drawings: dict[tuple[int, int], Drawing] = {}
-    for drawing in (drawing for path in as_paths(sources) for drawing in _read(path)):
+    for drawing in itertools.chain.from_iterable(map(_read, as_paths(sources))):
         before = drawings.setdefault((drawing.label, drawing.drawer), drawing)
         if drawing.png != before.png and not np.array_equal(_decode(drawing), _decode(before)):
             raise ValueError(
@@ -72,7 +73,10 @@ def omniglot(
     # Kept encoded until here and decoded into place, so that there is never more than one copy of the pixels.
     items = np.empty((len(drawings), size, size), np.uint8)
     for row, key in enumerate(sorted(drawings)):
-        items[row] = _prepare(_decode(drawings[key]), size, polarity)
+        pixels = _decode(drawings[key])
+        if size != SIDE:
+            pixels = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BOX))
+        items[row] = 255 - pixels if polarity == "ink_is_one" else pixels
     return bank_from_runs(items, np.unique([label for label, _ in drawings], return_counts=True)[1])
 
 
@@ -85,9 +89,3 @@ def _read(path: Path) -> Iterator[Drawing]:
 
 def _decode(drawing: Drawing) -> UInt8[np.ndarray, "side side"]:
     return decode_image(drawing.png, drawing.source, formats=["PNG"], mode="L", size=(SIDE, SIDE))
-
-
-def _prepare(pixels: UInt8[np.ndarray, "side side"], size: int, polarity: Polarity) -> UInt8[np.ndarray, "size size"]:
-    if size != SIDE:
-        pixels = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BOX))
-    return 255 - pixels if polarity == "ink_is_one" else pixels

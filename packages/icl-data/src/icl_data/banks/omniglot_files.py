@@ -32,31 +32,17 @@ _LAYOUT = "<set>/<alphabet>/characterNN/LLLL_DD.png"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """One image of Omniglot, not yet decoded.
+    """One image of Omniglot, not yet decoded."""
 
-    Attributes:
-      source: where it was read, for errors.
-      set: Omniglot's name for a part of itself: ``images_background``, for example.
-      alphabet: name of the alphabet.
-      character: number of the character within its alphabet, from 1.
-      label: Omniglot's own number of the character, 1..1623.
-      drawer: who drew it, 1..20.
-      png: the image file's bytes.
-
-    Raises:
-      ValueError: a character or drawer that Omniglot does not have.
-    """
-
-    source: str
-    set: str
+    source: str  # where it was read, for errors
+    set: str  # Omniglot's name for a part of itself: "images_background", for example
     alphabet: str
-    character: int
-    label: int
-    drawer: int
+    character: int  # its number within the alphabet, from 1
+    label: int  # Omniglot's own number of the character, 1..1623
+    drawer: int  # 1..20
     png: bytes
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.label not in CHARACTERS or self.drawer not in DRAWERS:
             raise ValueError(
                 f"{self.source}: Omniglot has the characters 1..{CHARACTERS[-1]}, each by the drawers "
@@ -65,11 +51,7 @@ class Drawing:
 
 
 def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
-    """Return one path or several as a list; refuse none.
-
-    >>> len(as_paths("a.zip")), len(as_paths(["a.zip", "b.zip"]))
-    (1, 2)
-    """
+    """Return one path or several as a list; refuse none."""
     several = [Path(paths)] if isinstance(paths, str | PathLike) else [Path(path) for path in paths]
     if not several:
         raise ValueError("Omniglot needs at least one zip file or folder, got none; name images_background.zip, say.")
@@ -77,28 +59,24 @@ def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list
 
 
 def read_zip(path: Path) -> Iterator[Drawing]:
-    """Yield the drawings of one zip file, without unpacking it to disk.
-
-    Raises:
-      FileNotFoundError: no such file.
-      ValueError: not a sound zip, or an entry that an Omniglot zip does not have.
-    """
+    """Yield the drawings of one zip file, which is not unpacked to disk; refuse entries that Omniglot's do not have."""
     if not path.is_file():
         raise FileNotFoundError(
             f"No Omniglot zip at {path}; give the path of images_background.zip or a like file, "
             "from github.com/brendenlake/omniglot (python/)."
         )
+    with _naming(path):
+        archive = zipfile.ZipFile(path)
     found = False
-    with contextlib.ExitStack() as stack:
-        with _naming(path):
-            archive = stack.enter_context(zipfile.ZipFile(path))
+    with archive:
         for info in archive.infolist():
             if match := _match(info.filename, info.is_dir(), path):
-                _check_size(info.file_size, f"{path}: {info.filename}")
+                source = f"{path}: {info.filename}"
+                _check_size(info.file_size, source)
                 with _naming(path):
                     png = archive.read(info)
                 found = True
-                yield _drawing(match, f"{path}: {info.filename}", png)
+                yield _drawing(match, source, png)
     if not found:
         raise ValueError(f"{path} holds no Omniglot image; expected {_LAYOUT}.")
 
@@ -167,15 +145,8 @@ def _match(name: str, is_folder: bool, source: Path) -> re.Match[str] | None:
 
 
 def _drawing(match: re.Match[str], source: str, png: bytes) -> Drawing:
-    return Drawing(
-        source=source,
-        set=match["set"],
-        alphabet=match["alphabet"],
-        character=int(match["character"]),
-        label=int(match["label"]),
-        drawer=int(match["drawer"]),
-        png=png,
-    )
+    numbers = {name: int(match[name]) for name in ("character", "label", "drawer")}
+    return Drawing(source=source, set=match["set"], alphabet=match["alphabet"], png=png, **numbers)
 
 
 def _check_size(size: int, source: str) -> None:

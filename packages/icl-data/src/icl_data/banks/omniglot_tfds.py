@@ -1,8 +1,7 @@
 """Omniglot as a TFDS directory: made from the original zip files, and read back, without TensorFlow."""
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,16 @@ SPLITS = {
 }
 _FEATURES = {"image": "Image", "alphabet": "ClassLabel", "alphabet_char_id": "Tensor", "label": "ClassLabel"}
 # An alphabet's number is its place in this list, sorted as TFDS sorts it; no single zip file has all fifty.
-_ALPHABETS = tuple(
-    re.findall(
-        r"\S+",
-        """
-        Alphabet_of_the_Magi Angelic Anglo-Saxon_Futhorc Arcadian Armenian Asomtavruli_(Georgian) Atemayar_Qelisayer
-        Atlantean Aurek-Besh Avesta Balinese Bengali Blackfoot_(Canadian_Aboriginal_Syllabics) Braille
-        Burmese_(Myanmar) Cyrillic Early_Aramaic Futurama Ge_ez Glagolitic Grantha Greek Gujarati Gurmukhi Hebrew
-        Inuktitut_(Canadian_Aboriginal_Syllabics) Japanese_(hiragana) Japanese_(katakana) Kannada Keble Korean Latin
-        Malay_(Jawi_-_Arabic) Malayalam Manipuri Mkhedruli_(Georgian) Mongolian N_Ko
-        Ojibwe_(Canadian_Aboriginal_Syllabics) Old_Church_Slavonic_(Cyrillic) Oriya Sanskrit Sylheti
-        Syriac_(Estrangelo) Syriac_(Serto) Tagalog Tengwar Tibetan Tifinagh ULOG
-        """,
-    )
-)
+_NAMES = """
+    Alphabet_of_the_Magi Angelic Anglo-Saxon_Futhorc Arcadian Armenian Asomtavruli_(Georgian) Atemayar_Qelisayer
+    Atlantean Aurek-Besh Avesta Balinese Bengali Blackfoot_(Canadian_Aboriginal_Syllabics) Braille
+    Burmese_(Myanmar) Cyrillic Early_Aramaic Futurama Ge_ez Glagolitic Grantha Greek Gujarati Gurmukhi Hebrew
+    Inuktitut_(Canadian_Aboriginal_Syllabics) Japanese_(hiragana) Japanese_(katakana) Kannada Keble Korean Latin
+    Malay_(Jawi_-_Arabic) Malayalam Manipuri Mkhedruli_(Georgian) Mongolian N_Ko
+    Ojibwe_(Canadian_Aboriginal_Syllabics) Old_Church_Slavonic_(Cyrillic) Oriya Sanskrit Sylheti
+    Syriac_(Estrangelo) Syriac_(Serto) Tagalog Tengwar Tibetan Tifinagh ULOG
+"""
+_ALPHABETS = tuple(_NAMES.split())
 
 
 def prepare_omniglot(
@@ -79,7 +74,8 @@ def omniglot_builder(
         url_infos = stock.url_infos  # sizes and checksums of the four downloads; TFDS looks beside this file for them
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-            drawings = given or _by_split(as_paths(dl_manager.download(_urls(self.url_infos)).values()))
+            urls = {name: url for url in self.url_infos for name in SPLITS if url.endswith(f"/{name}.zip")}
+            drawings = given or _by_split(as_paths(dl_manager.download(urls).values()))
             every = [drawing for split in drawings.values() for drawing in split]
             self.info.features["alphabet"].names = list(_ALPHABETS)
             self.info.features["label"].names = _character_names(every)
@@ -87,12 +83,8 @@ def omniglot_builder(
 
         def _generate_examples(self, drawings: list[Drawing]) -> Iterator[tuple[str, dict[str, Any]]]:
             for drawing in drawings:
-                example = {
-                    "image": drawing.png,
-                    "alphabet": drawing.alphabet,
-                    "alphabet_char_id": drawing.character - 1,
-                    "label": drawing.label - 1,
-                }
+                example = {"image": drawing.png, "alphabet": drawing.alphabet, "label": drawing.label - 1}
+                example["alphabet_char_id"] = drawing.character - 1
                 yield _key(drawing.alphabet, drawing.character - 1, drawing.label, drawing.drawer), example
 
     return Omniglot(data_dir=Path(data_dir), file_format="array_record")
@@ -119,14 +111,9 @@ def read_prepared(directory: Path) -> Iterator[Drawing]:
     kinds = {name: type(features[name]).__name__ for name in sorted(features)}
     if kinds != _FEATURES:
         raise ValueError(f"{directory} has the features {kinds}; expected Omniglot's, {_FEATURES}.")
+    alphabets = dict(enumerate(features["alphabet"].names))
     for split in builder.info.splits:
-        examples = list(read_split(builder, split))
-        yield from _name_drawers(examples, features["alphabet"].names, split, directory)
-
-
-def _urls(url_infos: Mapping[str, Any]) -> dict[str, str]:
-    """Return each set's address, from TFDS's list of checksums."""
-    return {name: url for url in url_infos for name in SPLITS if url.endswith(f"/{name}.zip")}
+        yield from _name_drawers(list(read_split(builder, split)), alphabets, split, f"{directory}, split {split!r}")
 
 
 def _by_split(paths: Iterable[Path]) -> dict[str, list[Drawing]]:
@@ -173,14 +160,12 @@ def _key(alphabet: str, character_id: int, label: int, drawer: int) -> str:
 
 
 def _name_drawers(
-    examples: list[dict[str, Any]], alphabets: list[str], split: str, directory: Path
+    examples: list[dict[str, Any]], alphabets: dict[int, str], split: str, source: str
 ) -> Iterator[Drawing]:
     """Yield the drawings with their drawers, which the order of the records tells."""
-    source = f"{directory}, split {split!r}"
-    names = dict(enumerate(alphabets))
     labels = [example["label"] + 1 for example in examples]
     characters = {
-        label: (names.get(example["alphabet"], "unknown"), example["alphabet_char_id"])
+        label: (alphabets.get(example["alphabet"], "unknown"), example["alphabet_char_id"])
         for label, example in zip(labels, examples, strict=True)
     }
     # TFDS sorts by the MD5 of the split's name and the record's.

@@ -53,13 +53,7 @@ def _points(seed: int, stream: str, rows: np.ndarray, dimensions: int) -> Float[
 
 
 def symbols(num_classes: int) -> ExemplarBank:
-    """Return a bank in which the one exemplar of class c is the integer c.
-
-    Args:
-      num_classes: at least 1.
-
-    Returns:
-      A bank of int32 items [num_classes].
+    """Return a bank in which the one exemplar of class c is the integer c: int32 items [num_classes].
 
     >>> symbols(5).gather(np.array([[4, 0]]), np.array([[0, 0]]))
     array([[4, 0]], dtype=int32)

@@ -76,7 +76,7 @@ def _find(name: str, data_dir: Path) -> Path:
 def _image_kind(builder: TFDS, directory: Path) -> tuple[Literal["L", "RGB"], tuple[int, int] | None]:
     """Return the mode and, unless it varies, (width, height) of the images; refuse what is no labelled image set."""
     tfds, features = import_tfds(), builder.info.features
-    named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     image, label = named.get("image"), named.get("label")
     if not isinstance(image, tfds.features.Image) or label is None or label.shape != ():
         found = " ".join(str(features).split())

@@ -18,11 +18,7 @@ _TFDS_FEATURES = "tensorflow_datasets.core.features."
 
 
 def import_tfds() -> TFDS:
-    """Return tensorflow_datasets, whose import takes seconds, only where it is needed.
-
-    Raises:
-      ImportError: it is not installed.
-    """
+    """Return tensorflow_datasets, whose import takes seconds, only where it is needed."""
     try:
         import tensorflow_datasets
     except ImportError as error:
@@ -39,11 +35,7 @@ def is_prepared(directory: Path) -> bool:
 
 
 def open_prepared(directory: Path) -> TFDS:
-    """Return a TFDS builder of a version directory, without the code that made it.
-
-    Raises:
-      ValueError: no such directory, or one whose description is damaged or asks for code that is not TFDS's own.
-    """
+    """Return a TFDS builder of a version directory, without the code that made it; refuse what is unsound."""
     tfds = import_tfds()
     try:
         _check_description(directory)

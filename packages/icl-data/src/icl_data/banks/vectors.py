@@ -25,10 +25,7 @@ class Vectors:
     scale: float
 
     def apply(self, bank: ExemplarBank) -> ExemplarBank:
-        """Return vectors of a bank's items; classes and exemplars stay.
-
-        Returns:
-          A bank of float32 items [rows, X].
+        """Return a bank of float32 vectors [rows, X] of a bank's items; classes and exemplars stay.
 
         Raises:
           ValueError: items of another size, or a bank of rotated images.
@@ -91,7 +88,7 @@ def random_vectors(num_classes: int, *, exemplars: int, dimensions: int, seed: i
     >>> random_vectors(10, exemplars=2, dimensions=16).items.shape
     (20, 16)
     """
-    for name, value in (("num_classes", num_classes), ("exemplars", exemplars), ("dimensions", dimensions)):
+    for name, value in {"num_classes": num_classes, "exemplars": exemplars, "dimensions": dimensions}.items():
         check_whole(name, value, least=1)
     items = normal_rows(seed, "random vectors", np.arange(num_classes * exemplars), width=dimensions)
     return bank_from_runs(items, np.full(num_classes, exemplars))

@@ -27,21 +27,13 @@ _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where everything stands on a sheet, in pixels.
+    """Where everything stands on a sheet, in pixels."""
 
-    Attributes:
-      rows: number of sequences.
-      length: S, items in each.
-      height: of the images.
-      width: of the images.
-      left: space for the sequences' numbers.
-    """
-
-    rows: int
-    length: int
-    height: int
+    rows: int  # sequences
+    length: int  # items in each
+    height: int  # of the images, as their width
     width: int
-    left: int = 0
+    left: int = 0  # space for the sequences' numbers
 
     @property
     def scale(self) -> int:
@@ -52,10 +44,8 @@ class Layout:
     def size(self) -> tuple[int, int]:
         """Width and height of the sheet."""
         x, y = self.corner(self.rows - 1, self.length - 1)
-        return (
-            x + self.width * self.scale + _FRAME + _QUERY_FRAME + _MARGIN,
-            y + self.height * self.scale + _CAPTION + _MARGIN,
-        )
+        right, below = _FRAME + _QUERY_FRAME + _MARGIN, _CAPTION + _MARGIN
+        return x + self.width * self.scale + right, y + self.height * self.scale + below
 
     def corner(self, row: int, place: int) -> tuple[int, int]:
         """Return x and y of the upper left pixel of an image, inside its frame."""
@@ -109,7 +99,9 @@ def contact_sheet(batch: Batch, *, title: str = "") -> Image.Image:
             is_query = place == layout.length - 1
             image = Image.fromarray(images[row, place])
             image = image.resize((layout.width * layout.scale, layout.height * layout.scale), Image.Resampling.NEAREST)
-            _frame(draw, (x, y), image.size, colour, is_query=is_query)
+            _frame(draw, (x, y), image.size, reach=_FRAME, width=_FRAME, colour=colour)
+            if is_query:
+                _frame(draw, (x, y), image.size, reach=_FRAME + _QUERY_FRAME, width=2, colour=_INK)
             sheet.paste(image, (x, y))
             caption = f"{f'({name})' if is_query else name}  {batch['labels'][row, place]}"
             below = (x + image.width // 2, y + image.height + _FRAME + _QUERY_FRAME + 2)
@@ -141,15 +133,9 @@ def _colours(classes: Integer[np.ndarray, " S"]) -> list[str]:
 
 
 def _frame(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], size: tuple[int, int], colour: str, *, is_query: bool
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], size: tuple[int, int], *, reach: int, width: int, colour: str
 ) -> None:
-    """Draw the frame of a cell around its image, and a second one, black, around the query's."""
-    (x, y), (width, height) = corner, size
-
-    def ring(outer: int, thickness: int, fill: str) -> None:
-        box = (x - outer, y - outer, x + width + outer - 1, y + height + outer - 1)
-        draw.rectangle(box, outline=fill, width=thickness)
-
-    ring(_FRAME, _FRAME, colour)
-    if is_query:
-        ring(_FRAME + _QUERY_FRAME, 2, _INK)
+    """Draw a frame around an image, which reaches so many pixels beyond it."""
+    (x, y), (across, down) = corner, size
+    box = (x - reach, y - reach, x + across + reach - 1, y + down + reach - 1)
+    draw.rectangle(box, outline=colour, width=width)

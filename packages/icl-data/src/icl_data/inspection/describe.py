@@ -66,13 +66,7 @@ def drawn(classes: Int[np.ndarray, " S"]) -> str:
 
 
 def sequence_text(batch: Batch, row: int, split: ClassSplit) -> str:
-    """Return a table of one sequence: a line for each place, the query last and its letter in parentheses.
-
-    Args:
-      batch: with ``classes``, ``exemplars`` and ``labels`` [B, S].
-      row: of the batch, in 0..B-1.
-      split: tells which classes are rare, common and held out.
-    """
+    """Return a table of a batch's sequence: a line for each place, the query last and its letter in parentheses."""
     sets = np.full(split.num_classes, "unused", object)
     sets[split.classes] = _sets(split)
     classes = batch["classes"][row]

@@ -80,7 +80,7 @@ def statistics_of(batch: Batch, exemplar_counts: Int[np.ndarray, " C"]) -> Stati
     enough = np.take_along_axis(of_same_class <= exemplar_counts[classes], order, 1)[:, 1:]
     twice = items[:, 1:] == items[:, :-1]
     repeats = (twice & enough).any(1)
-    sorted_classes = np.sort(classes, axis=1)
+    steps = np.diff(np.sort(classes, axis=1), axis=1) != 0
     return Statistics(
         class_counts=np.bincount(classes.ravel(), minlength=len(exemplar_counts)),
         labels=np.unique(labels),
@@ -88,5 +88,5 @@ def statistics_of(batch: Batch, exemplar_counts: Int[np.ndarray, " C"]) -> Stati
         forced_repeats=int((twice.any(1) & ~repeats).sum()),
         query_class=np.bincount(of_same_class[:, -1] - 1, minlength=S),
         query_label=np.bincount((labels[:, :-1] == labels[:, -1:]).sum(1), minlength=S),
-        different_classes=np.bincount(1 + (np.diff(sorted_classes, axis=1) != 0).sum(1), minlength=S + 1),
+        different_classes=np.bincount(1 + steps.sum(1), minlength=S + 1),
     )

@@ -38,20 +38,14 @@ class Labelling(Protocol):
     """Any way to label draws."""
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        """Return each draw's label.
-
-        Args:
-          draws: what was drawn.
-          uniforms: float64 [B, D] in [0, 1), for labels that are chosen at random.
+        """Return each draw's label; uniforms in [0, 1) are there for those that are chosen at random.
 
         Raises:
           ValueError: these draws cannot be labelled so.
         """
-        ...
 
     def num_labels(self, split: ClassSplit) -> int:
         """Return V, the number of outputs that a model of these labels needs."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +95,14 @@ class RandomLabels:
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         """Return a random permutation of the ways."""
-        if draws.positions.shape[1] != draws.ways:
+        if others := draws.positions.shape[1] - draws.ways:
             raise ValueError(
                 "RandomLabels labels are for few-shot sequences, in which every item is of one of the ways; "
-                f"these have {draws.positions.shape[1] - draws.ways} other items. Use Ordered labels, or FewShot."
+                f"these have {others} other items. Use Ordered labels, or FewShot."
             )
-        if draws.ways > self.num_labels(draws.split):
+        if draws.ways > (V := self.num_labels(draws.split)):
             raise ValueError(
-                f"{draws.ways} ways need as many labels, but a model of this split has {self.num_labels(draws.split)}; "
+                f"{draws.ways} ways need as many labels, but a model of this split has {V}; "
                 "lower ways or give the split more classes."
             )
         return np.argsort(uniforms, axis=1, kind="stable")
@@ -132,7 +126,6 @@ class Offset:
     start: int = 0
 
     def __post_init__(self) -> None:
-        """Check the number."""
         check_whole("start", self.start)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
@@ -161,7 +154,6 @@ class Polysemy:
     labels_per_class: int
 
     def __post_init__(self) -> None:
-        """Check the number."""
         check_whole("labels_per_class", self.labels_per_class, least=1)
 
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
@@ -181,11 +173,7 @@ class Polysemy:
 
 
 def num_labels(split: ClassSplit, labels: Labelling | None = None) -> int:
-    """Return V, the size of a model's output for this split and labelling.
-
-    Args:
-      split: the classes.
-      labels: how training sequences are labelled; by default ``Ordered()``.
+    """Return V, the size of a model's output for this split and the labelling of training, by default ``Ordered()``.
 
     >>> split = ClassSplit(num_classes=100, rare=80, common=10, holdout=10)
     >>> num_labels(split), num_labels(split, Polysemy(labels_per_class=4))

@@ -59,7 +59,6 @@ class Pattern:
     grouped: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the choices go together and that no draw can run out of classes."""
         for name, choices in (("query", Query), ("avoid", Avoid), ("exemplars", Exemplars)):
             check_choice(name, getattr(self, name), choices)
         if self.query == "burst" and not (self.ways and self.shots):
@@ -195,20 +194,10 @@ class SequenceKind(Protocol):
         Raises:
           ValueError: the split or the length has no room for these sequences.
         """
-        ...
 
 
 def distribution_of(split: ClassSplit, class_set: ClassSet, *, different: int = 1) -> ClassDistribution:
-    """Return a set's distribution.
-
-    Args:
-      split: the classes.
-      class_set: which of them.
-      different: how many different classes a sequence needs of the set.
-
-    Raises:
-      ValueError: the set has fewer classes.
-    """
+    """Return a class set's distribution; refuse a set of fewer classes than a sequence needs ``different`` ones."""
     distribution = split.distribution(class_set)
     if different > distribution.size:
         raise ValueError(

@@ -48,7 +48,6 @@ class SequenceSampler:
     stream: str = "train"
 
     def __post_init__(self) -> None:
-        """Find out now, not at the first batch, whether these sequences can be made."""
         check_whole("length, of a context and a query,", self.length, least=2)
         check_whole("seed", self.seed)
         if self.length > _LONGEST:
@@ -62,21 +61,18 @@ class SequenceSampler:
             )
         if not isinstance(self.kind, SequenceKind) or isinstance(self.kind, type):
             raise ValueError(f"kind must be a kind of sequence, such as Bursty(), got {self.kind!r}.")
-        for _, pattern in self._mixture:
-            self._check_labels(pattern.labels)
+        for labels in (pattern.labels for _, pattern in self._mixture):
+            if not isinstance(labels, Labelling) or isinstance(labels, type):
+                raise ValueError(f"labels must be a labelling, such as Ordered(), got {labels!r}.")
+            if labels.num_labels(self.split) > _MOST_LABELS:
+                raise ValueError(
+                    f"Labels are 32-bit integers, up to {_MOST_LABELS} of them, but {labels} of this split has "
+                    f"{labels.num_labels(self.split)}."
+                )
         probabilities = [probability for probability, _ in self._mixture]
         if abs(sum(probabilities) - 1) > 1e-9:
             raise ValueError(f"The probabilities of a mixture must add up to 1, got {probabilities} of {self.kind}.")
-        self.sample(np.empty(0, np.int64))
-
-    def _check_labels(self, labels: Labelling) -> None:
-        if not isinstance(labels, Labelling) or isinstance(labels, type):
-            raise ValueError(f"labels must be a labelling, such as Ordered(), got {labels!r}.")
-        if labels.num_labels(self.split) > _MOST_LABELS:
-            raise ValueError(
-                f"Labels are 32-bit integers, up to {_MOST_LABELS} of them, but {labels} of this split has "
-                f"{labels.num_labels(self.split)}."
-            )
+        self.sample(np.empty(0, np.int64))  # so that what cannot be made is refused now, not at the first batch
 
     @functools.cached_property
     def _mixture(self) -> Mixture:
@@ -88,17 +84,11 @@ class SequenceSampler:
         return 512
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Return the sequences with these indices.
-
-        Args:
-          indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
+        """Return the sequences with these indices, at least 0; each is the same in whatever company it is asked for.
 
         Returns:
           ``classes`` (of the bank), ``exemplars`` and ``labels``, int32 [B, S]; ``is_rare`` bool [B, S];
           ``index`` int64 [B]. Exemplars of one class are all different within a sequence where it has enough.
-
-        Raises:
-          ValueError: indices that are negative, not whole or not an array [B].
         """
         indices = checked_indices(indices)
         # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
@@ -123,7 +113,6 @@ class SequenceSampler:
         return batch | {"index": indices}
 
     def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
-        """Return sequences of one pattern."""
         S = self.length
         draws = pattern.draw(self.split, uniforms(words[:, :S]), choice)
         D = pattern.num_draws

@@ -95,7 +95,6 @@ class ClassSplit:
     seed: int = 1337
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         for name in ("rare", "common", "holdout", "seed"):
             check_whole(name, getattr(self, name))
         for name in ("num_classes", "group"):

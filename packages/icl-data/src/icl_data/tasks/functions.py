@@ -57,13 +57,12 @@ class FunctionSampler:
     task_seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Find out now, not at the first batch, whether these tasks can be made."""
         check_whole("num_points, of context and queries,", self.num_points, least=2)
         check_whole("seed", self.seed)
         check_whole("task_seed", 0 if self.task_seed is None else self.task_seed)
         if not 0 <= self.noise < np.inf:
             raise ValueError(f"noise must be at least 0 and finite, got {self.noise}.")
-        self.sample(np.empty(0, np.int64))
+        self.sample(np.empty(0, np.int64))  # so that what cannot be made is refused now, not at the first batch
 
     @property
     def block_size(self) -> int:
@@ -83,17 +82,11 @@ class FunctionSampler:
         return draw_functions(self.family, seed=seed, numbers=numbers)
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Return the tasks with these indices.
-
-        Args:
-          indices: integers [B], at least 0. Task i is the same in whatever company it is asked for.
+        """Return the tasks with these indices, at least 0; each is the same in whatever company it is asked for.
 
         Returns:
           ``inputs`` float32 [B, N, X], ``targets`` float32 [B, N, Y], ``is_query`` bool [B, N], ``task`` (its number)
           and ``index`` int64 [B].
-
-        Raises:
-          ValueError: indices that are negative, not whole or not an array [B].
         """
         indices = checked_indices(indices)
         functions = self.functions(indices)
@@ -101,8 +94,7 @@ class FunctionSampler:
         inputs = self.inputs.points(
             seed=self.seed, stream=f"{self.stream} inputs", indices=indices, num_points=N, num_inputs=X
         )
-        uniforms = uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1)
-        is_query = self.queries.mask(uniforms)
+        is_query = self.queries.mask(uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1))
         targets = functions(inputs)
         if self.noise:
             noise = normal_rows(self.seed, f"{self.stream} noise", indices, width=N * Y).reshape(targets.shape)

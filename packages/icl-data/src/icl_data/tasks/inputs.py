@@ -9,14 +9,15 @@ from jaxtyping import Float32, Int
 from icl_data.checks import check_whole
 from icl_data.draws import check_bounds, normal_rows, scale_to, uniform_rows
 
+Indices = Int[np.ndarray, " B"]
+Points = Float32[np.ndarray, "B N X"]
+
 
 @runtime_checkable
 class InputDistribution(Protocol):
     """What a distribution of inputs is; bring your own by writing this one function."""
 
-    def points(
-        self, *, seed: int, stream: str, indices: Int[np.ndarray, " B"], num_points: int, num_inputs: int
-    ) -> Float32[np.ndarray, "B N X"]:
+    def points(self, *, seed: int, stream: str, indices: Indices, num_points: int, num_inputs: int) -> Points:
         """Return N points for each index; those of one index depend on nothing else.
 
         Args:
@@ -36,12 +37,9 @@ class UniformInputs:
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the bounds."""
         check_bounds("low and high", (self.low, self.high))
 
-    def points(
-        self, *, seed: int, stream: str, indices: Int[np.ndarray, " B"], num_points: int, num_inputs: int
-    ) -> Float32[np.ndarray, "B N X"]:
+    def points(self, *, seed: int, stream: str, indices: Indices, num_points: int, num_inputs: int) -> Points:
         """See ``InputDistribution``."""
         uniforms = uniform_rows(seed, stream, indices, width=num_points * num_inputs)
         return scale_to(uniforms, (self.low, self.high)).reshape(len(indices), num_points, num_inputs)
@@ -58,13 +56,10 @@ class NormalInputs:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the scale."""
         if not 0 < self.scale < np.inf:
             raise ValueError(f"scale must be above 0 and finite, got {self.scale}.")
 
-    def points(
-        self, *, seed: int, stream: str, indices: Int[np.ndarray, " B"], num_points: int, num_inputs: int
-    ) -> Float32[np.ndarray, "B N X"]:
+    def points(self, *, seed: int, stream: str, indices: Indices, num_points: int, num_inputs: int) -> Points:
         """See ``InputDistribution``."""
         normals = normal_rows(seed, stream, indices, width=num_points * num_inputs)
         return (normals * np.float32(self.scale)).reshape(len(indices), num_points, num_inputs)
@@ -87,13 +82,10 @@ class ContextThenGrid:
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("grid", self.grid, least=2)
         check_bounds("low and high", (self.low, self.high))
 
-    def points(
-        self, *, seed: int, stream: str, indices: Int[np.ndarray, " B"], num_points: int, num_inputs: int
-    ) -> Float32[np.ndarray, "B N X"]:
+    def points(self, *, seed: int, stream: str, indices: Indices, num_points: int, num_inputs: int) -> Points:
         """See ``InputDistribution``.
 
         Raises:
@@ -104,8 +96,7 @@ class ContextThenGrid:
                 f"ContextThenGrid wants one input and more points than its grid of {self.grid}, got {num_inputs} "
                 f"inputs and {num_points} points."
             )
-        shown = self.context.points(
-            seed=seed, stream=stream, indices=indices, num_points=num_points - self.grid, num_inputs=1
-        )
+        shown = num_points - self.grid
+        context = self.context.points(seed=seed, stream=stream, indices=indices, num_points=shown, num_inputs=1)
         grid = np.linspace(self.low, self.high, self.grid, dtype=np.float32)[None, :, None]
-        return np.concatenate([shown, np.repeat(grid, len(indices), axis=0)], axis=1)
+        return np.concatenate([context, np.repeat(grid, len(indices), axis=0)], axis=1)

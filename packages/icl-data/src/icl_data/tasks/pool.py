@@ -31,7 +31,6 @@ class Tasks:
     first: int = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.count is not None:
             check_whole("count, of the tasks in the pool,", self.count, least=1)
         check_whole("first", self.first)

@@ -56,7 +56,6 @@ class ProjectedSampler:
     task_seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that the options go together."""
         if self.bank.items.ndim != 2 or self.bank.items.dtype != np.float32 or self.bank.symmetries.any():
             raise ValueError(
                 f"bank must have float32 vectors [rows, X], got {self.bank.items.dtype} {list(self.bank.items.shape)}; "
@@ -81,17 +80,11 @@ class ProjectedSampler:
         return int(np.clip(_AT_ONCE // self.bank.items.shape[1] ** 2, 1, 512))
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
-        """Return the sequences with these indices.
-
-        Args:
-          indices: integers [B], at least 0. Sequence i is the same in whatever company it is asked for.
+        """Return the sequences with these indices, at least 0; each is the same in whatever company it is asked for.
 
         Returns:
           ``items`` float32 [B, S, X], ``labels`` in 0..V-1 and ``classes`` (of the bank) int32 [B, S], ``task`` (its
           number) and ``index`` int64 [B].
-
-        Raises:
-          ValueError: indices that are negative, not whole or not an array [B].
         """
         indices = checked_indices(indices)
         numbers = self.tasks.numbers(self.seed, self.stream, indices)

@@ -32,14 +32,13 @@ class LastQueries:
     count: int
 
     def __post_init__(self) -> None:
-        """Check the number."""
         check_whole("count, of the queries,", self.count, least=1)
 
     def mask(self, uniforms: Float[np.ndarray, "B more"]) -> Bool[np.ndarray, "B N"]:
         """See ``QueryMask``."""
-        B, N = len(uniforms), uniforms.shape[1] - 1
+        N = uniforms.shape[1] - 1
         _check_room(self, self.count, N)
-        return np.tile(np.arange(N) >= N - self.count, (B, 1))
+        return np.tile(np.arange(N) >= N - self.count, (len(uniforms), 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,6 @@ class RandomQueries:
     count: int
 
     def __post_init__(self) -> None:
-        """Check the number."""
         check_whole("count, of the queries,", self.count, least=1)
 
     def mask(self, uniforms: Float[np.ndarray, "B more"]) -> Bool[np.ndarray, "B N"]:
@@ -71,7 +69,6 @@ class RandomFraction:
     high: float = 0.9
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if not 0 <= self.low <= self.high <= 1:
             raise ValueError(f"Wanted 0 <= low <= high <= 1, got low={self.low} and high={self.high}.")
 

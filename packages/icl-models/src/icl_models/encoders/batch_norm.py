@@ -23,7 +23,6 @@ class BatchNorm(hk.Module):
     """
 
     def __init__(self, channels: int, name: str, scale_init: hk.initializers.Initializer = jnp.ones) -> None:
-        """Make the parameters."""
         super().__init__(name=name)
         with computing_in("float32"):
             self.scale = hk.get_parameter("scale", (1, 1, 1, channels), init=scale_init)
@@ -36,10 +35,9 @@ class BatchNorm(hk.Module):
 
         Args:
           mean: of the batch, for each channel.
-          variance: likewise; what rounded to less than 0 counts as 0.
+          variance: likewise; a mean of squares can round to less than 0, which counts as 0.
           is_training: whether the statistics of the batch are used, and enter the running ones; else those are used.
         """
-        # A variance made of a mean of squares can round to less than nothing.
         mean, variance = mean.reshape(self.scale.shape), jnp.maximum(variance, 0).reshape(self.scale.shape)
         running_mean = _average("mean_ema", mean, jnp.zeros, is_training)
         running_variance = _average("var_ema", variance, jnp.ones, is_training)

@@ -15,7 +15,6 @@ class Convolution(hk.Module):
     """
 
     def __init__(self, channels: int, kernel: int, stride: int, name: str | None = None) -> None:
-        """Set the number of output channels, the side of the kernel and the stride."""
         super().__init__(name=name)
         self._channels, self._kernel, self._stride = channels, kernel, stride
 

@@ -61,7 +61,6 @@ class ConvEncoder:
     strides: tuple[int, ...] = (4, 2, 2)
 
     def __post_init__(self) -> None:
-        """Check that the three belong together."""
         layers = {len(self.channels), len(self.kernels), len(self.strides)}
         if layers == {0} or len(layers) > 1 or min(self.channels + self.kernels + self.strides) < 1:
             raise ValueError(
@@ -118,14 +117,12 @@ class EmbeddingEncoder:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.num_items < 1 or self.scale <= 0:
             raise ValueError(f"num_items must be at least 1 and scale above 0, got {self.num_items} and {self.scale}.")
 
     def encode(self, items: Integer[Array, " N"], *, width: int, is_training: bool) -> Float[Array, "N D"]:
         """Return the vectors of items, integers in 0..num_items-1; see ``Encoder``."""
-        table = hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")
-        return table(items)
+        return hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")(items)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,6 @@ class ResNet(hk.Module):
     """
 
     def __init__(self, channels: int, *, flatten: bool, name: str | None = None) -> None:
-        """Set the channels of the last map, and whether it is laid flat or averaged."""
         super().__init__(name=name)
         self._channels, self._flatten = channels, flatten
 
@@ -41,12 +40,9 @@ class ResNet(hk.Module):
 
 
 def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h w F"]:
-    """Return the images convolved, normalised, cut off at zero and pooled by maxima.
-
-    The maxima come before the rest, which is the same and reads a quarter of the map: what rises with its argument
-    can be done after a maximum as well as before. Where a negative scale makes it fall, the signs of the weights are
-    flipped first.
-    """
+    """Return the images convolved, normalised, cut off at zero and pooled by maxima."""
+    # The maxima come first, which is the same and reads a quarter of the map: what rises with its argument can be done
+    # after a maximum as well. Where a negative scale makes it fall, the signs of the weights are flipped before.
     stem = stem_im2col if jax.default_backend() == "cpu" else stem_xla
     weights = _weights("initial_conv", (_STEM_KERNEL, _STEM_KERNEL, 1, _STEM_CHANNELS))
     norm = BatchNorm(_STEM_CHANNELS, name="initial_batchnorm")

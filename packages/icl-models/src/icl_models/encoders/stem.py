@@ -23,16 +23,10 @@ _WINNERS = "winners"
 
 
 class Stem(NamedTuple):
-    """What comes out.
-
-    Attributes:
-      pooled: the greatest of 3 x 3 positions of the convolution, with stride 2.
-      mean: of the convolution over images and positions, in float32.
-      variance: likewise.
-    """
+    """The greatest of 3 x 3 positions of a convolution, with stride 2, and its statistics over images and positions."""
 
     pooled: Float[Array, "N h w F"]
-    mean: Float[Array, " F"]
+    mean: Float[Array, " F"]  # float32, as the variance
     variance: Float[Array, " F"]
 
 

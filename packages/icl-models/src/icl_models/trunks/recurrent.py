@@ -7,6 +7,7 @@ before is done token by token.
 import abc
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import haiku as hk
 import jax
@@ -21,27 +22,16 @@ _FORGET_OFFSET = 1.0  # memories are kept at first (Jozefowicz et al. 2015); as 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Recurrent(abc.ABC):
-    """What recurrent trunks share: a stack of layers, each over the outputs of the one below.
+    """A stack of layers over each other, without norm, dropout or skip connection (Chan et al. 2022)."""
 
-    There is no norm, dropout or skip connection (Chan et al. 2022).
-
-    Attributes:
-      layers: how many, at least 1.
-      hidden: E, units of each layer.
-    """
+    is_causal: ClassVar[bool] = True
 
     layers: int = 2
     hidden: int = 64
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if min(self.layers, self.hidden) < 1:
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
-
-    @property
-    def is_causal(self) -> bool:
-        """Whether an output depends on its own and earlier tokens alone: True."""
-        return True
 
     def state_size(self, length: int, width: int) -> int:
         """Return the units of all layers: what remembers the tokens, however many (Kirsch et al. 2022).
@@ -142,7 +132,6 @@ class OuterProductLSTM(_Recurrent):
     key_size: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         super().__post_init__()
         if self.key_size is not None and self.key_size < 1:
             raise ValueError(f"key_size must be at least 1, or None for that of hidden, got {self.key_size}.")
@@ -177,10 +166,8 @@ class OuterProductLSTM(_Recurrent):
 
 
 def _products(inputs: Float[Array, "B T D"], hidden: int, size: int) -> tuple[Float[Array, "B T G"], Array]:
-    """Return the inputs' part of all gates, and the weights [E, G] of the part of the output before.
-
-    The two make one matrix in Haiku's LSTM, and start as such.
-    """
+    """Return the inputs' part of all gates, and the weights [E, G] of the part of the output before."""
+    # The two make one matrix in Haiku's LSTM, and start as such.
     fan_in = inputs.shape[-1] + hidden
     from_inputs = hk.Linear(size, w_init=hk.initializers.TruncatedNormal(fan_in**-0.5), name="input")(inputs)
     with hk.experimental.name_scope("hidden"):

@@ -53,7 +53,6 @@ class Transformer:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         sizes = {name: getattr(self, name) for name in ("layers", "heads", "key_size", "mlp_ratio", "num_loops")}
         for name, size in sizes.items():
             if size is not None and size < 1:

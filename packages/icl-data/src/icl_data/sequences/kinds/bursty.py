@@ -47,7 +47,6 @@ class Bursty:
     labels: Labelling = Ordered()
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("shots", self.shots, least=1)
         check_whole("ways", self.ways, least=1)
         for name in ("p_bursty", "p_bursty_zipfian", "p_bursty_common"):
@@ -60,11 +59,7 @@ class Bursty:
             )
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Return the patterns of sequences of ``length`` items over the classes of ``split``.
-
-        Raises:
-          ValueError: a length below shots * ways + 1, or a class set with too few classes.
-        """
+        """Return the patterns of sequences of at least shots * ways + 1 items over the classes of ``split``."""
         rest = round(1 - self.p_bursty_zipfian - self.p_bursty_common, 12)  # 1 - 0.7 - 0.3 is not quite 0
         sorts: tuple[tuple[float, ClassSet, ClassSet], ...] = (
             (self.p_bursty_zipfian, "zipfian", "zipfian"),

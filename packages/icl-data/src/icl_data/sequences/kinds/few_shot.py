@@ -34,16 +34,11 @@ class FewShot:
     labels: Labelling = RandomLabels()
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("shots", self.shots, least=1)
         check_whole("ways", self.ways, least=1)
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
-        """Return the one pattern of sequences of ``length`` items over the classes of ``split``.
-
-        Raises:
-          ValueError: a length other than shots * ways + 1, or fewer classes than ways.
-        """
+        """Return the one pattern of sequences of shots * ways + 1 items over the classes of ``split``."""
         needed = self.shots * self.ways + 1
         if length != needed:
             raise ValueError(

@@ -28,7 +28,6 @@ class Mixed:
     iid: Iid = Iid(classes="common")
 
     def __post_init__(self) -> None:
-        """Check the probability."""
         check_probability("p_few_shot", self.p_few_shot)
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:

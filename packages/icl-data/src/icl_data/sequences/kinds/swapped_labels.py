@@ -40,7 +40,6 @@ class SwappedLabels:
     labels: Labelling = Ordered()
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         check_whole("shots", self.shots, least=1)
         check_whole("ways", self.ways, least=2)  # among which labels can be exchanged
 

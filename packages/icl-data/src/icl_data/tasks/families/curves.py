@@ -7,11 +7,9 @@ import abc
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float32
 
-from icl_data.checks import check_whole
-from icl_data.draws import check_bounds, scale_to
-from icl_data.tasks.families.family import Scalar, Specs, column, dot
+from icl_data.draws import scale_to
+from icl_data.tasks.families.family import Points, Scalar, Specs, Values, column, dot
 from icl_data.tasks.pool import TaskRandomness
 
 
@@ -27,9 +25,7 @@ class CurveFamily(Scalar, abc.ABC):
         direction = draws.normals("direction", self.num_inputs)
         return specs | {"direction": direction / np.linalg.norm(direction, axis=1, keepdims=True)}
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the curves along their directions."""
         way = inputs if self.num_inputs == 1 else dot(inputs, specs["direction"])
         return self.along({name: values for name, values in specs.items() if name != "direction"}, way)
@@ -39,7 +35,7 @@ class CurveFamily(Scalar, abc.ABC):
         """Return parameters of the curves."""
 
     @abc.abstractmethod
-    def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def along(self, specs: Specs, way: Values) -> Values:
         """Return the curves at these ways."""
 
 
@@ -53,16 +49,11 @@ class Polynomial(CurveFamily):
 
     degree: int = 2
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        super().__post_init__()
-        check_whole("degree", self.degree, least=1)
-
     def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Return ``coefficients`` [B, degree + 1], that of the constant first."""
         return {"coefficients": draws.normals("coefficients", self.degree + 1)}
 
-    def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def along(self, specs: Specs, way: Values) -> Values:
         """Return the polynomials, by Horner's rule."""
         values = np.zeros_like(way)
         for power in reversed(range(self.degree + 1)):
@@ -86,19 +77,13 @@ class Sine(CurveFamily):
     frequency: tuple[float, float] = (0.0, 8.0)
     phase: tuple[float, float] = (0.0, 3.0)
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        super().__post_init__()
-        for name in ("amplitude", "frequency", "phase"):
-            check_bounds(name, getattr(self, name))
-
     def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Return ``amplitude``, ``frequency`` and ``phase``, [B] each."""
         uniforms = draws.uniforms("sine", 3)
         names = ("amplitude", "frequency", "phase")
         return {name: scale_to(uniforms[:, place], getattr(self, name)) for place, name in enumerate(names)}
 
-    def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def along(self, specs: Specs, way: Values) -> Values:
         """Return A sin(w t + p)."""
         angle = column(specs["frequency"]) * way + column(specs["phase"])
         return column(specs["amplitude"]) * np.sin(angle)
@@ -114,24 +99,19 @@ class Placed(CurveFamily):
 
     centre: tuple[float, float] = (-0.8, 0.8)
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        super().__post_init__()
-        check_bounds("centre", self.centre)
-
     def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Return ``centre``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
         centre = scale_to(draws.uniforms("centre", 1)[:, 0], self.centre)
         return {"centre": centre, "scale": normals[:, 0], "offset": normals[:, 1]}
 
-    def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def along(self, specs: Specs, way: Values) -> Values:
         """Return the shape in its place."""
         shape = self.shape(way - column(specs["centre"]))
         return column(specs["scale"]) * shape + column(specs["offset"])
 
     @abc.abstractmethod
-    def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def shape(self, way: Values) -> Values:
         """Return f."""
 
 
@@ -139,7 +119,7 @@ class Placed(CurveFamily):
 class AbsoluteValue(Placed):
     """y = a |t - c| + b."""
 
-    def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def shape(self, way: Values) -> Values:
         """Return |t|."""
         return np.abs(way)
 
@@ -148,7 +128,7 @@ class AbsoluteValue(Placed):
 class StepFunction(Placed):
     """y = a [t >= c] + b."""
 
-    def shape(self, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def shape(self, way: Values) -> Values:
         """Return 0 below 0, else 1."""
         return (way >= 0).astype(np.float32)
 
@@ -163,18 +143,13 @@ class Exponential(CurveFamily):
 
     rate: tuple[float, float] = (-3.0, 3.0)
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        super().__post_init__()
-        check_bounds("rate", self.rate)
-
     def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Return ``rate``, ``scale`` and ``offset``, [B] each."""
         normals = draws.normals("scale and offset", 2)
         rate = scale_to(draws.uniforms("rate", 1)[:, 0], self.rate)
         return {"rate": rate, "scale": normals[:, 0], "offset": normals[:, 1]}
 
-    def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def along(self, specs: Specs, way: Values) -> Values:
         """Return a exp(r t) + b."""
         return column(specs["scale"]) * np.exp(column(specs["rate"]) * way) + column(specs["offset"])
 
@@ -191,12 +166,6 @@ class PiecewiseLinear(CurveFamily):
     pieces: int = 4
     bounds: tuple[float, float] = (-1.0, 1.0)
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        super().__post_init__()
-        check_whole("pieces", self.pieces, least=1)
-        check_bounds("bounds", self.bounds)
-
     def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Return ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
         inner = np.sort(scale_to(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
@@ -204,7 +173,7 @@ class PiecewiseLinear(CurveFamily):
         heights = draws.normals("heights", self.pieces + 1)
         return {"knots": np.concatenate([low, inner, high], axis=1), "heights": heights}
 
-    def along(self, specs: Specs, way: Float32[np.ndarray, "B N 1"]) -> Float32[np.ndarray, "B N 1"]:
+    def along(self, specs: Specs, way: Values) -> Values:
         """Return the first height, and for each piece its rise times the share of it that lies behind."""
         knots, heights = specs["knots"], specs["heights"]
         values = np.broadcast_to(column(heights[:, 0]), way.shape).copy()

@@ -7,21 +7,18 @@ import numpy as np
 from jaxtyping import Float32, Integer, Shaped
 
 from icl_data.checks import check_whole
-from icl_data.draws import checked_indices
+from icl_data.draws import check_bounds, checked_indices
 from icl_data.tasks.pool import TaskRandomness
 
 Specs = dict[str, Shaped[np.ndarray, "B ..."]]
 """What tells the functions of a family apart, by name; small enough to be printed."""
+Points = Float32[np.ndarray, "B N X"]
+Values = Float32[np.ndarray, "B N 1"]
 
 
 @runtime_checkable
 class Family(Protocol):
-    """A family of functions from X inputs to Y outputs; bring your own by writing these four.
-
-    Attributes:
-      num_inputs: X, at least 1.
-      num_outputs: Y, at least 1.
-    """
+    """A family of functions from X inputs to Y outputs; bring your own by writing these four."""
 
     @property
     def num_inputs(self) -> int:
@@ -34,9 +31,7 @@ class Family(Protocol):
     def draw(self, draws: TaskRandomness) -> Specs:
         """Return the specifications of B tasks, arrays [B, ...]."""
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N Y"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Float32[np.ndarray, "B N Y"]:
         """Return the functions of B tasks, each at N points of its own.
 
         Args:
@@ -48,7 +43,7 @@ class Family(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scalar:
-    """What families of functions to a single number share.
+    """What families of functions to a single number share: ``int`` fields are at least 1, pairs of numbers are ranges.
 
     Attributes:
       num_inputs: X, at least 1.
@@ -57,8 +52,11 @@ class Scalar:
     num_inputs: int = 1
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_whole("num_inputs", self.num_inputs, least=1)
+        for field in dataclasses.fields(self):
+            if field.type is int:
+                check_whole(field.name, getattr(self, field.name), least=1)
+            elif field.type == tuple[float, float]:
+                check_bounds(field.name, getattr(self, field.name))
 
     @property
     def num_outputs(self) -> int:
@@ -80,7 +78,7 @@ class Functions:
     draws: TaskRandomness
     specs: Specs
 
-    def __call__(self, inputs: Float32[np.ndarray, "B N X"]) -> Float32[np.ndarray, "B N Y"]:
+    def __call__(self, inputs: Points) -> Float32[np.ndarray, "B N Y"]:
         """Return each function at N points of its own.
 
         Raises:
@@ -110,7 +108,7 @@ def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " 
     return Functions(family, draws, family.draw(draws))
 
 
-def dot(inputs: Float32[np.ndarray, "B N X"], weights: Float32[np.ndarray, "B X"]) -> Float32[np.ndarray, "B N 1"]:
+def dot(inputs: Points, weights: Float32[np.ndarray, "B X"]) -> Values:
     """Return the products of each task's points and its weights."""
     return inputs @ weights[:, :, None]
 

@@ -2,12 +2,8 @@
 
 import dataclasses
 
-import numpy as np
-from jaxtyping import Float32
-
-from icl_data.checks import check_whole
 from icl_data.draws import check_bounds, scale_to
-from icl_data.tasks.families.family import Scalar, Specs, column, dot
+from icl_data.tasks.families.family import Points, Scalar, Specs, Values, column, dot
 from icl_data.tasks.pool import TaskRandomness
 
 
@@ -18,6 +14,7 @@ class Linear(Scalar):
     Attributes:
       slopes: draw the weights uniformly between these two instead.
 
+    >>> import numpy as np
     >>> from icl_data import draw_functions
     >>> draw_functions(Linear(slopes=(0.1, 0.5)), seed=0, numbers=np.array([3])).specs["weights"].shape
     (1, 1)
@@ -26,7 +23,6 @@ class Linear(Scalar):
     slopes: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         super().__post_init__()
         if self.slopes is not None:
             check_bounds("slopes", self.slopes)
@@ -37,9 +33,7 @@ class Linear(Scalar):
             return {"weights": scale_to(draws.uniforms("slopes", self.num_inputs), self.slopes)}
         return {"weights": draws.normals("weights", self.num_inputs)}
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return w x."""
         return dot(inputs, specs["weights"])
 
@@ -52,9 +46,7 @@ class Affine(Linear):
         """Return ``weights`` [B, X] and ``offset`` [B]."""
         return super().draw(draws) | {"offset": draws.normals("offset", 1)[:, 0]}
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return w x + b."""
         return dot(inputs, specs["weights"]) + column(specs["offset"])
 
@@ -74,9 +66,7 @@ class SparseLinear(Scalar):
     nonzero: int = 3
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         super().__post_init__()
-        check_whole("nonzero", self.nonzero, least=1)
         if self.nonzero > self.num_inputs:
             raise ValueError(f"nonzero must be at most num_inputs={self.num_inputs}, got {self.nonzero}.")
 
@@ -85,8 +75,6 @@ class SparseLinear(Scalar):
         ranks = draws.uniforms("which", self.num_inputs).argsort(axis=1).argsort(axis=1)
         return {"weights": draws.normals("weights", self.num_inputs) * (ranks < self.nonzero)}
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return w x."""
         return dot(inputs, specs["weights"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float32, Int
 
 from icl_data.checks import check_whole
 from icl_data.draws import check_bounds
-from icl_data.tasks.families.family import Specs, column
+from icl_data.tasks.families.family import Points, Specs, column
 from icl_data.tasks.pool import TaskRandomness
 
 Activation = Literal["tanh", "relu", "swish", "sigmoid", "linear", "mixed"]
@@ -54,7 +55,6 @@ class RandomMLP:
     divide_by_fan_in: bool = True
 
     def __post_init__(self) -> None:
-        """Check that sizes and activations fit."""
         for size in self._sizes:
             check_whole("num_inputs, num_outputs and each of hidden", size, least=1)
         activations = self._activations
@@ -95,9 +95,7 @@ class RandomMLP:
         fixed = np.array([-1 if name == "mixed" else _CHOICES.index(name) for name in self._activations])
         return specs | {"activation": np.where(fixed[None] < 0, drawn, fixed[None])}
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N Y"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Float32[np.ndarray, "B N Y"]:
         """Return the networks, each with the weights of its task, at N points."""
         parameters = draws.normals("mlp weights", self.num_parameters)
         outputs = np.empty((*inputs.shape[:2], self.num_outputs), np.float32)
@@ -108,9 +106,7 @@ class RandomMLP:
             outputs[part] = self._run(specs_of_part, parameters[part], inputs[part])
         return outputs
 
-    def _run(
-        self, specs: Specs, parameters: Float32[np.ndarray, "B P"], inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N Y"]:
+    def _run(self, specs: Specs, parameters: Float32[np.ndarray, "B P"], inputs: Points) -> np.ndarray:
         outputs, used = inputs, 0
         for layer, (read, made) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
             weights = parameters[:, used : used + read * made].reshape(-1, read, made)
@@ -128,31 +124,25 @@ def _activate(values: Float32[np.ndarray, "B N U"], choices: Int[np.ndarray, " B
     """Return each task's values under the activation that its layer has."""
     present = np.unique(choices)
     if len(present) == 1:
-        return _apply(values, _CHOICES[present[0]])
+        return _FUNCTIONS[_CHOICES[present[0]]](values)
     activated = np.empty_like(values)
     for choice in present:
         rows = choices == choice
-        activated[rows] = _apply(values[rows], _CHOICES[choice])
+        activated[rows] = _FUNCTIONS[_CHOICES[choice]](values[rows])
     return activated
-
-
-def _apply(values: Float32[np.ndarray, "B N U"], activation: Activation) -> Float32[np.ndarray, "B N U"]:
-    """Return values under an activation; they may be overwritten."""
-    match activation:
-        case "tanh":
-            return np.tanh(values, out=values)
-        case "relu":
-            return np.maximum(values, 0, out=values)
-        case "sigmoid":
-            return _sigmoid(values)
-        case "swish":
-            return values * _sigmoid(values)
-        case _:
-            return values
 
 
 def _sigmoid(values: Float32[np.ndarray, "B N U"]) -> Float32[np.ndarray, "B N U"]:
     return np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))  # never overflows, as exp would
+
+
+_FUNCTIONS: dict[Activation, Callable[[np.ndarray], np.ndarray]] = {  # each may overwrite what it is given
+    "tanh": lambda values: np.tanh(values, out=values),
+    "relu": lambda values: np.maximum(values, 0, out=values),
+    "swish": lambda values: values * _sigmoid(values),
+    "sigmoid": _sigmoid,
+    "linear": lambda values: values,
+}
 
 
 def _pair(scale: float | tuple[float, float]) -> tuple[float, float]:

@@ -3,11 +3,9 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float32
 
-from icl_data.checks import check_whole
-from icl_data.draws import check_bounds, scale_to
-from icl_data.tasks.families.family import Scalar, Specs, dot
+from icl_data.draws import scale_to
+from icl_data.tasks.families.family import Points, Scalar, Specs, Values, dot
 from icl_data.tasks.pool import TaskRandomness
 
 
@@ -27,9 +25,7 @@ class GaussianProcessDraw(Scalar):
     features: int = 128
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         super().__post_init__()
-        check_whole("features", self.features, least=1)
         if not 0 < self.length_scale < np.inf:
             raise ValueError(f"length_scale must be above 0 and finite, got {self.length_scale}.")
 
@@ -41,9 +37,7 @@ class GaussianProcessDraw(Scalar):
             "heights": draws.normals("heights", 2 * self.features) / np.float32(np.sqrt(self.features)),
         }
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the sums of cosines and sines."""
         angles = inputs @ specs["frequencies"]
         return dot(np.concatenate([np.cos(angles), np.sin(angles)], axis=2), specs["heights"])
@@ -63,25 +57,20 @@ class ReluNetwork(Scalar):
     bias_scale: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         super().__post_init__()
-        check_whole("hidden", self.hidden, least=1)
         if not 0 <= self.bias_scale < np.inf:
             raise ValueError(f"bias_scale must be at least 0 and finite, got {self.bias_scale}.")
 
     def draw(self, draws: TaskRandomness) -> Specs:
         """Return ``weights`` [B, X, hidden], ``biases`` [B, hidden] and ``heights`` [B, hidden]."""
+        weights = draws.normals("weights", self.num_inputs * self.hidden)
         return {
-            "weights": draws.normals("weights", self.num_inputs * self.hidden).reshape(
-                -1, self.num_inputs, self.hidden
-            ),
+            "weights": weights.reshape(-1, self.num_inputs, self.hidden),
             "biases": draws.normals("biases", self.hidden) * np.float32(self.bias_scale),
             "heights": draws.normals("heights", self.hidden) * np.float32(np.sqrt(2 / self.hidden)),
         }
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the networks' outputs."""
         hidden = np.maximum(inputs @ specs["weights"] + specs["biases"][:, None], 0)
         return dot(hidden, specs["heights"])
@@ -101,12 +90,6 @@ class DecisionTree(Scalar):
     depth: int = 3
     thresholds: tuple[float, float] = (-1.0, 1.0)
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        super().__post_init__()
-        check_whole("depth", self.depth, least=1)
-        check_bounds("thresholds", self.thresholds)
-
     def draw(self, draws: TaskRandomness) -> Specs:
         """Return ``inputs`` and ``thresholds`` [B, nodes], level by level, and ``leaves`` [B, nodes + 1]."""
         nodes = 2**self.depth - 1
@@ -117,9 +100,7 @@ class DecisionTree(Scalar):
             "leaves": draws.normals("leaves", nodes + 1),
         }
 
-    def values(
-        self, specs: Specs, draws: TaskRandomness, inputs: Float32[np.ndarray, "B N X"]
-    ) -> Float32[np.ndarray, "B N 1"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the leaves at the end of the ways down the trees."""
         node = np.zeros(inputs.shape[:2], np.int64)
         for _ in range(self.depth):
