@@ -89,7 +89,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run the slow tests: whole laptop runs, to the accuracies that the README promises."""
+    """Run the slow tests: whole laptop runs, to the accuracies that docs/experiments.md promises."""
     install(session, "test")
     session.run("pytest", "-m", "slow", "tests", *session.posargs)
 

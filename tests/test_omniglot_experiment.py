@@ -21,7 +21,7 @@ import icl_lab as lab
 import icl_models as models
 import icl_train as training
 from experiments.omniglot import data as parts
-from experiments.omniglot.config import DataConfig, EvalConfig, ModelConfig
+from experiments.omniglot.config import DataConfig, ModelConfig, OmniglotEvalConfig
 from experiments.omniglot.evaluations import Evaluations
 from experiments.omniglot.presets import PRESETS
 from experiments.omniglot.run import build
@@ -239,7 +239,7 @@ def test_a_configuration_survives_its_run_folder(preset, tmp_path):
 def test_nothing_is_configured_that_nothing_reads():
     folders = (ROOT / "experiments" / "omniglot", ROOT / "packages" / "icl-lab" / "src" / "icl_lab")
     code = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
-    for part in (DataConfig, ModelConfig, EvalConfig):
+    for part in (DataConfig, ModelConfig, OmniglotEvalConfig):
         for field in dataclasses.fields(part):
             assert re.search(rf"(config|options)(\.\w+)?\.{field.name}\b", code), f"{part.__name__}.{field.name}"
 

@@ -52,7 +52,7 @@ def seeds(*values):
 
 
 @pytest.mark.parametrize(
-    ("below", "above", "verdict"),
+    ("below", "above", "outcome"),
     [
         ([0.5, 0.6], [0.7, 0.9], "holds"),
         ([0.5, 0.8], [0.7, 0.9], "not shown"),
@@ -61,9 +61,9 @@ def seeds(*values):
         ([], [0.5], "not run"),
     ],
 )
-def test_a_trend_holds_only_if_the_intervals_of_all_seeds_say_so(below, above, verdict):
+def test_a_trend_holds_only_if_the_intervals_of_all_seeds_say_so(below, above, outcome):
     (row,) = properties_pictures.judged("labels_per_class", {"ICL": [seeds(*below), seeds(*above)]})
-    assert row[3] == verdict
+    assert row[3] == outcome
     assert f"{'/'.join(f'{value:.3f}' for value in above)} at 4" in row[2]
 
 

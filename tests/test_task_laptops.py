@@ -1,4 +1,4 @@
-"""The laptop presets of functions, gpicl and linear come to what the README promises; minutes each."""
+"""The laptop presets of functions, gpicl and linear come to what docs/experiments.md says; minutes each."""
 
 import pytest
 

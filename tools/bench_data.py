@@ -68,7 +68,7 @@ def race(first: Callable[[], object], second: Callable[[], object], repeats: int
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Give the time of one call."""
+    """Return the time of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start

@@ -34,11 +34,11 @@ class Batches:
         self.batch = {name: rng.integers(0, LABELS, (BATCH, ITEMS)).astype(np.int32) for name in ("items", "labels")}
 
     def __next__(self) -> dict[str, np.ndarray]:
-        """Give the batch."""
+        """Return the batch."""
         return self.batch
 
     def get_state(self) -> dict:
-        """Give no position: all are alike."""
+        """Return no position: all are alike."""
         return {}
 
     def set_state(self, state: dict) -> None:
@@ -52,7 +52,7 @@ def init(rng: Array) -> tuple[PyTree, PyTree]:
 
 
 def loss_fn(params: PyTree, state: PyTree, rng: Array, batch: PyTree) -> tuple[Array, tuple[dict, PyTree]]:
-    """Give the loss of the query."""
+    """Return the loss of the query."""
     logits, state = MODEL.apply(params, state, rng, batch["items"], batch["labels"], True)
     loss, metrics = query_cross_entropy(logits, batch["labels"][:, -1])
     return loss, (metrics, state)

@@ -84,7 +84,7 @@ def bench_share() -> None:
     """Time an evaluation of the laptop preset against the training steps between two of them."""
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(PRESETS["laptop"], workdir=Path(folder))
-        runs = driver.begin(OMNIGLOT, config, [config])
+        runs = driver.prepare(OMNIGLOT, config, [config])
         program = training.compile_single(
             training.StepSpec(runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps)),
             seed=0,

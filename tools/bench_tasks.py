@@ -73,7 +73,7 @@ def repeat(function: Callable[[], None], times: int) -> None:
 def bench_share(definition: Definition[Any]) -> None:
     """Time the batches of the default preset of an experiment against its training step."""
     name, config = definition.name, definition.presets[definition.default]
-    runs = driver.begin(definition, config, [config])
+    runs = driver.prepare(definition, config, [config])
     sampler = runs.experiment.samplers(config)["train"]
     source = BatchSource(sampler=sampler, bank=None, batch_size=config.data.batch_size)
     number = iter(range(10**6))

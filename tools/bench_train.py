@@ -38,11 +38,11 @@ class Batches:
         self.batch = {"inputs": np.random.default_rng(0).normal(size=(110, WIDTH)).astype(np.float32)}
 
     def __next__(self) -> dict[str, np.ndarray]:
-        """Give the batch."""
+        """Return the batch."""
         return self.batch
 
     def get_state(self) -> dict:
-        """Give no position: all are alike."""
+        """Return no position: all are alike."""
         return {}
 
     def set_state(self, state: dict) -> None:
@@ -82,12 +82,12 @@ class Terminal(io.StringIO):
     """Where the progress bar is drawn."""
 
     def isatty(self) -> bool:
-        """Say that it is one."""
+        """Return that it is one."""
         return True
 
 
 def bare(program: CompiledTraining, steps: int) -> float:
-    """Give the seconds of a step in a bare ``for``."""
+    """Return the seconds of a step in a bare ``for``."""
     batches, state = Batches(), program.init_state()
     state, _ = program.step(state, program.to_devices([next(batches)]), np.int32(1))
     start = time.perf_counter()
@@ -98,7 +98,7 @@ def bare(program: CompiledTraining, steps: int) -> float:
 
 
 def looped(steps: int) -> tuple[float, int]:
-    """Give the seconds of a step in ``train``, and how many checkpoints were saved on the way."""
+    """Return the seconds of a step in ``train``, and how many checkpoints were saved on the way."""
     marks, terminal = Marks(), Terminal()
     config = TrainConfig(steps=steps + 1, log_every=50, checkpoint_every=10**9, checkpoint_minutes=0.5)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(terminal):

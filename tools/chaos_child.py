@@ -31,7 +31,7 @@ class Clusters:
         self.centers = np.random.default_rng(seed).normal(size=(CLASSES, INPUTS)).astype(np.float32)
 
     def __next__(self) -> dict[str, np.ndarray]:
-        """Give inputs [B, inputs] and labels [B]."""
+        """Return inputs [B, inputs] and labels [B]."""
         generator = np.random.default_rng((self.seed, self.position))
         self.position += 1
         labels = generator.integers(CLASSES, size=ROWS)
@@ -39,7 +39,7 @@ class Clusters:
         return {"inputs": self.centers[labels] + 4 * noise, "labels": labels.astype(np.int32)}
 
     def get_state(self) -> dict[str, Any]:
-        """Give the number of batches given."""
+        """Return the number of batches given."""
         return {"position": self.position}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def loss_fn(params: PyTree, model_state: PyTree, rng: Array, batch: PyTree) -> t
 
 
 class FirstStep:
-    """Says on stdout when the first step of this session has been made, so that a kill can be placed after it."""
+    """Return on stdout when the first step of this session has been made, so that a kill can be placed after it."""
 
     said = False
 
@@ -85,7 +85,7 @@ class FirstStep:
         return not self.said
 
     def __call__(self, step: int, state: TrainState) -> None:
-        """Say it, once the step has been made and not only dispatched."""
+        """Return it, once the step has been made and not only dispatched."""
         jax.block_until_ready(state.step)
         print(f"first step {step} on {len(state.step.sharding.device_set)} device(s)", flush=True)
         self.said = True

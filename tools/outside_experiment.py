@@ -70,7 +70,7 @@ def build(config: SinesConfig) -> lab.Experiment[SinesConfig]:
             ),
         ),
         model=regressor,
-        learner={"seen": lab.SEEN, "unseen": lab.UNSEEN},
+        learner=lab.SEEN_AND_UNSEEN,
     )
 
 

@@ -49,7 +49,7 @@ def build(config: FunctionsConfig) -> lab.Experiment[FunctionsConfig]:
         at_end=tuple(final_evaluation(config, name) for name in names),
         headlines=HEADLINES,
         model=regressor,
-        learner={"seen": lab.SEEN, "unseen": lab.UNSEEN},
+        learner=lab.SEEN_AND_UNSEEN,
     )
 
 

@@ -108,14 +108,14 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(lab.TaskEvalConfig):
+class GpiclEvalConfig(lab.TaskEvalConfig):
     """When and on how many tasks to evaluate, and on what else."""
 
     other_datasets: bool = True
     """At the end, evaluate on images that were trained on and on other labelled sets, too."""
 
 
-_EVAL = EvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
+_EVAL = GpiclEvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class GpiclConfig(lab.ExperimentConfig):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid", learning_rate=2e-3, warmup_steps=100)
     train: TrainConfig = TrainConfig(steps=2_000)
-    eval: EvalConfig = _EVAL
+    eval: GpiclEvalConfig = _EVAL
 
 
 _LAPTOP = GpiclConfig()

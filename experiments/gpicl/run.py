@@ -63,10 +63,11 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
 
     measure = functools.partial(evaluation.evaluate_labels, num_labels=num_labels)
     compared = functools.partial(measure, **make_baselines(config, num_labels))
-    names = [name for name in samplers(config) if name != lab.TRAIN and config.eval.other_datasets]
-    names = names or [lab.SEEN, lab.UNSEEN]
-    elsewhere = [name for name in names if name.startswith(OTHER)]
-    same, count = [name for name in names if name not in elsewhere], config.eval.final_count
+    count, at_end = config.eval.final_count, [lab.SEEN, lab.UNSEEN]
+    if config.eval.other_datasets:
+        at_end = [name for name in samplers(config) if name != lab.TRAIN]
+    same = [name for name in at_end if not name.startswith(OTHER)]
+    other = [name for name in at_end if name.startswith(OTHER)]
     return lab.Experiment(
         init=init,
         loss_fn=loss_fn,
@@ -76,11 +77,11 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
         at_intervals=lab.evaluations((lab.SEEN, lab.UNSEEN), measure, count=config.eval.count),
         at_end=(
             *lab.evaluations(same, compared, count=count),
-            *lab.evaluations(elsewhere, compared, count=count, family=OTHER_DATA),
+            *lab.evaluations(other, compared, count=count, family=OTHER_DATA),
         ),
         headlines=HEADLINES,
         model=classifier,
-        learner={"seen": lab.SEEN, "unseen": lab.UNSEEN},
+        learner=lab.SEEN_AND_UNSEEN,
     )
 
 

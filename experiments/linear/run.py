@@ -125,7 +125,7 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
         at_end=lab.evaluations(names, compared, count=config.eval.final_count),
         headlines=HEADLINES,
         model=regressor,
-        learner={"seen": lab.SEEN, "unseen": lab.UNSEEN},
+        learner=lab.SEEN_AND_UNSEEN,
     )
 
 

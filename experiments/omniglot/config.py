@@ -182,7 +182,7 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(lab.EvalConfig):
+class OmniglotEvalConfig(lab.EvalConfig):
     """When, on how many sequences and by what to evaluate."""
 
     extra: tuple[EvaluationName, ...] = ()
@@ -211,7 +211,7 @@ class EvalConfig(lab.EvalConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VaryConfig(lab.VaryConfig):
+class OmniglotVaryConfig(lab.VaryConfig):
     """What the members of an ensemble differ in besides their seeds: a value for each."""
 
     p_bursty: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "data.p_bursty"})
@@ -228,5 +228,5 @@ class OmniglotConfig(lab.ExperimentConfig):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid")
     train: TrainConfig = TrainConfig(steps=3_200)
-    eval: EvalConfig = EvalConfig()
-    vary: VaryConfig = VaryConfig()
+    eval: OmniglotEvalConfig = OmniglotEvalConfig()
+    vary: OmniglotVaryConfig = OmniglotVaryConfig()

@@ -143,7 +143,7 @@ class Evaluations:
         of_set = {"rare": sets.rare, "common": sets.common, "zipfian": range(len(sets.rare) + len(sets.common))}
         return evaluation.Evaluation(name, sets.few_shot if form == "few_shot" else of_set[class_set])
 
-    def _answers(self, name: EvaluationName, *, with_baselines: bool) -> lab.Measure:
+    def _answers(self, name: EvaluationName, *, with_baselines: bool) -> lab.MeasureFn:
         asked = with_baselines and EVALUATIONS[name][0] in ("few_shot", "swapped")
 
         def measure(model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:

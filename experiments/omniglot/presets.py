@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.omniglot.config import DataConfig, EvalConfig, ModelConfig, OmniglotConfig
+from experiments.omniglot.config import DataConfig, ModelConfig, OmniglotConfig, OmniglotEvalConfig
 from icl_train import OptimizerConfig, TrainConfig
 
 _LAPTOP = OmniglotConfig()
@@ -21,7 +21,7 @@ _ALL_EXEMPLARS = OmniglotConfig(
     model=ModelConfig(encoder="resnet", layers=12, heads=8, label_init_std=0.02),
     optimizer=OptimizerConfig(schedule="inverse_sqrt", learning_rate=3e-4, warmup_steps=4_000),
     train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
-    eval=EvalConfig(
+    eval=OmniglotEvalConfig(
         every=10_000,
         batch_size=100,
         extra=("fewshot_zipfian",),

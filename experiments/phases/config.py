@@ -76,7 +76,6 @@ class PhasesConfig(GpiclConfig):
 
     def sweep(self) -> lab.Sweep[GpiclConfig]:
         """Return all combinations of the grid, with its seeds."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(GpiclConfig)}
         values = {field: getattr(self.grid, field) for field in OPTIONS if getattr(self.grid, field)}
         settings = []
         for combination in itertools.product(*values.values()):
@@ -84,17 +83,13 @@ class PhasesConfig(GpiclConfig):
             if setting.get("model.trunk", self.model.trunk) != "transformer":
                 setting["model.key_size"] = None  # an option of the Transformer alone
             settings.append(setting)
-        base = GpiclConfig(**fields | {"report": False, "preset": None})
+        base = lab.as_type(self, GpiclConfig, report=False, preset=None)
         return lab.Sweep(base=base, settings=tuple(settings), seeds=self.grid.seeds)
 
 
-def _grid_of(base: GpiclConfig, **changes: object) -> PhasesConfig:
-    fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(GpiclConfig)}
-    return PhasesConfig(**fields | changes)
-
-
-_LAPTOP = _grid_of(
+_LAPTOP = lab.as_type(
     GPICL["laptop"],
+    PhasesConfig,
     grid=GridConfig(width=(16, 32, 64)),
     train=dataclasses.replace(GPICL["laptop"].train, steps=1_200),
     eval=dataclasses.replace(
@@ -105,8 +100,9 @@ _LAPTOP = _grid_of(
 PRESETS = {
     "laptop": _LAPTOP,
     # The paper has widths of 2 to 512 and pools of 1 to 2**24 tasks.
-    "paper": _grid_of(
+    "paper": lab.as_type(
         dataclasses.replace(GPICL["paper"], data=dataclasses.replace(GPICL["paper"].data, num_tasks=None)),
+        PhasesConfig,
         grid=GridConfig(num_tasks=tuple(2**power for power in range(0, 25, 2)), width=(4, 16, 64, 256, 512), seeds=5),
     ),
 }

@@ -4,14 +4,14 @@ import dataclasses
 from typing import Any, Literal, NamedTuple, get_args
 
 import icl_lab as lab
-from experiments.omniglot.config import OmniglotConfig, VaryConfig
+from experiments.omniglot.config import OmniglotConfig, OmniglotVaryConfig
 from experiments.omniglot.presets import PRESETS as OMNIGLOT
 
 Property = Literal["p_bursty", "classes", "labels_per_class", "variation", "zipf_exponent"]
 PROPERTIES: tuple[Property, ...] = get_args(Property)
 
 
-class Setting(NamedTuple):
+class PropertyValue(NamedTuple):
     """One value of a property.
 
     Attributes:
@@ -24,20 +24,20 @@ class Setting(NamedTuple):
 
 
 # Chan et al. (2022), figures 2, 3, 4, 5 and 6, in this order.
-SETTINGS: dict[Property, tuple[Setting, ...]] = {
-    "p_bursty": tuple(Setting(f"{p:g}", {"p_bursty": p}) for p in (0.0, 0.5, 0.9, 1.0)),
-    "classes": tuple(Setting(f"{n:,}", {"rare": n}) for n in (100, 400, 1_600)),
-    "labels_per_class": tuple(Setting(str(n), {"labels_per_class": n}) for n in (1, 4)),
+SETTINGS: dict[Property, tuple[PropertyValue, ...]] = {
+    "p_bursty": tuple(PropertyValue(f"{p:g}", {"p_bursty": p}) for p in (0.0, 0.5, 0.9, 1.0)),
+    "classes": tuple(PropertyValue(f"{n:,}", {"rare": n}) for n in (100, 400, 1_600)),
+    "labels_per_class": tuple(PropertyValue(str(n), {"labels_per_class": n}) for n in (1, 4)),
     "variation": (
-        Setting("one", {"exemplars": "single"}),
-        Setting("noise 0.1", {"exemplars": "single", "noise": 0.1}),
-        Setting("noise 0.5", {"exemplars": "single", "noise": 0.5}),
-        Setting("all", {}),
+        PropertyValue("one", {"exemplars": "single"}),
+        PropertyValue("noise 0.1", {"exemplars": "single", "noise": 0.1}),
+        PropertyValue("noise 0.5", {"exemplars": "single", "noise": 0.5}),
+        PropertyValue("all", {}),
     ),
     "zipf_exponent": (
-        Setting("0", {}),
-        Setting("1", {"zipf_exponent": 1.0, "common": 10}),
-        Setting("2", {"zipf_exponent": 2.0, "common": 10}),
+        PropertyValue("0", {}),
+        PropertyValue("1", {"zipf_exponent": 1.0, "common": 10}),
+        PropertyValue("2", {"zipf_exponent": 2.0, "common": 10}),
     ),
 }
 
@@ -61,14 +61,14 @@ class PropertiesConfig(OmniglotConfig):
         super().__post_init__()
         if self.seeds < 1 or not self.properties or len(set(self.properties)) < len(self.properties):
             raise ValueError(f"Wanted seeds of at least 1 and each property once, got {self.seeds}, {self.properties}.")
-        if self.train.ensemble.members != 1 or self.init_from is not None or self.vary != VaryConfig():
+        if self.train.ensemble.members != 1 or self.init_from is not None or self.vary != OmniglotVaryConfig():
             raise ValueError("train.ensemble.members, vary and init_from are not for properties; see --seeds.")
         if self.data.rare is None or self.data.common:
             raise ValueError("Properties want data.rare, the number of trained classes, and no data.common.")
         if self.mode != "both":
             raise ValueError("Properties are trained and evaluated in one go; leave --mode out.")
 
-    def setting_of(self, setting: Setting) -> dict[str, Any]:
+    def setting_of(self, setting: PropertyValue) -> dict[str, Any]:
         """Return the options that a setting changes; settings that come to the same have the same."""
         changes = {name: value for name, value in setting.changes.items() if getattr(self.data, name) != value}
         if "common" in changes:  # among as many classes as before
@@ -77,20 +77,15 @@ class PropertiesConfig(OmniglotConfig):
 
     def sweep(self) -> lab.Sweep[OmniglotConfig]:
         """Return the runs: the seeds of a setting are trained together."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(OmniglotConfig)}
         settings = [self.setting_of(setting) for name in self.properties for setting in SETTINGS[name]]
-        base = OmniglotConfig(**fields | {"report": False, "preset": None})
+        base = lab.as_type(self, OmniglotConfig, report=False, preset=None)
         return lab.Sweep(base=base, settings=tuple(settings), seeds=self.seeds, same_program=frozenset({"train.seed"}))
 
 
-def _properties_of(base: OmniglotConfig, **changes: object) -> PropertiesConfig:
-    fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(OmniglotConfig)}
-    return PropertiesConfig(**fields | changes)
-
-
 _BASE = OMNIGLOT["laptop"]
-_LAPTOP = _properties_of(
+_LAPTOP = lab.as_type(
     _BASE,
+    PropertiesConfig,
     data=dataclasses.replace(_BASE.data, p_bursty=0.9, rare=1_600),
     eval=dataclasses.replace(
         _BASE.eval,

@@ -9,7 +9,7 @@ import numpy as np
 import icl_eval as evaluation
 import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
-from experiments.properties.config import SETTINGS, PropertiesConfig, Property, Setting
+from experiments.properties.config import SETTINGS, PropertiesConfig, Property, PropertyValue
 
 TITLES: dict[Property, tuple[str, str]] = {
     "p_bursty": ("Burstiness", "probability of a bursty sequence"),
@@ -58,7 +58,7 @@ def draw(config: PropertiesConfig) -> str:
     accuracies = {name: read(config, name) for name in config.properties}
     pictures = [picture(name, accuracies[name], config) for name in config.properties]
     rows = [row for name in config.properties for row in judged(name, accuracies[name])]
-    header = ["property", "the paper's trend", "here", "verdict"]
+    header = ["property", "the paper's trend", "here", "holds"]
     note = f"{config.seeds} seeds of each setting, {config.train.steps:,} training steps each. {RULE}"
     table = evaluation.Table("Which of the paper's trends hold", header, rows)
     page = evaluation.write_gallery(
@@ -84,7 +84,7 @@ def read(config: PropertiesConfig, name: Property) -> Accuracies:
 
 
 def seeds_of(
-    config: PropertiesConfig, setting: Setting, runs: Sequence[OmniglotConfig], kind: str, metrics: Sequence[str]
+    config: PropertiesConfig, setting: PropertyValue, runs: Sequence[OmniglotConfig], kind: str, metrics: Sequence[str]
 ) -> list[evaluation.Estimate]:
     """Return an accuracy of each seed of a setting that has it.
 
@@ -110,6 +110,7 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
     """Return the figure of a property."""
     title, x_label = TITLES[name]
     values = [setting.value for setting in SETTINGS[name]]
+    counts = sorted({estimate.count for line in accuracies.values() for seeds in line for estimate in seeds})
     values_of = {
         line: [[estimate.value for estimate in seeds] for seeds in by_value] for line, by_value in accuracies.items()
     }
@@ -122,8 +123,8 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
         title=title,
         draw=lambda: evaluation.against_settings(values, values_of, x_label=x_label, chance=1 / config.data.ways),
         caption=f"Lines go through the means, dots are the {config.seeds} seeds, each evaluated on "
-        f"{config.eval.final_count:,} sequences. ICL: closed accuracy on held-out classes. IWL: open accuracy on "
-        "trained classes without support; with several labels per class, any of them is right.",
+        f"{' or '.join(f'{count:,}' for count in counts)} sequences. ICL: closed accuracy on held-out classes. "
+        "IWL: open accuracy on trained classes without support; with several labels per class, any of them is right.",
         alt="; ".join(f"{line} {', '.join(numbers)}" for line, numbers in said.items()) + ".",
     )
 
@@ -137,13 +138,13 @@ def judged(name: Property, accuracies: Accuracies) -> list[list[str]]:
         pairs = [(value, by_value[values.index(value)]) for value in (lower, higher)]
         (_, below), (_, above) = pairs
         if not below or not above:
-            verdict = "not run"
+            outcome = "not run"
         elif min(seed.low for seed in above) > max(seed.high for seed in below):
-            verdict = "holds"
+            outcome = "holds"
         elif max(seed.high for seed in above) < min(seed.low for seed in below):
-            verdict = "reversed"
+            outcome = "reversed"
         else:
-            verdict = "not shown"
+            outcome = "not shown"
         numbers = [f"{'/'.join(f'{seed.value:.3f}' for seed in seeds)} at {value}" for value, seeds in pairs]
-        rows.append([TITLES[name][0], f"{line} higher at {higher} than at {lower}", ", ".join(numbers), verdict])
+        rows.append([TITLES[name][0], f"{line} higher at {higher} than at {lower}", ", ".join(numbers), outcome])
     return rows

@@ -1,5 +1,7 @@
 """The driver with a toy: every mode, ensembles, resuming, following; what is in a folder, and what is never touched."""
 
+import dataclasses
+import json
 import shutil
 
 import jax
@@ -122,6 +124,52 @@ def test_what_cannot_be_built_or_resumed_is_one_line_and_touches_nothing(finishe
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
+def test_all_runs_that_fail_leave_summaries_that_say_so(tmp_path, run, read, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run("toy", "--optimizer.learning-rate", 1e30, "--no-report", "--workdir", tmp_path / "run")
+    assert caught.value.code == 1 and "error: Stopped" in capsys.readouterr().err
+    assert read(tmp_path / "run" / "summary.json")["train"]["failed_at"] <= 6
+
+
+def test_a_follower_does_not_take_what_was_measured_on_the_way_for_the_end(finished, tmp_path, run, read):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    same = ["--eval.count", 12, "--mode", "follow", "--no-report"]
+    before = (folder / "eval.jsonl").read_bytes()
+    lines = [json.loads(line) for line in before.decode().splitlines()]
+    for line in lines:
+        line.pop("family", None)  # as an evaluation on the way writes it
+    (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "summary.json").unlink()  # the trainer was killed before its end
+    run(folder, *same)
+    assert [line.get("family") for line in read(folder / "eval.jsonl")][-2:] == [FAMILY, FAMILY]
+    assert read(folder / "summary.json")["train"]["steps"] == 6
+
+
+FAMILY = {"title": "Toys", "sentence": "Linear functions."}
+
+
+def test_what_is_said_at_the_end_has_a_line_for_each_of_a_family(finished, tmp_path, run, capsys):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    capsys.readouterr()
+    run(folder, "--mode", "eval", "--no-report")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Unseen: ") and [line.split()[0] for line in lines[1:3]] == [
+        "seen_tasks",
+        "unseen_tasks",
+    ]
+
+
+def test_evaluations_and_headlines_of_nothing_are_refused_before_anything_is_trained(toy):
+    config = toy.ToyConfig()
+    experiment = toy.build(config)
+    streams = experiment.samplers(config)
+    lost = dataclasses.replace(experiment.at_end[0], streams=("nowhere",))
+    with pytest.raises(ValueError, match="wants the stream nowhere; there are train"):
+        driver.check_names(dataclasses.replace(experiment, at_end=(lost,)), streams)
+    with pytest.raises(ValueError, match="headline unseen is of the evaluation unseen_tasks"):
+        driver.check_names(dataclasses.replace(experiment, at_end=()), streams)
+
+
 def test_a_function_is_compiled_once_for_all_parameters_and_seeds_are_arguments():
     traced = []
 
@@ -143,5 +191,5 @@ def test_a_function_is_compiled_once_for_all_parameters_and_seeds_are_arguments(
 def test_members_differ_in_hyperparameters_only_where_their_values_do(toy):
     config = lab.with_options(toy.ToyConfig(), {"train.ensemble.members": 2, "vary.eps": (1e-8, 1e-5)})
     members = lab.ensemble_members(config)
-    runs = driver.begin(toy.TOY, config, members)
+    runs = driver.prepare(toy.TOY, config, members)
     assert [driver.hyperparameters(runs, each) for each in members] == [{"eps": 1e-8}, {"eps": 1e-5}]

@@ -6,7 +6,7 @@ import json
 import pytest
 
 import icl_lab as lab
-from icl_lab.sweeps import check_alike, flat, is_finished
+from icl_lab.sweeps import flat, is_finished
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def sweep_of(base, *settings, seeds=1, **options):
     return lab.Sweep(base=base, settings=tuple(settings), seeds=seeds, **options)
 
 
-def run(sweep, execute, check=lambda config: None):
+def run(sweep, execute, check=lambda config, members: None):
     lab.run_sweep(sweep, vary=("width", "data"), check=check, execute=execute)
 
 
@@ -111,8 +111,8 @@ def test_a_member_that_failed_is_finished_too(base):
 
 
 def test_what_cannot_be_is_found_before_anything_is_trained(base, capsys):
-    def check(config):
-        if config.width == 9:
+    def check(config, members):
+        if members[-1].width == 9:
             raise ValueError("nine is too wide")
 
     execute = Pretend()
@@ -131,10 +131,53 @@ def test_a_folder_of_other_runs_is_refused_with_what_differs(base):
     ):
         sweep = sweep_of(lab.with_options(base, options), {"width": 2})
         if words is None:
-            check_alike(sweep, vary=("width", "data"))
+            sweep.check_folder(vary=("width", "data"))
         else:
             with pytest.raises(ValueError, match=words):
-                check_alike(sweep, vary=("width", "data"))
+                sweep.check_folder(vary=("width", "data"))
+
+
+def test_what_may_differ_is_named_whole_and_not_by_its_beginning(base):
+    run(sweep_of(base, {"width": 2}), Pretend())
+    other = sweep_of(lab.with_options(base, {"data.batch_size": 2}), {"width": 2})
+    other.check_folder(vary=("width", "data"))
+    with pytest.raises(ValueError, match=r"data\.batch_size 4 and not 2"):
+        other.check_folder(vary=("width", "data.batch", "dat"))
+
+
+def test_a_group_that_goes_on_is_evaluated_and_logged_as_this_command_says(base):
+    run(sweep_of(base, {"data.num_tasks": 4}, seeds=2), Pretend(stops=True))
+    onward = Pretend()
+    changed = lab.with_options(base, {"eval.final_count": 99, "train.log_every": 1})
+    run(sweep_of(changed, {"data.num_tasks": 4}, seeds=1), onward)  # one of the two is not asked for any longer
+    (members,) = onward.done
+    assert [(each.eval.final_count, each.train.log_every) for each in members] == [(99, 1)] * 2
+
+
+def test_a_group_of_which_all_failed_does_not_keep_the_others_from_running(base):
+    def execute(config, members):
+        Pretend()(config, members)
+        done.append(config.width)
+        if config.width == 2:
+            for member in members:
+                (member.workdir / "summary.json").write_text('{"train": {"steps": 2, "failed_at": 3}}')
+            raise SystemExit(1)
+
+    done = []
+    run(sweep_of(base, {"width": 2}, {"width": 3}), execute)
+    assert done == [2, 3]
+    with pytest.raises(SystemExit):  # what is not finished ends the sweep, such as a signal
+        run(sweep_of(base, {"width": 4}), lambda config, members: exec("raise SystemExit(143)"))
+
+
+def test_a_configuration_of_another_type_keeps_what_both_have(base, toy):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Wider(toy.ToyConfig):
+        depth: int = 1
+
+    wider = lab.as_type(base, Wider, depth=3)
+    assert (wider.depth, wider.workdir) == (3, base.workdir)
+    assert lab.as_type(wider, toy.ToyConfig) == base
 
 
 def test_a_run_that_is_alone_in_its_group_is_no_ensemble(base):

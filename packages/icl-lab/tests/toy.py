@@ -37,6 +37,9 @@ class ToyConfig(lab.ExperimentConfig):
     eval: lab.TaskEvalConfig = lab.TaskEvalConfig(every=3, count=8, final_count=12, batch_size=4, baseline_count=0)
 
 
+FAMILY = evaluation.Family(title="Toys", sentence="Linear functions.")
+
+
 def make_samplers(config: ToyConfig) -> dict[str, data.FunctionSampler]:
     """Return the tasks by stream."""
     sampler = functools.partial(
@@ -67,27 +70,22 @@ def build(config: ToyConfig) -> lab.Experiment[ToyConfig]:
     def loss_fn(params, state, rng, batch):
         return jnp.mean((predict(params, state, rng, batch) - batch["targets"]) ** 2), ({}, state)
 
-    def evaluations(count: int) -> tuple[lab.Evaluation, ...]:
-        measure = functools.partial(evaluation.evaluate_functions, context_sizes=(0,))
-        return tuple(
-            lab.Evaluation(name, (name,), count, functools.partial(measure, name=name))
-            for name in (lab.SEEN, lab.UNSEEN)
-        )
-
+    measure = functools.partial(evaluation.evaluate_functions, context_sizes=(0,))
+    names = lab.SEEN, lab.UNSEEN
     return lab.Experiment(
         init=init,
         loss_fn=loss_fn,
         predict=predict,
         inputs=("inputs", "targets", "is_query"),
         samplers=make_samplers,
-        at_intervals=evaluations(config.eval.count),
-        at_end=evaluations(config.eval.final_count),
+        at_intervals=lab.evaluations(names, measure, count=config.eval.count),
+        at_end=lab.evaluations(names, measure, count=config.eval.final_count, family=FAMILY),
         headlines=(
             evaluation.Headline(
                 name="unseen", evaluation=lab.UNSEEN, metric="squared_error", title="Unseen", sentence="An error."
             ),
         ),
-        learner={"seen": lab.SEEN, "unseen": lab.UNSEEN},
+        learner=lab.SEEN_AND_UNSEEN,
         rules=(),
     )
 

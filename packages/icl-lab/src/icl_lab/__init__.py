@@ -3,14 +3,15 @@
 from icl_lab.command_line import parse, read_config, run, to_json
 from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryConfig, check_read
 from icl_lab.driver import execute, execute_sweep, main
-from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, Measure, Predict, evaluations
+from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
 from icl_lab.model import Model
 from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweeps import (
-    Group,
     Setting,
     Sweep,
+    SweepGroup,
+    as_type,
     ensemble_members,
     finished_runs,
     is_finished,
@@ -18,11 +19,12 @@ from icl_lab.sweeps import (
     run_sweep,
     with_options,
 )
-from icl_lab.tasks import SEEN, UNSEEN, Regression, context_sizes, regression, task_pools
+from icl_lab.tasks import SEEN, SEEN_AND_UNSEEN, UNSEEN, Regression, context_sizes, regression, task_pools
 from icl_lab.trunks import TrunkName, make_trunk
 
 __all__ = [
     "SEEN",
+    "SEEN_AND_UNSEEN",
     "SHARDING",
     "TRAIN",
     "UNSEEN",
@@ -32,8 +34,7 @@ __all__ = [
     "Experiment",
     "ExperimentConfig",
     "FollowConfig",
-    "Group",
-    "Measure",
+    "MeasureFn",
     "Model",
     "Predict",
     "Preset",
@@ -41,9 +42,11 @@ __all__ = [
     "SessionConfig",
     "Setting",
     "Sweep",
+    "SweepGroup",
     "TaskEvalConfig",
     "TrunkName",
     "VaryConfig",
+    "as_type",
     "check_read",
     "context_sizes",
     "ensemble_members",

@@ -15,7 +15,7 @@ import cattrs
 import tyro
 from absl import app, flags
 
-from icl_lab.session import NEW_WORKDIR, CheckpointStep, Preset, SessionConfig, one_line_errors, program
+from icl_lab.session import NEW_WORKDIR, CheckpointStep, Preset, SessionConfig, command, one_line_errors
 from icl_train import HostsConfig
 
 Config = TypeVar("Config", bound=SessionConfig)
@@ -66,6 +66,9 @@ def parse(
 
     Returns:
       The configuration; a run that is new and has no workdir is given one under ``runs/``.
+
+    Raises:
+      SystemExit: with code 2, once what is wrong with the words has been printed; with 0 after the help.
     """
     # Absl would answer --help itself, knows nothing of our options, and shows all that libraries have to say.
     wants_help = [word for word in words if word in _HELP]
@@ -74,19 +77,20 @@ def parse(
     if not wants_help and (not words or words[0].startswith("-")):
         words = [default, *words]
     words = [*words, *wants_help]
+    started = " ".join(["python", *command()[1:]] if command()[0] != "nox" else command())
     with one_line_errors():
         if words and (Path(words[0]) / "config.json").is_file():
             folder, *words = words
             config = read_config(Path(folder), type(presets[default]), name=name)
             config = dataclasses.replace(config, workdir=Path(folder))
-            return tyro.cli(type(config), default=config, args=words, prog=f"{program()} {folder}")
+            return tyro.cli(type(config), default=config, args=words, prog=f"{started} {folder}")
         chosen = tyro.extras.subcommand_type_from_defaults(presets)
         config = tyro.cli(
-            chosen, args=words, prog=program(), description=description, config=(tyro.conf.CascadeSubcommandArgs,)
+            chosen, args=words, prog=started, description=description, config=(tyro.conf.CascadeSubcommandArgs,)
         )
         if config.workdir == NEW_WORKDIR:
             if config.resume:
-                raise ValueError(f"--resume wants the folder of a run: {program()} runs/x --resume.")
+                raise ValueError(f"--resume wants the folder of a run: {started} runs/x --resume.")
             if config.hosts != HostsConfig():
                 raise ValueError("several hosts want one folder, which all see: name it with --workdir.")
             folder = f"{name}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic
 
@@ -19,13 +21,20 @@ from icl_lab.config import MUTABLE
 from icl_lab.experiment import Config, Definition, Evaluation, Experiment
 from icl_lab.inspection import inspect
 from icl_lab.model import Compiled, Model
-from icl_lab.session import check_progress, log_line, one_line_errors, resume_command, session_scope
+from icl_lab.session import (
+    check_progress,
+    command,
+    log_line,
+    one_line_errors,
+    resume_command,
+    session_scope,
+)
 from icl_lab.streams import TRAIN, make_streams
-from icl_lab.sweeps import Sweep, ensemble_members, run_sweep
+from icl_lab.sweeps import Sweep, ensemble_members, is_finished, run_sweep
 
 
 @dataclasses.dataclass(frozen=True)
-class Member(Generic[Config]):
+class MemberRun(Generic[Config]):
     """A run, alone or in an ensemble.
 
     Attributes:
@@ -53,12 +62,12 @@ class Runs(Generic[Config]):
 
     config: Config
     experiment: Experiment[Config]
-    members: Sequence[Member[Config]]
+    members: Sequence[MemberRun[Config]]
     compiled: Compiled
     mesh: Mesh | None
 
     @property
-    def first(self) -> Member[Config]:
+    def first(self) -> MemberRun[Config]:
         """The lone run, or the first member."""
         return self.members[0]
 
@@ -71,7 +80,7 @@ class Runs(Generic[Config]):
         """Return the parameters and the state that a model begins with."""
         return self.experiment.init(rng, next(iter(self.first.streams[TRAIN])))
 
-    def model(self, member: Member[Config], checkpoint: training.ModelCheckpoint | training.TrainState) -> Model:
+    def model(self, member: MemberRun[Config], checkpoint: training.ModelCheckpoint | training.TrainState) -> Model:
         """Return the model of a member, as measures ask it."""
         return Model(self.compiled, checkpoint, seed=member.config.train.seed)
 
@@ -87,13 +96,19 @@ def main(definition: Definition[Config], *, description: str | None = None) -> N
     )
 
 
-def execute(definition: Definition[Config], config: Config, members: Sequence[Config]) -> None:
+def execute(
+    definition: Definition[Config], config: Config, members: Sequence[Config], *, resume_hint: str | None = None
+) -> None:
     """Do what a session asks for: train a model, or the members of an ensemble together, evaluate, and report.
 
     Args:
       definition: the experiment.
       config: of the session.
       members: the configuration of each member of an ensemble as if it were alone; of a lone run, ``[config]``.
+      resume_hint: how its user goes on after a signal; by default with this run alone.
+
+    Raises:
+      SystemExit: with code 1 or 2, once it is printed why the run cannot begin or go on.
     """
     if config.train.ensemble.members > 1:
         training.use_cpu_cores()
@@ -101,21 +116,27 @@ def execute(definition: Definition[Config], config: Config, members: Sequence[Co
         with one_line_errors():
             saved = training.latest_step(config.workdir)
             check_progress(config, steps=config.train.steps, saved=saved)
-            runs = begin(definition, config, members)
+            runs = prepare(definition, config, members)
             if config.mode == "inspect":
-                first = runs.first
-                log_line(inspect(runs.experiment, first.config, first.streams, to=config.workdir))
+                if training.is_primary_host():
+                    to = config.workdir.with_name(f"{config.workdir.name}-data")
+                    log_line(inspect(runs.experiment, runs.first.config, runs.first.streams, to=to))
                 return
             open_folders(definition, runs)
         if config.mode in ("train", "both"):
-            train(runs, saved or 0)
+            try:
+                train(runs, saved or 0, resume_hint=resume_hint or resume_command(config))
+            except training.NotFiniteError:  # of all members: they say so in their summaries, too
+                for member in runs.members:
+                    log_line(summarise(member), member.number)
+                raise
         if config.mode == "follow":
             follow(runs)
         for member in runs.members:
             if config.mode in ("eval", "both"):
                 step = None if config.step == "latest" else config.step
-                said = evaluate(runs, member, restore(runs, member, step), runs.experiment.at_end)
-                log_line(said, member.number)
+                checkpoint = restore(runs, member, step)
+                log_line("\n".join(evaluate(runs, member, checkpoint, runs.experiment.at_end)), member.number)
             log_line(summarise(member), member.number)
 
 
@@ -131,27 +152,54 @@ def execute_sweep(definition: Definition[Config], sweep: Sweep[Config], *, vary:
     run_sweep(
         sweep,
         vary=vary,
-        check=lambda config: begin(definition, config, [config]),
-        execute=functools.partial(execute, definition),
+        check=functools.partial(prepare, definition),
+        execute=functools.partial(execute, definition, resume_hint=shlex.join([*command(), *sys.argv[1:]])),
     )
 
 
-def begin(definition: Definition[Config], config: Config, members: Sequence[Config]) -> Runs[Config]:
-    """Return the runs of a session, once it is known that their model and optimiser can be built."""
+def prepare(definition: Definition[Config], config: Config, members: Sequence[Config]) -> Runs[Config]:
+    """Return the runs of a session, once it is known that they can be.
+
+    Args:
+      definition: the experiment.
+      config: of the session.
+      members: of each run, see `execute`.
+
+    Raises:
+      ValueError: a model, an optimiser, data or evaluations that cannot be.
+      OSError: data that cannot be read.
+    """
     is_ensemble, trains = config.train.ensemble.members > 1, config.mode in ("train", "both")
     # What evaluates needs not have the devices of what trains.
     mesh = None if is_ensemble else (config.train.mesh if trains else training.MeshConfig()).build()
     shard = (0, 1) if mesh is None else training.data_shard(mesh)
     experiment = definition.build(members[0])
     of_members = [
-        Member(number if is_ensemble else None, each, make_streams(experiment, each, shard=shard))
+        MemberRun(number if is_ensemble else None, each, make_streams(experiment, each, shard=shard))
         for number, each in enumerate(members)
     ]
     compiled = Compiled(experiment.predict, inputs=experiment.inputs, mesh=mesh)
     runs = Runs(config, experiment, of_members, compiled, mesh)
+    check_names(experiment, of_members[0].streams)
     jax.eval_shape(runs.init, jax.random.key(0))
     config.optimizer.build(config.train.steps)
     return runs
+
+
+def check_names(experiment: Experiment[Config], streams: Mapping[str, Any]) -> None:
+    """Refuse evaluations of streams that there are not, and headlines that nothing measures."""
+    for each in (*experiment.at_intervals, *experiment.at_end):
+        if missing := [name for name in each.streams if name not in streams]:
+            raise ValueError(
+                f"The evaluation {each.name} wants the stream {missing[0]}; there are {', '.join(streams)}."
+            )
+    measured = {each.name for each in experiment.at_end}
+    for headline in experiment.headlines:
+        if headline.evaluation not in measured:
+            raise ValueError(
+                f"The headline {headline.name} is of the evaluation {headline.evaluation}, but at the end there are "
+                f"{', '.join(measured) or 'none'}."
+            )
 
 
 def open_folders(definition: Definition[Config], runs: Runs[Config]) -> None:
@@ -175,13 +223,13 @@ def open_folders(definition: Definition[Config], runs: Runs[Config]) -> None:
                 resume=config.resume or is_eval,
                 mutable=("eval",) if is_eval else MUTABLE,
                 read_only=is_eval,
-                defaults=to_json(definition.presets[definition.default]),
+                defaults=to_json(type(config)()),  # type: ignore[call-arg]  # data has a default in all
                 metadata=metadata,
             )
     training.sync_hosts("the folders are open")
 
 
-def train(runs: Runs[Config], saved: int) -> None:
+def train(runs: Runs[Config], saved: int, *, resume_hint: str) -> None:
     """Train the model, or all members of an ensemble together, from step ``saved``."""
     config, experiment = runs.config, runs.experiment
     if training.is_primary_host():
@@ -194,7 +242,7 @@ def train(runs: Runs[Config], saved: int) -> None:
         for place, member in enumerate(runs.members):
             alone = jax.tree.map(lambda leaf, n=place: leaf[n], host) if runs.is_ensemble else state
             if int(alone.step) == step:  # not so for a member that has stopped
-                said = evaluate(runs, member, alone, experiment.at_intervals)
+                said, *_ = evaluate(runs, member, alone, experiment.at_intervals)
                 log_line(f"step {step}: {said}", member.number)
 
     def optimizer(hyper: Mapping[str, Array]) -> optax.GradientTransformation:
@@ -208,7 +256,7 @@ def train(runs: Runs[Config], saved: int) -> None:
         "workdir": config.workdir,
         "actions": actions,
         "resume": config.resume,
-        "resume_hint": resume_command(config),
+        "resume_hint": resume_hint,
     }
     if not runs.is_ensemble:
         training.train(
@@ -238,28 +286,59 @@ def hyperparameters(runs: Runs[Config], config: Config) -> dict[str, float]:
 
 def evaluate(
     runs: Runs[Config],
-    member: Member[Config],
+    member: MemberRun[Config],
     checkpoint: training.ModelCheckpoint | training.TrainState,
     evaluations: Sequence[Evaluation],
-) -> str:
-    """Measure a model, write the results down, and return the headlines among them as a line."""
-    model = runs.model(member, checkpoint)
-    results = []
+) -> list[str]:
+    """Measure a model and write the results down.
+
+    Args:
+      runs: of the session.
+      member: whose model it is.
+      checkpoint: its parameters.
+      evaluations: what to measure.
+
+    Returns:
+      Lines to read: the headlines, then the results of each family, beside their baselines.
+    """
+    model, results = runs.model(member, checkpoint), []
     for each in evaluations:
         result = each.measure(model, *(member.streams[name] for name in each.streams), count=each.count)
-        results.append(dataclasses.replace(result, family=each.family))
+        if result.evaluation != each.name:
+            raise ValueError(f"The measure of {each.name} gave a result of {result.evaluation}; name it alike.")
+        results.append(dataclasses.replace(result, family=each.family or result.family))
     if training.is_primary_host():
         evaluation.append_evaluations(member.config.workdir, step=int(checkpoint.step), results=results)
-    found = {result.evaluation: result.metrics for result in results}
-    return "  ".join(
-        f"{headline.title}: {found[headline.evaluation][headline.metric]}"
+    found = {result.evaluation: result for result in results}
+    headlines = [
+        headline
         for headline in runs.experiment.headlines
-        if headline.metric in found.get(headline.evaluation, {})
-    )
+        if headline.evaluation in found and headline.metric in found[headline.evaluation].metrics
+    ]
+    line = "  ".join(f"{each.title}: {found[each.evaluation].metrics[each.metric]}" for each in headlines)
+    return [line, *(family_line(result) for result in results if result.family is not None)]
 
 
-def restore(runs: Runs[Config], member: Member[Config], step: int | None) -> training.ModelCheckpoint:
-    """Return the model of a run, or of a member of an ensemble, from a checkpoint, by default the latest."""
+def family_line(result: evaluation.Result) -> str:
+    """Return the first metric of a result beside those of its baselines, as a line of a table."""
+    principal = next(iter(result.metrics))
+    named = {"model": principal} | {
+        words.baseline: name
+        for name, words in result.measures.items()
+        if words.baseline and name.startswith(principal) and name in result.metrics
+    }
+    values = "  ".join(f"{who} {result.metrics[name].value:.4f}" for who, name in named.items())
+    return f"{result.evaluation:28}{values}"
+
+
+def restore(runs: Runs[Config], member: MemberRun[Config], step: int | None) -> training.ModelCheckpoint:
+    """Return the model of a run, or of a member of an ensemble, from a checkpoint, by default the latest.
+
+    Args:
+      runs: of the session.
+      member: which of them.
+      step: of the checkpoint.
+    """
     return training.restore_model(runs.config.workdir, init=runs.init, step=step, member=member.number, mesh=runs.mesh)
 
 
@@ -289,6 +368,8 @@ def follow_one(runs: Runs[Config], step: int) -> bool:
     for member in runs.members:
         found = evaluation.evaluated(member.config.workdir).get(step, {})
         is_evaluated = all(found.get(each.name, 0) >= each.count for each in evaluations)
+        # What was measured on the way may have the names and counts of the end, but a summary comes after the end.
+        is_evaluated &= not is_last or is_finished(member.config)
         if not training.max_over_hosts(int(not is_evaluated)):
             continue  # before this process was started again, or by the one that trains
         try:
@@ -300,11 +381,12 @@ def follow_one(runs: Runs[Config], step: int) -> bool:
             reason = str(error).splitlines()[0][:300]
             log_line(f"step {step}: passed over, since it could not be read: {reason}", member.number)
             return False
-        log_line(f"step {step}: {evaluate(runs, member, checkpoint, evaluations)}", member.number)
+        said = "\n".join(evaluate(runs, member, checkpoint, evaluations))
+        log_line(f"step {step}: {said}", member.number)
     return True
 
 
-def summarise(member: Member[Config]) -> str:
+def summarise(member: MemberRun[Config]) -> str:
     """Write the summary and the page of a run; return what kind of learner it is, and where the page is."""
     workdir = member.config.workdir
     if not training.is_primary_host():

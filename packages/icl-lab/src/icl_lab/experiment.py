@@ -19,7 +19,7 @@ Config = TypeVar("Config", bound=ExperimentConfig)
 Predict: TypeAlias = Callable[..., PyTree]
 """``predict(params, model_state, rng, batch) -> outputs``; pure. It may take further arrays after the batch."""
 
-Measure: TypeAlias = Callable[..., Result]
+MeasureFn: TypeAlias = Callable[..., Result]
 """``measure(model, *batches, count=count) -> Result``; the model is called with a batch (see `icl_lab.Model`), and
 ``batches`` are the evaluation's streams. The functions ``evaluate_*`` of icl-eval are such, with their other arguments
 filled in by `functools.partial`."""
@@ -43,12 +43,12 @@ class Evaluation:
     name: str
     streams: tuple[str, ...]
     count: int
-    measure: Measure
+    measure: MeasureFn
     family: Family | None = None
 
 
 def evaluations(
-    names: Iterable[str], measure: Measure, *, count: int, family: Family | None = None
+    names: Iterable[str], measure: MeasureFn, *, count: int, family: Family | None = None
 ) -> tuple[Evaluation, ...]:
     """Return evaluations that measure alike, each on the stream of its name.
 

@@ -23,7 +23,7 @@ def inspect(
       experiment: whose streams they are.
       config: of the run.
       streams: batches by name.
-      to: folder for the pictures, a PNG file for each stream of images.
+      to: folder for the pictures, a PNG file for each stream of images; made if there is one.
 
     Returns:
       For sequences a table of one and the frequencies of many; for tasks the arrays of a batch.

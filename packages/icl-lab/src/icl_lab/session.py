@@ -56,7 +56,8 @@ class SessionConfig:
 
     mode: Literal["train", "eval", "both", "follow", "inspect"] = "both"
     """Train; evaluate a checkpoint of a run; train and evaluate on the way; follow a run that another process
-    trains, and evaluate each new checkpoint; or show what is in the data, draw it into workdir, and train nothing."""
+    trains, and evaluate each new checkpoint; or show what is in the data, draw it into <workdir>-data, and train
+    nothing."""
 
     step: CheckpointStep = "latest"
     """For --mode eval: which checkpoint."""
@@ -103,28 +104,23 @@ def session_scope(config: SessionConfig) -> Iterator[None]:
             yield
 
 
+def command() -> list[str]:
+    """Return the words that start this program, as it was started: by nox, or by this very interpreter."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)  # of a module that ``python -m`` runs
+    module = None if spec is None else spec.name.removesuffix(".__main__")
+    if module is not None and os.environ.get("NOX_CURRENT_SESSION") == "train":
+        return ["nox", "-s", "train", "--", module.rpartition(".")[2]]
+    return [sys.executable, *([sys.argv[0]] if module is None else ["-m", module])]
+
+
 def resume_command(config: SessionConfig) -> str:
-    """Return the command that goes on with a run, as this one was started: by nox, or by this very interpreter."""
-    by_nox = os.environ.get("NOX_CURRENT_SESSION") == "train"
-    command = ["nox", "-s", "train", "--", program().rpartition(".")[2]] if by_nox else [sys.executable, *words()]
+    """Return the command that goes on with a run."""
     mode = [] if config.mode == "both" else ["--mode", config.mode]
     hosts = ["--hosts.detect"] if config.hosts.detect else []
     if config.hosts.count:
         hosts = ["--hosts.coordinator", str(config.hosts.coordinator), "--hosts.count", str(config.hosts.count)]
         hosts += ["--hosts.index", str(config.hosts.index)]
-    return shlex.join([*command, str(config.workdir), "--resume", *mode, *hosts])
-
-
-def program() -> str:
-    """Return what runs: the name of a module that was started by ``python -m``, or the path of a script."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return sys.argv[0] if spec is None else spec.name.removesuffix(".__main__")
-
-
-def words() -> list[str]:
-    """Return the words after ``python`` that start this program again."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return [sys.argv[0]] if spec is None else ["-m", program()]
+    return shlex.join([*command(), str(config.workdir), "--resume", *mode, *hosts])
 
 
 def check_progress(config: SessionConfig, *, steps: int, saved: int | None) -> None:

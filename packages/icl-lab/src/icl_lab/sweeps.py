@@ -26,7 +26,7 @@ _FREE = ("train.ensemble", *(name for name in MUTABLE if name not in ("train.ste
 
 
 @dataclasses.dataclass(frozen=True)
-class Group(Generic[Config]):
+class SweepGroup(Generic[Config]):
     """Runs that one program trains together.
 
     Attributes:
@@ -72,20 +72,42 @@ class Sweep(Generic[Config]):
                 found.setdefault(_text(each), each)
         return list(found.values())
 
-    def groups(self) -> list[Group[Config]]:
+    def groups(self) -> list[SweepGroup[Config]]:
         """Return what is to be run, and what was: the groups in the folder that have these runs, then new ones."""
         wanted = {_text(run): run for run in self.runs()}
         groups = []
         for folder, members in self._there().items():
-            mine = [wanted.pop(_text(member), None) for member in members]
-            if any(mine):
-                groups.append(self._group(members, folder))
+            # As this command has them, which may evaluate, log and save otherwise.
+            asked = [wanted.pop(_text(member), None) for member in members]
+            if any(asked):
+                both = zip(asked, members, strict=True)
+                groups.append(self._group([mine or self._freed(member) for mine, member in both], folder))
         may_differ = self.base.same_program if self.same_program is None else self.same_program
         alike: dict[str, list[Config]] = {}
         for run in wanted.values():
             program = {name: value for name, value in flat(to_json(run)).items() if name not in may_differ}
             alike.setdefault(json.dumps(program, default=str), []).append(run)
         return groups + [self._group(runs, self.base.workdir / "groups" / self._name(runs)) for runs in alike.values()]
+
+    def check_folder(self, *, vary: Iterable[str]) -> None:
+        """Refuse a folder that has runs of other settings than those that a sweep varies.
+
+        Args:
+          vary: dotted names of options that runs in one folder may differ in.
+
+        Raises:
+          ValueError: names what differs.
+        """
+        free = (*vary, "train.seed", *_FREE)
+        wanted = _options_but(self.base, free)
+        for run in (run for members in self._there().values() for run in members):
+            found = _options_but(run, free)
+            differing = [name for name, value in found.items() if value != wanted.get(name)]
+            if differing:
+                said = ", ".join(f"{name} {found[name]} and not {wanted.get(name)}" for name in differing)
+                raise ValueError(
+                    f"{self.base.workdir} has runs with {said}; ask for the same, or give another workdir."
+                )
 
     def _there(self) -> dict[Path, list[Config]]:
         """Return the runs of every group whose folders are complete, with the options of this session."""
@@ -98,14 +120,20 @@ class Sweep(Generic[Config]):
                 found[folder] = [read_run_of(each, self.base) for each in folders]
         return found
 
-    def _group(self, runs: Sequence[Config], folder: Path) -> Group[Config]:
+    def _freed(self, run: Config) -> Config:
+        """Return a run that this command does not ask for, with the options that are free as it has them."""
+        return with_options(run, {name: option_of(self.base, name) for name in _FREE if name != "train.ensemble"})
+
+    def _group(self, runs: Sequence[Config], folder: Path) -> SweepGroup[Config]:
         """Return a group in its folder: an ensemble, or a run that is alone there."""
         first = dataclasses.replace(runs[0], workdir=folder)
         if len(runs) == 1:
-            return Group(first, [first])
+            return SweepGroup(first, [first])
         ensemble = dataclasses.replace(self.base.train.ensemble, members=len(runs))
         members = [dataclasses.replace(run, workdir=member_folder(folder, number)) for number, run in enumerate(runs)]
-        return Group(dataclasses.replace(first, train=dataclasses.replace(first.train, ensemble=ensemble)), members)
+        return SweepGroup(
+            dataclasses.replace(first, train=dataclasses.replace(first.train, ensemble=ensemble)), members
+        )
 
     def _name(self, runs: Sequence[Config]) -> str:
         """Return a name for a group that says what its runs share of what settings set, and tells it from others."""
@@ -125,30 +153,34 @@ def run_sweep(
     sweep: Sweep[Config],
     *,
     vary: Iterable[str],
-    check: Callable[[Config], object],
+    check: Callable[[Config, Sequence[Config]], object],
     execute: Callable[[Config, Sequence[Config]], None],
 ) -> None:
     """Run the groups of a sweep that are not finished; a group that was stopped goes on.
 
     Args:
       sweep: what to run.
-      vary: beginnings of the dotted names of options that runs in one folder may differ in.
-      check: raises ValueError for the configuration of a run that cannot be; called before any is trained.
+      vary: dotted names of options that runs in one folder may differ in, or of parts of the configuration.
+      check: raises ValueError for a group that cannot be; called for all before any is trained.
       execute: trains and evaluates a group, from its configuration and those of its members.
     """
     with one_line_errors():
-        check_alike(sweep, vary=vary)
+        sweep.check_folder(vary=vary)
         groups = sweep.groups()
         todo = [group for group in groups if not all(map(is_finished, group.members))]
         for group in todo:  # so that none is found impossible after others were trained
-            check(group.members[0])
+            check(group.config, group.members)
     count = sum(len(group.members) for group in groups)
     print(f"{count - sum(len(group.members) for group in todo)} of {count} runs are finished.")
     for number, group in enumerate(todo, start=1):
         print(f"group {number} of {len(todo)}: {len(group.members)} runs in {group.config.workdir}")
         resume = (group.config.workdir / "config.json").is_file()
         config, *members = (dataclasses.replace(each, resume=resume) for each in (group.config, *group.members))
-        execute(config, members)
+        try:
+            execute(config, members)
+        except SystemExit:
+            if not all(map(is_finished, members)):  # they are where all failed: that group is over, and others follow
+                raise
 
 
 def is_finished(run: ExperimentConfig) -> bool:
@@ -158,33 +190,6 @@ def is_finished(run: ExperimentConfig) -> bool:
         return "failed_at" in train or train["steps"] >= run.train.steps
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def check_alike(sweep: Sweep[Config], *, vary: Iterable[str]) -> None:
-    """Refuse a folder that has runs of other settings than those that a sweep varies.
-
-    Args:
-      sweep: what is to be run.
-      vary: beginnings of the dotted names of options that runs in one folder may differ in.
-
-    Raises:
-      ValueError: names what differs.
-    """
-    free = (*vary, "train.seed", *_FREE)
-
-    def fixed(config: Config) -> dict[str, Any]:
-        return {name: value for name, value in flat(to_json(config)).items() if not name.startswith(free)}
-
-    wanted = fixed(sweep.base)
-    for members in sweep._there().values():
-        for found in map(fixed, members):
-            differing = [f"{name} {value} and not {wanted.get(name)}" for name, value in found.items()
-                         if value != wanted.get(name)]  # fmt: skip
-            if differing:
-                raise ValueError(
-                    f"{sweep.base.workdir} has runs with {', '.join(differing)}; ask for the same, or give another "
-                    "workdir."
-                )
 
 
 def finished_runs(base: Config) -> list[Config]:
@@ -246,6 +251,19 @@ def with_options(config: Config, setting: Setting) -> Config:
     return _replaced(config, nested, "")
 
 
+def as_type(config: ExperimentConfig, config_type: type[Config], **changes: Any) -> Config:
+    """Return a configuration of another type with the options that both types have, but for some changes.
+
+    Args:
+      config: where options come from; what ``config_type`` does not have is left out.
+      config_type: such as that of the runs of a sweep.
+      changes: options to set.
+    """
+    names = {field.name for field in dataclasses.fields(config)}
+    fields = {each.name: getattr(config, each.name) for each in dataclasses.fields(config_type) if each.name in names}
+    return config_type(**fields | changes)
+
+
 def option_of(config: ExperimentConfig, name: str) -> Any:
     """Return the value of an option by its dotted name."""
     value: Any = config
@@ -286,5 +304,13 @@ def _lone(config: ExperimentConfig) -> Any:
 
 def _text(config: ExperimentConfig) -> str:
     """Return what makes a run the run that it is."""
-    values = {name: value for name, value in flat(to_json(config)).items() if not name.startswith(_FREE)}
-    return json.dumps(values, default=str)
+    return json.dumps(_options_but(config, _FREE), default=str)
+
+
+def _options_but(config: ExperimentConfig, free: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a run by their dotted names, but for some, and parts, of it."""
+    return {
+        name: value
+        for name, value in flat(to_json(config)).items()
+        if not any(name == each or name.startswith(f"{each}.") for each in free)
+    }

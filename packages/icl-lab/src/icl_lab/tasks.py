@@ -15,6 +15,9 @@ from icl_train import LossFunction
 SEEN, UNSEEN = "seen_tasks", "unseen_tasks"
 """Evaluations on tasks that were trained on, and on tasks that never were."""
 
+SEEN_AND_UNSEEN = {"seen": SEEN, "unseen": UNSEEN}
+"""`Experiment.learner` of an experiment that has both."""
+
 
 def task_pools(config: ExperimentConfig, num_tasks: int | None) -> dict[str, data.Tasks]:
     """Return the tasks of training and of both evaluations, by the names of their streams.

@@ -27,7 +27,12 @@ def make_trunk(name: TrunkName, *, layers: int, width: int, **transformer: Any) 
       width: units of each layer of a trunk that is no Transformer.
       transformer: further options of `icl_models.Transformer`, passed over by the others.
 
+    Raises:
+      ValueError: there is no such trunk.
+
     >>> make_trunk("lstm", layers=3, width=64, heads=4)
     LSTM(layers=3, hidden=64)
     """
+    if name not in _TRUNKS:
+        raise ValueError(f"There is no trunk {name!r}; there are {', '.join(_TRUNKS)}.")
     return _TRUNKS[name](layers, width, **(transformer if name == "transformer" else {}))
