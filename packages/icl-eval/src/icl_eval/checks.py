@@ -13,9 +13,6 @@ def check_whole(name: str, value: Any, *, least: int) -> None:
       value: what came.
       least: the least that will do.
 
-    Raises:
-      ValueError: if it is not one.
-
     >>> check_whole("k", 0, least=1)
     Traceback (most recent call last):
     ValueError: k must be a whole number of at least 1, got 0.
@@ -30,9 +27,6 @@ def check_whole(name: str, value: Any, *, least: int) -> None:
 
 def check_positive(name: str, value: float) -> None:
     """Refuse what is not a finite number above 0.
-
-    Raises:
-      ValueError: if it is not one.
 
     >>> check_positive("penalty", 0.0)
     Traceback (most recent call last):

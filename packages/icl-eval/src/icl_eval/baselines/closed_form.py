@@ -54,9 +54,6 @@ class NearestNeighbours:
     Attributes:
       k: at least 1; 3 in the source.
 
-    Raises:
-      ValueError: if k is below 1.
-
     Source: Garg et al. (2022), arXiv 2208.01066, section 3.
 
     >>> inputs, targets = np.array([[[0.0], [1.0], [9.0], [0.4]]]), np.array([[[1.0], [3.0], [7.0], [np.nan]]])
@@ -152,9 +149,6 @@ class Ridge:
       penalty: times the sum of squared slopes, beside the sum (not the mean) of squared errors; above 0.
       intercept: whether to fit one; it is not penalised.
 
-    Raises:
-      ValueError: if the penalty is not above 0.
-
     Source: Raventos et al. (2023), arXiv 2306.15063, section 2.
 
     >>> targets = np.array([[[1.0], [np.nan]]])
@@ -182,9 +176,6 @@ class GaussianProcess:
     Attributes:
       length_scale: how far apart two inputs are whose targets differ; above 0.
       noise: the variance of the noise on the targets, 0 or more. Values below 1e-10 count as 1e-10.
-
-    Raises:
-      ValueError: if the length scale or the noise is out of range.
 
     Source: Rasmussen and Williams (2006), Gaussian processes for machine learning, section 2.2.
 

@@ -39,9 +39,6 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
       targets: floats [B, N, Y]; those of queries are not read and may be NaN.
       is_query: bool [B, N].
 
-    Raises:
-      ValueError: if the arrays are empty or do not fit together, or if an input or a context target is not finite.
-
     >>> hidden = np.array([[False, True]])
     >>> points(np.ones((1, 2, 1)), np.array([[[3.0], [np.nan]]]), hidden).targets.tolist()
     [[[3.0], [0.0]]]
@@ -67,9 +64,6 @@ def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_la
       labels: integers [B, N], those of the context in 0..num_labels-1; those of queries are not read.
       is_query: bool [B, N].
       num_labels: how many labels there are.
-
-    Raises:
-      ValueError: if the arrays are empty or do not fit together, an item is not finite or a label out of range.
 
     >>> labelled(np.ones((1, 2, 1)), np.array([[3, -1]]), np.array([[False, True]]), 4).targets.tolist()
     [[3, 0]]

@@ -82,9 +82,6 @@ class TrainedMLP:
       learning_rate: at the start, above 0; 0.005 (constant) in the source.
       seed: of the initial weights, 0 or more.
 
-    Raises:
-      ValueError: if one of them is out of range.
-
     Source: Garg et al. (2022), arXiv 2208.01066, section 5.
 
     >>> inputs = np.linspace(-1, 1, 9)[None, :, None]

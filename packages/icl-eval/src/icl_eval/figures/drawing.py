@@ -201,9 +201,6 @@ class LineEnd:
       colour: of the text.
       bold: how many of the lines are bold.
 
-    Raises:
-      ValueError: if there is no text.
-
     >>> LineEnd(height=0.5, text=("ICL 0.500",)).bold
     0
     """

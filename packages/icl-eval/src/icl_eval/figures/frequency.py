@@ -39,9 +39,6 @@ def by_frequency(curves: Mapping[str, Sequence[Estimate | None]]) -> Figure:
     Args:
       curves: of each of one to three evaluations, ten estimates; None where there were no queries.
 
-    Raises:
-      ValueError: no evaluations, more than three, or not ten estimates with at least one known in each.
-
     Source: Chan et al. (2022), arXiv 2205.05055, figure 6: with Zipfian classes the common ones are learned in weights.
 
     >>> tenth = Estimate(value=0.5, low=0.4, high=0.6, count=100)

@@ -153,9 +153,6 @@ def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int]) -> Figure
       shares: of each of 1..12 true labels, the share predicted as each of them and, in the last column, as another.
       counts: queries of each true label.
 
-    Raises:
-      ValueError: if the shapes do not fit, there are too many labels, or a share is not in 0..1.
-
     >>> [text.get_text() for text in confusion(np.array([[0.75, 0.25]]), [4]).axes[0].texts]
     ['0.75', '0.25']
     """

@@ -50,9 +50,6 @@ def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Fi
       curves: by layer and head; what uniform attention would give is their chance.
       title: what is measured.
 
-    Raises:
-      ValueError: if there are no heads.
-
     >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4, chance=0.1)
     >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction")
     >>> sorted(text.get_text() for text in figure.axes[0].texts)

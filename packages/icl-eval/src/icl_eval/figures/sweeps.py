@@ -184,9 +184,6 @@ class SizePoint:
       parameters: how many parameters it has, at least 1.
       accuracy: on unseen tasks, in 0..1; NaN is left out.
 
-    Raises:
-      ValueError: if a size is below 1.
-
     >>> SizePoint(trunk="LSTM", state_size=256, parameters=300_000, accuracy=0.25).trunk
     'LSTM'
     """
@@ -210,9 +207,6 @@ def against_size(points: Sequence[SizePoint], *, chance: float | None = None) ->
     Args:
       points: one per trained model, of at most six trunks.
       chance: drawn as a dotted line.
-
-    Raises:
-      ValueError: no points, or more trunks than there are colours.
 
     Source: Kirsch et al. (2022), arXiv 2212.04458: the state size predicts performance, the parameter count does not.
 

@@ -80,9 +80,6 @@ def fitted_functions(fits: Mapping[str, Fits], *, columns: int = 3) -> Figure:
       fits: by family.
       columns: the most functions of a family to draw.
 
-    Raises:
-      ValueError: if there are no families, or no columns.
-
     >>> line = np.array([[0.0, 1.0]])
     >>> fit = Fits(context_inputs=line, context_targets=line, inputs=line, truth=line, predictions={"model": line})
     >>> len(fitted_functions({"lines": fit}).axes)

@@ -80,9 +80,6 @@ def group_colours(names: Sequence[str], *, grades: Mapping[str, float] | None = 
       names: of the groups.
       grades: the number in which the groups differ; only read for more than six.
 
-    Raises:
-      ValueError: if there are no groups, more than twelve, or more than six without such a number.
-
     >>> group_colours(["a", "b"])
     {'a': '#0067a3', 'b': '#c65300'}
     >>> sweep = {str(place): place / 10 for place in range(8)}
@@ -146,9 +143,6 @@ def final_values(values: Mapping[str, Mapping[str, Estimate]], *, chance: float 
     Args:
       values: by measure, at most six, and group; some may lack some.
       chance: of the first, drawn as a dotted line.
-
-    Raises:
-      ValueError: if there is nothing to draw, or more measures than colours.
 
     >>> half = Estimate(value=0.5, low=0.4, high=0.6, count=100)
     >>> figure = final_values({"ICL": {"a": half}, "IWL": {"b": half}})

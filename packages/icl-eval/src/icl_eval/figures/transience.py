@@ -75,9 +75,6 @@ def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
     Args:
       curves: by name, at most six.
 
-    Raises:
-      ValueError: if nothing is known at any step above 0, or there are more curves than colours.
-
     Source: Singh et al. (2023), arXiv 2311.08360: in-context learning can fade as training goes on.
 
     >>> values = np.array([0.5, 0.9, 0.6])

@@ -20,9 +20,6 @@ class Picture:
       draw: draws it.
       caption: what it shows, beneath it.
       alt: the same in numbers, for who cannot see it.
-
-    Raises:
-      ValueError: if the name would not do as a file name.
     """
 
     name: str

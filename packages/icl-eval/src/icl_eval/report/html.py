@@ -50,9 +50,6 @@ def write_page(path: Path, *, title: str, parts: list[Part], script: str | None 
       script: runs at the end; None for that of the package.
       words: `above` and `below` the heading, `lead` before the parts, and the `source` and
         `command` that the page was made from.
-
-    Raises:
-      ValueError: if the script could not stand in a page as it is.
     """
     script = _resource("report.js") if script is None else script
     if "</" in script or "<!--" in script or "\r" in script:

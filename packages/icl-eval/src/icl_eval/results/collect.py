@@ -35,9 +35,6 @@ def collect(
       count: how many rows, at least 1.
       unit: what a row is.
 
-    Raises:
-      ValueError: if count is below 1 or the batches end early.
-
     >>> [*collect(lambda batch, before: batch["x"] + before, iter([{"x": np.zeros(2)}] * 5), name="x", count=3)]
     [array([0., 0.]), array([2.])]
     """
@@ -77,9 +74,6 @@ def joined(scores: Iterable[_Scores]) -> _Scores:
 def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
     """Return the images of the first sequences of a batch as grey levels; noise of floats beyond 0..1 is cut off.
 
-    Raises:
-      ValueError: if the batch has none.
-
     >>> first_images({"images": np.full((2, 1, 1, 1), 0.2)}, 1).tolist()
     [[[[51]]]]
     """
@@ -99,9 +93,6 @@ def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarr
       batch: a dict of arrays.
       keys: the names that must be there, with their axes as words, such as `labels` and "B S".
       name: of the evaluation, for errors.
-
-    Raises:
-      ValueError: if one is missing, has other axes, or differs from another in the length of an axis they share.
 
     >>> wanted({"labels": [[1, 2]]}, {"labels": "B S"}, name="seen_tasks")
     [array([[1, 2]])]
@@ -129,9 +120,6 @@ def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: 
       name: of the evaluation, for errors.
       count: how many tasks the model is measured on.
 
-    Raises:
-      ValueError: if a baseline has the model's name, or their count is not in 1..count.
-
     >>> baseline_tasks(["3-NN"], None, name="seen_tasks", count=100)
     100
     """
@@ -151,9 +139,6 @@ def check_shape(got: Sequence[int], asked: Sequence[int], *, name: str, who: str
       asked: the shape that was asked for.
       name: of the evaluation, for errors.
       who: made the output, for errors.
-
-    Raises:
-      ValueError: if the shapes differ.
 
     >>> check_shape((4, 2), (4, 2), name="seen_tasks", who="predict")
     """

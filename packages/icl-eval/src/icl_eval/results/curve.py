@@ -16,9 +16,6 @@ class ScalarCurve:
       low: lower end of its 95 % interval; equal to `values` for a number without one.
       high: upper end.
       chance: what guessing gives, if there is such a number.
-
-    Raises:
-      ValueError: if there are no steps, or the arrays differ in length.
     """
 
     steps: Float[np.ndarray, " N"]

@@ -83,9 +83,6 @@ def proportion(successes: int, count: int) -> Estimate:
       successes: how many of the sequences were right, in 0..count.
       count: how many sequences there were, at least 1.
 
-    Raises:
-      ValueError: if count is below 1 or successes are not in 0..count.
-
     Source: Wilson (1927), Probable inference, the law of succession, and statistical inference.
 
     >>> print(proportion(1870, 2000))
@@ -107,9 +104,6 @@ def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
 
     Args:
       correct: one row per task, one column per prediction; neither empty.
-
-    Raises:
-      ValueError: if there are no tasks or no predictions.
 
     Source: see `effective_proportion`.
 
@@ -135,9 +129,6 @@ def effective_proportion(value: float, variance: float, *, count: int, predictio
       variance: of the value, over sequences or tasks.
       count: how many sequences or tasks there are.
       predictions: how many predictions they hold together.
-
-    Raises:
-      ValueError: if the value is not in 0..1.
 
     Source: Franco, Little, Louis and Slud (2019), Comparative study of confidence intervals for proportions in
     complex sample surveys: Wilson's interval with the effective sample size.
@@ -182,9 +173,6 @@ def mean(values: Num[np.ndarray, " N"]) -> Estimate:
     Args:
       values: one number per sequence, [N] with N at least 1.
 
-    Raises:
-      ValueError: if there are no values.
-
     >>> print(mean(np.array([1.0, 2.0, 3.0, 2.0])))
     2.000 (1.200-2.800, n=4)
     """
@@ -208,9 +196,6 @@ def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"]
     Args:
       numerators: one number per task.
       denominators: one number per task, 0 or more.
-
-    Raises:
-      ValueError: if there are no tasks, the lengths differ or a denominator is negative.
 
     Source: Cochran (1977), Sampling techniques, section 6.3: the variance of a ratio of sums is that of the numerators
     less the ratio times the denominators.

@@ -24,9 +24,6 @@ class Measure:
       detail: whether a report folds it away: there are many of its kind, or few ask for them.
       baseline: the name in tables of the baseline that it is of, such as `nearest image`; None for the model's own.
 
-    Raises:
-      ValueError: if the sentence does not end with a full stop, or the kind is none of the three.
-
     >>> Measure(sentence="Cross-entropy in nats.", kind="mean").detail
     False
     """
@@ -67,9 +64,6 @@ class Family:
       title: its heading, such as "Transfer".
       sentence: what they have in common.
 
-    Raises:
-      ValueError: if there is no title, or the sentence does not end with a full stop.
-
     >>> Family(title="Transfer", sentence="Functions of families that were not trained on.").title
     'Transfer'
     """
@@ -92,9 +86,6 @@ class Evaluation:
       name: as it stands in eval.jsonl and in file names, such as `fewshot_holdout`: letters, digits, _, -.
       possible_labels: what the query's label can be here, and so what the closed accuracy chooses from:
         0..ways-1 for few-shot sequences, the ordered labels of common, rare or both for no-support ones.
-
-    Raises:
-      ValueError: if the name would not do as a file name, or the labels are none, negative or not distinct.
 
     >>> Evaluation("fewshot_holdout", range(2))
     Evaluation(name='fewshot_holdout', possible_labels=(0, 1))
@@ -181,9 +172,6 @@ class Result:
 
 def check_name(name: str) -> None:
     """Refuse a name of an evaluation that would not do in a file name.
-
-    Raises:
-      ValueError: if it has other characters than letters, digits, _ and -, or none.
 
     >>> check_name("seen_tasks")
     """

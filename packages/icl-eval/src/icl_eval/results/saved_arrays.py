@@ -53,9 +53,6 @@ class Examples(SavedArrays):
       labels: the label of each item; that of the query is the right answer.
       predicted_closed: the best of the possible labels, -1 for none.
       predicted_open: the best of all labels, -1 for none.
-
-    Raises:
-      ValueError: if there are no sequences, or the arrays do not fit together.
     """
 
     images: UInt8[np.ndarray, "K S H W"]
@@ -87,9 +84,6 @@ class AttentionMaps(SavedArrays):
       attention: probabilities, queries by keys; each row sums to 1.
       item_tokens: which token holds item j; the last is the query's.
       label_tokens: which token shows the label of context item j.
-
-    Raises:
-      ValueError: if there are no sequences, or the arrays do not fit together.
     """
 
     images: UInt8[np.ndarray, "K S P Q"]
@@ -136,9 +130,6 @@ class ShotCurves(SavedArrays):
       curves: by name, the model's under "model" first, then those of baselines; the ``steps`` of a curve are numbers of
         examples, 0 or more.
       count: how many tasks each point of the model was measured on; baselines may have been asked about fewer.
-
-    Raises:
-      ValueError: no curves, an unknown measure, or a count below 1.
     """
 
     measure: ShotMeasure
@@ -181,9 +172,6 @@ class Fits(SavedArrays):
       inputs: float [K, G], ascending: where it is drawn.
       truth: float [K, G], the function itself.
       predictions: float [K, G] by name, the model's under "model" first, then those of baselines.
-
-    Raises:
-      ValueError: if there are no functions, no predictions, or the arrays do not fit together.
     """
 
     context_inputs: Float[np.ndarray, "K C"]

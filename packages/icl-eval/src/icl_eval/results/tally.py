@@ -99,11 +99,7 @@ class Tally:
         )
 
     def __add__(self, other: "Tally") -> "Tally":
-        """Return the tally of both.
-
-        Raises:
-          ValueError: if they are of different measures.
-        """
+        """Return the tally of both."""
         if not self.names or not other.names:
             return self if self.names else other
         if self.names != other.names:

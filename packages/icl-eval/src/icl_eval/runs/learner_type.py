@@ -19,9 +19,6 @@ class Thresholds:
       margin: by how much a score must pass chance, and the last score the first; above 0, in accuracy or (for
         functions) in explained variance.
 
-    Raises:
-      ValueError: if the margin is not in 0..1, 0 excluded.
-
     >>> Thresholds()
     Thresholds(margin=0.1)
     """
@@ -58,9 +55,6 @@ class LearnerType:
     Attributes:
       kind: one of the four.
       reason: one sentence with the numbers.
-
-    Raises:
-      ValueError: if the kind is not one of the four.
 
     >>> LearnerType("undecided", "Nothing was learnt.").kind
     'undecided'

@@ -21,9 +21,6 @@ class Group:
     Attributes:
       name: what the group is called in figures and tables.
       runs: its runs, one per seed.
-
-    Raises:
-      ValueError: if there are no runs.
     """
 
     name: str
@@ -91,9 +88,6 @@ def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
     A run alone keeps its own name. A group is called by what its folders' names begin with, without a trailing "seed";
     where that says nothing, or says the same of two groups, by the options in which it differs from the others. A run
     without config.json is alone, and so are two runs with one seed.
-
-    Raises:
-      ValueError: if two runs have the same name.
 
     >>> group_runs([])
     ()

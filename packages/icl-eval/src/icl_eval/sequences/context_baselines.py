@@ -35,9 +35,6 @@ def nearest(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[A
     Returns:
       int32 [B].
 
-    Raises:
-      ValueError: if the arrays do not fit together or there is no context.
-
     >>> nearest(jnp.array([[[0.0], [1.0], [0.8]]]), jnp.array([[5, 3, 0]]))
     Array([3], dtype=int32)
     """
@@ -56,9 +53,6 @@ def prototype(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int
     Returns:
       int32 [B].
 
-    Raises:
-      ValueError: if the arrays do not fit together or there is no context.
-
     Source: Snell, Swersky and Zemel (2017), arXiv 1703.05175, prototypical networks.
 
     >>> prototype(jnp.array([[[0.0], [4.0], [1.5], [1.6]]]), jnp.array([[5, 5, 3, 0]]))
@@ -75,9 +69,6 @@ def majority(labels: Labels) -> Int[Array, " B"]:
 
     Returns:
       int32 [B].
-
-    Raises:
-      ValueError: if there is no context.
 
     >>> majority(jnp.array([[5, 3, 3, 0], [5, 3, 4, 0]]))
     Array([3, 3], dtype=int32)
@@ -116,9 +107,6 @@ def context_baselines(
     Args:
       embed: gives a vector of each item of a batch, such as a model's encoder; None leaves its two baselines out.
       pixels: whether to give the two of pixels; they mean nothing where items are only numbered.
-
-    Raises:
-      ValueError: from a baseline, if the batch has neither key or its arrays do not fit together.
 
     >>> batch = {"items": np.array([[[0.0], [1.0], [0.8]]]), "labels": np.array([[5, 3, 0]])}
     >>> {name: int(baseline(batch)[0]) for name, baseline in context_baselines().items()}

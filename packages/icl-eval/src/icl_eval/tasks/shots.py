@@ -41,9 +41,6 @@ def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, "
       values: a number, such as a squared error, for each task and position.
       examples: how many examples came before each position, increasing.
 
-    Raises:
-      ValueError: if there are no tasks or positions, or the positions are not one for each number of examples.
-
     >>> mean_by_shots(np.array([[4.0, 1.0], [2.0, 0.0]]), examples=np.array([0, 8])).values
     array([3. , 0.5])
     """
@@ -63,9 +60,6 @@ def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) 
     Returns:
       The mean over tasks of the mean of the last `window` positions minus the first, in -1..1.
 
-    Raises:
-      ValueError: if there are no tasks, fewer than 2 positions, or the window is not in 1..P.
-
     Source: Kirsch et al. (2022), arXiv 2212.04458: the accuracy at the last position minus that at the first tells
     learning within the context from what was known before it.
 
@@ -81,9 +75,6 @@ def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) 
 
 def last_window(positions: int, window: int | None = None) -> int:
     """Return how many positions count as the last: `window`, or an eighth of them and at least 1.
-
-    Raises:
-      ValueError: if the window is not in 1..positions.
 
     >>> last_window(100), last_window(5), last_window(100, 3)
     (12, 1, 3)
