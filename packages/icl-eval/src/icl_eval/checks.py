@@ -6,12 +6,7 @@ from typing import Any
 
 
 def check_whole(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`.
-
-    Args:
-      name: of the option, for the error.
-      value: what came.
-      least: the least that will do.
+    """Refuse what is not a whole number of at least `least`; the name of the option is for the error.
 
     >>> check_whole("k", 0, least=1)
     Traceback (most recent call last):

@@ -1,7 +1,4 @@
-"""An evaluation of attention heads: what each head of a model does on a stream of batches, with intervals.
-
-Axes: B sequences in a batch, S items (the query last), L layers, H heads, T tokens, V labels, K examples.
-"""
+"""An evaluation of attention heads: what each head of a model does on a stream of batches, with intervals."""
 
 import dataclasses
 import functools

@@ -1,7 +1,4 @@
-"""What classifiers that are no networks make of the same items and labels.
-
-Axes: B tasks in a batch, S items in a sequence, X inputs, V labels, P positions.
-"""
+"""What classifiers that are no networks make of the same items and labels."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""What learners that are no networks make of the same context: closed forms, for all tasks of a batch at once.
-
-Axes: B tasks in a batch, N points, X inputs, Y outputs.
-"""
+"""What learners that are no networks make of the same context: closed forms, for all tasks of a batch at once."""
 
 import dataclasses
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -220,13 +217,8 @@ def context_mean(points: Points, values: Float[np.ndarray, "B N Z"]) -> Float[np
 def linear_prediction(points: Points, *, penalty: float, intercept: bool) -> Targets:
     """Return the values at all points of a linear map that is fitted to the context of each task.
 
-    The map minimises the sum of squared errors plus `penalty` times the sum of squared slopes; of several that do,
-    it is the one with the smallest slopes.
-
-    Args:
-      points: the tasks.
-      penalty: 0 or more.
-      intercept: whether to fit one, which is not penalised; otherwise the map goes through 0.
+    The map minimises the sum of squared errors plus `penalty`, 0 or more, times the sum of squared slopes; of several
+    that do, it is the one with the smallest slopes. An intercept is not penalised; without one the map goes through 0.
 
     >>> inputs = np.array([[[0.0], [1.0], [5.0]]])
     >>> line = Points(inputs, 2 * inputs + 1, np.array([[True, True, False]]))
@@ -289,12 +281,7 @@ def squared_distances(inputs: Float[np.ndarray, "B N X"]) -> Float[np.ndarray, "
 
 
 def nearest(inputs: Float[np.ndarray, "B N X"], shown: Bool[np.ndarray, "B N"], k: int) -> Neighbours:
-    """Return the k context points nearest to each point; a context point is the first neighbour of itself.
-
-    Args:
-      inputs: of all points.
-      shown: which of them are context points.
-      k: how many neighbours, at least 1; K is k, or N where that is less.
+    """Return the k context points nearest to each point, K = min(k, N); one of them is the first neighbour of itself.
 
     >>> found = nearest(np.array([[[0.0], [5.0], [1.0]]]), np.array([[True, True, False]]), 2)
     >>> found.numbers[0, 2], found.exist[0, 2]

@@ -1,7 +1,4 @@
-"""The context of a batch of tasks: all that a baseline may learn from.
-
-Axes: B tasks in a batch, N points, X inputs, Y outputs.
-"""
+"""The context of a batch of tasks: all that a baseline may learn from."""
 
 from typing import NamedTuple
 
@@ -32,12 +29,7 @@ class Points(NamedTuple):
 
 # Plain arrays in the two signatures below: they are what says so if the shapes are wrong, with jaxtyping or without.
 def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Points:
-    """Return the context of function tasks, in float64 and with the targets of the queries blotted out.
-
-    Args:
-      inputs: floats [B, N, X].
-      targets: floats [B, N, Y]; those of queries are not read and may be NaN.
-      is_query: bool [B, N].
+    """Return the context of function tasks, in float64 and with the targets of the queries, perhaps NaN, blotted out.
 
     >>> hidden = np.array([[False, True]])
     >>> points(np.ones((1, 2, 1)), np.array([[[3.0], [np.nan]]]), hidden).targets.tolist()
@@ -57,13 +49,7 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
 
 
 def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Points:
-    """Return the context of classification tasks, with the labels of the queries blotted out.
-
-    Args:
-      items: floats [B, N, X].
-      labels: integers [B, N], those of the context in 0..num_labels-1; those of queries are not read.
-      is_query: bool [B, N].
-      num_labels: how many labels there are.
+    """Return the context of classification tasks, with the labels of the queries blotted out; the others are in range.
 
     >>> labelled(np.ones((1, 2, 1)), np.array([[3, -1]]), np.array([[False, True]]), 4).targets.tolist()
     [[3, 0]]

@@ -1,7 +1,4 @@
-"""What learners that are fitted step by step make of the same context: those of scikit-learn, and a small network.
-
-Axes: B tasks in a batch, N points, X inputs, Y outputs, H hidden units.
-"""
+"""What learners that are fitted step by step make of the same context: those of scikit-learn, and a small network."""
 
 import dataclasses
 import warnings

@@ -1,7 +1,4 @@
-"""Where heads look: the attention of the query in a sequence of images, and a head's whole map.
-
-Layers and heads are numbered from 0. Axes: T tokens, S items, P and Q pixels.
-"""
+"""Where heads look: the attention of the query in a sequence of images, and a head's whole map."""
 
 from collections.abc import Sequence
 

@@ -76,13 +76,7 @@ def new_figure(width: float, height: float, **padding: float) -> Figure:
 
 
 def prepare(panel: Axes, *, title: str = "", x: str = "") -> None:
-    """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x.
-
-    Args:
-      panel: any.
-      title: stands above it.
-      x: the name of the x axis.
-    """
+    """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x; title and x axis named."""
     panel.set_facecolor(PAPER)
     panel.grid(axis="y", color=FAINT, linewidth=0.6)
     panel.set_axisbelow(True)
@@ -113,12 +107,6 @@ def plain(text: str) -> str:
 
 def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
     """Return ascending heights moved apart until neighbours differ by `gap`, within low..high if they fit there.
-
-    Args:
-      heights: in ascending order.
-      gap: the least distance.
-      low: where the first may be.
-      high: where the last must be.
 
     >>> spread([0.0, 0.01, 0.5], gap=0.1, low=0.0, high=1.0)
     [0.0, 0.1, 0.5]
@@ -153,11 +141,6 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def size_axis(panel: Axes, sizes: Sequence[float] | Sequence[int], *, title: str) -> None:
     """Set the x axis to span sizes above 0 on a logarithmic scale, and name it.
-
-    Args:
-      panel: whose axis it is.
-      sizes: what it has to hold.
-      title: what the sizes are.
 
     >>> panel = Figure().subplots()
     >>> size_axis(panel, [10, 1000], title="parameters")
@@ -216,14 +199,7 @@ class LineEnd:
 
 
 def draw_level(panel: Axes, name: str, height: float, *, colour: str = INK) -> LineEnd:
-    """Draw a dotted line at what is known without measuring, and return what to write at its end.
-
-    Args:
-      panel: what to draw into.
-      name: what is known, such as chance.
-      height: its value.
-      colour: of the line and its name.
-    """
+    """Draw a dotted line at what is known without measuring, such as chance, and return what to write at its end."""
     panel.axhline(height, color=colour, linewidth=1, linestyle=DOTTED)
     return LineEnd(height=height, text=(f"{name} {height:.2g}",), colour=colour)
 
@@ -233,12 +209,8 @@ def write_line_ends(
 ) -> None:
     """Write what is said of lines at their right ends; the texts of one stay together and none overlap.
 
-    Args:
-      panel: whose y axis is linear or logarithmic.
-      ends: in any order.
-      low: where texts may begin on the y axis.
-      high: where they must end.
-      inches: the height of the panel with its share of titles and ticks.
+    They stand within low..high of the y axis, linear or logarithmic, of a panel that is so many inches high with its
+    share of titles and ticks.
 
     >>> panel = Figure().subplots()
     >>> write_line_ends(panel, [LineEnd(height=0.5, text=(name, "falls")) for name in ("ICL", "IWL")])
@@ -267,12 +239,7 @@ def write_line_ends(
 
 
 def wrapped(name: str, *, width: int = 18, lines: int = 3) -> tuple[str, ...]:
-    """Return a name in a few short lines; what does not fit is cut, with an ellipsis.
-
-    Args:
-      name: broken after its spaces, dashes, slashes and underscores.
-      width: letters of a line.
-      lines: the most of them.
+    """Return a name in a few lines of `width` letters; what does not fit is cut, with an ellipsis.
 
     >>> wrapped("no_support_zipfian_a data.p_bursty 0.5", width=18)
     ('no_support_', 'zipfian_a data.p_', 'bursty 0.5')
@@ -293,12 +260,7 @@ def wrapped(name: str, *, width: int = 18, lines: int = 3) -> tuple[str, ...]:
 
 
 def with_value(name: str, value: str, *, width: int = 18) -> tuple[str, ...]:
-    """Return a name and its value in short lines; a name that is too long is cut, and its value never.
-
-    Args:
-      name: as in `wrapped`.
-      value: a number as it is shown.
-      width: letters of a line.
+    """Return a name and its value in lines of `width` letters; a name that is too long is cut, and its value never.
 
     >>> with_value("Transformer", "0.900"), with_value("an-endless-name", "0.900")
     (('Transformer 0.900',), ('an-endless-name:', '0.900'))

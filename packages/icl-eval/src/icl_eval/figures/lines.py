@@ -61,13 +61,8 @@ def draw_lines(
 ) -> None:
     """Draw lines on the axis that their kind asks for, with their names and what guessing gives at the right.
 
-    Args:
-      panel: what to draw into.
-      lines: the last over the others.
-      kind: proportions span 0..1; errors have a logarithmic axis of at most five decades, and what guessing gives is
-        the best constant; means take what room they need.
-      inches: the height of the panel with its share of titles and ticks.
-      width: letters of a line of text at the right.
+    Proportions span 0..1; errors have a logarithmic axis of at most five decades, and what guessing gives is the best
+    constant; means take what room they need. The last line is over the others. `inches` is as in `write_line_ends`.
     """
     low, high = _set_axis(panel, lines, kind)
     # Proportions end where the panel does, and their markers would be halved.
@@ -79,14 +74,7 @@ def draw_lines(
 
 
 def draw_line(panel: Axes, line: Line, *, width: int = 24, clip: bool = False) -> list[LineEnd]:
-    """Draw a line, and return what to write at its end; nothing if no value of it is known.
-
-    Args:
-      panel: what to draw into.
-      line: what to draw.
-      width: letters of a line of text at its end.
-      clip: whether it is cut off where it leaves the panel.
-    """
+    """Draw a line, cut off where it leaves the panel if `clip`, and return what to write at its end, if known."""
     curve = line.curve
     if line.strong:
         panel.fill_between(curve.steps, curve.low, curve.high, color=line.colour, alpha=0.2, linewidth=0)

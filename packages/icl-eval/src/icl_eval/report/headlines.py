@@ -16,16 +16,7 @@ from icl_eval.runs.reading import Run
 
 
 class Card(NamedTuple):
-    """A headline on a page.
-
-    Attributes:
-      title: what it is.
-      value: the number, or a few words.
-      sentence: what it means.
-      accent: the style of its colour.
-      known: its interval, and of how many it is.
-      judged: what may be said of chance.
-    """
+    """A headline on a page: a number or a few words, with its interval and what may be said of chance."""
 
     title: str
     value: str

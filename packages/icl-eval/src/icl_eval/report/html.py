@@ -27,13 +27,7 @@ NOTHING = Markup("")
 
 
 class Part(NamedTuple):
-    """A part of a page that its table of contents names.
-
-    Attributes:
-      title: its heading.
-      anchor: its address on the page: lower-case letters, digits and dashes.
-      content: what stands beneath the heading.
-    """
+    """A part of a page that its table of contents names; the anchor is of lower-case letters, digits and dashes."""
 
     title: str
     anchor: str
@@ -109,24 +103,12 @@ def _resource(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Where the figures of a page go.
-
-    Attributes:
-      folder: PNG files are written into it too; None for no files.
-    """
+    """Where the figures of a page go: into the folder as PNG files too, if there is one."""
 
     folder: Path | None = None
 
     def add(self, name: str, figure: Figure, *, alt: str, caption: str, wide: bool = False) -> Markup:
-        """Return a figure to stand in a page, in whose colours it is shown.
-
-        Args:
-          name: of its file, and a name of its own on the page.
-          figure: what is drawn.
-          alt: what it shows, for who cannot see it.
-          caption: beneath it.
-          wide: whether it may be as wide as the page.
-        """
+        """Return a figure to stand in a page, in whose colours it is shown, under a name of its own; `wide` as that."""
         if self.folder is not None:
             file = re.sub(r"[^\w .-]", "_", name) + ".png"  # a name of an evaluation may come from a damaged file
             write_atomically(self.folder / file, encode(figure, form="png"))

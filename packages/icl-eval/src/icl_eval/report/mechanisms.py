@@ -118,13 +118,7 @@ def head_scores(run: Run) -> dict[str, str]:
 
 
 def head_curves(run: Run, evaluation: str, score: str) -> dict[Head, ScalarCurve]:
-    """Return a score of every head over training, by layer and head.
-
-    Args:
-      run: whose heads they are.
-      evaluation: that was measured.
-      score: as it stands before the layer and the head in the names of metrics.
-    """
+    """Return a score of every head over training, by layer and head, which follow it in the names of metrics."""
     metrics = {metric for result in run.evaluations.get(evaluation, {}).values() for metric in result.metrics}
     found = {_head(metric, f"{score}_"): metric for metric in metrics}
     curves = {head: run.evaluation_curve(evaluation, metric) for head, metric in found.items() if head is not None}

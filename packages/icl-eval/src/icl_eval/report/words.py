@@ -33,11 +33,6 @@ def headline_curve(run: Run, headline: Headline) -> ScalarCurve | None:
 def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:
     """Return what the interval allows to say about chance or the best constant, and no more.
 
-    Args:
-      estimate: the number.
-      level: what it is held against; None for nothing to say.
-      kind: of errors less is better.
-
     >>> judged(Estimate(value=0.5, low=0.4, high=0.6, count=9), 0.1, "proportion")
     'above chance (0.1)'
     """

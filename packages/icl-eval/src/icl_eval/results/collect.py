@@ -27,13 +27,8 @@ def collect(
     No batch is drawn beyond those needed, the surplus rows of the last one are dropped, and the scores of a batch are
     fetched only after the next one was dispatched, so that a device is kept busy.
 
-    Args:
-      score: from a whole batch, and the number of rows before it, to a pytree of arrays with a row per sequence or
-        task. A leaf may have fewer rows, for what is kept of the first alone; its first leaf has all.
-      batches: as `score` wants them.
-      name: of the evaluation, for errors.
-      count: how many rows, at least 1.
-      unit: what a row is.
+    `score` goes from a whole batch, and the number of rows before it, to a pytree of arrays with a row per sequence or
+    task. A leaf may have fewer rows, for what is kept of the first alone; its first leaf has all.
 
     >>> [*collect(lambda batch, before: batch["x"] + before, iter([{"x": np.zeros(2)}] * 5), name="x", count=3)]
     [array([0., 0.]), array([2.])]
@@ -87,12 +82,9 @@ def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:
-    """Return copies of the named arrays of a batch, so that the caller's batch keeps its answers.
+    """Return copies of the arrays of a batch that must be there, by name with their axes as words.
 
-    Args:
-      batch: a dict of arrays.
-      keys: the names that must be there, with their axes as words, such as `labels` and "B S".
-      name: of the evaluation, for errors.
+    Copies, so that the caller's batch keeps its answers. Axes of one name have one length.
 
     >>> wanted({"labels": [[1, 2]]}, {"labels": "B S"}, name="seen_tasks")
     [array([[1, 2]])]
@@ -112,13 +104,7 @@ def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarr
 
 
 def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:
-    """Return on how many tasks the baselines are measured: all of them unless told.
-
-    Args:
-      names: of the baselines.
-      baseline_count: how many were asked for; None for all.
-      name: of the evaluation, for errors.
-      count: how many tasks the model is measured on.
+    """Return on how many tasks the named baselines are measured: all of them unless told.
 
     >>> baseline_tasks(["3-NN"], None, name="seen_tasks", count=100)
     100
@@ -132,13 +118,7 @@ def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: 
 
 
 def check_shape(got: Sequence[int], asked: Sequence[int], *, name: str, who: str) -> None:
-    """Refuse an output that has not the shape that was asked for.
-
-    Args:
-      got: the shape of the output.
-      asked: the shape that was asked for.
-      name: of the evaluation, for errors.
-      who: made the output, for errors.
+    """Refuse the shape of what `who` made if it is not the one that was asked for.
 
     >>> check_shape((4, 2), (4, 2), name="seen_tasks", who="predict")
     """

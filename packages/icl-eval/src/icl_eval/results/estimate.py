@@ -146,12 +146,7 @@ def effective_proportion(value: float, variance: float, *, count: int, predictio
 
 
 def wilson(value: float, *, size: float | int, count: int) -> Estimate:
-    """Return a proportion with Wilson's interval.
-
-    Args:
-      value: the proportion, in 0..1.
-      size: how many independent trials it is worth.
-      count: how many sequences or tasks it is of.
+    """Return a proportion of so many sequences, with Wilson's interval for the `size` independent trials it is worth.
 
     >>> print(wilson(0.5, size=4, count=9))
     0.500 (0.150-0.850, n=9)

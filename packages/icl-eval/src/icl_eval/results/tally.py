@@ -1,7 +1,4 @@
-"""A tally: sums of measures over sequences, which add up over batches and hosts and tell each measure's interval.
-
-Axes: B sequences, M measures.
-"""
+"""A tally: sums of measures over sequences, which add up over batches and hosts and tell each measure's interval."""
 
 import dataclasses
 from collections.abc import Mapping

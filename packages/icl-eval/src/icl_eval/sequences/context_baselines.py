@@ -1,7 +1,5 @@
 """Baselines that see one sequence: the query's label from the context alone, without any training.
 
-Axes: B sequences in a batch, S items (the query last), C = S - 1 context items, X numbers of an item.
-
 `classifiers` are learners of tasks, in NumPy, with any items hidden and one-hot labels. These name one query per
 sequence in bulk on the accelerator, and nothing here grows with the number of labels, which can be 13,000.
 """
@@ -26,14 +24,7 @@ def nearest(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[A
 
     Distances are sums of squared differences: equal items are at distance 0, and near ties are not misordered, which
     a.a - 2 a.b + b.b does not promise. For bytes they are exact, in int32, up to 33,025 pixels, so that equally far
-    black-and-white images are ties. All else is float32.
-
-    Args:
-      vectors: of the items, or images, which are flattened.
-      labels: of the items; that of the query is not read.
-
-    Returns:
-      int32 [B].
+    black-and-white images are ties. All else is float32. Images are flattened; the query's label is not read.
 
     >>> nearest(jnp.array([[[0.0], [1.0], [0.8]]]), jnp.array([[5, 3, 0]]))
     Array([3], dtype=int32)
@@ -44,14 +35,8 @@ def nearest(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[A
 def prototype(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[Array, " B"]:
     """Return the label whose context items have the mean nearest to the query; of equals the one that comes first.
 
-    Means and distances are float32, the distances sums of squared differences. Sums of bytes are exact.
-
-    Args:
-      vectors: of the items, or images, which are flattened.
-      labels: of the items; that of the query is not read.
-
-    Returns:
-      int32 [B].
+    Means and distances are float32, the distances sums of squared differences. Sums of bytes are exact. Images are
+    flattened; the query's label is not read.
 
     Source: Snell, Swersky and Zemel (2017), arXiv 1703.05175, prototypical networks.
 
@@ -62,13 +47,7 @@ def prototype(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int
 
 
 def majority(labels: Labels) -> Int[Array, " B"]:
-    """Return the label that most context items have; the lowest of equals.
-
-    Args:
-      labels: of the items; that of the query is not read.
-
-    Returns:
-      int32 [B].
+    """Return the label that most context items have; the lowest of equals. The query's label is not read.
 
     >>> majority(jnp.array([[5, 3, 3, 0], [5, 3, 4, 0]]))
     Array([3, 3], dtype=int32)

@@ -1,8 +1,5 @@
 """Measures of single predictions: pure functions from logits and labels that run under `jax.jit`.
 
-Axes: B sequences in a batch, S items in a sequence, P predicted items (the last P of the S), V labels, K
-possible labels.
-
 Ties go to the lowest label. That choice does not look at the target, so a predictor without preferences
 scores chance. A row that has a NaN or +inf among its logits predicts no label (-1), and so is never right.
 -inf is a probability of zero and fine. Everything is computed in float32.

@@ -1,7 +1,4 @@
-"""The measures of whole sequences: each a ratio of sums over sequences, with the words that say what it is.
-
-Axes: B sequences in a batch, S items in a sequence, P predicted items (1, the query; or S), V labels, C classes.
-"""
+"""The measures of whole sequences: each a ratio of sums over sequences, with the words that say what it is."""
 
 import dataclasses
 import functools

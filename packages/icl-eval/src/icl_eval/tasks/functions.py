@@ -1,7 +1,4 @@
-"""The evaluation of in-context regressors: how well they fill in the query points of functions.
-
-Axes: B tasks in a batch, N points in a task, X and Y coordinates of an input and a target, C context sizes.
-"""
+"""The evaluation of in-context regressors: how well they fill in the query points of functions."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -137,21 +134,13 @@ def _words(baselines: Collection[str]) -> dict[str, Measure]:
 
 
 class _Scores(NamedTuple):
-    """What is kept of a batch: a row per task, fewer for baselines once theirs are done.
+    """What is kept of a batch: a row per task, fewer for baselines once theirs are done."""
 
-    Attributes:
-      errors: squared error, mean over queries and outputs, by context size.
-      numbers: how many numbers that mean is over.
-      constant: summed squared error of the best constant.
-      context: how many context points the task has.
-      baselines: errors by name.
-    """
-
-    errors: Float[Array | np.ndarray, "B C"]
-    numbers: Int[np.ndarray, " B"]
-    constant: Float[np.ndarray, " B"]
-    context: Int[np.ndarray, " B"]
-    baselines: Mapping[str, Float[np.ndarray, "R C"]]
+    errors: Float[Array | np.ndarray, "B C"]  # mean over queries and outputs, by context size
+    numbers: Int[np.ndarray, " B"]  # that this mean is over
+    constant: Float[np.ndarray, " B"]  # summed squared error of the best constant
+    context: Int[np.ndarray, " B"]  # how many context points the task has
+    baselines: Mapping[str, Float[np.ndarray, "R C"]]  # errors by name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,4 @@
-"""The evaluation of in-context classifiers: how well they label an item after 0, 1, 2, ... labelled examples.
-
-Axes: B tasks in a batch, S items in a task, P predicted items (the last P of the S), V labels.
-"""
+"""The evaluation of in-context classifiers: how well they label an item after 0, 1, 2, ... labelled examples."""
 
 import dataclasses
 import functools

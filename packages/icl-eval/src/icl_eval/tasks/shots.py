@@ -1,7 +1,4 @@
-"""Measures by the number of examples: pure functions from one row per task and one column per position.
-
-Axes: B tasks, P positions in a task, in order of the number of examples that came before them.
-"""
+"""Measures by the number of examples: pure functions from one row per task and one column per position."""
 
 from collections.abc import Sequence
 
