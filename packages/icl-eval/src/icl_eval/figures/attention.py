@@ -9,8 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from icl_eval.figures.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, displayable
+from icl_eval.figures.drawing import displayable
 from icl_eval.figures.heads import Head, head_name
+from icl_eval.figures.palette import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
 from icl_eval.results.saved_arrays import AttentionMaps
 
 _MOST_HEADS = 8

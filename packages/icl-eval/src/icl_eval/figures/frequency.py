@@ -5,16 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import (
-    COLOURS,
-    MARKERS,
-    LineEnd,
-    accuracy_axis,
-    new_figure,
-    prepare,
-    with_value,
-    write_line_ends,
-)
+from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare
+from icl_eval.figures.line_ends import LineEnd, with_value, write_line_ends
+from icl_eval.figures.palette import COLOURS, MARKERS
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Result
 

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from icl_eval.figures.drawing import FAINT, INK, PAPER, SHADE, TEXT, new_figure
+from icl_eval.figures.drawing import new_figure
+from icl_eval.figures.palette import FAINT, INK, PAPER, SHADE, TEXT
 from icl_eval.results.result import Result
 
 _NAME = re.compile(r"confusion_(\d{1,3})_to_(\d{1,3}|other)")

@@ -10,22 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import (
-    COLOURS,
-    FAINT,
-    GREY,
-    INK,
-    MARKERS,
-    PAPER,
-    TEXT,
-    LineEnd,
-    accuracy_axis,
-    draw_level,
-    new_figure,
-    prepare,
-    write_line_ends,
-)
+from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare
+from icl_eval.figures.line_ends import LineEnd, draw_level, write_line_ends
 from icl_eval.figures.lines import Line, draw_line, step_axis
+from icl_eval.figures.palette import COLOURS, FAINT, GREY, INK, MARKERS, PAPER, TEXT
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 

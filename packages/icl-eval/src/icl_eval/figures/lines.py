@@ -8,16 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from icl_eval.figures.drawing import (
-    INK,
-    TEXT,
-    LineEnd,
-    accuracy_axis,
-    draw_level,
-    log_ticks,
-    with_value,
-    write_line_ends,
-)
+from icl_eval.figures.drawing import accuracy_axis, log_ticks
+from icl_eval.figures.line_ends import LineEnd, draw_level, with_value, write_line_ends
+from icl_eval.figures.palette import INK, TEXT
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 from icl_eval.results.result import Kind

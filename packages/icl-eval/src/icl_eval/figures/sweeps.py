@@ -11,26 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from icl_eval.figures.drawing import (
-    BLUE,
-    COLOURS,
-    GREEN,
-    GREY,
-    INK,
-    MARKERS,
-    ORANGE,
-    PAPER,
-    TEXT,
-    LineEnd,
-    accuracy_axis,
-    draw_level,
-    new_figure,
-    prepare,
-    size_axis,
-    spread,
-    with_value,
-    write_line_ends,
-)
+from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare, size_axis
+from icl_eval.figures.line_ends import LineEnd, draw_level, spread, with_value, write_line_ends
+from icl_eval.figures.palette import BLUE, COLOURS, GREEN, GREY, INK, MARKERS, ORANGE, PAPER, TEXT
 from icl_eval.results.estimate import readable
 
 UNDECIDED = "undecided"

@@ -8,21 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from icl_eval.figures.drawing import (
-    BLUE,
-    COLOURS,
-    FAINT,
-    GREEN,
-    GREY,
-    INK,
-    MARKERS,
-    ORANGE,
-    TEXT,
-    new_figure,
-    plain,
-    prepare,
-)
+from icl_eval.figures.drawing import new_figure, plain, prepare
 from icl_eval.figures.lines import Line, draw_lines
+from icl_eval.figures.palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, MARKERS, ORANGE, TEXT
 from icl_eval.results.result import Kind
 from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
 

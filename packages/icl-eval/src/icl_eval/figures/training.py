@@ -8,22 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from icl_eval.figures.drawing import (
-    COLOURS,
-    DOTTED,
-    FAINT,
-    INK,
-    MARKERS,
-    MOST_SHADES,
-    SWEEP,
-    TEXT,
-    new_figure,
-    plain,
-    prepare,
-    with_value,
-    wrapped,
-)
+from icl_eval.figures.drawing import new_figure, plain, prepare
+from icl_eval.figures.line_ends import with_value, wrapped
 from icl_eval.figures.lines import Line, draw_lines, draw_loss, step_axis
+from icl_eval.figures.palette import COLOURS, DOTTED, FAINT, INK, MARKERS, MOST_SHADES, SWEEP, TEXT
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Kind

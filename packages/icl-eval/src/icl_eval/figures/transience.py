@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import COLOURS, MARKERS, PAPER, new_figure, prepare, size_axis
+from icl_eval.figures.drawing import new_figure, prepare, size_axis
 from icl_eval.figures.lines import Line, draw_lines
+from icl_eval.figures.palette import COLOURS, MARKERS, PAPER
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from icl_eval.figures.drawing import COLOURS
+from icl_eval.figures.palette import COLOURS
 from icl_eval.figures.training import emergence
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
