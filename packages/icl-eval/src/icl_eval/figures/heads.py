@@ -170,8 +170,7 @@ def _heads_axis(panels: Sequence[Axes], heads: Sequence[Head]) -> None:
     below = panels[-1]
     below.set_xlim(-0.5, len(heads) - 0.5)
     if len(heads) <= _NUMBERED:
-        numbers = [str(head) for _, head in heads]
-        below.set_xticks(range(len(heads)), numbers)
+        below.set_xticks(range(len(heads)), [str(head) for _, head in heads])
         below.set_xlabel("head", color=INK, fontsize=TEXT)
         names = below.secondary_xaxis(-0.13)
     else:

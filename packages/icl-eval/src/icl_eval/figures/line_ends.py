@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from icl_eval.figures.drawing import plain
 from icl_eval.figures.palette import DOTTED, INK
+from icl_eval.results.estimate import readable
 
 _LABEL_HEIGHT = 13.5  # points, of a line of 10-point text with air above it
 _NUDGE = 1e-9  # of a panel's height: too little to see, enough to keep lines of text in order
@@ -94,6 +96,19 @@ def write_line_ends(
             textcoords="offset points", va="center", color=colour, fontsize=10 if bold else 9,
             fontweight="bold" if bold else "normal",
         )  # fmt: skip
+
+
+def name_end(name: str, values: Float[np.ndarray, " N"], *, colour: str, width: int = 18) -> list[LineEnd]:
+    """Return what names a line at its end, with its last value that is known; nothing if none is.
+
+    >>> [end.text for end in name_end("ICL", np.array([0.5, np.nan]), colour=INK)]
+    [('ICL 0.500',)]
+    """
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return []
+    text = with_value(name, readable(known[-1]), width=width)
+    return [LineEnd(height=float(known[-1]), text=text, colour=colour, bold=len(text))]
 
 
 def wrapped(name: str, *, width: int = 18, lines: int = 3) -> tuple[str, ...]:

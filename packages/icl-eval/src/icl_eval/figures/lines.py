@@ -8,11 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from icl_eval.figures.drawing import accuracy_axis, log_ticks
-from icl_eval.figures.line_ends import LineEnd, draw_level, with_value, write_line_ends
+from icl_eval.figures.drawing import accuracy_axis, log_ticks, prepare
+from icl_eval.figures.line_ends import LineEnd, draw_level, name_end, write_line_ends
 from icl_eval.figures.palette import INK, TEXT
 from icl_eval.results.curve import ScalarCurve
-from icl_eval.results.estimate import readable
 from icl_eval.results.result import Kind
 
 _DECADES = 5  # least squares without noise errs by 1e-28, which would flatten all else
@@ -42,12 +41,6 @@ class Line:
     strong: bool = True
     note: str = ""
 
-    @property
-    def last(self) -> float | None:
-        """The last value that is known."""
-        known = self.curve.values[np.isfinite(self.curve.values)]
-        return float(known[-1]) if len(known) else None
-
 
 def draw_lines(
     panel: Axes, lines: Sequence[Line], *, kind: Kind = "proportion", inches: float = 2.6, width: int = 18
@@ -76,11 +69,9 @@ def draw_line(panel: Axes, line: Line, *, width: int = 24, clip: bool = False) -
         markersize=(3.2 if line.strong else 2.6) if len(curve.steps) <= _MARKED else 0,
         linewidth=1.8 if line.strong else 1.1, clip_on=clip,
     )  # fmt: skip
-    if line.last is None:
-        return []
-    text = with_value(line.name, readable(line.last), width=width)
-    bold = len(text) if line.strong else 0
-    return [LineEnd(height=line.last, text=(*text, *line.note.splitlines()), colour=line.colour, bold=bold)]
+    ends = name_end(line.name, curve.values, colour=line.colour, width=width)
+    note = tuple(line.note.splitlines())
+    return [dataclasses.replace(end, text=end.text + note, bold=end.bold if line.strong else 0) for end in ends]
 
 
 def step_axis(panels: Sequence[Axes]) -> None:
@@ -94,8 +85,7 @@ def step_axis(panels: Sequence[Axes]) -> None:
 def draw_loss(panel: Axes, loss: ScalarCurve) -> None:
     """Draw the training loss from 0 up, with its running mean where single points are noisy."""
     noisy = len(loss.steps) > _SMOOTH_BEYOND
-    title = "Training loss (thin) and its running mean" if noisy else "Training loss"
-    panel.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
+    prepare(panel, title="Training loss (thin) and its running mean" if noisy else "Training loss")
     panel.plot(loss.steps, loss.values, color=INK, linewidth=0.6 if noisy else 1.5, alpha=0.35 if noisy else 1)
     if noisy:
         smooth = loss.smoothed(window=max(5, len(loss.steps) // 25))

@@ -55,7 +55,6 @@ def emergence(
         prepare(panel, title=_TITLES[kind])
         draw_lines(panel, of_kind, kind=kind)
     if loss is not None:
-        prepare(panels[-1])
         draw_loss(panels[-1], loss)
     step_axis(panels)
     return figure

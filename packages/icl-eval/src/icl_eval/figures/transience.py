@@ -85,7 +85,7 @@ def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
     """
     drawn: list[tuple[Line, Decline]] = []
     for (name, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
-        if (shown := _after_start(curve)) is not None and (lost := decline(shown)) is not None:
+        if (shown := curve.where(curve.steps > 0)) is not None and (lost := decline(shown)) is not None:
             drawn.append((Line(name=name, curve=shown, colour=colour, marker=marker, note=_short(lost)), lost))
     if not drawn or len(curves) > len(COLOURS):
         raise ValueError(
@@ -129,12 +129,3 @@ def _short(lost: Decline) -> str:
     if lost.peak_step == lost.last_step:
         return "ends at its peak"
     return f"{readable(lost.depth)} below its peak" if lost.is_certain else "no certain fall"
-
-
-def _after_start(curve: ScalarCurve) -> ScalarCurve | None:
-    """Return the curve at steps above 0, or None if it has none."""
-    later = curve.steps > 0
-    if not later.any():
-        return None
-    fields = ("steps", "values", "low", "high")
-    return dataclasses.replace(curve, **{name: getattr(curve, name)[later] for name in fields})

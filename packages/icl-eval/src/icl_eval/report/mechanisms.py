@@ -46,14 +46,12 @@ def confusions(run: Run, figures: Figures) -> Markup:
             continue
         shares, counts = found
         right = ", ".join(f"{shares[label, label]:.3f} of label {label}" for label in range(len(shares)))
-        figure = figures.add(
-            f"confusion_{name}",
-            confusion(shares, counts),
-            alt=f"Predicted right: {right}.",
-            caption=f"{name}: of the queries with each label, the share that the open arg-max names so; the last "
-            f"column is any label besides. {sum(counts):,} {result.unit}.",
+        caption = (
+            f"{name}: of the queries with each label, the share that the open arg-max names so; the last column is any "
+            f"label besides. {sum(counts):,} {result.unit}."
         )
-        parts.append(figure)
+        alt = f"Predicted right: {right}."
+        parts.append(figures.add(f"confusion_{name}", confusion(shares, counts), alt=alt, caption=caption))
     return NOTHING.join(parts)
 
 

@@ -1,5 +1,6 @@
 """Words of numbers: what a report says of estimates and curves, and may say of chance."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -27,7 +28,7 @@ def headline_curve(run: Run, headline: Headline) -> ScalarCurve | None:
     curve = run.evaluation_curve(headline.evaluation, headline.metric)
     if curve is None or curve.chance is not None or not headline.metric.startswith(_NORMALISED):
         return curve
-    return ScalarCurve(curve.steps, curve.values, curve.low, curve.high, chance=1.0)
+    return dataclasses.replace(curve, chance=1.0)
 
 
 def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from icl_eval.results.result import Unit
-from icl_eval.results.saved_arrays import MODEL
+from icl_eval.results.saved_arrays import MODEL, check_axes
 
 Batch = Mapping[str, Any]
 _Scores = TypeVar("_Scores")
@@ -82,25 +82,13 @@ def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:
-    """Return copies of the arrays of a batch that must be there, by name with their axes as words.
-
-    Copies, so that the caller's batch keeps its answers. Axes of one name have one length.
+    """Return copies of the arrays of a batch that must be there (see `check_axes`): the caller's keep their answers.
 
     >>> wanted({"labels": [[1, 2]]}, {"labels": "B S"}, name="seen_tasks")
     [array([[1, 2]])]
     """
-    form = ", ".join(f"'{key}' [{axes.replace(' ', ', ')}]" for key, axes in keys.items())
-    if not set(keys) <= set(batch):
-        raise ValueError(f"{name}: wanted a batch with {form}, got the keys {sorted(batch)}.")
-    arrays = {key: np.array(batch[key]) for key in keys}
-    lengths: dict[str, int] = {}
-    for key, axes in keys.items():
-        shape = arrays[key].shape
-        fits = len(shape) == len(axes.split()) and 0 not in shape
-        if not fits or any(lengths.setdefault(a, n) != n for a, n in zip(axes.split(), shape, strict=True)):
-            shapes = {key: list(array.shape) for key, array in arrays.items()}
-            raise ValueError(f"{name}: wanted a batch with {form}, none empty, got the shapes {shapes}.")
-    return list(arrays.values())
+    check_axes(batch, keys, name=name)
+    return [np.array(batch[key]) for key in keys]
 
 
 def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:

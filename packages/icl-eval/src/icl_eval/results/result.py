@@ -113,7 +113,7 @@ class Result:
       evaluation: its name.
       metrics: accuracies and shares (in 0..1), `loss` (nats) and the like, each with its interval.
       chance: what guessing uniformly gives, for those metrics that have such a number.
-      measures: the words of its metrics; those it lacks are shown by name alone.
+      measures: the words of its metrics; those it lacks are shown by name alone. Words of others are dropped.
       unit: what is counted.
       family: the evaluations that this one stands with in a report, if there are others.
       arrays: by kind (see `saved_arrays.KINDS`) what a report draws of it; not part of the JSON form.
@@ -126,6 +126,10 @@ class Result:
     unit: Unit = "sequences"
     family: Family | None = None
     arrays: Mapping[str, SavedArrays] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own = {name: words for name, words in self.measures.items() if name in self.metrics}
+        object.__setattr__(self, "measures", own)
 
     def __str__(self) -> str:
         return f"{self.evaluation}: " + ", ".join(f"{name} {estimate}" for name, estimate in self.metrics.items())
@@ -164,7 +168,7 @@ class Result:
             evaluation=str(fields["evaluation"]),
             metrics=metrics,
             chance={str(name): float(value) for name, value in fields.get("chance", {}).items()},
-            measures={name: measure for name, measure in (measures or {}).items() if name in metrics},
+            measures=measures or {},
             unit=unit,
             family=None if family is None else Family(title=str(family["title"]), sentence=str(family["sentence"])),
         )

@@ -83,17 +83,8 @@ class Tally:
     @classmethod
     def empty(cls) -> "Tally":
         """Return the tally of no sequences, which adds nothing to another."""
-        nothing = np.zeros(0)
-        return cls(
-            names=(),
-            sequences=0,
-            counts=nothing,
-            above=nothing,
-            below=nothing,
-            spread=np.zeros((3, 0)),
-            lowest=nothing,
-            highest=nothing,
-        )
+        nothing = dict.fromkeys(("counts", "above", "below", "lowest", "highest"), np.zeros(0))
+        return cls(names=(), sequences=0, spread=np.zeros((3, 0)), **nothing)
 
     def __add__(self, other: "Tally") -> "Tally":
         """Return the tally of both."""

@@ -8,19 +8,17 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.headline import Headline
 from icl_eval.results.result import Measure, Result
-from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, SavedArrays, ShotCurves
+from icl_eval.results.saved_arrays import KINDS, AttentionMaps, Examples, Fits, ShotCurves
 
 CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
 MEASURES = "measures.json"
-
-_Arrays = TypeVar("_Arrays", bound=SavedArrays)
 
 # What reading a value of JSON that a damaged file holds can raise.
 _ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
@@ -94,11 +92,7 @@ class Run:
         if not found:
             return None
         estimates = [result.metrics[metric] for result in found.values()]
-        steps = np.array(list(found), np.float64)
-        values, low, high = (
-            np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
-        )
-        return ScalarCurve(steps, values, low, high, chance=found[max(found)].chance.get(metric))
+        return ScalarCurve.of(np.array(list(found)), estimates, chance=found[max(found)].chance.get(metric))
 
     def training_curve(self, metric: str) -> ScalarCurve | None:
         """Return a logged number over training, or None if it never was logged."""
@@ -135,10 +129,7 @@ def read_run(folder: Path) -> Run:
         evaluations=evaluations,
         summary=summary,
         measures=measures,
-        examples=_read_arrays(folder, "examples", Examples, missing),
-        attention=_read_arrays(folder, "attention", AttentionMaps, missing),
-        shots=_read_arrays(folder, "shots", ShotCurves, missing),
-        fits=_read_arrays(folder, "fits", Fits, missing),
+        **{kind: _read_arrays(folder, kind, missing) for kind in KINDS},
         missing=tuple(missing),
     )
 
@@ -183,11 +174,12 @@ def _summarised(summary: Mapping[str, Any], measures: Mapping[str, Measure]) -> 
         return {}
 
 
-def _read_arrays(folder: Path, kind: str, of: type[_Arrays], missing: list[str]) -> dict[str, _Arrays]:
-    arrays: dict[str, _Arrays] = {}
+def _read_arrays(folder: Path, kind: str, missing: list[str]) -> Any:
+    """Return the arrays of a kind that the folder has, by evaluation."""
+    arrays = {}
     for path in sorted((folder / "arrays").glob(f"{kind}_*.npz")):
         try:
-            arrays[path.stem.removeprefix(f"{kind}_")] = of.load(path)
+            arrays[path.stem.removeprefix(f"{kind}_")] = KINDS[kind].load(path)
         except _DAMAGE:
             missing.append(f"arrays/{path.name}: damaged, so it was left out.")
     return arrays

@@ -103,7 +103,7 @@ def evaluate_functions(
         evaluation=name,
         metrics=metrics,
         chance={},
-        measures={metric: words for metric, words in _words(baselines).items() if metric in metrics},
+        measures=_words(baselines),
         unit="tasks",
         family=family,
         arrays={"shots": ShotCurves(measure="squared_error", curves=curves, count=count)},

@@ -116,7 +116,7 @@ def _summarised(scores: "_Scores", scorer: "_Scorer") -> Result:
         evaluation=name,
         metrics=metrics,
         chance=chances,
-        measures={metric: words for metric, words in _words(scorer.baselines).items() if metric in metrics},
+        measures=_words(scorer.baselines),
         unit="tasks",
         arrays={"shots": ShotCurves(measure="accuracy", curves=curves, count=count)},
     )

@@ -1,7 +1,5 @@
 """Measures by the number of examples: pure functions from one row per task and one column per position."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
@@ -28,7 +26,7 @@ def accuracy_by_shots(
     """
     _check(correct, examples)
     estimates = [proportion(int(column.sum()), len(column)) for column in correct.T]
-    return _curve(estimates, examples, chance)
+    return ScalarCurve.of(examples, estimates, chance=chance)
 
 
 def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, " P"]) -> ScalarCurve:
@@ -42,7 +40,7 @@ def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, "
     array([3. , 0.5])
     """
     _check(values, examples)
-    return _curve([mean(column) for column in values.T], examples, None)
+    return ScalarCurve.of(examples, [mean(column) for column in values.T])
 
 
 def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) -> Estimate:
@@ -88,10 +86,3 @@ def _check(rows: Num[np.ndarray, "B P"] | Bool[np.ndarray, "B P"], examples: Num
             "Wanted rows [B, P], neither 0, and P increasing numbers of examples, got the shape "
             f"{list(rows.shape)} and {examples.tolist()}."
         )
-
-
-def _curve(estimates: Sequence[Estimate], examples: Num[np.ndarray, " P"], chance: float | None) -> ScalarCurve:
-    values, low, high = (
-        np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
-    )
-    return ScalarCurve(examples.astype(np.float64), values, low, high, chance=chance)
