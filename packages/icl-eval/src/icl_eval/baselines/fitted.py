@@ -33,21 +33,15 @@ class Sklearn:
     estimator: Any
 
     def predict(
-        self,
-        inputs: Inputs,
-        targets: Targets | Labels,
-        is_query: Queries,
-        num_labels: int | None = None,
+        self, inputs: Inputs, targets: Targets | Labels, is_query: Queries, num_labels: int | None = None
     ) -> np.ndarray:
         """Return what `Regressor.predict` does, or with a number of labels what `Classifier.predict` does."""
         # Imported here: a report needs no scikit-learn, which is slow to import.
         from sklearn.base import BaseEstimator, clone
         from sklearn.exceptions import ConvergenceWarning
 
-        if num_labels is None:
-            tasks = points(inputs, targets, is_query)
-        else:
-            tasks = labelled(inputs, targets, is_query, num_labels)
+        arrays = inputs, targets, is_query
+        tasks = points(*arrays) if num_labels is None else labelled(*arrays, num_labels)
         estimator = self.estimator if isinstance(self.estimator, BaseEstimator) else self.estimator()
         predictions = np.zeros(tasks.targets.shape, np.float64 if num_labels is None else np.int32)
         # One thread: a task is too small to share, and threads that wait for one another take many times as long.

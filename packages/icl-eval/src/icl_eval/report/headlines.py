@@ -33,10 +33,9 @@ def cards(run: Run, figures: Figures) -> Markup:
         made.append(Card("What it has learnt", learner.kind, learner.reason, accent="learner"))
     latest = run.latest()
     for place, headline in enumerate(run.headlines):
-        if headline.evaluation not in latest or headline.metric not in latest[headline.evaluation][1].metrics:
+        if (estimate := run.last(headline)) is None:
             continue
         result = latest[headline.evaluation][1]
-        estimate = result.metrics[headline.metric]
         made.append(
             Card(
                 headline.title,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.estimate import Estimate
 from icl_eval.results.headline import Headline
 from icl_eval.results.result import Measure, Result
 from icl_eval.results.saved_arrays import KINDS, AttentionMaps, Examples, Fits, ShotCurves
@@ -85,6 +86,11 @@ class Run:
     def latest(self) -> dict[str, tuple[int, Result]]:
         """Return the last step and result of each evaluation."""
         return {name: (max(results), results[max(results)]) for name, results in self.evaluations.items()}
+
+    def last(self, headline: Headline) -> Estimate | None:
+        """Return the last number of a headline, or None if it was never measured."""
+        results = self.evaluations.get(headline.evaluation)
+        return results[max(results)].metrics.get(headline.metric) if results else None
 
     def evaluation_curve(self, evaluation: str, metric: str) -> ScalarCurve | None:
         """Return a metric over the steps that were evaluated, or None if it never was."""

@@ -115,11 +115,7 @@ def write_summary(folder: Path) -> dict[str, Any]:
     with _alone(folder) if folder.is_dir() else contextlib.nullcontext():
         run = read_run(folder)
         latest = {name: result for name, (_, result) in run.latest().items()}
-        found = {
-            headline.name: latest[headline.evaluation].metrics[headline.metric]
-            for headline in run.headlines
-            if headline.evaluation in latest and headline.metric in latest[headline.evaluation].metrics
-        }
+        found = {each.name: estimate for each in run.headlines if (estimate := run.last(each)) is not None}
         summary: dict[str, Any] = {"headlines": list(found)}
         summary |= {name: estimate.to_json() for name, estimate in found.items()}
         if (learner := learner_type(run)) is not None:

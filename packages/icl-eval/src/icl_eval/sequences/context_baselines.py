@@ -5,7 +5,7 @@ sequence in bulk on the accelerator, and nothing here grows with the number of l
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
-Batch = Mapping[str, Any]
+from icl_eval.results.collect import Batch
+
 Labels = Int[Array | np.ndarray, "B S"]
 
 _LARGEST = np.iinfo(np.int32).max
@@ -158,8 +159,7 @@ def _majority(labels: Int[Array, "B S"]) -> Int[Array, " B"]:
 
 
 def _same_label(labels: Int[Array, "B S"]) -> Bool[Array, "B C C"]:
-    context = labels[:, :-1]
-    return context[:, :, None] == context[:, None, :]
+    return labels[:, :-1, None] == labels[:, None, :-1]
 
 
 def _label_at_least_distance(
