@@ -204,12 +204,7 @@ class GaussianProcess:
 
 
 def context_mean(points: Points, values: Float[np.ndarray, "B N Z"]) -> Float[np.ndarray, "B 1 Z"]:
-    """Return the mean of the values at the context points; 0 without any.
-
-    >>> two = Points(np.zeros((1, 3, 1)), np.array([[[1.0], [2.0], [0.0]]]), np.array([[True, True, False]]))
-    >>> context_mean(two, two.targets).item()
-    1.5
-    """
+    """Return the mean of the values at the context points; 0 without any."""
     shown = points.shown[:, :, None]
     return (values * shown).sum(axis=1, keepdims=True) / np.maximum(shown.sum(axis=1, keepdims=True), 1)
 
@@ -219,11 +214,6 @@ def linear_prediction(points: Points, *, penalty: float, intercept: bool) -> Tar
 
     The map minimises the sum of squared errors plus `penalty`, 0 or more, times the sum of squared slopes; of several
     that do, it is the one with the smallest slopes. An intercept is not penalised; without one the map goes through 0.
-
-    >>> inputs = np.array([[[0.0], [1.0], [5.0]]])
-    >>> line = Points(inputs, 2 * inputs + 1, np.array([[True, True, False]]))
-    >>> linear_prediction(line, penalty=0.0, intercept=True).round(6).tolist()
-    [[[1.0], [3.0], [11.0]]]
     """
     shown = points.shown[:, :, None]
     centre = context_mean(points, points.inputs) if intercept else np.zeros((1, 1, 1))
@@ -269,9 +259,6 @@ def squared_distances(inputs: Float[np.ndarray, "B N X"]) -> Float[np.ndarray, "
 
     They are sums of squared differences, one input at a time: equal points are at distance 0 exactly, so that ties
     are ties, which x.x - 2 x.y + y.y does not promise.
-
-    >>> squared_distances(np.array([[[0.0, 0.0], [3.0, 4.0]]])).tolist()
-    [[[0.0, 25.0], [25.0, 0.0]]]
     """
     B, N, _ = inputs.shape
     total = np.zeros((B, N, N))
@@ -281,12 +268,7 @@ def squared_distances(inputs: Float[np.ndarray, "B N X"]) -> Float[np.ndarray, "
 
 
 def nearest(inputs: Float[np.ndarray, "B N X"], shown: Bool[np.ndarray, "B N"], k: int) -> Neighbours:
-    """Return the k context points nearest to each point, K = min(k, N); one of them is the first neighbour of itself.
-
-    >>> found = nearest(np.array([[[0.0], [5.0], [1.0]]]), np.array([[True, True, False]]), 2)
-    >>> found.numbers[0, 2], found.exist[0, 2]
-    (array([0, 1]), array([ True,  True]))
-    """
+    """Return the k context points nearest to each point, K = min(k, N); one of those is its own first neighbour."""
     distances = np.where(shown[:, None, :], squared_distances(inputs), np.inf)
     numbers = np.argsort(distances, axis=-1, kind="stable")[:, :, :k]
     return Neighbours(numbers, np.take_along_axis(distances, numbers, axis=-1) < np.inf)

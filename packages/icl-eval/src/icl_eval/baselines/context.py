@@ -29,12 +29,7 @@ class Points(NamedTuple):
 
 # Plain arrays in the two signatures below: they are what says so if the shapes are wrong, with jaxtyping or without.
 def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Points:
-    """Return the context of function tasks, in float64 and with the targets of the queries, perhaps NaN, blotted out.
-
-    >>> hidden = np.array([[False, True]])
-    >>> points(np.ones((1, 2, 1)), np.array([[[3.0], [np.nan]]]), hidden).targets.tolist()
-    [[[3.0], [0.0]]]
-    """
+    """Return the context of function tasks, in float64, the targets of the queries, which may be NaN, blotted out."""
     inputs, targets, is_query = np.asarray(inputs), np.asarray(targets), np.asarray(is_query)
     if inputs.ndim != 3 or targets.ndim != 3 or not inputs.shape[:2] == targets.shape[:2] == is_query.shape:
         raise ValueError(
@@ -49,11 +44,7 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
 
 
 def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Points:
-    """Return the context of classification tasks, with the labels of the queries blotted out; the others are in range.
-
-    >>> labelled(np.ones((1, 2, 1)), np.array([[3, -1]]), np.array([[False, True]]), 4).targets.tolist()
-    [[3, 0]]
-    """
+    """Return the context of classification tasks, the labels of the queries blotted out; the others are in range."""
     check_whole("num_labels", num_labels, least=1)
     items, labels, is_query = np.asarray(items), np.asarray(labels), np.asarray(is_query)
     if items.ndim != 3 or not items.shape[:2] == labels.shape == is_query.shape or labels.dtype.kind not in "iu":

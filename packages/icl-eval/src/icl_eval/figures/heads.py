@@ -23,11 +23,7 @@ _NUMBERED = 24  # heads along an axis whose numbers can still be read
 
 
 def head_name(head: Head) -> str:
-    """Return what a head is called in figures.
-
-    >>> head_name((0, 3))
-    'layer 0 head 3'
-    """
+    """Return what a head is called in figures."""
     return f"layer {head[0]} head {head[1]}"
 
 

@@ -43,9 +43,6 @@ class LineEnd:
       text: lines of text, the first on top.
       colour: of the text.
       bold: how many of the lines are bold.
-
-    >>> LineEnd(height=0.5, text=("ICL 0.500",)).bold
-    0
     """
 
     height: float
@@ -72,6 +69,7 @@ def write_line_ends(
     They stand within low..high of the y axis, linear or logarithmic, of a panel that is so many inches high with its
     share of titles and ticks.
 
+    >>> from matplotlib.figure import Figure
     >>> panel = Figure().subplots()
     >>> write_line_ends(panel, [LineEnd(height=0.5, text=(name, "falls")) for name in ("ICL", "IWL")])
     >>> [text.get_text() for text in panel.texts]  # from below

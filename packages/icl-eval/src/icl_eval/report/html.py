@@ -65,21 +65,12 @@ def write_page(path: Path, *, title: str, parts: list[Part], script: str | None 
 
 
 def render(template: str, /, **values: Any) -> Markup:
-    r"""Return what a template makes of values; text among them is escaped, Markup is not.
-
-    >>> card = {"accent": "c0", "title": "<b>", "value": "1", "known": "", "sentence": "One."}
-    >>> render("cards", cards=[card]).split("</h2>")[0].strip()
-    Markup('<div class="numbers">\n<section class="number c0"><h2>&lt;b&gt;')
-    """
+    r"""Return what a template makes of values; text among them is escaped, Markup is not."""
     return Markup(_templates().get_template(f"{template}.html").render(values))
 
 
 def part(macro: str, /, **values: Any) -> Markup:
-    """Return what a macro of parts.html makes of values.
-
-    >>> part("listed", sentences=["5 < 7"]).strip()
-    Markup('<ul><li>5 &lt; 7</li></ul>')
-    """
+    """Return what a macro of parts.html makes of values."""
     return Markup(getattr(_templates().get_template("parts.html").module, macro)(**values))
 
 
@@ -181,9 +172,5 @@ def interval(estimate: Estimate) -> str:
 
 
 def chance_text(chance: float | None) -> str:
-    """Return chance to two digits, or nothing where there is none.
-
-    >>> chance_text(1 / 3), chance_text(None)
-    ('0.33', '')
-    """
+    """Return chance to two digits, or nothing where there is none."""
     return "" if chance is None else f"{chance:.2g}"

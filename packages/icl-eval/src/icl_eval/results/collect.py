@@ -58,11 +58,7 @@ def _fetched(scores: _Scores, rows: int) -> _Scores:
 
 
 def joined(scores: Iterable[_Scores]) -> _Scores:
-    """Return the scores of all batches as one pytree of arrays.
-
-    >>> joined([{"x": np.zeros(2)}, {"x": np.ones(1)}])
-    {'x': array([0., 0., 1.])}
-    """
+    """Return the scores of all batches as one pytree of arrays."""
     return jax.tree.map(lambda *parts: np.concatenate(parts), *scores)
 
 
@@ -82,21 +78,13 @@ def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:
-    """Return copies of the arrays of a batch that must be there (see `check_axes`): the caller's keep their answers.
-
-    >>> wanted({"labels": [[1, 2]]}, {"labels": "B S"}, name="seen_tasks")
-    [array([[1, 2]])]
-    """
+    """Return copies of the arrays of a batch that must be there (see `check_axes`): the caller's keep their answers."""
     check_axes(batch, keys, name=name)
     return [np.array(batch[key]) for key in keys]
 
 
 def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:
-    """Return on how many tasks the named baselines are measured: all of them unless told.
-
-    >>> baseline_tasks(["3-NN"], None, name="seen_tasks", count=100)
-    100
-    """
+    """Return on how many tasks the named baselines are measured: all of them unless told."""
     if MODEL in names:
         raise ValueError(f"{name}: the curve named {MODEL!r} is the model's; give that baseline another name.")
     chosen = count if baseline_count is None else baseline_count
@@ -106,9 +94,6 @@ def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: 
 
 
 def check_shape(got: Sequence[int], asked: Sequence[int], *, name: str, who: str) -> None:
-    """Refuse the shape of what `who` made if it is not the one that was asked for.
-
-    >>> check_shape((4, 2), (4, 2), name="seen_tasks", who="predict")
-    """
+    """Refuse the shape of what `who` made if it is not the one that was asked for."""
     if tuple(got) != tuple(asked):
         raise ValueError(f"{name}: wanted the shape {list(asked)}; {who} gave {list(got)}.")

@@ -175,10 +175,7 @@ class Result:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of an evaluation that would not do in a file name.
-
-    >>> check_name("seen_tasks")
-    """
+    """Refuse a name of an evaluation that would not do in a file name."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError(f"Wanted an evaluation name of letters, digits, _ and -, got {name!r}.")
 

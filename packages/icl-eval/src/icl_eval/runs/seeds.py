@@ -71,11 +71,7 @@ def options(run: Run) -> dict[str, str]:
 
 
 def differing(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """Return the options in which runs differ, with the value of each run; "" where it has none.
-
-    >>> differing([])
-    {}
-    """
+    """Return the options in which runs differ, with the value of each run; "" where it has none."""
     given = [options(run) for run in runs]
     names = dict.fromkeys(name for one in given for name in one)
     rows = {name: tuple(one.get(name, "") for one in given) for name in names}
@@ -136,11 +132,7 @@ def _common_name(names: Sequence[str]) -> str:
 
 
 def numeric_difference(groups: Sequence[Group]) -> tuple[str, Mapping[str, float]] | None:
-    """Return the one option in which groups differ and its number in each group; None if they differ otherwise.
-
-    >>> numeric_difference([]) is None
-    True
-    """
+    """Return the one option in which groups differ and its number in each group; None if they differ otherwise."""
     rows = differing([group.runs[0] for group in groups])
     rows.pop(SEED, None)
     if len(rows) != 1:
