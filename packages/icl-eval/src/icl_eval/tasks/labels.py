@@ -117,7 +117,8 @@ def _summarised(scores: "_Scores", scorer: "_Scorer") -> tuple[dict[str, Estimat
         metrics["improvement"] = improvement(correct, window=window)
     curves = {MODEL: accuracy_by_shots(correct, examples=np.arange(S - P, S), chance=chance)}
     positions = np.array(_positions(scorer.positions, (S, P), window=window, name=scorer.name))
-    for each, found in scores.baselines.items():
+    for each in scorer.baselines:  # a tree's own order is by name
+        found = scores.baselines[each]
         metrics[f"accuracy_last_{each}"] = task_proportion(found[:, positions >= S - window])
         curves[each] = accuracy_by_shots(found, examples=positions, chance=chance)
     return metrics, curves
