@@ -51,8 +51,3 @@ def test_nothing_above_step_zero_is_refused() -> None:
     for curves in ({}, {"ICL": curve([0.5])}, {"ICL": curve([0.5, np.nan])}):
         with pytest.raises(ValueError, match="step above 0"):
             transience(curves)
-
-
-def test_a_fall_goes_down_and_onward() -> None:
-    with pytest.raises(ValueError, match="no later and no lower"):
-        Decline(peak_step=5.0, peak=0.5, last_step=4.0, last=0.4, is_certain=False)

@@ -239,15 +239,10 @@ def _penalised_slopes(inputs: Inputs, targets: Targets, penalty: float) -> Float
 
 
 class Neighbours(NamedTuple):
-    """The K nearest context points of each point, the nearest first.
+    """The K nearest context points of each point, the nearest first, of equals the lowest number."""
 
-    Attributes:
-      numbers: which points they are, in 0..N-1; of equally near ones the lowest number comes first.
-      exist: False where a task has fewer than K context points; `numbers` means nothing there.
-    """
-
-    numbers: Int[np.ndarray, "B N K"]
-    exist: Bool[np.ndarray, "B N K"]
+    numbers: Int[np.ndarray, "B N K"]  # 0..N-1
+    exist: Bool[np.ndarray, "B N K"]  # False where a task has fewer; `numbers` means nothing there
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the neighbours' values [B, N, K, ...], given those of all points [B, N, ...]."""
@@ -255,14 +250,10 @@ class Neighbours(NamedTuple):
 
 
 def squared_distances(inputs: Float[np.ndarray, "B N X"]) -> Float[np.ndarray, "B N N"]:
-    """Return the squared Euclidean distances between the points of each task.
-
-    They are sums of squared differences, one input at a time: equal points are at distance 0 exactly, so that ties
-    are ties, which x.x - 2 x.y + y.y does not promise.
-    """
+    """Return the squared Euclidean distances between the points of each task, 0 exactly between equal ones."""
     B, N, _ = inputs.shape
     total = np.zeros((B, N, N))
-    for column in np.moveaxis(inputs, -1, 0):
+    for column in np.moveaxis(inputs, -1, 0):  # x.x - 2 x.y + y.y would not make ties of equals
         total += np.square(column[:, :, None] - column[:, None, :])
     return total
 

@@ -14,17 +14,11 @@ Queries = Bool[np.ndarray, "B N"]
 
 
 class Points(NamedTuple):
-    """Tasks without their answers: all that a baseline may learn from.
+    """Tasks without their answers: all that a baseline may learn from."""
 
-    Attributes:
-      inputs: of all points, or the items of classification tasks.
-      targets: of the context points, or the labels [B, N] of the context items; 0 at the queries.
-      shown: whether a point is a context point.
-    """
-
-    inputs: Inputs
-    targets: Targets | Labels
-    shown: Bool[np.ndarray, "B N"]
+    inputs: Inputs  # of all points, or the items of classification tasks
+    targets: Targets | Labels  # of the context; 0 at the queries
+    shown: Bool[np.ndarray, "B N"]  # which points are the context
 
 
 # Plain arrays in the two signatures below: they are what says so if the shapes are wrong, with jaxtyping or without.

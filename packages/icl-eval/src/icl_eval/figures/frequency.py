@@ -29,8 +29,7 @@ def deciles(result: Result) -> tuple[Estimate | None, ...] | None:
 def by_frequency(curves: Mapping[str, Sequence[Estimate | None]]) -> Figure:
     """Return a figure of the accuracy of each tenth of the classes, from the rarest to the most frequent.
 
-    Args:
-      curves: of each of one to three evaluations, ten estimates; None where there were no queries.
+    Each of one to three evaluations has ten estimates; None where there were no queries.
 
     Source: Chan et al. (2022), arXiv 2205.05055, figure 6: with Zipfian classes the common ones are learned in weights.
 

@@ -30,9 +30,7 @@ def head_name(head: Head) -> str:
 def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Figure:
     """Return a figure of a measure of every head over training; the six that end highest in colour and by name.
 
-    Args:
-      curves: by layer and head; what uniform attention would give is their chance.
-      title: what is measured.
+    Curves are by layer and head; what uniform attention would give is their chance. The title is what is measured.
 
     >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4, chance=0.1)
     >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction")

@@ -36,19 +36,12 @@ def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LineEnd:
-    """What is said of a line at its end.
+    """What is said of a line at its end."""
 
-    Attributes:
-      height: where the line ends on the y axis.
-      text: lines of text, the first on top.
-      colour: of the text.
-      bold: how many of the lines are bold.
-    """
-
-    height: float
-    text: tuple[str, ...]
+    height: float  # where the line ends on the y axis
+    text: tuple[str, ...]  # lines of it, the first on top
     colour: str = INK
-    bold: int = 0
+    bold: int = 0  # how many of the lines are
 
     def __post_init__(self) -> None:
         if not self.text:

@@ -21,25 +21,15 @@ _SMOOTH_BEYOND = 60  # logged points; fewer can be read without a running mean
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """A curve, and how it looks.
+    """A curve, and how it looks."""
 
-    Attributes:
-      name: what is written at its end, before its last value.
-      curve: what is drawn.
-      colour: of the line, its band and its name.
-      marker: of its points.
-      dash: of the line, as matplotlib has it.
-      strong: whether it is thick and has a band.
-      note: what else is written at its end.
-    """
-
-    name: str
+    name: str  # written at its end, before its last value
     curve: ScalarCurve
     colour: str
     marker: str
     dash: str | tuple[int, tuple[float, ...]] = "-"
-    strong: bool = True
-    note: str = ""
+    strong: bool = True  # thick, and with a band
+    note: str = ""  # what else is written at its end
 
 
 def draw_lines(

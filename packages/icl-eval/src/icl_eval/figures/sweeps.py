@@ -182,9 +182,7 @@ class SizePoint:
 def against_size(points: Sequence[SizePoint], *, chance: float | None = None) -> Figure:
     """Return a figure of accuracy on unseen tasks against state size and against parameter count, a colour per trunk.
 
-    Args:
-      points: one per trained model, of at most six trunks.
-      chance: drawn as a dotted line.
+    There is a point for each trained model, of at most six trunks; chance is a dotted line.
 
     Source: Kirsch et al. (2022), arXiv 2212.04458: the state size predicts performance, the parameter count does not.
 

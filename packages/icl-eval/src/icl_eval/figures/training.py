@@ -61,11 +61,7 @@ def emergence(
 
 
 def group_colours(names: Sequence[str], *, grades: Mapping[str, float] | None = None) -> dict[str, str]:
-    """Return a colour for each of up to six groups, or, graded by a number, for each of up to twelve.
-
-    Args:
-      names: of the groups.
-      grades: the number in which the groups differ; only read for more than six.
+    """Return a colour for each of up to six groups, or, graded by the number in which they differ, of up to twelve.
 
     >>> group_colours(["a", "b"])
     {'a': '#0067a3', 'b': '#c65300'}
@@ -127,9 +123,7 @@ def groups_over_training(
 def final_values(values: Mapping[str, Mapping[str, Estimate]], *, chance: float | None = None) -> Figure:
     """Return a figure of where groups of runs ended: a row each, with a dot and its interval for each proportion.
 
-    Args:
-      values: by measure, at most six, and group; some may lack some.
-      chance: of the first, drawn as a dotted line.
+    Values are by measure, at most six, and group; some may lack some. Chance, of the first, is a dotted line.
 
     >>> half = Estimate(value=0.5, low=0.4, high=0.6, count=100)
     >>> figure = final_values({"ICL": {"a": half}, "IWL": {"b": half}})

@@ -37,13 +37,8 @@ class Part(NamedTuple):
 def write_page(path: Path, *, title: str, parts: list[Part], script: str | None = None, **words: Any) -> None:
     """Write a page that loads nothing from anywhere, and runs no script but its own: its policy says so.
 
-    Args:
-      path: of the page.
-      title: in the browser's frame; the heading too if `words` has no `heading`.
-      parts: from top to bottom; their titles are the table of contents.
-      script: runs at the end; None for that of the package.
-      words: `above` and `below` the heading, `lead` before the parts, and the `source` and
-        `command` that the page was made from.
+    The words are those `above` and `below` the `heading`, which is the title if not given, the `lead` before the parts,
+    and the `source` and `command` that the page was made from. Without a script it is that of the package.
     """
     script = _resource("report.js") if script is None else script
     if "</" in script or "<!--" in script or "\r" in script:

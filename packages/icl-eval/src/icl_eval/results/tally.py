@@ -113,9 +113,8 @@ class Tally:
     def estimates(self, measures: Mapping[str, Measure]) -> dict[str, Estimate]:
         """Return every measure that something counted in, with its 95 % interval, but for the hidden ones.
 
-        Args:
-          measures: the words of measures, whose kinds tell which interval: Wilson's for proportions, at the number of
-            independent predictions that are worth as much; the normal one for others, and for those without words.
+        The kinds of measures tell which interval: Wilson's for proportions, at the number of independent predictions
+        that are worth as much; the normal one for others, and for those without words.
         """
         kinds: dict[str, Kind] = {name: measure.kind for name, measure in measures.items()}
         found = {name: self.estimate(name, kinds.get(name, "mean")) for name in self.names if name[:1] != HIDDEN}

@@ -67,12 +67,7 @@ def learner_type(run: Run, *, thresholds: Thresholds = Thresholds()) -> LearnerT
     `accuracy_first` to `accuracy_last`, or for functions the explained variance, 1 - `normalised_error`, of which the
     best constant has 0.
 
-    Args:
-      run: what a run folder says.
-      thresholds: what counts as better.
-
-    Returns:
-      None if the run names no such evaluations, or they lack those metrics or differ in their chance.
+    None if the run names no such evaluations, or they lack those metrics or differ in their chance.
 
     >>> learner_type(Run("a")) is None
     True

@@ -16,12 +16,7 @@ SEED = "train.seed"
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs whose configurations agree in all but the seed.
-
-    Attributes:
-      name: what the group is called in figures and tables.
-      runs: its runs, one per seed.
-    """
+    """Runs whose configurations agree in all but the seed, one per seed, by a name for figures and tables."""
 
     name: str
     runs: tuple[Run, ...]

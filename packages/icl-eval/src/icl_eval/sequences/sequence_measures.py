@@ -169,14 +169,7 @@ def measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, dict[s
     """Return what each sequence of a batch adds to each measure, and the scores of its query.
 
     Measures of the query have plain names; if all items are predicted, those of the context items begin with
-    `context_`.
-
-    Args:
-      sequences: the batch with its logits.
-      lookups: what the labels stand for.
-
-    Returns:
-      The scores of the query, [B, 1], and the measures by name; those that begin with `_` are parts of others.
+    `context_`; those that begin with `_` are parts of others. The scores of the query are [B, 1].
     """
     logits, labels = jnp.asarray(sequences.logits), jnp.asarray(sequences.labels)
     scores = score(logits, labels, jnp.asarray(lookups.possible))
@@ -261,9 +254,7 @@ def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Ratio]
 def sequence_estimates(tally: Tally, measures: Mapping[str, Measure] = MEASURES) -> dict[str, Estimate]:
     """Return all measures of sequences with their 95 % intervals, given the sums of what `measure` gave.
 
-    Args:
-      tally: of one or more sequences; those of several hosts add up.
-      measures: the words of measures, whose kinds tell which interval they have.
+    Tallies of several hosts add up. The kinds of measures tell which interval they have.
 
     >>> tally = Tally.of({"accuracy_closed": Ratio(np.ones(4), np.ones(4))})
     >>> print(sequence_estimates(tally)["accuracy_closed"])

@@ -30,11 +30,9 @@ def accuracy_by_shots(
 
 
 def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, " P"]) -> ScalarCurve:
-    """Return the mean over tasks at each position, with the interval of `estimate.mean`.
+    """Return the mean over tasks of a number, such as a squared error, at each position, with the interval of `mean`.
 
-    Args:
-      values: a number, such as a squared error, for each task and position.
-      examples: how many examples came before each position, increasing.
+    `examples` is how many came before each position, increasing.
 
     >>> mean_by_shots(np.array([[4.0, 1.0], [2.0, 0.0]]), examples=np.array([0, 8])).values
     array([3. , 0.5])
@@ -46,14 +44,9 @@ def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, "
 def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) -> Estimate:
     """Return how much better the last positions are than the first, over tasks.
 
-    Each task's own difference is taken, so what makes a whole task hard or easy cancels (a paired comparison).
-
-    Args:
-      correct: whether each prediction is right; at least 2 positions, the first without examples.
-      window: how many positions are the last ones; `last_window` if not given.
-
-    Returns:
-      The mean over tasks of the mean of the last `window` positions minus the first, in -1..1.
+    It is the mean over tasks of the mean of the last `window` positions (see `last_window`) minus the first, in -1..1.
+    Each task's own difference is taken, so what makes a whole task hard or easy cancels (a paired comparison). There
+    are at least 2 positions, the first without examples.
 
     Source: Kirsch et al. (2022), arXiv 2212.04458: the accuracy at the last position minus that at the first tells
     learning within the context from what was known before it.
