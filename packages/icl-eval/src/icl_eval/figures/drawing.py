@@ -58,6 +58,12 @@ def new_figure(width: float, height: float, **padding: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout, facecolor=PAPER)
 
 
+def stacked(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure of panels of so many inches, one above the other, that share their x axis."""
+    figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
+    return figure, list(np.atleast_1d(figure.subplots(len(heights), sharex=True, height_ratios=heights)))
+
+
 def prepare(panel: Axes, *, title: str = "", x: str = "") -> None:
     """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x; title and x axis named."""
     panel.set_facecolor(PAPER)

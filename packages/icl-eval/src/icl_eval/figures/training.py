@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from icl_eval.figures.drawing import new_figure, plain, prepare
+from icl_eval.figures.drawing import new_figure, plain, prepare, stacked
 from icl_eval.figures.line_ends import with_value, wrapped
 from icl_eval.figures.lines import Line, draw_lines, draw_loss, step_axis
 from icl_eval.figures.palette import COLOURS, DOTTED, FAINT, INK, MARKERS, MOST_SHADES, SWEEP, TEXT
@@ -48,9 +48,7 @@ def emergence(
     for (name, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
         of_kind = lines.setdefault(kinds.get(name, "proportion"), [])
         of_kind.append(Line(name=name, curve=curve, colour=colour, marker=marker))
-    heights = [2.6] * len(lines) + [1.4] * (loss is not None)
-    figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
-    panels = list(np.atleast_1d(figure.subplots(len(heights), sharex=True, height_ratios=heights)))
+    figure, panels = stacked([2.6] * len(lines) + [1.4] * (loss is not None))
     for panel, (kind, of_kind) in zip(panels, lines.items(), strict=False):
         prepare(panel, title=_TITLES[kind])
         draw_lines(panel, of_kind, kind=kind)
@@ -106,8 +104,7 @@ def groups_over_training(
         raise ValueError("Wanted a measure of one or more groups of runs, got none; evaluate the runs first.")
     lines = [sum(len(with_value(name, "0.000")) for name in of_groups) + 2 for of_groups in rows.values()]
     heights = [max(2.6, _LINE * 1.12 * number) for number in lines]
-    figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
-    panels = list(np.atleast_1d(figure.subplots(len(rows), sharex=True, height_ratios=heights)))
+    figure, panels = stacked(heights)
     markers = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(colours)}
     for panel, (title, of_groups), height in zip(panels, rows.items(), heights, strict=True):
         prepare(panel, title=title)

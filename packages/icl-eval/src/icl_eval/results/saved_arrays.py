@@ -187,9 +187,10 @@ class Fits(SavedArrays):
     def __post_init__(self) -> None:
         if not self.predictions:
             raise ValueError("Wanted predictions of one or more learners, got none.")
+        predictions = {f"predictions of {name}": values for name, values in self.predictions.items()}
         context = {"context_inputs": "K C", "context_targets": "K C"}
-        drawn = dict.fromkeys(("inputs", "truth", *self.predictions), "K G")
-        check_axes({**vars(self), **self.predictions}, {**context, **drawn}, name="Fits")
+        drawn = dict.fromkeys(("inputs", "truth", *predictions), "K G")
+        check_axes({**vars(self), **predictions}, {**context, **drawn}, name="Fits")
 
     def _to_arrays(self) -> dict[str, Any]:
         arrays = {name: value for name, value in vars(self).items() if name != "predictions"}
