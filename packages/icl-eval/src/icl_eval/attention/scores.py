@@ -23,13 +23,7 @@ Attention = Float[Array | np.ndarray, "B *heads T T"]
 
 
 class HeadScores(NamedTuple):
-    """What `head_scores` says of each sequence and head; all in 0..1, NaN where a sequence has no such score.
-
-    Attributes:
-      induction: see `induction_score`.
-      previous_token: see `previous_token_score`.
-      same_class: see `same_class_score`.
-    """
+    """The scores of each sequence and head, by the functions of their names; 0..1, NaN where a sequence has none."""
 
     induction: Float[Array | np.ndarray, "B *heads"]
     previous_token: Float[Array | np.ndarray, "B *heads"]

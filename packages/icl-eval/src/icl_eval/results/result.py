@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from icl_eval.results.estimate import Estimate
@@ -54,6 +54,14 @@ class Measure:
         return cls(
             sentence=str(fields["sentence"]), kind=fields["kind"], detail=bool(fields.get("detail", False)), **words
         )
+
+
+def words_of_baselines(metric: str, baselines: Iterable[str], *, sentence: str, kind: Kind) -> dict[str, Measure]:
+    """Return the words of a metric of baselines, `<metric>_<baseline>` each."""
+    return {
+        f"{metric}_{name}": Measure(sentence=sentence, kind=kind, shown=f"{metric}_…", baseline=name)
+        for name in baselines
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -152,9 +152,7 @@ class _Scorer:
         for each, (function, _) in self.own.items():
             if each in measures:
                 raise ValueError(f"{name}: there is a measure {each} already; give yours another name.")
-            measures[each] = Ratio(*function(sequences))
-            for values in measures[each]:
-                check_shape(np.shape(values), (len(labels),), name=name, who=f"the measure {each}")
+            measures[each] = _checked(function(sequences), len(labels), name=f"{name}: {each}")
         if (rows := self.examples - before) <= 0:
             return _Scores(measures, None)
         of_first = {
@@ -164,6 +162,14 @@ class _Scorer:
             "predicted_open": scores.predicted_open[:rows, -1],
         }
         return _Scores(measures, of_first)
+
+
+def _checked(ratio: Ratio, sequences: int, *, name: str) -> Ratio:
+    """Return what a measure of the caller's own gave, if it is a number for each sequence, twice."""
+    shapes = [list(np.shape(part)) for part in ratio]
+    if shapes != [[sequences], [sequences]]:
+        raise ValueError(f"{name}: wanted numerators and denominators [{sequences}], got the shapes {shapes}.")
+    return Ratio(*ratio)
 
 
 def _check_logits(shape: tuple[int, ...], of_labels: tuple[int, ...], evaluation: Evaluation) -> None:

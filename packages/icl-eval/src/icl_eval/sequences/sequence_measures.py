@@ -90,17 +90,11 @@ MEASURES: Mapping[str, Measure] = {
 
 
 class Sequences(NamedTuple):
-    """A batch as the measures need it.
-
-    Attributes:
-      logits: of the last P items, [B, P, V].
-      labels: the right labels of all items.
-      classes: the classes of all items; None if they are not known.
-    """
+    """A batch as the measures need it: logits of the last P items, and of all items the right labels and classes."""
 
     logits: Float[Arrays, "B P V"]
     labels: Int[Arrays, "B S"]
-    classes: Int[Arrays, "B S"] | None = None
+    classes: Int[Arrays, "B S"] | None = None  # where they are known
 
 
 @functools.partial(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
 from icl_eval.results.estimate import Estimate, mean, ratio
-from icl_eval.results.result import Family, Measure, Result, check_name
+from icl_eval.results.result import Family, Measure, Result, check_name, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
 from icl_eval.tasks.shots import mean_by_shots
 
@@ -122,15 +122,9 @@ def _words(baselines: Collection[str]) -> dict[str, Measure]:
         "normalised_error": normalised,
         "normalised_error_first": normalised,
         "squared_error": Measure(sentence="The model's squared error.", kind="error"),
-    } | {
-        f"squared_error_{baseline}": Measure(
-            sentence="The squared error of a baseline on the same examples.",
-            kind="error",
-            shown="squared_error_…",
-            baseline=baseline,
-        )
-        for baseline in baselines
-    }
+    } | words_of_baselines(
+        "squared_error", baselines, sentence="The squared error of a baseline on the same examples.", kind="error"
+    )
 
 
 class _Scores(NamedTuple):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion, task_proportion
-from icl_eval.results.result import Evaluation, Family, Measure, Result
+from icl_eval.results.result import Evaluation, Family, Measure, Result, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
 from icl_eval.sequences.measures import cross_entropy, predicted_label
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, last_window
@@ -132,15 +132,9 @@ def _words(baselines: Collection[str]) -> dict[str, Measure]:
         "accuracy_first": Measure(sentence="Accuracy before any example of a task.", kind="proportion"),
         "improvement": Measure(sentence="accuracy_last less accuracy_first.", kind="mean"),
         "loss": Measure(sentence="Cross-entropy in nats.", kind="mean"),
-    } | {
-        f"accuracy_last_{baseline}": Measure(
-            sentence="accuracy_last of a baseline on the same examples.",
-            kind="proportion",
-            shown="accuracy_last_…",
-            baseline=baseline,
-        )
-        for baseline in baselines
-    }
+    } | words_of_baselines(
+        "accuracy_last", baselines, sentence="accuracy_last of a baseline on the same examples.", kind="proportion"
+    )
 
 
 class _Scores(NamedTuple):
