@@ -6,7 +6,7 @@ from typing import Any
 
 
 def check_whole(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`; the name of the option is for the error.
+    """Refuse an option, called `name` in the error, that is not a whole number of at least `least`.
 
     >>> check_whole("k", 0, least=1)
     Traceback (most recent call last):

@@ -259,7 +259,7 @@ def squared_distances(inputs: Float[np.ndarray, "B N X"]) -> Float[np.ndarray, "
 
 
 def nearest(inputs: Float[np.ndarray, "B N X"], shown: Bool[np.ndarray, "B N"], k: int) -> Neighbours:
-    """Return the k context points nearest to each point, K = min(k, N); one of those is its own first neighbour."""
+    """Return the k context points, at most N, nearest to each point; a context point is a neighbour of itself."""
     distances = np.where(shown[:, None, :], squared_distances(inputs), np.inf)
     numbers = np.argsort(distances, axis=-1, kind="stable")[:, :, :k]
     return Neighbours(numbers, np.take_along_axis(distances, numbers, axis=-1) < np.inf)

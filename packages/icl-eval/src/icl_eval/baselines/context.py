@@ -38,7 +38,7 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
 
 
 def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Points:
-    """Return the context of classification tasks, the labels of the queries blotted out; the others are in range."""
+    """Return the context of classification tasks: labels in 0..num_labels-1, those of the queries blotted out."""
     check_whole("num_labels", num_labels, least=1)
     items, labels, is_query = np.asarray(items), np.asarray(labels), np.asarray(is_query)
     if items.ndim != 3 or not items.shape[:2] == labels.shape == is_query.shape or labels.dtype.kind not in "iu":

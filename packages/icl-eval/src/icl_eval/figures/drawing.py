@@ -59,7 +59,7 @@ def new_figure(width: float, height: float, **padding: float) -> Figure:
 
 
 def stacked(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure of panels of so many inches, one above the other, that share their x axis."""
+    """Return a figure of empty panels, one above the other and so many inches high, that share their x axis."""
     figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
     return figure, list(np.atleast_1d(figure.subplots(len(heights), sharex=True, height_ratios=heights)))
 

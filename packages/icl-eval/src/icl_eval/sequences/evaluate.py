@@ -165,7 +165,7 @@ class _Scorer:
 
 
 def _checked(ratio: Ratio, sequences: int, *, name: str) -> Ratio:
-    """Return what a measure of the caller's own gave, if it is a number for each sequence, twice."""
+    """Return what a measure of the caller's own gave, after checking that it is a number for each sequence, twice."""
     shapes = [list(np.shape(part)) for part in ratio]
     if shapes != [[sequences], [sequences]]:
         raise ValueError(f"{name}: wanted numerators and denominators [{sequences}], got the shapes {shapes}.")
