@@ -94,7 +94,7 @@ class Figures:
     folder: Path | None = None
 
     def add(self, name: str, figure: Figure, *, alt: str, caption: str, wide: bool = False) -> Markup:
-        """Return a figure to stand in a page, in whose colours it is shown; its name is its own there, and its file's."""
+        """Return a figure to stand in a page, in whose colours it is shown; its name is its own there."""
         if self.folder is not None:
             file = re.sub(r"[^\w .-]", "_", name) + ".png"  # a name of an evaluation may come from a damaged file
             write_atomically(self.folder / file, encode(figure, form="png"))
