@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from typing import Literal
 
@@ -145,3 +146,18 @@ def test_what_is_not_there_is_refused() -> None:
             attention_rows(given, k, heads)
     with pytest.raises(ValueError, match="layer 0 head -1"):
         attention_map(given, 0, 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"label_tokens": np.array([1, 3])}, "a label token for each of the 5 items but the query"),
+        ({"item_tokens": np.array([0, 2, 4, 6])}, r"Attention: wanted .*'item_tokens' \[S\]"),
+        ({"attention": np.full((2, 2, 4, 9, 8), 0.1, np.float32)}, r"'attention' \[K, L, H, T, T\]"),
+        ({"item_tokens": np.array([0, 2, 4, 6, 9])}, r"tokens in 0\.\.8, got some in 0\.\.9"),
+    ],
+)
+def test_maps_whose_arrays_do_not_fit_together_are_an_error(change: dict[str, np.ndarray], wanted: str) -> None:
+    # The type checker of the tests may be faster.
+    with pytest.raises((ValueError, TypeError), match=f"{wanted}|[Tt]ype-check"):
+        dataclasses.replace(examples(), **change)

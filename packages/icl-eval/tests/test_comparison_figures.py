@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from icl_eval import Estimate, ScalarCurve
-from icl_eval.figures.drawing import BLUE, ORANGE
+from icl_eval.figures.palette import BLUE, ORANGE
 from icl_eval.figures.training import final_values, group_colours, groups_over_training
 
 

@@ -35,6 +35,7 @@ from icl_eval import (
     transience,
 )
 from icl_eval.figures import drawing
+from icl_eval.figures.palette import INK, MOST_SHADES, PAPER, SHADE
 
 
 def curve(last: float) -> ScalarCurve:
@@ -125,7 +126,7 @@ def colours(style: str) -> list[str]:
 def test_a_sweep_is_graded_in_css_as_it_is_here() -> None:
     """Where a page leaves the colours as they are, mixing gives those of the PNG."""
     mixed = {colour: css for colour, css in drawing._CSS.items() if css.startswith("color-mix")}
-    assert len(mixed) == drawing.MOST_SHADES - 2
+    assert len(mixed) == MOST_SHADES - 2
     for colour, css in mixed.items():
         before, after = (np.array(to_rgb(end)) for end in re.findall(r"#[0-9a-f]{6}", css))
         share = float(css.split(" ")[-1].rstrip("%)")) / 100
@@ -145,7 +146,7 @@ def luminance(colour: str) -> np.ndarray:
 
 
 DARK = {"ink": "#e4e7eb", "paper": "#16191d", "shade": "#0067a3"}
-LIGHT = {"ink": drawing.INK, "paper": drawing.PAPER, "shade": drawing.SHADE}
+LIGHT = {"ink": INK, "paper": PAPER, "shade": SHADE}
 
 
 @pytest.mark.parametrize("page", [LIGHT, DARK], ids=["light", "dark"])

@@ -140,7 +140,11 @@ def test_a_measure_of_ones_own_is_taken_in_the_same_pass_with_its_words(stream: 
 def test_a_measure_that_is_none_is_an_error(stream: Stream) -> None:
     for name, ratio, message in (
         ("accuracy_open", Ratio(np.ones(10), np.ones(10)), "a measure accuracy_open already"),
-        ("own", Ratio(np.ones((10, 1)), np.ones(10)), r"wanted numerators and denominators \[10\] .* \[\[10, 1\]"),
+        (
+            "own",
+            Ratio(np.ones((10, 1)), np.ones(10)),
+            r"own: wanted numerators and denominators \[10\], got .* \[\[10, 1\]",
+        ),
         ("own", Ratio(np.full(10, 2.0), np.ones(10)), r"proportion in 0\.\.1, got 2"),
     ):
         with pytest.raises(ValueError, match=message):

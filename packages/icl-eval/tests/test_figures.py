@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from icl_eval import ScalarCurve, emergence
-from icl_eval.figures import drawing
+from icl_eval.figures.line_ends import spread
+from icl_eval.figures.palette import INK
 
 
 def curve(points: int, *, chance: float | None = 0.5) -> ScalarCurve:
@@ -31,7 +32,7 @@ def test_what_guessing_gives_is_drawn_once_where_it_is_the_same() -> None:
     same = emergence({"ICL": curve(5), "IWL": curve(5)}).axes[0]
     assert [text.get_text() for text in same.texts].count("chance 0.5") == 1
     (chance,) = [text for text in same.texts if text.get_text() == "chance 0.5"]
-    assert chance.get_color() == drawing.INK
+    assert chance.get_color() == INK
     apart = emergence({"ICL": curve(5), "IWL": curve(5, chance=0.2)}).axes[0]
     named = {text.get_text(): text.get_color() for text in apart.texts}
     assert (named["chance 0.5"], named["chance 0.2"]) == (named["ICL 0.900"], named["IWL 0.900"])
@@ -88,7 +89,7 @@ def test_spread_keeps_order_and_distance() -> None:
     generator = np.random.default_rng(0)
     for _ in range(100):
         heights = sorted(generator.random(4).tolist())
-        moved = drawing.spread(heights, gap=0.1, low=0.0, high=1.0)
+        moved = spread(heights, gap=0.1, low=0.0, high=1.0)
         assert all(np.diff(moved) > 0.1 - 1e-9)
         assert -1e-9 < moved[0] <= moved[-1] < 1 + 1e-9
 

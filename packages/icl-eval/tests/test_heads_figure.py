@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from icl_eval import Estimate, ScalarCurve
-from icl_eval.figures.drawing import PAPER
 from icl_eval.figures.heads import Head, ablations, head_name, heads_over_training
+from icl_eval.figures.palette import PAPER
 
 
 def line(last: float, *, chance: float | None = None) -> ScalarCurve:

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from icl_eval.figures.drawing import LineEnd, with_value, wrapped, write_line_ends
+from icl_eval.figures.line_ends import LineEnd, with_value, wrapped, write_line_ends
 
 
 def test_texts_of_a_line_stay_together_and_none_overlap_even_if_all_lines_end_together() -> None:

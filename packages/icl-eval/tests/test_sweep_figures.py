@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_eval.figures.drawing import BLUE
 from icl_eval.figures.grid import heat_map
+from icl_eval.figures.palette import BLUE
 from icl_eval.figures.sweeps import UNDECIDED, SizePoint, against_size, most_frequent, phase_curve
 
 TASKS = 2 ** np.arange(0, 17, 2)

@@ -1,7 +1,9 @@
 """In-context and in-weights measures with intervals, figures and self-contained reports.
 
-Axes, here and in every module: B sequences in a batch, S items in a sequence, V labels, H and W pixels,
-K examples, N values or points of a curve, L layers, H heads, T tokens.
+Axes, here and in every module: B sequences or tasks in a batch, S items in a sequence (the query last), P predicted
+items (the last P of the S), N values, or points of a task or a curve, X numbers of an input, Y of a target, V labels, C
+classes, context items or context sizes, H and W (or P and Q) pixels, K examples or possible labels, M measures,
+L layers, H heads or hidden units, T tokens. Layers, heads and tokens are numbered from 0.
 """
 
 from icl_eval.attention.ablation import ablate_heads

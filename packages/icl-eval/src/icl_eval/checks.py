@@ -6,15 +6,7 @@ from typing import Any
 
 
 def check_whole(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`.
-
-    Args:
-      name: of the option, for the error.
-      value: what came.
-      least: the least that will do.
-
-    Raises:
-      ValueError: if it is not one.
+    """Refuse an option, called `name` in the error, that is not a whole number of at least `least`.
 
     >>> check_whole("k", 0, least=1)
     Traceback (most recent call last):
@@ -30,9 +22,6 @@ def check_whole(name: str, value: Any, *, least: int) -> None:
 
 def check_positive(name: str, value: float) -> None:
     """Refuse what is not a finite number above 0.
-
-    Raises:
-      ValueError: if it is not one.
 
     >>> check_positive("penalty", 0.0)
     Traceback (most recent call last):

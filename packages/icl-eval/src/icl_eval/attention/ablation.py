@@ -1,7 +1,4 @@
-"""Ablation: which attention heads in-context and in-weights learning need, by removing one at a time.
-
-Axes: B sequences in a batch, L layers, H heads, V labels.
-"""
+"""Ablation: which attention heads in-context and in-weights learning need, by removing one at a time."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,4 @@
-"""An evaluation of attention heads: what each head of a model does on a stream of batches, with intervals.
-
-Axes: B sequences in a batch, S items (the query last), L layers, H heads, T tokens, V labels, K examples.
-"""
+"""An evaluation of attention heads: what each head of a model does on a stream of batches, with intervals."""
 
 import dataclasses
 import functools
@@ -88,30 +85,26 @@ def evaluate_heads(
         kept = _first_rows(batch, attention, logits, possible_labels, examples - before) if before < examples else None
         return _Scores(heads, uniform, kept)
 
-    tally, kept = Tally.empty(), list[_Rows]()
+    tally, kept = Tally.empty(), list[dict[str, Any]]()
     for scores in collect(score, batches, name=name, count=count):
         tally += Tally.of(_measures(scores.heads, scores.uniform))
         kept += [] if scores.examples is None else [scores.examples]
     result = _result(name, tally)
-    maps = _maps(joined(kept), positions) if kept else None
-    return result if maps is None else dataclasses.replace(result, arrays={"attention": maps})
-
-
-class _Rows(NamedTuple):
-    """Of the first sequences, what `AttentionMaps` keeps."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    predicted: Any
-    attention: Any
+    if kept:
+        rows = joined(kept)
+        rows["attention"] = rows["attention"].astype(np.float32)
+        if np.isfinite(rows["attention"]).all():
+            tokens = {"item_tokens": np.asarray(positions.items), "label_tokens": np.asarray(positions.labels)}
+            result = dataclasses.replace(result, arrays={"attention": AttentionMaps(**rows, **tokens)})
+    return result
 
 
 class _Scores(NamedTuple):
-    """What is kept of a batch."""
+    """What is kept of a batch, of the first sequences also what `AttentionMaps` wants."""
 
     heads: HeadScores
     uniform: HeadScores
-    examples: _Rows | None
+    examples: dict[str, Any] | None
 
 
 _predicted_label = jax.jit(predicted_label)
@@ -221,27 +214,14 @@ def _result(name: str, tally: Tally) -> Result:
     )
 
 
-def _first_rows(batch: Batch, attention: Any, logits: Any, possible_labels: Sequence[int] | None, rows: int) -> _Rows:
-    """Return what `AttentionMaps` keeps of the first rows of a batch."""
+def _first_rows(
+    batch: Batch, attention: Any, logits: Any, possible_labels: Sequence[int] | None, rows: int
+) -> dict[str, Any]:
+    """Return what `AttentionMaps` wants of the first rows of a batch."""
     images, labels = first_images(batch, rows), np.array(batch["labels"][:rows])
     predicted = np.full(len(labels), NO_LABEL, np.int32)
     if logits is not None:
         V = np.shape(logits)[1]
         possible = np.isin(np.arange(V), range(V) if possible_labels is None else list(possible_labels))
         predicted = _predicted_label(logits, possible)[:rows]
-    return _Rows(images, labels, predicted, attention[:rows])
-
-
-def _maps(rows: _Rows, positions: TokenPositions) -> AttentionMaps | None:
-    """Return where the model looks in these sequences; None for a model that is not finite."""
-    attention = rows.attention.astype(np.float32)
-    if not np.isfinite(attention).all():
-        return None
-    return AttentionMaps(
-        images=rows.images,
-        labels=rows.labels,
-        predicted=rows.predicted,
-        attention=attention,
-        item_tokens=np.asarray(positions.items),
-        label_tokens=np.asarray(positions.labels),
-    )
+    return {"images": images, "labels": labels, "predicted": predicted, "attention": attention[:rows]}

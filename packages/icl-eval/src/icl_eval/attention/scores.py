@@ -1,7 +1,7 @@
 """What attention heads do: scores of single sequences, pure functions of attention that run under `jax.jit`.
 
-Axes: B sequences in a batch, S items (the query last), T tokens; `heads` is H heads of one layer or L layers of H.
-Attention is queries by keys, probabilities. Everything is computed in float32.
+Attention is queries by keys, probabilities; `heads` is H heads of one layer or L layers of H. Everything is computed in
+float32.
 
 An in-context learner can be built of two heads: a *previous-token* head, by which the token that shows a label knows
 which item it belongs to, and an *induction* head, by which the query finds the labels of items like itself and copies
@@ -23,13 +23,7 @@ Attention = Float[Array | np.ndarray, "B *heads T T"]
 
 
 class HeadScores(NamedTuple):
-    """What `head_scores` says of each sequence and head; all in 0..1, NaN where a sequence has no such score.
-
-    Attributes:
-      induction: see `induction_score`.
-      previous_token: see `previous_token_score`.
-      same_class: see `same_class_score`.
-    """
+    """The scores of each sequence and head, by the functions of their names; 0..1, NaN where a sequence has none."""
 
     induction: Float[Array | np.ndarray, "B *heads"]
     previous_token: Float[Array | np.ndarray, "B *heads"]

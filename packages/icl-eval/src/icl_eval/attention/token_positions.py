@@ -16,10 +16,6 @@ class TokenPositions:
       labels: which token shows the label of context item j, in rising order; one fewer than items, as nothing shows
         the query's. A token may hold an item and show a label, its own or that of the item before.
 
-    Raises:
-      ValueError: if there are not two items or more with a label for each but the last, or if the tokens are not
-        whole numbers of 0 or more in rising order, none of them after the query's.
-
     >>> TokenPositions(items=range(0, 17, 2), labels=range(1, 16, 2)).length  # item, label, item, ..., query
     17
     """

@@ -1,7 +1,4 @@
-"""What classifiers that are no networks make of the same items and labels.
-
-Axes: B tasks in a batch, S items in a sequence, X inputs, V labels, P positions.
-"""
+"""What classifiers that are no networks make of the same items and labels."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -56,9 +53,6 @@ class NearestLabels:
     Attributes:
       k: at least 1.
 
-    Raises:
-      ValueError: if k is below 1.
-
     >>> items, hidden = np.array([[[0.0], [1.0], [1.2], [0.3]]]), np.array([[False, False, False, True]])
     >>> labels = np.array([[4, 2, 2, 0]])
     >>> [int(NearestLabels(k).predict(items, labels, hidden, 5)[0, 3]) for k in (1, 3)]
@@ -105,9 +99,6 @@ class RidgeLabels:
 
     Attributes:
       penalty: times the sum of squared slopes, beside the sum of squared errors; above 0.
-
-    Raises:
-      ValueError: if the penalty is not above 0.
 
     >>> items, hidden = np.array([[[-1.0], [1.0], [0.4]]]), np.array([[False, False, True]])
     >>> RidgeLabels(1.0).predict(items, np.array([[3, 1, 0]]), hidden, 5)

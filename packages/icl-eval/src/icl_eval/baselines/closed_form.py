@@ -1,7 +1,4 @@
-"""What learners that are no networks make of the same context: closed forms, for all tasks of a batch at once.
-
-Axes: B tasks in a batch, N points, X inputs, Y outputs.
-"""
+"""What learners that are no networks make of the same context: closed forms, for all tasks of a batch at once."""
 
 import dataclasses
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -53,9 +50,6 @@ class NearestNeighbours:
 
     Attributes:
       k: at least 1; 3 in the source.
-
-    Raises:
-      ValueError: if k is below 1.
 
     Source: Garg et al. (2022), arXiv 2208.01066, section 3.
 
@@ -152,9 +146,6 @@ class Ridge:
       penalty: times the sum of squared slopes, beside the sum (not the mean) of squared errors; above 0.
       intercept: whether to fit one; it is not penalised.
 
-    Raises:
-      ValueError: if the penalty is not above 0.
-
     Source: Raventos et al. (2023), arXiv 2306.15063, section 2.
 
     >>> targets = np.array([[[1.0], [np.nan]]])
@@ -182,9 +173,6 @@ class GaussianProcess:
     Attributes:
       length_scale: how far apart two inputs are whose targets differ; above 0.
       noise: the variance of the noise on the targets, 0 or more. Values below 1e-10 count as 1e-10.
-
-    Raises:
-      ValueError: if the length scale or the noise is out of range.
 
     Source: Rasmussen and Williams (2006), Gaussian processes for machine learning, section 2.2.
 
@@ -216,12 +204,7 @@ class GaussianProcess:
 
 
 def context_mean(points: Points, values: Float[np.ndarray, "B N Z"]) -> Float[np.ndarray, "B 1 Z"]:
-    """Return the mean of the values at the context points; 0 without any.
-
-    >>> two = Points(np.zeros((1, 3, 1)), np.array([[[1.0], [2.0], [0.0]]]), np.array([[True, True, False]]))
-    >>> context_mean(two, two.targets).item()
-    1.5
-    """
+    """Return the mean of the values at the context points; 0 without any."""
     shown = points.shown[:, :, None]
     return (values * shown).sum(axis=1, keepdims=True) / np.maximum(shown.sum(axis=1, keepdims=True), 1)
 
@@ -229,18 +212,8 @@ def context_mean(points: Points, values: Float[np.ndarray, "B N Z"]) -> Float[np
 def linear_prediction(points: Points, *, penalty: float, intercept: bool) -> Targets:
     """Return the values at all points of a linear map that is fitted to the context of each task.
 
-    The map minimises the sum of squared errors plus `penalty` times the sum of squared slopes; of several that do,
-    it is the one with the smallest slopes.
-
-    Args:
-      points: the tasks.
-      penalty: 0 or more.
-      intercept: whether to fit one, which is not penalised; otherwise the map goes through 0.
-
-    >>> inputs = np.array([[[0.0], [1.0], [5.0]]])
-    >>> line = Points(inputs, 2 * inputs + 1, np.array([[True, True, False]]))
-    >>> linear_prediction(line, penalty=0.0, intercept=True).round(6).tolist()
-    [[[1.0], [3.0], [11.0]]]
+    The map minimises the sum of squared errors plus `penalty`, 0 or more, times the sum of squared slopes; of several
+    that do, it is the one with the smallest slopes. An intercept is not penalised; without one the map goes through 0.
     """
     shown = points.shown[:, :, None]
     centre = context_mean(points, points.inputs) if intercept else np.zeros((1, 1, 1))
@@ -266,15 +239,10 @@ def _penalised_slopes(inputs: Inputs, targets: Targets, penalty: float) -> Float
 
 
 class Neighbours(NamedTuple):
-    """The K nearest context points of each point, the nearest first.
+    """The K nearest context points of each point, the nearest first, of equals the lowest number."""
 
-    Attributes:
-      numbers: which points they are, in 0..N-1; of equally near ones the lowest number comes first.
-      exist: False where a task has fewer than K context points; `numbers` means nothing there.
-    """
-
-    numbers: Int[np.ndarray, "B N K"]
-    exist: Bool[np.ndarray, "B N K"]
+    numbers: Int[np.ndarray, "B N K"]  # 0..N-1
+    exist: Bool[np.ndarray, "B N K"]  # False where a task has fewer; `numbers` means nothing there
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the neighbours' values [B, N, K, ...], given those of all points [B, N, ...]."""
@@ -282,33 +250,16 @@ class Neighbours(NamedTuple):
 
 
 def squared_distances(inputs: Float[np.ndarray, "B N X"]) -> Float[np.ndarray, "B N N"]:
-    """Return the squared Euclidean distances between the points of each task.
-
-    They are sums of squared differences, one input at a time: equal points are at distance 0 exactly, so that ties
-    are ties, which x.x - 2 x.y + y.y does not promise.
-
-    >>> squared_distances(np.array([[[0.0, 0.0], [3.0, 4.0]]])).tolist()
-    [[[0.0, 25.0], [25.0, 0.0]]]
-    """
+    """Return the squared Euclidean distances between the points of each task, 0 exactly between equal ones."""
     B, N, _ = inputs.shape
     total = np.zeros((B, N, N))
-    for column in np.moveaxis(inputs, -1, 0):
+    for column in np.moveaxis(inputs, -1, 0):  # x.x - 2 x.y + y.y would not make ties of equals
         total += np.square(column[:, :, None] - column[:, None, :])
     return total
 
 
 def nearest(inputs: Float[np.ndarray, "B N X"], shown: Bool[np.ndarray, "B N"], k: int) -> Neighbours:
-    """Return the k context points nearest to each point; a context point is the first neighbour of itself.
-
-    Args:
-      inputs: of all points.
-      shown: which of them are context points.
-      k: how many neighbours, at least 1; K is k, or N where that is less.
-
-    >>> found = nearest(np.array([[[0.0], [5.0], [1.0]]]), np.array([[True, True, False]]), 2)
-    >>> found.numbers[0, 2], found.exist[0, 2]
-    (array([0, 1]), array([ True,  True]))
-    """
+    """Return the k context points, at most N, nearest to each point; a context point is a neighbour of itself."""
     distances = np.where(shown[:, None, :], squared_distances(inputs), np.inf)
     numbers = np.argsort(distances, axis=-1, kind="stable")[:, :, :k]
     return Neighbours(numbers, np.take_along_axis(distances, numbers, axis=-1) < np.inf)

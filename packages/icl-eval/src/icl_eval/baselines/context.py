@@ -1,7 +1,4 @@
-"""The context of a batch of tasks: all that a baseline may learn from.
-
-Axes: B tasks in a batch, N points, X inputs, Y outputs.
-"""
+"""The context of a batch of tasks: all that a baseline may learn from."""
 
 from typing import NamedTuple
 
@@ -17,35 +14,16 @@ Queries = Bool[np.ndarray, "B N"]
 
 
 class Points(NamedTuple):
-    """Tasks without their answers: all that a baseline may learn from.
+    """Tasks without their answers: all that a baseline may learn from."""
 
-    Attributes:
-      inputs: of all points, or the items of classification tasks.
-      targets: of the context points, or the labels [B, N] of the context items; 0 at the queries.
-      shown: whether a point is a context point.
-    """
-
-    inputs: Inputs
-    targets: Targets | Labels
-    shown: Bool[np.ndarray, "B N"]
+    inputs: Inputs  # of all points, or the items of classification tasks
+    targets: Targets | Labels  # of the context; 0 at the queries
+    shown: Bool[np.ndarray, "B N"]  # which points are the context
 
 
 # Plain arrays in the two signatures below: they are what says so if the shapes are wrong, with jaxtyping or without.
 def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Points:
-    """Return the context of function tasks, in float64 and with the targets of the queries blotted out.
-
-    Args:
-      inputs: floats [B, N, X].
-      targets: floats [B, N, Y]; those of queries are not read and may be NaN.
-      is_query: bool [B, N].
-
-    Raises:
-      ValueError: if the arrays are empty or do not fit together, or if an input or a context target is not finite.
-
-    >>> hidden = np.array([[False, True]])
-    >>> points(np.ones((1, 2, 1)), np.array([[[3.0], [np.nan]]]), hidden).targets.tolist()
-    [[[3.0], [0.0]]]
-    """
+    """Return the context of function tasks, in float64, the targets of the queries, which may be NaN, blotted out."""
     inputs, targets, is_query = np.asarray(inputs), np.asarray(targets), np.asarray(is_query)
     if inputs.ndim != 3 or targets.ndim != 3 or not inputs.shape[:2] == targets.shape[:2] == is_query.shape:
         raise ValueError(
@@ -60,20 +38,7 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
 
 
 def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Points:
-    """Return the context of classification tasks, with the labels of the queries blotted out.
-
-    Args:
-      items: floats [B, N, X].
-      labels: integers [B, N], those of the context in 0..num_labels-1; those of queries are not read.
-      is_query: bool [B, N].
-      num_labels: how many labels there are.
-
-    Raises:
-      ValueError: if the arrays are empty or do not fit together, an item is not finite or a label out of range.
-
-    >>> labelled(np.ones((1, 2, 1)), np.array([[3, -1]]), np.array([[False, True]]), 4).targets.tolist()
-    [[3, 0]]
-    """
+    """Return the context of classification tasks: labels in 0..num_labels-1, those of the queries blotted out."""
     check_whole("num_labels", num_labels, least=1)
     items, labels, is_query = np.asarray(items), np.asarray(labels), np.asarray(is_query)
     if items.ndim != 3 or not items.shape[:2] == labels.shape == is_query.shape or labels.dtype.kind not in "iu":

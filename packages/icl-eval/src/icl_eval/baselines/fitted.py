@@ -1,7 +1,4 @@
-"""What learners that are fitted step by step make of the same context: those of scikit-learn, and a small network.
-
-Axes: B tasks in a batch, N points, X inputs, Y outputs, H hidden units.
-"""
+"""What learners that are fitted step by step make of the same context: those of scikit-learn, and a small network."""
 
 import dataclasses
 import warnings
@@ -36,21 +33,15 @@ class Sklearn:
     estimator: Any
 
     def predict(
-        self,
-        inputs: Inputs,
-        targets: Targets | Labels,
-        is_query: Queries,
-        num_labels: int | None = None,
+        self, inputs: Inputs, targets: Targets | Labels, is_query: Queries, num_labels: int | None = None
     ) -> np.ndarray:
         """Return what `Regressor.predict` does, or with a number of labels what `Classifier.predict` does."""
         # Imported here: a report needs no scikit-learn, which is slow to import.
         from sklearn.base import BaseEstimator, clone
         from sklearn.exceptions import ConvergenceWarning
 
-        if num_labels is None:
-            tasks = points(inputs, targets, is_query)
-        else:
-            tasks = labelled(inputs, targets, is_query, num_labels)
+        arrays = inputs, targets, is_query
+        tasks = points(*arrays) if num_labels is None else labelled(*arrays, num_labels)
         estimator = self.estimator if isinstance(self.estimator, BaseEstimator) else self.estimator()
         predictions = np.zeros(tasks.targets.shape, np.float64 if num_labels is None else np.int32)
         # One thread: a task is too small to share, and threads that wait for one another take many times as long.
@@ -81,9 +72,6 @@ class TrainedMLP:
       steps: of Adam, at least 1.
       learning_rate: at the start, above 0; 0.005 (constant) in the source.
       seed: of the initial weights, 0 or more.
-
-    Raises:
-      ValueError: if one of them is out of range.
 
     Source: Garg et al. (2022), arXiv 2208.01066, section 5.
 

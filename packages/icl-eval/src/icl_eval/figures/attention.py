@@ -1,7 +1,4 @@
-"""Where heads look: the attention of the query in a sequence of images, and a head's whole map.
-
-Layers and heads are numbered from 0. Axes: T tokens, S items, P and Q pixels.
-"""
+"""Where heads look: the attention of the query in a sequence of images, and a head's whole map."""
 
 from collections.abc import Sequence
 
@@ -12,8 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from icl_eval.figures.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PAPER, displayable
+from icl_eval.figures.drawing import displayable
 from icl_eval.figures.heads import Head, head_name
+from icl_eval.figures.palette import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
 from icl_eval.results.saved_arrays import AttentionMaps
 
 _MOST_HEADS = 8
@@ -49,8 +47,7 @@ def attention_rows(examples: AttentionMaps, k: int, heads: Sequence[Head]) -> Fi
     T = examples.attention.shape[-1]
     cell = float(np.clip((_WIDTH - _LEFT - _RIGHT) / (T + 0.5), _LEAST_CELL, _MOST_CELL))
     bar, gap = _BAR / cell, _GAP / cell  # in columns
-    size = _thumbnail_size(examples)
-    over = _overhang(size)
+    size, over = _thumbnail_size(examples)
     figure, panel = _sheet((-over, T - 1 + over), (-size - 1.2, len(heads) * (bar + gap)), cell)
     items = set(examples.item_tokens.tolist())
     colours = [BLUE if token in items else ORANGE for token in range(T)]
@@ -99,8 +96,7 @@ def attention_map(examples: AttentionMaps, k: int, layer: int, head: int) -> Fig
     _check(examples, k, [(layer, head)])
     attention = examples.attention[k, layer, head]
     T = len(attention)
-    size = _thumbnail_size(examples)
-    over = _overhang(size)
+    size, over = _thumbnail_size(examples)
     margin = over + size + 1.0  # of thumbnails and labels, which may not meet in the corner
     cell = float(np.clip((_WIDTH - 0.4) / (T + over + margin), _LEAST_CELL, _MOST_CELL))
     words = 0.2 / cell
@@ -168,23 +164,15 @@ def _labels(examples: AttentionMaps, k: int) -> list[tuple[float, str]]:
     return [(float(token), label) for token, label in shown.items()]
 
 
-def _thumbnail_size(examples: AttentionMaps) -> float:
-    """Return the side of a thumbnail in columns: as large as lets neighbours stand apart, two columns at most."""
-    distances = np.diff(np.unique(examples.item_tokens))
-    return 0.88 * min(2.0, float(distances.min(initial=2)))
-
-
-def _overhang(size: float) -> float:
-    """Return how far a thumbnail reaches from the middle of its token, and a little more: half a column at least."""
-    return max(0.5, size / 2 + 0.1)
+def _thumbnail_size(examples: AttentionMaps) -> tuple[float, float]:
+    """Return the side of a thumbnail in columns, and how far it reaches from the middle of its token and a bit more."""
+    # As large as lets neighbours stand apart, two columns at most.
+    size = 0.88 * min(2.0, float(np.diff(np.unique(examples.item_tokens)).min(initial=2)))
+    return size, max(0.5, size / 2 + 0.1)
 
 
 def _thumbnails(
-    panel: Axes,
-    examples: AttentionMaps,
-    k: int,
-    centres: Sequence[tuple[float, float]],
-    size: float,
+    panel: Axes, examples: AttentionMaps, k: int, centres: Sequence[tuple[float, float]], size: float
 ) -> None:
     """Draw the items, framed if they share the query's label; the query's own frame has another colour."""
     images, labels = displayable(examples.images)[k], examples.labels[k]
@@ -220,9 +208,5 @@ def reduced(image: UInt8[np.ndarray, "P Q"]) -> UInt8[np.ndarray, "..."]:
 
 
 def _short(share: float) -> str:
-    """Return a share in two digits and no more ink than that takes.
-
-    >>> _short(0.333), _short(0.999)
-    ('.33', '1')
-    """
+    """Return a share in two digits and no more ink than that takes."""
     return "1" if share >= 0.995 else f"{share:.2f}".removeprefix("0")

@@ -4,7 +4,6 @@ The same numbers give the same bytes: files carry no dates and no random ids. A 
 a light page; `encode` lets those of an SVG follow the page that it stands in.
 """
 
-import dataclasses
 import io
 import re
 from collections.abc import Sequence
@@ -14,27 +13,11 @@ import matplotlib
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-INK, FAINT, PAPER = "#1f2328", "#d5d9de", "#ffffff"  # text and axes, grid and ticks, background
-# Blue and orange stay apart for all common forms of colour blindness, and so do the others (Okabe and Ito 2008).
-BLUE, ORANGE, GREEN, PLUM, OLIVE, GREY = COLOURS = ("#0067a3", "#c65300", "#007a5a", "#a8487f", "#8a6d00", "#55606b")
-SHADE = "#4a98c9"  # of cells; pale enough on paper, and dark enough in the dark, for text of ink
-MOST_SHADES = 12  # of a sweep
-SWEEP = tuple(
-    to_hex(LinearSegmentedColormap.from_list("sweep", [BLUE, PLUM, ORANGE])(place / (MOST_SHADES - 1)))
-    for place in range(MOST_SHADES)
-)
-"""Colours from blue by plum to orange, for what is graded by a number."""
-
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DOTTED = (0, (1.5, 2.5))  # of chance, and of what else is known without measuring
-TEXT = 9.5  # points, of the names of axes
-_LABEL_HEIGHT = 13.5  # points, of a line of 10-point text with air above it
-_NUDGE = 1e-9  # of a panel's height: too little to see, enough to keep lines of text in order
+from icl_eval.figures.palette import BLUE, COLOURS, FAINT, INK, MOST_SHADES, ORANGE, PAPER, PLUM, SHADE, SWEEP, TEXT
 
 
 def _css_colours() -> dict[str, str]:
@@ -75,14 +58,14 @@ def new_figure(width: float, height: float, **padding: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout, facecolor=PAPER)
 
 
-def prepare(panel: Axes, *, title: str = "", x: str = "") -> None:
-    """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x.
+def stacked(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """Return a figure of empty panels, one above the other and so many inches high, that share their x axis."""
+    figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
+    return figure, list(np.atleast_1d(figure.subplots(len(heights), sharex=True, height_ratios=heights)))
 
-    Args:
-      panel: any.
-      title: stands above it.
-      x: the name of the x axis.
-    """
+
+def prepare(panel: Axes, *, title: str = "", x: str = "") -> None:
+    """Set the look of all panels: a grid of faint lines, no frame, whole numbers along x; title and x axis named."""
     panel.set_facecolor(PAPER)
     panel.grid(axis="y", color=FAINT, linewidth=0.6)
     panel.set_axisbelow(True)
@@ -111,30 +94,6 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """Return ascending heights moved apart until neighbours differ by `gap`, within low..high if they fit there.
-
-    Args:
-      heights: in ascending order.
-      gap: the least distance.
-      low: where the first may be.
-      high: where the last must be.
-
-    >>> spread([0.0, 0.01, 0.5], gap=0.1, low=0.0, high=1.0)
-    [0.0, 0.1, 0.5]
-    >>> [round(height, 1) for height in spread([0.95, 1.0], gap=0.1, low=0.0, high=1.0)]
-    [0.9, 1.0]
-    """
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else max(height, low))
-    ceiling = high
-    for place in reversed(range(len(moved))):
-        moved[place] = min(moved[place], ceiling)
-        ceiling = moved[place] - gap
-    return moved
-
-
 def log_ticks(low: float, high: float) -> list[float]:
     """Return three to seven round numbers within low..high for a logarithmic axis, fewer where there are fewer.
 
@@ -153,11 +112,6 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def size_axis(panel: Axes, sizes: Sequence[float] | Sequence[int], *, title: str) -> None:
     """Set the x axis to span sizes above 0 on a logarithmic scale, and name it.
-
-    Args:
-      panel: whose axis it is.
-      sizes: what it has to hold.
-      title: what the sizes are.
 
     >>> panel = Figure().subplots()
     >>> size_axis(panel, [10, 1000], title="parameters")
@@ -189,126 +143,3 @@ def displayable(images: UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     """
     stretched = np.round(images * (255 / max(int(images.max()), 1))).astype(np.uint8)
     return stretched if np.median(stretched) > 127 else 255 - stretched
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LineEnd:
-    """What is said of a line at its end.
-
-    Attributes:
-      height: where the line ends on the y axis.
-      text: lines of text, the first on top.
-      colour: of the text.
-      bold: how many of the lines are bold.
-
-    Raises:
-      ValueError: if there is no text.
-
-    >>> LineEnd(height=0.5, text=("ICL 0.500",)).bold
-    0
-    """
-
-    height: float
-    text: tuple[str, ...]
-    colour: str = INK
-    bold: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.text:
-            raise ValueError("A line's end wants one or more lines of text, got none.")
-
-
-def draw_level(panel: Axes, name: str, height: float, *, colour: str = INK) -> LineEnd:
-    """Draw a dotted line at what is known without measuring, and return what to write at its end.
-
-    Args:
-      panel: what to draw into.
-      name: what is known, such as chance.
-      height: its value.
-      colour: of the line and its name.
-    """
-    panel.axhline(height, color=colour, linewidth=1, linestyle=DOTTED)
-    return LineEnd(height=height, text=(f"{name} {height:.2g}",), colour=colour)
-
-
-def write_line_ends(
-    panel: Axes, ends: Sequence[LineEnd], *, low: float = 0.0, high: float = 1.0, inches: float = 2.6
-) -> None:
-    """Write what is said of lines at their right ends; the texts of one stay together and none overlap.
-
-    Args:
-      panel: whose y axis is linear or logarithmic.
-      ends: in any order.
-      low: where texts may begin on the y axis.
-      high: where they must end.
-      inches: the height of the panel with its share of titles and ticks.
-
-    >>> panel = Figure().subplots()
-    >>> write_line_ends(panel, [LineEnd(height=0.5, text=(name, "falls")) for name in ("ICL", "IWL")])
-    >>> [text.get_text() for text in panel.texts]  # from below
-    ['falls', 'ICL', 'falls', 'IWL']
-    """
-    logarithmic = panel.get_yscale() == "log"
-    rows = [
-        (end.height, end.text[line], end.colour, line < end.bold)
-        for end in sorted(ends, key=lambda end: end.height)
-        for line in reversed(range(len(end.text)))
-    ]
-    places = [height for height, *_ in rows]
-    if logarithmic:
-        low, high, *places = (float(np.log10(height)) for height in (low, high, *places))
-    places = [place + _NUDGE * (high - low) * number for number, place in enumerate(places)]
-    # The panel's share of the figure's 72 points per inch; the layout takes about a tenth of it.
-    gap = _LABEL_HEIGHT / (0.9 * inches * 72) * (high - low)
-    heights = spread(places, gap=gap, low=low, high=high)
-    for height, (_, text, colour, bold) in zip(heights, rows, strict=True):
-        panel.annotate(
-            plain(text), (1, 10**height if logarithmic else height), xycoords=("axes fraction", "data"), xytext=(7, 0),
-            textcoords="offset points", va="center", color=colour, fontsize=10 if bold else 9,
-            fontweight="bold" if bold else "normal",
-        )  # fmt: skip
-
-
-def wrapped(name: str, *, width: int = 18, lines: int = 3) -> tuple[str, ...]:
-    """Return a name in a few short lines; what does not fit is cut, with an ellipsis.
-
-    Args:
-      name: broken after its spaces, dashes, slashes and underscores.
-      width: letters of a line.
-      lines: the most of them.
-
-    >>> wrapped("no_support_zipfian_a data.p_bursty 0.5", width=18)
-    ('no_support_', 'zipfian_a data.p_', 'bursty 0.5')
-    >>> wrapped("a" * 60, width=10, lines=2)
-    ('aaaaaaaaaa', 'aaaaaaaaa…')
-    """
-    broken = [""]
-    # Names of folders and options may break after their dashes and underscores too.
-    for word in re.split(r"(?<=[ _/-])", name):
-        if len((broken[-1] + word).rstrip()) <= width:
-            broken[-1] += word
-        else:
-            broken += [word[start : start + width] for start in range(0, len(word), width)]
-    broken = [line.rstrip() for line in broken if line.strip()]
-    if len(broken) > lines:
-        broken = [*broken[: lines - 1], broken[lines - 1][: width - 1] + "\N{HORIZONTAL ELLIPSIS}"]
-    return tuple(broken) or (name,)
-
-
-def with_value(name: str, value: str, *, width: int = 18) -> tuple[str, ...]:
-    """Return a name and its value in short lines; a name that is too long is cut, and its value never.
-
-    Args:
-      name: as in `wrapped`.
-      value: a number as it is shown.
-      width: letters of a line.
-
-    >>> with_value("Transformer", "0.900"), with_value("an-endless-name", "0.900")
-    (('Transformer 0.900',), ('an-endless-name:', '0.900'))
-    >>> with_value("a-b " * 30, "0.900", width=5)
-    ('a-b', 'a-b', 'a-b…', '0.900')
-    """
-    if len(name) + 1 + len(value) <= width:
-        return (f"{name} {value}",)
-    whole = wrapped(f"{name}: {value}", width=width, lines=4)  # names may end in numbers too
-    return whole if whole[-1].endswith(value) else (*wrapped(name, width=width), value)

@@ -5,17 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import (
-    COLOURS,
-    MARKERS,
-    LineEnd,
-    accuracy_axis,
-    new_figure,
-    prepare,
-    with_value,
-    write_line_ends,
-)
-from icl_eval.results.estimate import Estimate, readable
+from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare
+from icl_eval.figures.line_ends import LineEnd, name_end, write_line_ends
+from icl_eval.figures.palette import COLOURS, MARKERS
+from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Result
 
 _DECILES = 10
@@ -36,11 +29,7 @@ def deciles(result: Result) -> tuple[Estimate | None, ...] | None:
 def by_frequency(curves: Mapping[str, Sequence[Estimate | None]]) -> Figure:
     """Return a figure of the accuracy of each tenth of the classes, from the rarest to the most frequent.
 
-    Args:
-      curves: of each of one to three evaluations, ten estimates; None where there were no queries.
-
-    Raises:
-      ValueError: no evaluations, more than three, or not ten estimates with at least one known in each.
+    Each of one to three evaluations has ten estimates; None where there were no queries.
 
     Source: Chan et al. (2022), arXiv 2205.05055, figure 6: with Zipfian classes the common ones are learned in weights.
 
@@ -64,24 +53,14 @@ def by_frequency(curves: Mapping[str, Sequence[Estimate | None]]) -> Figure:
     accuracy_axis(panel, name="accuracy")
     panel.set_xticks(np.arange(1, _DECILES + 1))
     panel.set_xlim(0.5, _DECILES + 0.5)
-    ends = []
+    ends: list[LineEnd] = []
     for place, ((name, estimates), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
-        rows = np.array(
-            [
-                (np.nan,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
-                for estimate in estimates
-            ]
-        )
-        values, low, high = rows.T
+        values, low, high = np.array([(e.value, e.low, e.high) if e else (np.nan,) * 3 for e in estimates]).T
         panel.errorbar(
             np.arange(1, _DECILES + 1) + _APART * (place - (len(curves) - 1) / 2), values,
             yerr=np.nan_to_num(np.stack([values - low, high - values])), color=colour, marker=MARKERS[place],
             markersize=4, linewidth=1.2, elinewidth=1.4, clip_on=False,
         )  # fmt: skip
-        known_values = values[np.isfinite(values)]
-        if len(known_values):
-            last = float(known_values[-1])
-            text = with_value(name.replace("_", " "), readable(last), width=16)
-            ends.append(LineEnd(height=last, text=text, colour=colour, bold=len(text)))
+        ends += name_end(name.replace("_", " "), values, colour=colour, width=16)
     write_line_ends(panel, ends, inches=3.2)
     return figure

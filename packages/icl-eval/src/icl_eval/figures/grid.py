@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from icl_eval.figures.drawing import FAINT, INK, PAPER, SHADE, TEXT, new_figure
+from icl_eval.figures.drawing import new_figure
+from icl_eval.figures.palette import FAINT, INK, PAPER, SHADE, TEXT
 from icl_eval.results.result import Result
 
 _NAME = re.compile(r"confusion_(\d{1,3})_to_(\d{1,3}|other)")
@@ -152,9 +153,6 @@ def confusion(shares: Float[np.ndarray, "W X"], counts: Sequence[int]) -> Figure
     Args:
       shares: of each of 1..12 true labels, the share predicted as each of them and, in the last column, as another.
       counts: queries of each true label.
-
-    Raises:
-      ValueError: if the shapes do not fit, there are too many labels, or a share is not in 0..1.
 
     >>> [text.get_text() for text in confusion(np.array([[0.75, 0.25]]), [4]).axes[0].texts]
     ['0.75', '0.25']

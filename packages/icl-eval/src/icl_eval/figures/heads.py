@@ -10,22 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import (
-    COLOURS,
-    FAINT,
-    GREY,
-    INK,
-    MARKERS,
-    PAPER,
-    TEXT,
-    LineEnd,
-    accuracy_axis,
-    draw_level,
-    new_figure,
-    prepare,
-    write_line_ends,
-)
+from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare
+from icl_eval.figures.line_ends import LineEnd, draw_level, write_line_ends
 from icl_eval.figures.lines import Line, draw_line, step_axis
+from icl_eval.figures.palette import COLOURS, FAINT, GREY, INK, MARKERS, PAPER, TEXT
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 
@@ -35,23 +23,14 @@ _NUMBERED = 24  # heads along an axis whose numbers can still be read
 
 
 def head_name(head: Head) -> str:
-    """Return what a head is called in figures.
-
-    >>> head_name((0, 3))
-    'layer 0 head 3'
-    """
+    """Return what a head is called in figures."""
     return f"layer {head[0]} head {head[1]}"
 
 
 def heads_over_training(curves: Mapping[Head, ScalarCurve], *, title: str) -> Figure:
     """Return a figure of a measure of every head over training; the six that end highest in colour and by name.
 
-    Args:
-      curves: by layer and head; what uniform attention would give is their chance.
-      title: what is measured.
-
-    Raises:
-      ValueError: if there are no heads.
+    Curves are by layer and head; what uniform attention would give is their chance. The title is what is measured.
 
     >>> line = ScalarCurve(*[np.array([0.0, 0.5])] * 4, chance=0.1)
     >>> figure = heads_over_training({(0, 0): line, (1, 2): line}, title="Induction")
@@ -185,8 +164,7 @@ def _heads_axis(panels: Sequence[Axes], heads: Sequence[Head]) -> None:
     below = panels[-1]
     below.set_xlim(-0.5, len(heads) - 0.5)
     if len(heads) <= _NUMBERED:
-        numbers = [str(head) for _, head in heads]
-        below.set_xticks(range(len(heads)), numbers)
+        below.set_xticks(range(len(heads)), [str(head) for _, head in heads])
         below.set_xlabel("head", color=INK, fontsize=TEXT)
         names = below.secondary_xaxis(-0.13)
     else:

@@ -8,18 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from icl_eval.figures.drawing import (
-    INK,
-    TEXT,
-    LineEnd,
-    accuracy_axis,
-    draw_level,
-    log_ticks,
-    with_value,
-    write_line_ends,
-)
+from icl_eval.figures.drawing import accuracy_axis, log_ticks, prepare
+from icl_eval.figures.line_ends import LineEnd, draw_level, name_end, write_line_ends
+from icl_eval.figures.palette import INK, TEXT
 from icl_eval.results.curve import ScalarCurve
-from icl_eval.results.estimate import readable
 from icl_eval.results.result import Kind
 
 _DECADES = 5  # least squares without noise errs by 1e-28, which would flatten all else
@@ -29,31 +21,15 @@ _SMOOTH_BEYOND = 60  # logged points; fewer can be read without a running mean
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """A curve, and how it looks.
+    """A curve, and how it looks."""
 
-    Attributes:
-      name: what is written at its end, before its last value.
-      curve: what is drawn.
-      colour: of the line, its band and its name.
-      marker: of its points.
-      dash: of the line, as matplotlib has it.
-      strong: whether it is thick and has a band.
-      note: what else is written at its end.
-    """
-
-    name: str
+    name: str  # written at its end, before its last value
     curve: ScalarCurve
     colour: str
     marker: str
     dash: str | tuple[int, tuple[float, ...]] = "-"
-    strong: bool = True
-    note: str = ""
-
-    @property
-    def last(self) -> float | None:
-        """The last value that is known."""
-        known = self.curve.values[np.isfinite(self.curve.values)]
-        return float(known[-1]) if len(known) else None
+    strong: bool = True  # thick, and with a band
+    note: str = ""  # what else is written at its end
 
 
 def draw_lines(
@@ -61,13 +37,8 @@ def draw_lines(
 ) -> None:
     """Draw lines on the axis that their kind asks for, with their names and what guessing gives at the right.
 
-    Args:
-      panel: what to draw into.
-      lines: the last over the others.
-      kind: proportions span 0..1; errors have a logarithmic axis of at most five decades, and what guessing gives is
-        the best constant; means take what room they need.
-      inches: the height of the panel with its share of titles and ticks.
-      width: letters of a line of text at the right.
+    Proportions span 0..1; errors have a logarithmic axis of at most five decades, and what guessing gives is the best
+    constant; means take what room they need. The last line is over the others. `inches` is as in `write_line_ends`.
     """
     low, high = _set_axis(panel, lines, kind)
     # Proportions end where the panel does, and their markers would be halved.
@@ -79,14 +50,7 @@ def draw_lines(
 
 
 def draw_line(panel: Axes, line: Line, *, width: int = 24, clip: bool = False) -> list[LineEnd]:
-    """Draw a line, and return what to write at its end; nothing if no value of it is known.
-
-    Args:
-      panel: what to draw into.
-      line: what to draw.
-      width: letters of a line of text at its end.
-      clip: whether it is cut off where it leaves the panel.
-    """
+    """Draw a line, cut off where it leaves the panel if `clip`, and return what to write at its end, if known."""
     curve = line.curve
     if line.strong:
         panel.fill_between(curve.steps, curve.low, curve.high, color=line.colour, alpha=0.2, linewidth=0)
@@ -95,11 +59,9 @@ def draw_line(panel: Axes, line: Line, *, width: int = 24, clip: bool = False) -
         markersize=(3.2 if line.strong else 2.6) if len(curve.steps) <= _MARKED else 0,
         linewidth=1.8 if line.strong else 1.1, clip_on=clip,
     )  # fmt: skip
-    if line.last is None:
-        return []
-    text = with_value(line.name, readable(line.last), width=width)
-    bold = len(text) if line.strong else 0
-    return [LineEnd(height=line.last, text=(*text, *line.note.splitlines()), colour=line.colour, bold=bold)]
+    ends = name_end(line.name, curve.values, colour=line.colour, width=width)
+    note = tuple(line.note.splitlines())
+    return [dataclasses.replace(end, text=end.text + note, bold=end.bold if line.strong else 0) for end in ends]
 
 
 def step_axis(panels: Sequence[Axes]) -> None:
@@ -113,8 +75,7 @@ def step_axis(panels: Sequence[Axes]) -> None:
 def draw_loss(panel: Axes, loss: ScalarCurve) -> None:
     """Draw the training loss from 0 up, with its running mean where single points are noisy."""
     noisy = len(loss.steps) > _SMOOTH_BEYOND
-    title = "Training loss (thin) and its running mean" if noisy else "Training loss"
-    panel.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
+    prepare(panel, title="Training loss (thin) and its running mean" if noisy else "Training loss")
     panel.plot(loss.steps, loss.values, color=INK, linewidth=0.6 if noisy else 1.5, alpha=0.35 if noisy else 1)
     if noisy:
         smooth = loss.smoothed(window=max(5, len(loss.steps) // 25))

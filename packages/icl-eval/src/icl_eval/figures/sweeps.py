@@ -11,27 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from icl_eval.figures.drawing import (
-    BLUE,
-    COLOURS,
-    GREEN,
-    GREY,
-    INK,
-    MARKERS,
-    ORANGE,
-    PAPER,
-    TEXT,
-    LineEnd,
-    accuracy_axis,
-    draw_level,
-    new_figure,
-    prepare,
-    size_axis,
-    spread,
-    with_value,
-    write_line_ends,
-)
-from icl_eval.results.estimate import readable
+from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare, size_axis
+from icl_eval.figures.line_ends import LineEnd, draw_level, name_end, spread, write_line_ends
+from icl_eval.figures.palette import BLUE, COLOURS, GREEN, GREY, INK, MARKERS, ORANGE, PAPER, TEXT
 
 UNDECIDED = "undecided"
 _SHADES = {"task memorization": ORANGE, "task identification": GREEN, "general learning to learn": BLUE}
@@ -84,7 +66,7 @@ def phase_curve(
     edges = _octave_edges(num_tasks)
     _task_axis(panel, edges)
     _shade(panel, edges, [most_frequent(row) for row in kinds])
-    ends = []
+    ends: list[LineEnd] = []
     for (name, values), colour, marker in zip(rows, (BLUE, ORANGE, GREY), MARKERS, strict=False):
         seeds = np.asarray(values, np.float64)
         panel.plot(
@@ -93,11 +75,7 @@ def phase_curve(
         )  # fmt: skip
         medians = np.array([_median(row) for row in seeds])
         panel.plot(num_tasks, medians, color=colour, linewidth=1.8, label=name)
-        known = medians[np.isfinite(medians)]
-        if len(known):
-            ends.append(
-                LineEnd(height=float(known[-1]), text=(f"{name} {readable(known[-1])}",), colour=colour, bold=1)
-            )
+        ends += name_end(name, medians, colour=colour, width=24)
     if chance is not None:
         ends.append(draw_level(panel, "chance", chance))
     write_line_ends(panel, ends)
@@ -184,9 +162,6 @@ class SizePoint:
       parameters: how many parameters it has, at least 1.
       accuracy: on unseen tasks, in 0..1; NaN is left out.
 
-    Raises:
-      ValueError: if a size is below 1.
-
     >>> SizePoint(trunk="LSTM", state_size=256, parameters=300_000, accuracy=0.25).trunk
     'LSTM'
     """
@@ -207,12 +182,7 @@ class SizePoint:
 def against_size(points: Sequence[SizePoint], *, chance: float | None = None) -> Figure:
     """Return a figure of accuracy on unseen tasks against state size and against parameter count, a colour per trunk.
 
-    Args:
-      points: one per trained model, of at most six trunks.
-      chance: drawn as a dotted line.
-
-    Raises:
-      ValueError: no points, or more trunks than there are colours.
+    There is a point for each trained model, of at most six trunks; chance is a dotted line.
 
     Source: Kirsch et al. (2022), arXiv 2212.04458: the state size predicts performance, the parameter count does not.
 
@@ -225,8 +195,8 @@ def against_size(points: Sequence[SizePoint], *, chance: float | None = None) ->
         raise ValueError(f"Wanted points of 1..{len(COLOURS)} trunks, got {len(trunks)}.")
     figure = new_figure(6.4, 3.4)
     panels = figure.subplots(1, 2, sharey=True)
-    for panel, field in zip(panels, ("state_size", "parameters"), strict=True):
-        prepare(panel)
+    for panel, field, title in zip(panels, ("state_size", "parameters"), ("Accuracy on unseen tasks", ""), strict=True):
+        prepare(panel, title=title)
         accuracy_axis(panel, name="accuracy")
         panel.label_outer()
         size_axis(panel, [getattr(point, field) for point in points], title=field.replace("_", " "))
@@ -239,7 +209,6 @@ def against_size(points: Sequence[SizePoint], *, chance: float | None = None) ->
             )  # fmt: skip
         if chance is not None:
             end = draw_level(panel, "chance", chance)
-    panels[0].set_title("Accuracy on unseen tasks", loc="left", color=INK, fontsize=10, fontweight="bold")
     if chance is not None:
         write_line_ends(panels[1], [end])
     handles = panels[0].lines[: len(trunks)]
@@ -294,9 +263,7 @@ def against_settings(
         places = [place for place, seeds in enumerate(accuracies) for _ in seeds]
         heights = [accuracy for seeds in accuracies for accuracy in seeds]
         panel.scatter(places, heights, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0, clip_on=False)
-        if known := [float(mean) for mean in means if np.isfinite(mean)]:
-            text = with_value(name, readable(known[-1]))
-            ends.append(LineEnd(height=known[-1], text=text, colour=colour, bold=len(text)))
+        ends += name_end(name, means, colour=colour)
     if chance is not None:
         ends.append(draw_level(panel, "chance", chance, colour=BLUE))
     write_line_ends(panel, ends)

@@ -8,21 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from icl_eval.figures.drawing import (
-    BLUE,
-    COLOURS,
-    FAINT,
-    GREEN,
-    GREY,
-    INK,
-    MARKERS,
-    ORANGE,
-    TEXT,
-    new_figure,
-    plain,
-    prepare,
-)
+from icl_eval.figures.drawing import new_figure, plain, prepare
 from icl_eval.figures.lines import Line, draw_lines
+from icl_eval.figures.palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, MARKERS, ORANGE, TEXT
 from icl_eval.results.result import Kind
 from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
 
@@ -34,11 +22,7 @@ def learning_curves(curves: ShotCurves, *, title: str) -> Figure:
     """Return a figure of a measure by the number of examples seen: the model's with its band, baselines' as thin lines.
 
     Accuracies are drawn over 0..1 with chance as a dotted line, squared errors on a logarithmic axis of at most five
-    decades.
-
-    Args:
-      curves: the model's under "model", and those of baselines.
-      title: on which tasks.
+    decades. The model's curve is the one under "model".
 
     >>> from icl_eval import ScalarCurve
     >>> line = ScalarCurve(np.arange(3.0), *[np.array([0.1, 0.5, 0.7])] * 3, chance=0.1)
@@ -74,14 +58,7 @@ def fitted_functions(fits: Mapping[str, Fits], *, columns: int = 3) -> Figure:
     """Return a figure of functions and what was made of a few of their points, a row for each family.
 
     Panels span the truth and the model's fit, at most as far again as the truth is high; what a baseline does beyond
-    that is cut off.
-
-    Args:
-      fits: by family.
-      columns: the most functions of a family to draw.
-
-    Raises:
-      ValueError: if there are no families, or no columns.
+    that is cut off. Of a family, by whose name the fits are, at most `columns` functions are drawn.
 
     >>> line = np.array([[0.0, 1.0]])
     >>> fit = Fits(context_inputs=line, context_targets=line, inputs=line, truth=line, predictions={"model": line})

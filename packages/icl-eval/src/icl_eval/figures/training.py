@@ -8,22 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from icl_eval.figures.drawing import (
-    COLOURS,
-    DOTTED,
-    FAINT,
-    INK,
-    MARKERS,
-    MOST_SHADES,
-    SWEEP,
-    TEXT,
-    new_figure,
-    plain,
-    prepare,
-    with_value,
-    wrapped,
-)
+from icl_eval.figures.drawing import new_figure, plain, prepare, stacked
+from icl_eval.figures.line_ends import with_value, wrapped
 from icl_eval.figures.lines import Line, draw_lines, draw_loss, step_axis
+from icl_eval.figures.palette import COLOURS, DOTTED, FAINT, INK, MARKERS, MOST_SHADES, SWEEP, TEXT
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Kind
@@ -60,28 +48,18 @@ def emergence(
     for (name, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
         of_kind = lines.setdefault(kinds.get(name, "proportion"), [])
         of_kind.append(Line(name=name, curve=curve, colour=colour, marker=marker))
-    heights = [2.6] * len(lines) + [1.4] * (loss is not None)
-    figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
-    panels = list(np.atleast_1d(figure.subplots(len(heights), sharex=True, height_ratios=heights)))
+    figure, panels = stacked([2.6] * len(lines) + [1.4] * (loss is not None))
     for panel, (kind, of_kind) in zip(panels, lines.items(), strict=False):
         prepare(panel, title=_TITLES[kind])
         draw_lines(panel, of_kind, kind=kind)
     if loss is not None:
-        prepare(panels[-1])
         draw_loss(panels[-1], loss)
     step_axis(panels)
     return figure
 
 
 def group_colours(names: Sequence[str], *, grades: Mapping[str, float] | None = None) -> dict[str, str]:
-    """Return a colour for each of up to six groups, or, graded by a number, for each of up to twelve.
-
-    Args:
-      names: of the groups.
-      grades: the number in which the groups differ; only read for more than six.
-
-    Raises:
-      ValueError: if there are no groups, more than twelve, or more than six without such a number.
+    """Return a colour for each of up to six groups, or, graded by the number in which they differ, of up to twelve.
 
     >>> group_colours(["a", "b"])
     {'a': '#0067a3', 'b': '#c65300'}
@@ -126,8 +104,7 @@ def groups_over_training(
         raise ValueError("Wanted a measure of one or more groups of runs, got none; evaluate the runs first.")
     lines = [sum(len(with_value(name, "0.000")) for name in of_groups) + 2 for of_groups in rows.values()]
     heights = [max(2.6, _LINE * 1.12 * number) for number in lines]
-    figure = new_figure(4.6, sum(heights) + 0.6, hspace=0.08)
-    panels = list(np.atleast_1d(figure.subplots(len(rows), sharex=True, height_ratios=heights)))
+    figure, panels = stacked(heights)
     markers = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(colours)}
     for panel, (title, of_groups), height in zip(panels, rows.items(), heights, strict=True):
         prepare(panel, title=title)
@@ -143,12 +120,7 @@ def groups_over_training(
 def final_values(values: Mapping[str, Mapping[str, Estimate]], *, chance: float | None = None) -> Figure:
     """Return a figure of where groups of runs ended: a row each, with a dot and its interval for each proportion.
 
-    Args:
-      values: by measure, at most six, and group; some may lack some.
-      chance: of the first, drawn as a dotted line.
-
-    Raises:
-      ValueError: if there is nothing to draw, or more measures than colours.
+    Values are by measure, at most six, and group; some may lack some. Chance, of the first, is a dotted line.
 
     >>> half = Estimate(value=0.5, low=0.4, high=0.6, count=100)
     >>> figure = final_values({"ICL": {"a": half}, "IWL": {"b": half}})

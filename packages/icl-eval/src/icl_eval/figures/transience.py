@@ -6,36 +6,22 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import COLOURS, MARKERS, PAPER, new_figure, prepare, size_axis
+from icl_eval.figures.drawing import new_figure, prepare, size_axis
 from icl_eval.figures.lines import Line, draw_lines
+from icl_eval.figures.palette import COLOURS, MARKERS, PAPER
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decline:
-    """From its peak to its end: what became of an accuracy.
+    """From its peak to its end: what became of an accuracy."""
 
-    Attributes:
-      peak_step: where it was highest; the first of equals.
-      peak: the value there.
-      last_step: the last step where it is known.
-      last: the value there.
-      is_certain: whether the 95 % intervals of both do not overlap.
-
-    >>> Decline(peak_step=10.0, peak=0.9, last_step=50.0, last=0.6, is_certain=True).depth
-    0.3
-    """
-
-    peak_step: float
+    peak_step: float  # the first of equals
     peak: float
-    last_step: float
+    last_step: float  # where it is known
     last: float
-    is_certain: bool
-
-    def __post_init__(self) -> None:
-        if self.peak_step > self.last_step or self.peak < self.last:
-            raise ValueError(f"Wanted a peak that is no later and no lower than the end, got {self}.")
+    is_certain: bool  # the 95 % intervals of both do not overlap
 
     @property
     def depth(self) -> float:
@@ -67,16 +53,10 @@ def decline(curve: ScalarCurve) -> Decline | None:
 
 
 def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
-    """Return a figure of proportions against the logarithm of the training step, with the peak of each marked.
+    """Return a figure of up to six proportions against the logarithm of the training step, with their peaks marked.
 
     Step 0 has no place on the axis and is left out. The label at a line's end says how far below its peak it ends,
     if the 95 % intervals of peak and end do not overlap.
-
-    Args:
-      curves: by name, at most six.
-
-    Raises:
-      ValueError: if nothing is known at any step above 0, or there are more curves than colours.
 
     Source: Singh et al. (2023), arXiv 2311.08360: in-context learning can fade as training goes on.
 
@@ -87,7 +67,7 @@ def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
     """
     drawn: list[tuple[Line, Decline]] = []
     for (name, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
-        if (shown := _after_start(curve)) is not None and (lost := decline(shown)) is not None:
+        if (shown := curve.where(curve.steps > 0)) is not None and (lost := decline(shown)) is not None:
             drawn.append((Line(name=name, curve=shown, colour=colour, marker=marker, note=_short(lost)), lost))
     if not drawn or len(curves) > len(COLOURS):
         raise ValueError(
@@ -131,12 +111,3 @@ def _short(lost: Decline) -> str:
     if lost.peak_step == lost.last_step:
         return "ends at its peak"
     return f"{readable(lost.depth)} below its peak" if lost.is_certain else "no certain fall"
-
-
-def _after_start(curve: ScalarCurve) -> ScalarCurve | None:
-    """Return the curve at steps above 0, or None if it has none."""
-    later = curve.steps > 0
-    if not later.any():
-        return None
-    fields = ("steps", "values", "low", "high")
-    return dataclasses.replace(curve, **{name: getattr(curve, name)[later] for name in fields})

@@ -32,17 +32,11 @@ from icl_eval.runs.writing import write_atomically
 
 
 class Shared(NamedTuple):
-    """A headline that runs share, each with an evaluation and a metric of its own.
+    """A headline that runs share, each with an evaluation and a metric of its own."""
 
-    Attributes:
-      title: as the first run has it.
-      kind: of number that it is.
-      of: the headline of each run that has it, by the run's name.
-    """
-
-    title: str
+    title: str  # as the first run has it
     kind: Kind
-    of: dict[str, Headline]
+    of: dict[str, Headline]  # by the name of each run that has it
 
     def curve(self, run: Run) -> ScalarCurve | None:
         """Return the headline over training; None if the run has none, or never measured it."""
@@ -131,13 +125,13 @@ def _over_training(groups: Sequence[Group], shared: Sequence[Shared]) -> Figure:
 
 def _write_page(to: Path, runs: Sequence[Run], groups: Sequence[Group], shared: Sequence[Shared]) -> None:
     seeds = f", in {len(groups)} groups that differ in more than the seed" if len(groups) < len(runs) else ""
-    figures = Figures()
+    figures, summaries = Figures(), json_address({run.name: run.summary for run in runs})
     parts = [
         Part("Over training", "training", _over_training_part(groups, shared, figures)),
         Part("At the end", "end", _at_the_end(groups, shared, figures)),
         Part("Final numbers", "numbers", _numbers(runs, groups, shared)),
         Part("Options that differ", "options", _options(runs)),
-        Part("Downloads", "downloads", _downloads(runs)),
+        Part("Downloads", "downloads", part("downloads", files={"summaries.json": summaries})),
         Part("Missing", "missing", _missing(runs, shared)),
     ]
     write_page(
@@ -225,12 +219,9 @@ def _numbers(runs: Sequence[Run], groups: Sequence[Group], shared: Sequence[Shar
 
 def _row(run: Run, shared: Sequence[Shared]) -> list[tuple[float | int | None, str]]:
     """Return numbers with how they are shown."""
-    latest = run.latest()
     cells: list[tuple[float | int | None, str]] = []
     for each in shared:
-        headline = each.of.get(run.name)
-        result = None if headline is None or headline.evaluation not in latest else latest[headline.evaluation][1]
-        estimate = None if headline is None or result is None else result.metrics.get(headline.metric)
+        estimate = run.last(each.of[run.name]) if run.name in each.of else None
         said = "" if estimate is None else f"{readable(estimate.value)} ({interval(estimate)})"
         cells.append((None if estimate is None else estimate.value, said))
     train = run.summary.get("train")
@@ -245,11 +236,6 @@ def _row(run: Run, shared: Sequence[Shared]) -> list[tuple[float | int | None, s
         (steps, f"{steps:,}") if isinstance(steps, int) else (None, ""),
         (seconds, f"{seconds:,.0f}") if isinstance(seconds, int | float) else (None, ""),
     ]
-
-
-def _downloads(runs: Sequence[Run]) -> Markup:
-    """Return the summaries of all runs as one JSON file to download."""
-    return part("downloads", files={"summaries.json": json_address({run.name: run.summary for run in runs})})
 
 
 def _options(runs: Sequence[Run]) -> Markup:

@@ -53,14 +53,7 @@ def families(run: Run) -> dict[Family, list[str]]:
 
 
 def family_tables(run: Run, figures: Figures, *, family: Family, names: Sequence[str]) -> Markup:
-    """Return the tables of a family, one for each metric that its evaluations are compared by.
-
-    Args:
-      run: whose evaluations they are.
-      figures: none are drawn.
-      family: what they have in common.
-      names: of its evaluations.
-    """
+    """Return the tables of the named evaluations of a family, one for each metric that they are compared by."""
     latest = run.latest()
     return _tables(run, {name: latest[name][1] for name in names}, label=family.title, note=family.sentence)
 

@@ -20,9 +20,6 @@ class Picture:
       draw: draws it.
       caption: what it shows, beneath it.
       alt: the same in numbers, for who cannot see it.
-
-    Raises:
-      ValueError: if the name would not do as a file name.
     """
 
     name: str
@@ -37,13 +34,7 @@ class Picture:
 
 
 class Table(NamedTuple):
-    """A table of a gallery.
-
-    Attributes:
-      title: the heading above it.
-      header: the names of its columns.
-      rows: its cells, row by row.
-    """
+    """A table of a gallery: the heading above it, the names of its columns, and its cells row by row."""
 
     title: str
     header: Sequence[str]

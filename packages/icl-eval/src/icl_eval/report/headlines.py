@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from icl_eval.figures.drawing import COLOURS
+from icl_eval.figures.palette import COLOURS
 from icl_eval.figures.training import emergence
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
@@ -16,16 +16,7 @@ from icl_eval.runs.reading import Run
 
 
 class Card(NamedTuple):
-    """A headline on a page.
-
-    Attributes:
-      title: what it is.
-      value: the number, or a few words.
-      sentence: what it means.
-      accent: the style of its colour.
-      known: its interval, and of how many it is.
-      judged: what may be said of chance.
-    """
+    """A headline on a page: a number or a few words, with its interval and what may be said of chance."""
 
     title: str
     value: str
@@ -42,10 +33,9 @@ def cards(run: Run, figures: Figures) -> Markup:
         made.append(Card("What it has learnt", learner.kind, learner.reason, accent="learner"))
     latest = run.latest()
     for place, headline in enumerate(run.headlines):
-        if headline.evaluation not in latest or headline.metric not in latest[headline.evaluation][1].metrics:
+        if (estimate := run.last(headline)) is None:
             continue
         result = latest[headline.evaluation][1]
-        estimate = result.metrics[headline.metric]
         made.append(
             Card(
                 headline.title,

@@ -27,13 +27,7 @@ NOTHING = Markup("")
 
 
 class Part(NamedTuple):
-    """A part of a page that its table of contents names.
-
-    Attributes:
-      title: its heading.
-      anchor: its address on the page: lower-case letters, digits and dashes.
-      content: what stands beneath the heading.
-    """
+    """A part of a page that its table of contents names; the anchor is of lower-case letters, digits and dashes."""
 
     title: str
     anchor: str
@@ -43,16 +37,8 @@ class Part(NamedTuple):
 def write_page(path: Path, *, title: str, parts: list[Part], script: str | None = None, **words: Any) -> None:
     """Write a page that loads nothing from anywhere, and runs no script but its own: its policy says so.
 
-    Args:
-      path: of the page.
-      title: in the browser's frame; the heading too if `words` has no `heading`.
-      parts: from top to bottom; their titles are the table of contents.
-      script: runs at the end; None for that of the package.
-      words: `above` and `below` the heading, `lead` before the parts, and the `source` and
-        `command` that the page was made from.
-
-    Raises:
-      ValueError: if the script could not stand in a page as it is.
+    The words are those `above` and `below` the `heading`, which is the title if not given, the `lead` before the parts,
+    and the `source` and `command` that the page was made from. Without a script it is that of the package.
     """
     script = _resource("report.js") if script is None else script
     if "</" in script or "<!--" in script or "\r" in script:
@@ -74,21 +60,12 @@ def write_page(path: Path, *, title: str, parts: list[Part], script: str | None 
 
 
 def render(template: str, /, **values: Any) -> Markup:
-    r"""Return what a template makes of values; text among them is escaped, Markup is not.
-
-    >>> card = {"accent": "c0", "title": "<b>", "value": "1", "known": "", "sentence": "One."}
-    >>> render("cards", cards=[card]).split("</h2>")[0].strip()
-    Markup('<div class="numbers">\n<section class="number c0"><h2>&lt;b&gt;')
-    """
+    r"""Return what a template makes of values; text among them is escaped, Markup is not."""
     return Markup(_templates().get_template(f"{template}.html").render(values))
 
 
 def part(macro: str, /, **values: Any) -> Markup:
-    """Return what a macro of parts.html makes of values.
-
-    >>> part("listed", sentences=["5 < 7"]).strip()
-    Markup('<ul><li>5 &lt; 7</li></ul>')
-    """
+    """Return what a macro of parts.html makes of values."""
     return Markup(getattr(_templates().get_template("parts.html").module, macro)(**values))
 
 
@@ -112,24 +89,12 @@ def _resource(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Where the figures of a page go.
-
-    Attributes:
-      folder: PNG files are written into it too; None for no files.
-    """
+    """Where the figures of a page go: into the folder as PNG files too, if there is one."""
 
     folder: Path | None = None
 
     def add(self, name: str, figure: Figure, *, alt: str, caption: str, wide: bool = False) -> Markup:
-        """Return a figure to stand in a page, in whose colours it is shown.
-
-        Args:
-          name: of its file, and a name of its own on the page.
-          figure: what is drawn.
-          alt: what it shows, for who cannot see it.
-          caption: beneath it.
-          wide: whether it may be as wide as the page.
-        """
+        """Return a figure to stand in a page, in whose colours it is shown; its name is its own there."""
         if self.folder is not None:
             file = re.sub(r"[^\w .-]", "_", name) + ".png"  # a name of an evaluation may come from a damaged file
             write_atomically(self.folder / file, encode(figure, form="png"))
@@ -202,9 +167,5 @@ def interval(estimate: Estimate) -> str:
 
 
 def chance_text(chance: float | None) -> str:
-    """Return chance to two digits, or nothing where there is none.
-
-    >>> chance_text(1 / 3), chance_text(None)
-    ('0.33', '')
-    """
+    """Return chance to two digits, or nothing where there is none."""
     return "" if chance is None else f"{chance:.2g}"

@@ -46,14 +46,12 @@ def confusions(run: Run, figures: Figures) -> Markup:
             continue
         shares, counts = found
         right = ", ".join(f"{shares[label, label]:.3f} of label {label}" for label in range(len(shares)))
-        figure = figures.add(
-            f"confusion_{name}",
-            confusion(shares, counts),
-            alt=f"Predicted right: {right}.",
-            caption=f"{name}: of the queries with each label, the share that the open arg-max names so; the last "
-            f"column is any label besides. {sum(counts):,} {result.unit}.",
+        caption = (
+            f"{name}: of the queries with each label, the share that the open arg-max names so; the last column is any "
+            f"label besides. {sum(counts):,} {result.unit}."
         )
-        parts.append(figure)
+        alt = f"Predicted right: {right}."
+        parts.append(figures.add(f"confusion_{name}", confusion(shares, counts), alt=alt, caption=caption))
     return NOTHING.join(parts)
 
 
@@ -67,15 +65,14 @@ def heads(run: Run, figures: Figures) -> Markup:
             if not curves:
                 continue
             best = max(curves, key=lambda head: float(curves[head].values[-1]))
-            figure = figures.add(
-                f"{score}_{evaluation}",
-                heads_over_training(curves, title=title(score)),
-                alt=f"{title(score)}: {head_name(best)} ends highest, at {readable(curves[best].values[-1])}.",
-                caption=f"{title(score)}: {sentence[:1].lower()}{sentence[1:-1]}; the mean over "
+            drawn = heads_over_training(curves, title=title(score))
+            alt = f"{title(score)}: {head_name(best)} ends highest, at {readable(curves[best].values[-1])}."
+            caption = (
+                f"{title(score)}: {sentence[:1].lower()}{sentence[1:-1]}; the mean over "
                 f"{counted([latest[evaluation][1]])} of {evaluation}, with 95 % bands; the dotted line is uniform "
-                "attention.",
+                "attention."
             )
-            parts.append(figure)
+            parts.append(figures.add(f"{score}_{evaluation}", drawn, alt=alt, caption=caption))
     parts += [_ablations(run, step, result, figures) for step, result in latest.values()]
     return NOTHING.join(parts)
 
@@ -88,22 +85,17 @@ def attention(run: Run, figures: Figures) -> Markup:
         order = f"; the heads are in the order of their {score} scores" if score else ""
         for k in range(len(maps.images)):
             shown = ranked[:_ROWS]
-            figure = figures.add(
-                f"attention_{name}_{k}",
-                attention_rows(maps, k, shown),
-                alt=f"Attention of the query in a sequence of {name}, of {', '.join(map(head_name, shown))}.",
-                caption=f"Sequence {k + 1} of {name}: how much of its attention the query's token gives to each token. "
-                f"Framed items have the query's label. One sequence{order}.",
+            alt = f"Attention of the query in a sequence of {name}, of {', '.join(map(head_name, shown))}."
+            caption = (
+                f"Sequence {k + 1} of {name}: how much of its attention the query's token gives to each token. "
+                f"Framed items have the query's label. One sequence{order}."
             )
-            parts.append(figure)
-        figure = figures.add(
-            f"attention_map_{name}",
-            attention_map(maps, 0, *ranked[0]),
-            alt=f"The whole attention of {head_name(ranked[0])} in a sequence of {name}.",
-            caption=f"The whole attention of {head_name(ranked[0])} in sequence 1: each row is a token, and where it "
-            "looks.",
-        )
-        parts.append(figure)
+            rows = attention_rows(maps, k, shown)
+            parts.append(figures.add(f"attention_{name}_{k}", rows, alt=alt, caption=caption))
+        whole = f"The whole attention of {head_name(ranked[0])} in"
+        alt, caption = f"{whole} a sequence of {name}.", f"{whole} sequence 1: each row is a token, and where it looks."
+        drawn = attention_map(maps, 0, *ranked[0])
+        parts.append(figures.add(f"attention_map_{name}", drawn, alt=alt, caption=caption))
     return NOTHING.join(parts)
 
 
@@ -118,13 +110,7 @@ def head_scores(run: Run) -> dict[str, str]:
 
 
 def head_curves(run: Run, evaluation: str, score: str) -> dict[Head, ScalarCurve]:
-    """Return a score of every head over training, by layer and head.
-
-    Args:
-      run: whose heads they are.
-      evaluation: that was measured.
-      score: as it stands before the layer and the head in the names of metrics.
-    """
+    """Return a score of every head over training, by layer and head, which follow it in the names of metrics."""
     metrics = {metric for result in run.evaluations.get(evaluation, {}).values() for metric in result.metrics}
     found = {_head(metric, f"{score}_"): metric for metric in metrics}
     curves = {head: run.evaluation_curve(evaluation, metric) for head, metric in found.items() if head is not None}

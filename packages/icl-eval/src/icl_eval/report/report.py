@@ -21,13 +21,7 @@ _ODD = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, Valu
 
 
 class Section(NamedTuple):
-    """A part of the page that the table of contents names.
-
-    Attributes:
-      title: its heading.
-      anchor: its address on the page: lower-case letters, digits and dashes.
-      make: gives what stands beneath the heading; nothing if the run has none of it.
-    """
+    """A `Part` of the page to be, and what makes its content; nothing if the run has none of it."""
 
     title: str
     anchor: str

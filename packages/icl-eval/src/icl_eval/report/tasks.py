@@ -41,9 +41,7 @@ def _curves(name: str, curves: ShotCurves, figures: Figures) -> Markup:
 
 def _known(curve: ScalarCurve) -> ScalarCurve:
     """Return the curve where its values are known; as it is if nowhere."""
-    known = np.isfinite(curve.values)
-    rows = (curve.steps, curve.values, curve.low, curve.high)
-    return ScalarCurve(*(row[known] for row in rows)) if known.any() else curve
+    return curve.where(np.isfinite(curve.values)) or curve
 
 
 def fitted(run: Run, figures: Figures) -> Markup:

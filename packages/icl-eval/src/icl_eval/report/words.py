@@ -1,5 +1,6 @@
 """Words of numbers: what a report says of estimates and curves, and may say of chance."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -27,16 +28,11 @@ def headline_curve(run: Run, headline: Headline) -> ScalarCurve | None:
     curve = run.evaluation_curve(headline.evaluation, headline.metric)
     if curve is None or curve.chance is not None or not headline.metric.startswith(_NORMALISED):
         return curve
-    return ScalarCurve(curve.steps, curve.values, curve.low, curve.high, chance=1.0)
+    return dataclasses.replace(curve, chance=1.0)
 
 
 def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:
     """Return what the interval allows to say about chance or the best constant, and no more.
-
-    Args:
-      estimate: the number.
-      level: what it is held against; None for nothing to say.
-      kind: of errors less is better.
 
     >>> judged(Estimate(value=0.5, low=0.4, high=0.6, count=9), 0.1, "proportion")
     'above chance (0.1)'

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from icl_eval.results.result import Unit
-from icl_eval.results.saved_arrays import MODEL
+from icl_eval.results.saved_arrays import MODEL, check_axes
 
 Batch = Mapping[str, Any]
 _Scores = TypeVar("_Scores")
@@ -27,16 +27,8 @@ def collect(
     No batch is drawn beyond those needed, the surplus rows of the last one are dropped, and the scores of a batch are
     fetched only after the next one was dispatched, so that a device is kept busy.
 
-    Args:
-      score: from a whole batch, and the number of rows before it, to a pytree of arrays with a row per sequence or
-        task. A leaf may have fewer rows, for what is kept of the first alone; its first leaf has all.
-      batches: as `score` wants them.
-      name: of the evaluation, for errors.
-      count: how many rows, at least 1.
-      unit: what a row is.
-
-    Raises:
-      ValueError: if count is below 1 or the batches end early.
+    `score` goes from a whole batch, and the number of rows before it, to a pytree of arrays with a row per sequence or
+    task. A leaf may have fewer rows, for what is kept of the first alone; its first leaf has all.
 
     >>> [*collect(lambda batch, before: batch["x"] + before, iter([{"x": np.zeros(2)}] * 5), name="x", count=3)]
     [array([0., 0.]), array([2.])]
@@ -66,19 +58,12 @@ def _fetched(scores: _Scores, rows: int) -> _Scores:
 
 
 def joined(scores: Iterable[_Scores]) -> _Scores:
-    """Return the scores of all batches as one pytree of arrays.
-
-    >>> joined([{"x": np.zeros(2)}, {"x": np.ones(1)}])
-    {'x': array([0., 0., 1.])}
-    """
+    """Return the scores of all batches as one pytree of arrays."""
     return jax.tree.map(lambda *parts: np.concatenate(parts), *scores)
 
 
 def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
     """Return the images of the first sequences of a batch as grey levels; noise of floats beyond 0..1 is cut off.
-
-    Raises:
-      ValueError: if the batch has none.
 
     >>> first_images({"images": np.full((2, 1, 1, 1), 0.2)}, 1).tolist()
     [[[[51]]]]
@@ -93,48 +78,13 @@ def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:
-    """Return copies of the named arrays of a batch, so that the caller's batch keeps its answers.
-
-    Args:
-      batch: a dict of arrays.
-      keys: the names that must be there, with their axes as words, such as `labels` and "B S".
-      name: of the evaluation, for errors.
-
-    Raises:
-      ValueError: if one is missing, has other axes, or differs from another in the length of an axis they share.
-
-    >>> wanted({"labels": [[1, 2]]}, {"labels": "B S"}, name="seen_tasks")
-    [array([[1, 2]])]
-    """
-    form = ", ".join(f"'{key}' [{axes.replace(' ', ', ')}]" for key, axes in keys.items())
-    if not set(keys) <= set(batch):
-        raise ValueError(f"{name}: wanted a batch with {form}, got the keys {sorted(batch)}.")
-    arrays = {key: np.array(batch[key]) for key in keys}
-    lengths: dict[str, int] = {}
-    for key, axes in keys.items():
-        shape = arrays[key].shape
-        fits = len(shape) == len(axes.split()) and 0 not in shape
-        if not fits or any(lengths.setdefault(a, n) != n for a, n in zip(axes.split(), shape, strict=True)):
-            shapes = {key: list(array.shape) for key, array in arrays.items()}
-            raise ValueError(f"{name}: wanted a batch with {form}, none empty, got the shapes {shapes}.")
-    return list(arrays.values())
+    """Return copies of the arrays of a batch that must be there (see `check_axes`): the caller's keep their answers."""
+    check_axes(batch, keys, name=name)
+    return [np.array(batch[key]) for key in keys]
 
 
 def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:
-    """Return on how many tasks the baselines are measured: all of them unless told.
-
-    Args:
-      names: of the baselines.
-      baseline_count: how many were asked for; None for all.
-      name: of the evaluation, for errors.
-      count: how many tasks the model is measured on.
-
-    Raises:
-      ValueError: if a baseline has the model's name, or their count is not in 1..count.
-
-    >>> baseline_tasks(["3-NN"], None, name="seen_tasks", count=100)
-    100
-    """
+    """Return on how many tasks the named baselines are measured: all of them unless told."""
     if MODEL in names:
         raise ValueError(f"{name}: the curve named {MODEL!r} is the model's; give that baseline another name.")
     chosen = count if baseline_count is None else baseline_count
@@ -144,18 +94,6 @@ def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: 
 
 
 def check_shape(got: Sequence[int], asked: Sequence[int], *, name: str, who: str) -> None:
-    """Refuse an output that has not the shape that was asked for.
-
-    Args:
-      got: the shape of the output.
-      asked: the shape that was asked for.
-      name: of the evaluation, for errors.
-      who: made the output, for errors.
-
-    Raises:
-      ValueError: if the shapes differ.
-
-    >>> check_shape((4, 2), (4, 2), name="seen_tasks", who="predict")
-    """
+    """Refuse the shape of what `who` made if it is not the one that was asked for."""
     if tuple(got) != tuple(asked):
         raise ValueError(f"{name}: wanted the shape {list(asked)}; {who} gave {list(got)}.")

@@ -1,9 +1,12 @@
 """A curve: a number over training, with its 95 % band."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Num
+
+from icl_eval.results.estimate import Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,9 +19,6 @@ class ScalarCurve:
       low: lower end of its 95 % interval; equal to `values` for a number without one.
       high: upper end.
       chance: what guessing gives, if there is such a number.
-
-    Raises:
-      ValueError: if there are no steps, or the arrays differ in length.
     """
 
     steps: Float[np.ndarray, " N"]
@@ -33,6 +33,23 @@ class ScalarCurve:
             raise ValueError(
                 f"A curve wants as many values, low and high ends as steps, and one or more; got {lengths}."
             )
+
+    @classmethod
+    def of(
+        cls, steps: Num[np.ndarray, " N"], estimates: Sequence[Estimate], *, chance: float | None = None
+    ) -> "ScalarCurve":
+        """Return the curve of estimates at N steps."""
+        values, low, high = (
+            np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
+        )
+        return cls(steps.astype(np.float64), values, low, high, chance=chance)
+
+    def where(self, wanted: Bool[np.ndarray, " N"]) -> "ScalarCurve | None":
+        """Return the points that are wanted; None if none is."""
+        if not wanted.any():
+            return None
+        steps, values, low, high = (row[wanted] for row in (self.steps, self.values, self.low, self.high))
+        return ScalarCurve(steps, values, low, high, chance=self.chance)
 
     def smoothed(self, *, window: int) -> "ScalarCurve":
         """Return the running mean over `window` neighbouring points (fewer at the ends), without its band.

@@ -74,17 +74,10 @@ def readable(number: float) -> str:
 
 
 def proportion(successes: int, count: int) -> Estimate:
-    """Return a proportion, with the Wilson score interval.
+    """Return the proportion of successes (0..count) among `count` sequences (1 or more), with the Wilson interval.
 
     Wilson's interval keeps its coverage near 0 and 1, where accuracies live and the textbook interval
     collapses.
-
-    Args:
-      successes: how many of the sequences were right, in 0..count.
-      count: how many sequences there were, at least 1.
-
-    Raises:
-      ValueError: if count is below 1 or successes are not in 0..count.
 
     Source: Wilson (1927), Probable inference, the law of succession, and statistical inference.
 
@@ -101,15 +94,9 @@ def proportion(successes: int, count: int) -> Estimate:
 def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
     """Return a proportion over all predictions of tasks, with an interval over the tasks.
 
-    The P predictions of one task share their difficulty, so B tasks are worth more than B and less than B P
-    independent predictions. With one prediction per task that is `proportion`. Where all are right or all wrong, or
-    there is one task, nothing is known of the spread over tasks, and each task counts once.
-
-    Args:
-      correct: one row per task, one column per prediction; neither empty.
-
-    Raises:
-      ValueError: if there are no tasks or no predictions.
+    The P predictions of one task, a row of `correct`, share their difficulty, so B tasks are worth more than B and less
+    than B P independent predictions. With one prediction per task that is `proportion`. Where all are right or all
+    wrong, or there is one task, nothing is known of the spread over tasks, and each task counts once.
 
     Source: see `effective_proportion`.
 
@@ -130,14 +117,7 @@ def effective_proportion(value: float, variance: float, *, count: int, predictio
     not feign more than that. Where all are right or all wrong, or there is one sequence, nothing is known of the
     spread, and each sequence counts once.
 
-    Args:
-      value: the proportion of all predictions, in 0..1.
-      variance: of the value, over sequences or tasks.
-      count: how many sequences or tasks there are.
-      predictions: how many predictions they hold together.
-
-    Raises:
-      ValueError: if the value is not in 0..1.
+    `value` is the proportion of all predictions, and `variance` its own, over `count` sequences or tasks.
 
     Source: Franco, Little, Louis and Slud (2019), Comparative study of confidence intervals for proportions in
     complex sample surveys: Wilson's interval with the effective sample size.
@@ -155,12 +135,7 @@ def effective_proportion(value: float, variance: float, *, count: int, predictio
 
 
 def wilson(value: float, *, size: float | int, count: int) -> Estimate:
-    """Return a proportion with Wilson's interval.
-
-    Args:
-      value: the proportion, in 0..1.
-      size: how many independent trials it is worth.
-      count: how many sequences or tasks it is of.
+    """Return a proportion of so many sequences, with Wilson's interval for the `size` independent trials it is worth.
 
     >>> print(wilson(0.5, size=4, count=9))
     0.500 (0.150-0.850, n=9)
@@ -174,16 +149,10 @@ def wilson(value: float, *, size: float | int, count: int) -> Estimate:
 
 
 def mean(values: Num[np.ndarray, " N"]) -> Estimate:
-    """Return a mean, with the normal interval.
+    """Return the mean of one or more numbers, one per sequence, with the normal interval.
 
     The same values give the same estimate, in whatever order they come. A single value has no known spread,
     and values that are not finite have no mean: those ends are NaN. The interval stays within the values.
-
-    Args:
-      values: one number per sequence, [N] with N at least 1.
-
-    Raises:
-      ValueError: if there are no values.
 
     >>> print(mean(np.array([1.0, 2.0, 3.0, 2.0])))
     2.000 (1.200-2.800, n=4)
@@ -205,12 +174,7 @@ def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"]
     The same tasks give the same estimate, in whatever order they come. The ends are NaN for a single task; all is NaN
     if a number is not finite or the denominators sum to 0. The interval stays within the ratios of single tasks.
 
-    Args:
-      numerators: one number per task.
-      denominators: one number per task, 0 or more.
-
-    Raises:
-      ValueError: if there are no tasks, the lengths differ or a denominator is negative.
+    There is one numerator and one denominator, 0 or more, for each task.
 
     Source: Cochran (1977), Sampling techniques, section 6.3: the variance of a ratio of sums is that of the numerators
     less the ratio times the denominators.
@@ -239,12 +203,8 @@ def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"]
 def about_mean(value: float, variance: float, *, count: int, lowest: float, highest: float) -> Estimate:
     """Return a mean, or a ratio of sums, with the normal interval; NaN where a sequence alone cannot tell its spread.
 
-    Args:
-      value: the mean.
-      variance: of the value, over sequences, from the mean squared difference.
-      count: how many sequences there are.
-      lowest: the least number of a sequence; as with the bootstrap, the interval does not go beyond it.
-      highest: the greatest.
+    `variance` is that of the value over `count` sequences, from the mean squared difference. As with the bootstrap, the
+    interval does not go beyond the lowest and the highest number of a sequence.
 
     >>> print(about_mean(2.0, 0.04, count=9, lowest=0.0, highest=9.0))
     2.000 (1.584-2.416, n=9)

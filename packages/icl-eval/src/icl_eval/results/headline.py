@@ -18,9 +18,6 @@ class Headline:
       title: what a report calls it, such as "In context (ICL)".
       sentence: what it says, in one sentence or two.
 
-    Raises:
-      ValueError: if one of them is empty, or the name is that of another part of summary.json.
-
     >>> headline = Headline(name="icl", evaluation="holdout", metric="accuracy_closed", title="In context",
     ...                     sentence="Closed accuracy on classes never trained on.")
     >>> Headline.from_json(headline.to_json()) == headline

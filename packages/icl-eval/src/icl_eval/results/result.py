@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from icl_eval.results.estimate import Estimate
@@ -23,9 +23,6 @@ class Measure:
       shown: the name under which many of a kind are explained together, such as `induction_L_H`; None for its own.
       detail: whether a report folds it away: there are many of its kind, or few ask for them.
       baseline: the name in tables of the baseline that it is of, such as `nearest image`; None for the model's own.
-
-    Raises:
-      ValueError: if the sentence does not end with a full stop, or the kind is none of the three.
 
     >>> Measure(sentence="Cross-entropy in nats.", kind="mean").detail
     False
@@ -59,6 +56,14 @@ class Measure:
         )
 
 
+def words_of_baselines(metric: str, baselines: Iterable[str], *, sentence: str, kind: Kind) -> dict[str, Measure]:
+    """Return the words of a metric of baselines, `<metric>_<baseline>` each."""
+    return {
+        f"{metric}_{name}": Measure(sentence=sentence, kind=kind, shown=f"{metric}_…", baseline=name)
+        for name in baselines
+    }
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
     """Evaluations that stand together in a report, in one table or figure.
@@ -66,9 +71,6 @@ class Family:
     Attributes:
       title: its heading, such as "Transfer".
       sentence: what they have in common.
-
-    Raises:
-      ValueError: if there is no title, or the sentence does not end with a full stop.
 
     >>> Family(title="Transfer", sentence="Functions of families that were not trained on.").title
     'Transfer'
@@ -92,9 +94,6 @@ class Evaluation:
       name: as it stands in eval.jsonl and in file names, such as `fewshot_holdout`: letters, digits, _, -.
       possible_labels: what the query's label can be here, and so what the closed accuracy chooses from:
         0..ways-1 for few-shot sequences, the ordered labels of common, rare or both for no-support ones.
-
-    Raises:
-      ValueError: if the name would not do as a file name, or the labels are none, negative or not distinct.
 
     >>> Evaluation("fewshot_holdout", range(2))
     Evaluation(name='fewshot_holdout', possible_labels=(0, 1))
@@ -122,7 +121,7 @@ class Result:
       evaluation: its name.
       metrics: accuracies and shares (in 0..1), `loss` (nats) and the like, each with its interval.
       chance: what guessing uniformly gives, for those metrics that have such a number.
-      measures: the words of its metrics; those it lacks are shown by name alone.
+      measures: the words of its metrics; those it lacks are shown by name alone. Words of others are dropped.
       unit: what is counted.
       family: the evaluations that this one stands with in a report, if there are others.
       arrays: by kind (see `saved_arrays.KINDS`) what a report draws of it; not part of the JSON form.
@@ -135,6 +134,10 @@ class Result:
     unit: Unit = "sequences"
     family: Family | None = None
     arrays: Mapping[str, SavedArrays] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own = {name: words for name, words in self.measures.items() if name in self.metrics}
+        object.__setattr__(self, "measures", own)
 
     def __str__(self) -> str:
         return f"{self.evaluation}: " + ", ".join(f"{name} {estimate}" for name, estimate in self.metrics.items())
@@ -173,20 +176,14 @@ class Result:
             evaluation=str(fields["evaluation"]),
             metrics=metrics,
             chance={str(name): float(value) for name, value in fields.get("chance", {}).items()},
-            measures={name: measure for name, measure in (measures or {}).items() if name in metrics},
+            measures=measures or {},
             unit=unit,
             family=None if family is None else Family(title=str(family["title"]), sentence=str(family["sentence"])),
         )
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of an evaluation that would not do in a file name.
-
-    Raises:
-      ValueError: if it has other characters than letters, digits, _ and -, or none.
-
-    >>> check_name("seen_tasks")
-    """
+    """Refuse a name of an evaluation that would not do in a file name."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError(f"Wanted an evaluation name of letters, digits, _ and -, got {name!r}.")
 

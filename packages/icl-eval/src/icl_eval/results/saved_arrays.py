@@ -1,6 +1,7 @@
 """Arrays that are saved beside numbers, for a report to draw: sequences, attention, curves by shots, fits."""
 
 import dataclasses
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -17,11 +18,33 @@ _ROWS = ("steps", "values", "low", "high")
 _Saved = TypeVar("_Saved", bound="SavedArrays")
 
 
+def check_axes(arrays: Mapping[str, Any], axes: Mapping[str, str], *, name: str) -> None:
+    """Refuse arrays that are not there, are empty, lack their axes, or differ in the length of one that they share.
+
+    Axes are given as words, such as "B S" for `labels`. Not left to jaxtyping: arrays come back from files, and from
+    callers without it.
+
+    >>> check_axes({"labels": np.zeros((1, 0))}, {"labels": "B S"}, name="seen_tasks")
+    Traceback (most recent call last):
+    ValueError: seen_tasks: wanted 'labels' [B, S], none empty, got the shapes {'labels': [1, 0]}.
+    """
+    form = ", ".join(f"'{key}' [{words.replace(' ', ', ')}]" for key, words in axes.items())
+    if not set(axes) <= set(arrays):
+        raise ValueError(f"{name}: wanted {form}, got the keys {sorted(arrays)}.")
+    shapes = {key: list(np.shape(arrays[key])) for key in axes}
+    lengths: dict[str, int] = {}
+    for key, shape in shapes.items():
+        words = axes[key].split()
+        fits = len(shape) == len(words) and 0 not in shape
+        if not fits or any(lengths.setdefault(word, n) != n for word, n in zip(words, shape, strict=True)):
+            raise ValueError(f"{name}: wanted {form}, none empty, got the shapes {shapes}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class SavedArrays:
     """What is written as one .npz file, without pickling anything; its subclasses are dataclasses of arrays."""
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | io.BytesIO) -> None:
         """Write the arrays to `path`, an .npz file."""
         np.savez_compressed(path, **self._to_arrays())
 
@@ -53,9 +76,6 @@ class Examples(SavedArrays):
       labels: the label of each item; that of the query is the right answer.
       predicted_closed: the best of the possible labels, -1 for none.
       predicted_open: the best of all labels, -1 for none.
-
-    Raises:
-      ValueError: if there are no sequences, or the arrays do not fit together.
     """
 
     images: UInt8[np.ndarray, "K S H W"]
@@ -64,15 +84,9 @@ class Examples(SavedArrays):
     predicted_open: Int[np.ndarray, " K"]
 
     def __post_init__(self) -> None:
-        # Checked here and not by jaxtyping alone: these arrays come back from files.
-        shapes = {field.name: getattr(self, field.name).shape for field in dataclasses.fields(self)}
-        K, S = (*shapes["images"][:2], 0, 0)[:2]
-        wanted = {"labels": (K, S), "predicted_closed": (K,), "predicted_open": (K,)}
-        if len(shapes["images"]) != 4 or 0 in shapes["images"] or any(shapes[k] != v for k, v in wanted.items()):
-            raise ValueError(
-                f"Wanted images [K, S, H, W], labels [K, S] and predictions [K], none empty; got {shapes}."
-            )
-        if self.images.dtype != np.uint8 or any(getattr(self, name).dtype.kind not in "iu" for name in wanted):
+        axes = {"images": "K S H W", "labels": "K S", "predicted_closed": "K", "predicted_open": "K"}
+        check_axes(vars(self), axes, name="Examples")
+        if self.images.dtype != np.uint8 or any(values.dtype.kind not in "iu" for values in vars(self).values()):
             raise ValueError("Wanted uint8 images and integer labels and predictions.")
 
 
@@ -87,9 +101,6 @@ class AttentionMaps(SavedArrays):
       attention: probabilities, queries by keys; each row sums to 1.
       item_tokens: which token holds item j; the last is the query's.
       label_tokens: which token shows the label of context item j.
-
-    Raises:
-      ValueError: if there are no sequences, or the arrays do not fit together.
     """
 
     images: UInt8[np.ndarray, "K S P Q"]
@@ -100,29 +111,16 @@ class AttentionMaps(SavedArrays):
     label_tokens: Int[np.ndarray, " C"]
 
     def __post_init__(self) -> None:
-        # Checked here and not by jaxtyping alone: these arrays come back from files.
-        shapes = {field.name: getattr(self, field.name).shape for field in dataclasses.fields(self)}
-        K, S = (*shapes["images"][:2], 0, 0)[:2]
-        T = (*shapes["attention"], 0)[-2] if len(shapes["attention"]) == 5 else 0
-        wanted = {"labels": (K, S), "predicted": (K,), "item_tokens": (S,), "label_tokens": (S - 1,)}
-        fits = (
-            len(shapes["images"]) == 4
-            and len(shapes["attention"]) == 5
-            and shapes["attention"][0] == K
-            and shapes["attention"][3:] == (T, T)
-            and 0 not in shapes["images"] + shapes["attention"]
-            and all(shapes[name] == shape for name, shape in wanted.items())
-        )
-        if not fits:
-            raise ValueError(
-                "Wanted images [K, S, H, W], labels [K, S], predicted [K], attention [K, L, H, T, T], item_tokens [S] "
-                f"and label_tokens [S - 1], none empty; got {shapes}."
-            )
-        if self.images.dtype != np.uint8 or any(getattr(self, name).dtype.kind not in "iu" for name in wanted):
+        of_items = {"images": "K S P Q", "labels": "K S", "predicted": "K", "item_tokens": "S"}
+        check_axes(vars(self), {**of_items, "attention": "K L H T T", "label_tokens": "C"}, name="Attention")
+        if len(self.label_tokens) != len(self.item_tokens) - 1:
+            raise ValueError(f"Wanted a label token for each of the {len(self.item_tokens)} items but the query.")
+        whole = [self.labels, self.predicted, self.item_tokens, self.label_tokens]
+        if self.images.dtype != np.uint8 or any(values.dtype.kind not in "iu" for values in whole):
             raise ValueError("Wanted uint8 images, and integer labels, predictions and tokens.")
         if self.attention.dtype.kind != "f" or not np.isfinite(self.attention).all():
             raise ValueError("Wanted attention as finite floats.")
-        tokens = np.concatenate([self.item_tokens, self.label_tokens])
+        tokens, T = np.concatenate([self.item_tokens, self.label_tokens]), self.attention.shape[-1]
         if tokens.min() < 0 or tokens.max() >= T:
             raise ValueError(f"Wanted tokens in 0..{T - 1}, got some in {tokens.min()}..{tokens.max()}.")
 
@@ -136,9 +134,6 @@ class ShotCurves(SavedArrays):
       curves: by name, the model's under "model" first, then those of baselines; the ``steps`` of a curve are numbers of
         examples, 0 or more.
       count: how many tasks each point of the model was measured on; baselines may have been asked about fewer.
-
-    Raises:
-      ValueError: no curves, an unknown measure, or a count below 1.
     """
 
     measure: ShotMeasure
@@ -181,9 +176,6 @@ class Fits(SavedArrays):
       inputs: float [K, G], ascending: where it is drawn.
       truth: float [K, G], the function itself.
       predictions: float [K, G] by name, the model's under "model" first, then those of baselines.
-
-    Raises:
-      ValueError: if there are no functions, no predictions, or the arrays do not fit together.
     """
 
     context_inputs: Float[np.ndarray, "K C"]
@@ -193,21 +185,12 @@ class Fits(SavedArrays):
     predictions: Mapping[str, Float[np.ndarray, "K G"]]
 
     def __post_init__(self) -> None:
-        # Checked here and not by jaxtyping alone: these arrays come back from files.
-        context = {self.context_inputs.shape, self.context_targets.shape}
-        drawn = {self.inputs.shape, self.truth.shape, *(values.shape for values in self.predictions.values())}
-        shapes = context | drawn
-        if (
-            len(context) > 1
-            or len(drawn) > 1
-            or not self.predictions
-            or any(len(shape) != 2 or 0 in shape for shape in shapes)
-            or len({shape[0] for shape in shapes}) > 1
-        ):
-            raise ValueError(
-                "Wanted context [K, C], and inputs, truth and at least one prediction [K, G], none empty; got context "
-                f"{sorted(context)} and the others {sorted(drawn)}."
-            )
+        if not self.predictions:
+            raise ValueError("Wanted predictions of one or more learners, got none.")
+        predictions = {f"predictions of {name}": values for name, values in self.predictions.items()}
+        context = {"context_inputs": "K C", "context_targets": "K C"}
+        drawn = dict.fromkeys(("inputs", "truth", *predictions), "K G")
+        check_axes({**vars(self), **predictions}, {**context, **drawn}, name="Fits")
 
     def _to_arrays(self) -> dict[str, Any]:
         arrays = {name: value for name, value in vars(self).items() if name != "predictions"}

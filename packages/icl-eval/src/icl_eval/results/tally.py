@@ -1,7 +1,4 @@
-"""A tally: sums of measures over sequences, which add up over batches and hosts and tell each measure's interval.
-
-Axes: B sequences, M measures.
-"""
+"""A tally: sums of measures over sequences, which add up over batches and hosts and tell each measure's interval."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,15 +16,10 @@ HIDDEN = "_"  # before the names of what is not reported by itself
 
 
 class Ratio(NamedTuple):
-    """What each sequence adds to a measure: the sum of numerators over that of denominators is its value.
+    """What each sequence adds to a measure: the sum of numerators over that of denominators is its value."""
 
-    Attributes:
-      numerators: how many predictions are such; or the sum of a number over them.
-      denominators: how many predictions are counted, 0 or more.
-    """
-
-    numerators: Float[Arrays, " B"]
-    denominators: Float[Arrays, " B"]
+    numerators: Float[Arrays, " B"]  # how many predictions are such; or the sum of a number over them
+    denominators: Float[Arrays, " B"]  # how many predictions are counted, 0 or more
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,24 +78,11 @@ class Tally:
     @classmethod
     def empty(cls) -> "Tally":
         """Return the tally of no sequences, which adds nothing to another."""
-        nothing = np.zeros(0)
-        return cls(
-            names=(),
-            sequences=0,
-            counts=nothing,
-            above=nothing,
-            below=nothing,
-            spread=np.zeros((3, 0)),
-            lowest=nothing,
-            highest=nothing,
-        )
+        nothing = dict.fromkeys(("counts", "above", "below", "lowest", "highest"), np.zeros(0))
+        return cls(names=(), sequences=0, spread=np.zeros((3, 0)), **nothing)
 
     def __add__(self, other: "Tally") -> "Tally":
-        """Return the tally of both.
-
-        Raises:
-          ValueError: if they are of different measures.
-        """
+        """Return the tally of both."""
         if not self.names or not other.names:
             return self if self.names else other
         if self.names != other.names:
@@ -129,9 +108,8 @@ class Tally:
     def estimates(self, measures: Mapping[str, Measure]) -> dict[str, Estimate]:
         """Return every measure that something counted in, with its 95 % interval, but for the hidden ones.
 
-        Args:
-          measures: the words of measures, whose kinds tell which interval: Wilson's for proportions, at the number of
-            independent predictions that are worth as much; the normal one for others, and for those without words.
+        The kinds of measures tell which interval: Wilson's for proportions, at the number of independent predictions
+        that are worth as much; the normal one for others, and for those without words.
         """
         kinds: dict[str, Kind] = {name: measure.kind for name, measure in measures.items()}
         found = {name: self.estimate(name, kinds.get(name, "mean")) for name in self.names if name[:1] != HIDDEN}

@@ -19,9 +19,6 @@ class Thresholds:
       margin: by how much a score must pass chance, and the last score the first; above 0, in accuracy or (for
         functions) in explained variance.
 
-    Raises:
-      ValueError: if the margin is not in 0..1, 0 excluded.
-
     >>> Thresholds()
     Thresholds(margin=0.1)
     """
@@ -34,18 +31,10 @@ class Thresholds:
 
 
 class Progress(NamedTuple):
-    """A score, higher is better, on one kind of tasks.
+    """A score, higher is better, on one kind of tasks."""
 
-    Attributes:
-      first: without examples; None for a model that predicts the query alone, where it is not known.
-      last: after the last examples.
-
-    >>> print(Progress(first=0.1, last=0.7))
-    0.10 at first and 0.70 at last
-    """
-
-    first: float | None
-    last: float
+    first: float | None  # without examples; not known of a model that predicts the query alone
+    last: float  # after the last examples
 
     def __str__(self) -> str:
         return f"{self.last:.2f}" if self.first is None else f"{self.first:.2f} at first and {self.last:.2f} at last"
@@ -58,9 +47,6 @@ class LearnerType:
     Attributes:
       kind: one of the four.
       reason: one sentence with the numbers.
-
-    Raises:
-      ValueError: if the kind is not one of the four.
 
     >>> LearnerType("undecided", "Nothing was learnt.").kind
     'undecided'
@@ -81,12 +67,7 @@ def learner_type(run: Run, *, thresholds: Thresholds = Thresholds()) -> LearnerT
     `accuracy_first` to `accuracy_last`, or for functions the explained variance, 1 - `normalised_error`, of which the
     best constant has 0.
 
-    Args:
-      run: what a run folder says.
-      thresholds: what counts as better.
-
-    Returns:
-      None if the run names no such evaluations, or they lack those metrics or differ in their chance.
+    None if the run names no such evaluations, or they lack those metrics or differ in their chance.
 
     >>> learner_type(Run("a")) is None
     True
@@ -99,18 +80,12 @@ def learner_type(run: Run, *, thresholds: Thresholds = Thresholds()) -> LearnerT
     chances = {result.chance.get("accuracy_last") for result in results}
     if all("accuracy_last" in result.metrics for result in results):
         seen, unseen = (
-            Progress(first=_value(result, "accuracy_first"), last=result.metrics["accuracy_last"].value)
-            for result in results
+            Progress(_value(each, "accuracy_first"), each.metrics["accuracy_last"].value) for each in results
         )
         score, chance = "accuracy", chances.pop()
     elif all({"normalised_error", "normalised_error_first"} <= result.metrics.keys() for result in results):
-        seen, unseen = (
-            Progress(
-                first=1 - result.metrics["normalised_error_first"].value,
-                last=1 - result.metrics["normalised_error"].value,
-            )
-            for result in results
-        )
+        errors = ("normalised_error_first", "normalised_error")
+        seen, unseen = (Progress(*(1 - each.metrics[error].value for error in errors)) for each in results)
         score, chance, chances = "explained variance", 0.0, set()
     else:
         return None

@@ -8,19 +8,18 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.estimate import Estimate
 from icl_eval.results.headline import Headline
 from icl_eval.results.result import Measure, Result
-from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, SavedArrays, ShotCurves
+from icl_eval.results.saved_arrays import KINDS, AttentionMaps, Examples, Fits, ShotCurves
 
 CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
 MEASURES = "measures.json"
-
-_Arrays = TypeVar("_Arrays", bound=SavedArrays)
 
 # What reading a value of JSON that a damaged file holds can raise.
 _ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
@@ -88,17 +87,18 @@ class Run:
         """Return the last step and result of each evaluation."""
         return {name: (max(results), results[max(results)]) for name, results in self.evaluations.items()}
 
+    def last(self, headline: Headline) -> Estimate | None:
+        """Return the last number of a headline, or None if it was never measured."""
+        results = self.evaluations.get(headline.evaluation)
+        return results[max(results)].metrics.get(headline.metric) if results else None
+
     def evaluation_curve(self, evaluation: str, metric: str) -> ScalarCurve | None:
         """Return a metric over the steps that were evaluated, or None if it never was."""
         found = {s: r for s, r in self.evaluations.get(evaluation, {}).items() if metric in r.metrics}
         if not found:
             return None
         estimates = [result.metrics[metric] for result in found.values()]
-        steps = np.array(list(found), np.float64)
-        values, low, high = (
-            np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
-        )
-        return ScalarCurve(steps, values, low, high, chance=found[max(found)].chance.get(metric))
+        return ScalarCurve.of(np.array(list(found)), estimates, chance=found[max(found)].chance.get(metric))
 
     def training_curve(self, metric: str) -> ScalarCurve | None:
         """Return a logged number over training, or None if it never was logged."""
@@ -135,10 +135,7 @@ def read_run(folder: Path) -> Run:
         evaluations=evaluations,
         summary=summary,
         measures=measures,
-        examples=_read_arrays(folder, "examples", Examples, missing),
-        attention=_read_arrays(folder, "attention", AttentionMaps, missing),
-        shots=_read_arrays(folder, "shots", ShotCurves, missing),
-        fits=_read_arrays(folder, "fits", Fits, missing),
+        **{kind: _read_arrays(folder, kind, missing) for kind in KINDS},
         missing=tuple(missing),
     )
 
@@ -183,11 +180,12 @@ def _summarised(summary: Mapping[str, Any], measures: Mapping[str, Measure]) -> 
         return {}
 
 
-def _read_arrays(folder: Path, kind: str, of: type[_Arrays], missing: list[str]) -> dict[str, _Arrays]:
-    arrays: dict[str, _Arrays] = {}
+def _read_arrays(folder: Path, kind: str, missing: list[str]) -> Any:
+    """Return the arrays of a kind that the folder has, by evaluation."""
+    arrays = {}
     for path in sorted((folder / "arrays").glob(f"{kind}_*.npz")):
         try:
-            arrays[path.stem.removeprefix(f"{kind}_")] = of.load(path)
+            arrays[path.stem.removeprefix(f"{kind}_")] = KINDS[kind].load(path)
         except _DAMAGE:
             missing.append(f"arrays/{path.name}: damaged, so it was left out.")
     return arrays

@@ -16,15 +16,7 @@ SEED = "train.seed"
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs whose configurations agree in all but the seed.
-
-    Attributes:
-      name: what the group is called in figures and tables.
-      runs: its runs, one per seed.
-
-    Raises:
-      ValueError: if there are no runs.
-    """
+    """Runs whose configurations agree in all but the seed, one per seed, by a name for figures and tables."""
 
     name: str
     runs: tuple[Run, ...]
@@ -74,11 +66,7 @@ def options(run: Run) -> dict[str, str]:
 
 
 def differing(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """Return the options in which runs differ, with the value of each run; "" where it has none.
-
-    >>> differing([])
-    {}
-    """
+    """Return the options in which runs differ, with the value of each run; "" where it has none."""
     given = [options(run) for run in runs]
     names = dict.fromkeys(name for one in given for name in one)
     rows = {name: tuple(one.get(name, "") for one in given) for name in names}
@@ -91,9 +79,6 @@ def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
     A run alone keeps its own name. A group is called by what its folders' names begin with, without a trailing "seed";
     where that says nothing, or says the same of two groups, by the options in which it differs from the others. A run
     without config.json is alone, and so are two runs with one seed.
-
-    Raises:
-      ValueError: if two runs have the same name.
 
     >>> group_runs([])
     ()
@@ -142,11 +127,7 @@ def _common_name(names: Sequence[str]) -> str:
 
 
 def numeric_difference(groups: Sequence[Group]) -> tuple[str, Mapping[str, float]] | None:
-    """Return the one option in which groups differ and its number in each group; None if they differ otherwise.
-
-    >>> numeric_difference([]) is None
-    True
-    """
+    """Return the one option in which groups differ and its number in each group; None if they differ otherwise."""
     rows = differing([group.runs[0] for group in groups])
     rows.pop(SEED, None)
     if len(rows) != 1:

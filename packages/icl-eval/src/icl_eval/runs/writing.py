@@ -4,17 +4,18 @@ Every file is either replaced whole or appended to in one write, so a reader nev
 """
 
 import contextlib
+import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from icl_eval.results.result import Result
-from icl_eval.results.saved_arrays import KINDS, SavedArrays
+from icl_eval.results.saved_arrays import KINDS
 from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import EVALUATIONS, MEASURES, SUMMARY, Run, read_evaluations, read_run
 
@@ -44,7 +45,8 @@ def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) ->
     }
     path = folder / EVALUATIONS
     folder.mkdir(parents=True, exist_ok=True)
-    new = {(step, result.evaluation): _line({"step": step} | result.to_json()) for result in results}
+    new = {(step, each.evaluation): json.dumps({"step": step} | each.to_json(), allow_nan=False) for each in results}
+    added = "".join(f"{line}\n" for line in new.values())
     with _alone(folder):
         before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
         lines = [(line, _key(line)) for line in _whole_lines(before)]
@@ -52,13 +54,15 @@ def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) ->
         _merge_measures(folder / MEASURES, results)
         if "".join(kept) == before:  # the usual case: nothing to replace
             with path.open("a", encoding="utf-8") as file:
-                file.write("".join(new.values()))
+                file.write(added)
         else:
-            write_atomically(path, "".join([*kept, *new.values()]).encode(errors="surrogateescape"))
+            write_atomically(path, ("".join(kept) + added).encode(errors="surrogateescape"))
         later = {key[1] for _, key in lines if key is not None and key[0] > step}
         for (evaluation, _), (place, saved) in arrays.items():
             if evaluation not in later:
-                _save_arrays(place, saved)
+                content = io.BytesIO()
+                saved.save(content)
+                write_atomically(place, content.getvalue())
 
 
 def drop_evaluations_after(folder: Path, *, step: int) -> None:
@@ -111,11 +115,7 @@ def write_summary(folder: Path) -> dict[str, Any]:
     with _alone(folder) if folder.is_dir() else contextlib.nullcontext():
         run = read_run(folder)
         latest = {name: result for name, (_, result) in run.latest().items()}
-        found = {
-            headline.name: latest[headline.evaluation].metrics[headline.metric]
-            for headline in run.headlines
-            if headline.evaluation in latest and headline.metric in latest[headline.evaluation].metrics
-        }
+        found = {each.name: estimate for each in run.headlines if (estimate := run.last(each)) is not None}
         summary: dict[str, Any] = {"headlines": list(found)}
         summary |= {name: estimate.to_json() for name, estimate in found.items()}
         if (learner := learner_type(run)) is not None:
@@ -161,7 +161,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _merge_measures(path: Path, results: Sequence[Result]) -> None:
     """Add the words of metrics that are new, or say another thing than before."""
     given = {name: words.to_json() for result in results for name, words in result.measures.items()}
-    given = {name: words for name, words in given.items() if any(name in result.metrics for result in results)}
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -180,16 +179,6 @@ def _array_path(folder: Path, kind: str, name: str) -> Path:
     return folder / "arrays" / f"{kind}_{name}.npz"
 
 
-def _save_arrays(path: Path, arrays: SavedArrays) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}_{path.name}")  # still .npz, or NumPy would add it
-    try:
-        arrays.save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Let one process at a time change the folder, where the system can."""
@@ -199,10 +188,6 @@ def _alone(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError, NotImplementedError):
             held.enter_context(lock)
         yield
-
-
-def _line(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> float | int | None:

@@ -1,13 +1,11 @@
 """Baselines that see one sequence: the query's label from the context alone, without any training.
 
-Axes: B sequences in a batch, S items (the query last), C = S - 1 context items, X numbers of an item.
-
 `classifiers` are learners of tasks, in NumPy, with any items hidden and one-hot labels. These name one query per
 sequence in bulk on the accelerator, and nothing here grows with the number of labels, which can be 13,000.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
-Batch = Mapping[str, Any]
+from icl_eval.results.collect import Batch
+
 Labels = Int[Array | np.ndarray, "B S"]
 
 _LARGEST = np.iinfo(np.int32).max
@@ -26,17 +25,7 @@ def nearest(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[A
 
     Distances are sums of squared differences: equal items are at distance 0, and near ties are not misordered, which
     a.a - 2 a.b + b.b does not promise. For bytes they are exact, in int32, up to 33,025 pixels, so that equally far
-    black-and-white images are ties. All else is float32.
-
-    Args:
-      vectors: of the items, or images, which are flattened.
-      labels: of the items; that of the query is not read.
-
-    Returns:
-      int32 [B].
-
-    Raises:
-      ValueError: if the arrays do not fit together or there is no context.
+    black-and-white images are ties. All else is float32. Images are flattened; the query's label is not read.
 
     >>> nearest(jnp.array([[[0.0], [1.0], [0.8]]]), jnp.array([[5, 3, 0]]))
     Array([3], dtype=int32)
@@ -47,17 +36,8 @@ def nearest(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[A
 def prototype(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int[Array, " B"]:
     """Return the label whose context items have the mean nearest to the query; of equals the one that comes first.
 
-    Means and distances are float32, the distances sums of squared differences. Sums of bytes are exact.
-
-    Args:
-      vectors: of the items, or images, which are flattened.
-      labels: of the items; that of the query is not read.
-
-    Returns:
-      int32 [B].
-
-    Raises:
-      ValueError: if the arrays do not fit together or there is no context.
+    Means and distances are float32, the distances sums of squared differences. Sums of bytes are exact. Images are
+    flattened; the query's label is not read.
 
     Source: Snell, Swersky and Zemel (2017), arXiv 1703.05175, prototypical networks.
 
@@ -68,16 +48,7 @@ def prototype(vectors: Num[Array | np.ndarray, "B S *X"], labels: Labels) -> Int
 
 
 def majority(labels: Labels) -> Int[Array, " B"]:
-    """Return the label that most context items have; the lowest of equals.
-
-    Args:
-      labels: of the items; that of the query is not read.
-
-    Returns:
-      int32 [B].
-
-    Raises:
-      ValueError: if there is no context.
+    """Return the label that most context items have; the lowest of equals. The query's label is not read.
 
     >>> majority(jnp.array([[5, 3, 3, 0], [5, 3, 4, 0]]))
     Array([3, 3], dtype=int32)
@@ -116,9 +87,6 @@ def context_baselines(
     Args:
       embed: gives a vector of each item of a batch, such as a model's encoder; None leaves its two baselines out.
       pixels: whether to give the two of pixels; they mean nothing where items are only numbered.
-
-    Raises:
-      ValueError: from a baseline, if the batch has neither key or its arrays do not fit together.
 
     >>> batch = {"items": np.array([[[0.0], [1.0], [0.8]]]), "labels": np.array([[5, 3, 0]])}
     >>> {name: int(baseline(batch)[0]) for name, baseline in context_baselines().items()}
@@ -191,8 +159,7 @@ def _majority(labels: Int[Array, "B S"]) -> Int[Array, " B"]:
 
 
 def _same_label(labels: Int[Array, "B S"]) -> Bool[Array, "B C C"]:
-    context = labels[:, :-1]
-    return context[:, :, None] == context[:, None, :]
+    return labels[:, :-1, None] == labels[:, None, :-1]
 
 
 def _label_at_least_distance(

@@ -1,5 +1,6 @@
 """An evaluation: a predictor and a stream of batches become accuracies and a loss, with intervals."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from icl_eval.results.collect import Batch, collect, first_images, joined
+from icl_eval.results.collect import Batch, check_shape, collect, first_images, joined
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Evaluation, Family, Measure, Result, some_of
 from icl_eval.results.saved_arrays import Examples
@@ -85,8 +86,16 @@ def evaluate(
     """
     if count < 1 or not 0 <= examples <= count:
         raise ValueError(f"{evaluation.name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
-    scorer = _Scorer(predict, evaluation, label_sets, baselines, measures, count=count, examples=examples)
-    tally, kept = Tally.empty(), list[_Rows]()
+    scorer = _Scorer(
+        predict=predict,
+        evaluation=evaluation,
+        count=count,
+        examples=examples,
+        label_sets=label_sets,
+        baselines=baselines,
+        own=measures,
+    )
+    tally, kept = Tally.empty(), list[dict[str, Any]]()
     for scores in collect(scorer, batches, name=evaluation.name, count=count):
         tally += Tally.of(scores.measures)
         kept += [] if scores.examples is None else [scores.examples]
@@ -96,95 +105,80 @@ def evaluate(
         evaluation=evaluation.name,
         metrics=metrics,
         chance=_chances(metrics, evaluation, num_labels=scorer.num_labels, tally=tally),
-        measures={name: measure for name, measure in words.items() if name in metrics},
+        measures=words,
         family=family,
-        arrays={"examples": Examples(**joined(kept)._asdict())} if kept else {},
+        arrays={"examples": Examples(**joined(kept))} if kept else {},
     )
 
 
-class _Rows(NamedTuple):
-    """Of the first sequences, what `Examples` keeps."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    predicted_closed: Any
-    predicted_open: Any
-
-
 class _Scores(NamedTuple):
-    """What is kept of a batch."""
+    """What is kept of a batch, of the first sequences also what `Examples` wants."""
 
     measures: dict[str, Ratio]
-    examples: _Rows | None
+    examples: dict[str, Any] | None
 
 
+@dataclasses.dataclass(kw_only=True)
 class _Scorer:
-    """From a batch, and the number of sequences before it, to what the device may still be at work on."""
+    """From a batch, and the number of sequences before it, to what the device may still be at work on.
 
-    def __init__(
-        self,
-        predict: Predictor,
-        evaluation: Evaluation,
-        label_sets: LabelSets,
-        baselines: Mapping[str, Baseline],
-        measures: Mapping[str, OwnMeasure],
-        *,
-        count: int,
-        examples: int,
-    ) -> None:
-        self._predict, self._evaluation, self._label_sets = predict, evaluation, label_sets
-        self._baselines, self._measures = baselines, measures
-        self._count, self._examples = count, examples
-        self._lookups: LabelLookups | None = None
-        self.num_labels = 0
+    The fields are as in `evaluate`, but for what the output turned out to have: its labels, and what they stand for.
+    """
+
+    predict: Predictor
+    evaluation: Evaluation
+    count: int
+    examples: int
+    label_sets: LabelSets
+    baselines: Mapping[str, Baseline]
+    own: Mapping[str, OwnMeasure]
+    num_labels: int = 0
+    lookups: LabelLookups | None = None
 
     def __call__(self, batch: Batch, before: int) -> _Scores:
-        labels, shown = _hide_answers(batch, self._evaluation, needed=self._count - before)
-        logits = self._predict(shown)
-        self._check(np.shape(logits), labels.shape)
-        if self._lookups is None or self.num_labels != logits.shape[-1]:
+        name, possible = self.evaluation.name, self.evaluation.possible_labels
+        labels, shown = _hide_answers(batch, self.evaluation, needed=self.count - before)
+        logits = self.predict(shown)
+        _check_logits(np.shape(logits), labels.shape, self.evaluation)
+        if self.lookups is None or self.num_labels != logits.shape[-1]:
             self.num_labels = int(logits.shape[-1])
-            self._lookups = LabelLookups.of(self._evaluation.possible_labels, self._label_sets, self.num_labels)
+            self.lookups = LabelLookups.of(possible, self.label_sets, self.num_labels)
         sequences = Sequences(logits[:, None] if logits.ndim == 2 else logits, labels, batch.get("classes"))
-        scores, measures = _measure(sequences, self._lookups)
-        measures |= {f"accuracy_{name}": self._baseline(name, shown, labels[:, -1]) for name in self._baselines}
-        for name in self._measures:
-            if name in measures:
-                raise ValueError(
-                    f"{self._evaluation.name}: there is a measure {name} already; give yours another name."
-                )
-            measures[name] = self._own(name, sequences)
-        if (rows := self._examples - before) <= 0:
+        scores, measures = _measure(sequences, self.lookups)
+        for each, baseline in self.baselines.items():
+            predicted = baseline(shown)
+            check_shape(np.shape(predicted), labels[:, -1].shape, name=name, who=f"the baseline {each}")
+            measures[f"accuracy_{each}"] = Ratio(predicted == labels[:, -1], np.ones(len(labels)))
+        for each, (function, _) in self.own.items():
+            if each in measures:
+                raise ValueError(f"{name}: there is a measure {each} already; give yours another name.")
+            measures[each] = _checked(function(sequences), len(labels), name=f"{name}: {each}")
+        if (rows := self.examples - before) <= 0:
             return _Scores(measures, None)
-        predicted = (scores.predicted_closed[:rows, -1], scores.predicted_open[:rows, -1])
-        return _Scores(measures, _Rows(first_images(batch, rows), np.array(batch["labels"][:rows]), *predicted))
+        of_first = {
+            "images": first_images(batch, rows),
+            "labels": np.array(batch["labels"][:rows]),
+            "predicted_closed": scores.predicted_closed[:rows, -1],
+            "predicted_open": scores.predicted_open[:rows, -1],
+        }
+        return _Scores(measures, of_first)
 
-    def _baseline(self, name: str, batch: dict[str, Any], targets: Int[np.ndarray, " B"]) -> Ratio:
-        predicted = self._baselines[name](batch)
-        if np.shape(predicted) != targets.shape:
-            raise ValueError(
-                f"{self._evaluation.name}: wanted the labels [{len(targets)}] of the query from the baseline {name}, "
-                f"got the shape {list(np.shape(predicted))}."
-            )
-        return Ratio(predicted == targets, np.ones(len(targets)))
 
-    def _own(self, name: str, sequences: Sequences) -> Ratio:
-        ratio = self._measures[name][0](sequences)
-        shapes, wanted = [list(np.shape(part)) for part in ratio], [len(sequences.labels)]
-        if shapes != [wanted, wanted]:
-            raise ValueError(
-                f"{self._evaluation.name}: wanted numerators and denominators {wanted} from the measure {name}, "
-                f"got the shapes {shapes}."
-            )
-        return Ratio(*ratio)
+def _checked(ratio: Ratio, sequences: int, *, name: str) -> Ratio:
+    """Return what a measure of the caller's own gave, after checking that it is a number for each sequence, twice."""
+    shapes = [list(np.shape(part)) for part in ratio]
+    if shapes != [[sequences], [sequences]]:
+        raise ValueError(f"{name}: wanted numerators and denominators [{sequences}], got the shapes {shapes}.")
+    return Ratio(*ratio)
 
-    def _check(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-        B, S = wanted
-        if shape[:-1] not in ((B,), (B, S)) or shape[-1] <= max(self._evaluation.possible_labels):
-            raise ValueError(
-                f"{self._evaluation.name}: wanted the query's logits, [{B}, V], or those of all items, [{B}, {S}, V], "
-                f"with V above {max(self._evaluation.possible_labels)}; predict gave the shape {list(shape)}."
-            )
+
+def _check_logits(shape: tuple[int, ...], of_labels: tuple[int, ...], evaluation: Evaluation) -> None:
+    (B, S), highest = of_labels, max(evaluation.possible_labels)
+    if shape[:-1] not in ((B,), (B, S)) or shape[-1] <= highest:
+        raise ValueError(
+            f"{evaluation.name}: wanted the query's logits, [{B}, V], or those of all items, [{B}, {S}, V], with V "
+            f"above {highest}; predict gave the shape {list(shape)}."
+        )
 
 
 def _words(baselines: Mapping[str, Baseline]) -> dict[str, Measure]:

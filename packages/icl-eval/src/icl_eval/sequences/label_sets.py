@@ -24,9 +24,6 @@ class LabelSets:
         label of no class. With several labels per class it occurs several times.
       class_frequency: floats [C], how often each class is drawn in training, to any scale; 0 for never.
 
-    Raises:
-      ValueError: if a label is negative, a class number below -1, or a frequency negative or not finite.
-
     >>> sets = LabelSets(rare=range(4), common=[4], class_of_label=np.array([7, 3, 5, 0, 1]))
     >>> sets.labels_per_class
     1
@@ -77,11 +74,7 @@ class LabelSets:
         return deciles
 
     def members(self, name: str, num_labels: int) -> np.ndarray | None:
-        """Return which of `num_labels` labels are in the set `name`, bool [V], or None for an empty set.
-
-        Raises:
-          ValueError: if the set has labels that the output does not.
-        """
+        """Return which of `num_labels` labels are in the set `name`, bool [V], or None for an empty set."""
         labels = np.asarray(getattr(self, name), np.int64)
         if not labels.size:
             return None

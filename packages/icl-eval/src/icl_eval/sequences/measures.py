@@ -1,8 +1,5 @@
 """Measures of single predictions: pure functions from logits and labels that run under `jax.jit`.
 
-Axes: B sequences in a batch, S items in a sequence, P predicted items (the last P of the S), V labels, K
-possible labels.
-
 Ties go to the lowest label. That choice does not look at the target, so a predictor without preferences
 scores chance. A row that has a NaN or +inf among its logits predicts no label (-1), and so is never right.
 -inf is a probability of zero and fine. Everything is computed in float32.
@@ -45,11 +42,7 @@ class Scores(NamedTuple):
 
 
 def cross_entropy(logits: Float[Array, "B V"], targets: Int[Array, " B"]) -> Float[Array, " B"]:
-    """Return the cross-entropy of each target, in nats.
-
-    Args:
-      logits: unnormalised log-probabilities.
-      targets: the right labels, in 0..V-1 (not checked here: under jit nothing can be).
+    """Return the cross-entropy of each target, in nats; targets are in 0..V-1, which under jit nothing can check.
 
     >>> cross_entropy(jnp.zeros((1, 4)), jnp.array([2]))
     Array([1.3862944], dtype=float32)
@@ -61,10 +54,7 @@ def cross_entropy(logits: Float[Array, "B V"], targets: Int[Array, " B"]) -> Flo
 def predicted_label(logits: Float[Array, "B V"], possible: Bool[Array, " V"]) -> Int[Array, " B"]:
     """Return the arg-max over the possible labels; the lowest of equals; -1 if there is none.
 
-    Args:
-      logits: unnormalised log-probabilities.
-      possible: which labels take part. All of them: the open prediction. Those that can occur in this kind of
-        sequence: the closed one.
+    With all labels possible it is the open prediction, with those that can occur in a kind of sequence the closed one.
 
     >>> logits = jnp.array([[0.0, 1.0, 5.0], [2.0, 2.0, 5.0], [0.0, jnp.nan, 5.0]])
     >>> predicted_label(logits, jnp.array([True, True, False]))

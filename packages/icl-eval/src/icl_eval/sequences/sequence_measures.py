@@ -1,7 +1,4 @@
-"""The measures of whole sequences: each a ratio of sums over sequences, with the words that say what it is.
-
-Axes: B sequences in a batch, S items in a sequence, P predicted items (1, the query; or S), V labels, C classes.
-"""
+"""The measures of whole sequences: each a ratio of sums over sequences, with the words that say what it is."""
 
 import dataclasses
 import functools
@@ -93,17 +90,11 @@ MEASURES: Mapping[str, Measure] = {
 
 
 class Sequences(NamedTuple):
-    """A batch as the measures need it.
-
-    Attributes:
-      logits: of the last P items, [B, P, V].
-      labels: the right labels of all items.
-      classes: the classes of all items; None if they are not known.
-    """
+    """A batch as the measures need it: logits of the last P items, and of all items the right labels and classes."""
 
     logits: Float[Arrays, "B P V"]
     labels: Int[Arrays, "B S"]
-    classes: Int[Arrays, "B S"] | None = None
+    classes: Int[Arrays, "B S"] | None = None  # where they are known
 
 
 @functools.partial(
@@ -172,14 +163,7 @@ def measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, dict[s
     """Return what each sequence of a batch adds to each measure, and the scores of its query.
 
     Measures of the query have plain names; if all items are predicted, those of the context items begin with
-    `context_`.
-
-    Args:
-      sequences: the batch with its logits.
-      lookups: what the labels stand for.
-
-    Returns:
-      The scores of the query, [B, 1], and the measures by name; those that begin with `_` are parts of others.
+    `context_`; those that begin with `_` are parts of others. The scores of the query are [B, 1].
     """
     logits, labels = jnp.asarray(sequences.logits), jnp.asarray(sequences.labels)
     scores = score(logits, labels, jnp.asarray(lookups.possible))
@@ -264,9 +248,7 @@ def _calibration(scores: Scores, targets: Int[Arrays, " B"]) -> dict[str, Ratio]
 def sequence_estimates(tally: Tally, measures: Mapping[str, Measure] = MEASURES) -> dict[str, Estimate]:
     """Return all measures of sequences with their 95 % intervals, given the sums of what `measure` gave.
 
-    Args:
-      tally: of one or more sequences; those of several hosts add up.
-      measures: the words of measures, whose kinds tell which interval they have.
+    Tallies of several hosts add up. The kinds of measures tell which interval they have.
 
     >>> tally = Tally.of({"accuracy_closed": Ratio(np.ones(4), np.ones(4))})
     >>> print(sequence_estimates(tally)["accuracy_closed"])

@@ -1,7 +1,4 @@
-"""The evaluation of in-context regressors: how well they fill in the query points of functions.
-
-Axes: B tasks in a batch, N points in a task, X and Y coordinates of an input and a target, C context sizes.
-"""
+"""The evaluation of in-context regressors: how well they fill in the query points of functions."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
 from icl_eval.results.estimate import Estimate, mean, ratio
-from icl_eval.results.result import Family, Measure, Result, check_name
+from icl_eval.results.result import Family, Measure, Result, check_name, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
 from icl_eval.tasks.shots import mean_by_shots
 
@@ -106,7 +103,7 @@ def evaluate_functions(
         evaluation=name,
         metrics=metrics,
         chance={},
-        measures={metric: words for metric, words in _words(baselines).items() if metric in metrics},
+        measures=_words(baselines),
         unit="tasks",
         family=family,
         arrays={"shots": ShotCurves(measure="squared_error", curves=curves, count=count)},
@@ -125,33 +122,19 @@ def _words(baselines: Collection[str]) -> dict[str, Measure]:
         "normalised_error": normalised,
         "normalised_error_first": normalised,
         "squared_error": Measure(sentence="The model's squared error.", kind="error"),
-    } | {
-        f"squared_error_{baseline}": Measure(
-            sentence="The squared error of a baseline on the same examples.",
-            kind="error",
-            shown="squared_error_…",
-            baseline=baseline,
-        )
-        for baseline in baselines
-    }
+    } | words_of_baselines(
+        "squared_error", baselines, sentence="The squared error of a baseline on the same examples.", kind="error"
+    )
 
 
 class _Scores(NamedTuple):
-    """What is kept of a batch: a row per task, fewer for baselines once theirs are done.
+    """What is kept of a batch: a row per task, fewer for baselines once theirs are done."""
 
-    Attributes:
-      errors: squared error, mean over queries and outputs, by context size.
-      numbers: how many numbers that mean is over.
-      constant: summed squared error of the best constant.
-      context: how many context points the task has.
-      baselines: errors by name.
-    """
-
-    errors: Float[Array | np.ndarray, "B C"]
-    numbers: Int[np.ndarray, " B"]
-    constant: Float[np.ndarray, " B"]
-    context: Int[np.ndarray, " B"]
-    baselines: Mapping[str, Float[np.ndarray, "R C"]]
+    errors: Float[Array | np.ndarray, "B C"]  # mean over queries and outputs, by context size
+    numbers: Int[np.ndarray, " B"]  # that this mean is over
+    constant: Float[np.ndarray, " B"]  # summed squared error of the best constant
+    context: Int[np.ndarray, " B"]  # how many context points the task has
+    baselines: Mapping[str, Float[np.ndarray, "R C"]]  # errors by name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

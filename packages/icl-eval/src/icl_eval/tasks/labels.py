@@ -1,7 +1,4 @@
-"""The evaluation of in-context classifiers: how well they label an item after 0, 1, 2, ... labelled examples.
-
-Axes: B tasks in a batch, S items in a task, P predicted items (the last P of the S), V labels.
-"""
+"""The evaluation of in-context classifiers: how well they label an item after 0, 1, 2, ... labelled examples."""
 
 import dataclasses
 import functools
@@ -14,8 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
-from icl_eval.results.estimate import mean, proportion, task_proportion
-from icl_eval.results.result import Evaluation, Family, Measure, Result
+from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.estimate import Estimate, mean, proportion, task_proportion
+from icl_eval.results.result import Evaluation, Family, Measure, Result, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
 from icl_eval.sequences.measures import cross_entropy, predicted_label
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, last_window
@@ -96,33 +94,34 @@ def evaluate_labels(
         baseline_count=baseline_tasks(baselines, baseline_count, name=name, count=count),
     )
     scores = joined(collect(scorer, batches, name=name, count=count, unit="tasks"))
-    return dataclasses.replace(_summarised(scores, scorer), family=family)
-
-
-def _summarised(scores: "_Scores", scorer: "_Scorer") -> Result:
-    """Return the metrics and curves of the scores of all tasks."""
-    ((S, P),) = scorer.sizes
-    name, count, window, chance = scorer.name, scorer.count, last_window(P, scorer.window), 1 / scorer.num_labels
-    correct, loss = np.asarray(scores.correct), np.asarray(scores.loss)
-    metrics = {"accuracy_last": task_proportion(correct[:, -window:]), "loss": mean(loss.mean(axis=1))}
-    if P == S > 1:
-        metrics["accuracy_first"] = proportion(int(correct[:, 0].sum()), count)
-        metrics["improvement"] = improvement(correct, window=window)
-    curves = {MODEL: accuracy_by_shots(correct, examples=np.arange(S - P, S), chance=chance)}
-    positions = np.array(_positions(scorer.positions, (S, P), window=window, name=name))
-    for each in scorer.baselines:
-        found = scores.baselines[each]
-        metrics[f"accuracy_last_{each}"] = task_proportion(found[:, positions >= S - window])
-        curves[each] = accuracy_by_shots(found, examples=positions, chance=chance)
-    chances = {metric: chance for metric in metrics if metric.startswith("accuracy_")}
+    metrics, curves = _summarised(scores, scorer)
     return Result(
         evaluation=name,
         metrics=metrics,
-        chance=chances,
-        measures={metric: words for metric, words in _words(scorer.baselines).items() if metric in metrics},
+        chance={metric: 1 / num_labels for metric in metrics if metric.startswith("accuracy_")},
+        measures=_words(baselines),
         unit="tasks",
+        family=family,
         arrays={"shots": ShotCurves(measure="accuracy", curves=curves, count=count)},
     )
+
+
+def _summarised(scores: "_Scores", scorer: "_Scorer") -> tuple[dict[str, Estimate], dict[str, ScalarCurve]]:
+    """Return the metrics and curves of the scores of all tasks."""
+    ((S, P),) = scorer.sizes
+    window, chance = last_window(P, scorer.window), 1 / scorer.num_labels
+    correct, loss = np.asarray(scores.correct), np.asarray(scores.loss)
+    metrics = {"accuracy_last": task_proportion(correct[:, -window:]), "loss": mean(loss.mean(axis=1))}
+    if P == S > 1:
+        metrics["accuracy_first"] = proportion(int(correct[:, 0].sum()), len(correct))
+        metrics["improvement"] = improvement(correct, window=window)
+    curves = {MODEL: accuracy_by_shots(correct, examples=np.arange(S - P, S), chance=chance)}
+    positions = np.array(_positions(scorer.positions, (S, P), window=window, name=scorer.name))
+    for each in scorer.baselines:  # a tree's own order is by name
+        found = scores.baselines[each]
+        metrics[f"accuracy_last_{each}"] = task_proportion(found[:, positions >= S - window])
+        curves[each] = accuracy_by_shots(found, examples=positions, chance=chance)
+    return metrics, curves
 
 
 def _words(baselines: Collection[str]) -> dict[str, Measure]:
@@ -133,15 +132,9 @@ def _words(baselines: Collection[str]) -> dict[str, Measure]:
         "accuracy_first": Measure(sentence="Accuracy before any example of a task.", kind="proportion"),
         "improvement": Measure(sentence="accuracy_last less accuracy_first.", kind="mean"),
         "loss": Measure(sentence="Cross-entropy in nats.", kind="mean"),
-    } | {
-        f"accuracy_last_{baseline}": Measure(
-            sentence="accuracy_last of a baseline on the same examples.",
-            kind="proportion",
-            shown="accuracy_last_…",
-            baseline=baseline,
-        )
-        for baseline in baselines
-    }
+    } | words_of_baselines(
+        "accuracy_last", baselines, sentence="accuracy_last of a baseline on the same examples.", kind="proportion"
+    )
 
 
 class _Scores(NamedTuple):

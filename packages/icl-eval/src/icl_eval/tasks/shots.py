@@ -1,9 +1,4 @@
-"""Measures by the number of examples: pure functions from one row per task and one column per position.
-
-Axes: B tasks, P positions in a task, in order of the number of examples that came before them.
-"""
-
-from collections.abc import Sequence
+"""Measures by the number of examples: pure functions from one row per task and one column per position."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
@@ -31,40 +26,27 @@ def accuracy_by_shots(
     """
     _check(correct, examples)
     estimates = [proportion(int(column.sum()), len(column)) for column in correct.T]
-    return _curve(estimates, examples, chance)
+    return ScalarCurve.of(examples, estimates, chance=chance)
 
 
 def mean_by_shots(values: Num[np.ndarray, "B P"], *, examples: Num[np.ndarray, " P"]) -> ScalarCurve:
-    """Return the mean over tasks at each position, with the interval of `estimate.mean`.
+    """Return the mean over tasks of a number, such as a squared error, at each position, with the interval of `mean`.
 
-    Args:
-      values: a number, such as a squared error, for each task and position.
-      examples: how many examples came before each position, increasing.
-
-    Raises:
-      ValueError: if there are no tasks or positions, or the positions are not one for each number of examples.
+    `examples` is how many came before each position, increasing.
 
     >>> mean_by_shots(np.array([[4.0, 1.0], [2.0, 0.0]]), examples=np.array([0, 8])).values
     array([3. , 0.5])
     """
     _check(values, examples)
-    return _curve([mean(column) for column in values.T], examples, None)
+    return ScalarCurve.of(examples, [mean(column) for column in values.T])
 
 
 def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) -> Estimate:
     """Return how much better the last positions are than the first, over tasks.
 
-    Each task's own difference is taken, so what makes a whole task hard or easy cancels (a paired comparison).
-
-    Args:
-      correct: whether each prediction is right; at least 2 positions, the first without examples.
-      window: how many positions are the last ones; `last_window` if not given.
-
-    Returns:
-      The mean over tasks of the mean of the last `window` positions minus the first, in -1..1.
-
-    Raises:
-      ValueError: if there are no tasks, fewer than 2 positions, or the window is not in 1..P.
+    It is the mean over tasks of the mean of the last `window` positions (see `last_window`) minus the first, in -1..1.
+    Each task's own difference is taken, so what makes a whole task hard or easy cancels (a paired comparison). There
+    are at least 2 positions, the first without examples.
 
     Source: Kirsch et al. (2022), arXiv 2212.04458: the accuracy at the last position minus that at the first tells
     learning within the context from what was known before it.
@@ -82,9 +64,6 @@ def improvement(correct: Bool[np.ndarray, "B P"], *, window: int | None = None) 
 def last_window(positions: int, window: int | None = None) -> int:
     """Return how many positions count as the last: `window`, or an eighth of them and at least 1.
 
-    Raises:
-      ValueError: if the window is not in 1..positions.
-
     >>> last_window(100), last_window(5), last_window(100, 3)
     (12, 1, 3)
     """
@@ -100,10 +79,3 @@ def _check(rows: Num[np.ndarray, "B P"] | Bool[np.ndarray, "B P"], examples: Num
             "Wanted rows [B, P], neither 0, and P increasing numbers of examples, got the shape "
             f"{list(rows.shape)} and {examples.tolist()}."
         )
-
-
-def _curve(estimates: Sequence[Estimate], examples: Num[np.ndarray, " P"], chance: float | None) -> ScalarCurve:
-    values, low, high = (
-        np.array([getattr(estimate, end) for estimate in estimates], np.float64) for end in ("value", "low", "high")
-    )
-    return ScalarCurve(examples.astype(np.float64), values, low, high, chance=chance)
