@@ -71,7 +71,15 @@ def labels_run(folder: Path, *names: str, **config: Any) -> Path:
 
 def functions_run(folder: Path, *, new: float = 0.25, arrays: dict[str, Any] | None = None) -> Path:
     results = [
-        Result(name, {"normalised_error": estimate(error)}, {}, {"normalised_error": ERROR}, "tasks", None, given)
+        Result(
+            name,
+            {"normalised_error": estimate(error)},
+            {"normalised_error": 1.0},
+            {"normalised_error": ERROR},
+            "tasks",
+            None,
+            given,
+        )
         for name, error, given in (("new_ones", new, arrays or {}), ("old_ones", 0.125, {}))
     ]
     return begin(folder, results)

@@ -21,7 +21,7 @@ from icl_eval.report.html import (
     render,
     write_page,
 )
-from icl_eval.report.words import counted, course, headline_curve, kind_of
+from icl_eval.report.words import counted, course, kind_of
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.headline import Headline
@@ -40,7 +40,8 @@ class Shared(NamedTuple):
 
     def curve(self, run: Run) -> ScalarCurve | None:
         """Return the headline over training; None if the run has none, or never measured it."""
-        return headline_curve(run, self.of[run.name]) if run.name in self.of else None
+        headline = self.of.get(run.name)
+        return None if headline is None else run.evaluation_curve(headline.evaluation, headline.metric)
 
     def curves(self, groups: Sequence[Group]) -> dict[str, ScalarCurve]:
         """Return the curve of each group that has one, by its name."""

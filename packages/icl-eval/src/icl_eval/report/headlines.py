@@ -8,7 +8,7 @@ from icl_eval.figures.palette import COLOURS
 from icl_eval.figures.training import emergence
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
-from icl_eval.report.words import counted, course, headline_curve, judged, kind_of, level_of, results_of
+from icl_eval.report.words import counted, course, judged, kind_of, results_of
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 from icl_eval.runs.learner_type import learner_type
@@ -43,7 +43,7 @@ def cards(run: Run, figures: Figures) -> Markup:
                 headline.sentence,
                 accent=f"c{place % len(COLOURS)}",
                 known=f"95 % interval {interval(estimate)}, {estimate.count:,} {result.unit}",
-                judged=judged(estimate, level_of(result, headline.metric), kind_of(run, headline.metric)),
+                judged=judged(estimate, result.chance.get(headline.metric), kind_of(run, headline.metric)),
             )
         )
     return render("cards", cards=made) if made else NOTHING
@@ -51,7 +51,7 @@ def cards(run: Run, figures: Figures) -> Markup:
 
 def headline_curves(run: Run) -> dict[str, ScalarCurve]:
     """Return the headlines over training by their titles, at most as many as there are colours."""
-    found = {headline.title: headline_curve(run, headline) for headline in run.headlines}
+    found = {each.title: run.evaluation_curve(each.evaluation, each.metric) for each in run.headlines}
     return {title: curve for title, curve in list(found.items())[: len(COLOURS)] if curve is not None}
 
 

@@ -1,34 +1,17 @@
 """Words of numbers: what a report says of estimates and curves, and may say of chance."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
-from icl_eval.results.headline import Headline
 from icl_eval.results.result import Kind, Result
 from icl_eval.runs.reading import Run
-
-_NORMALISED = "normalised_"  # of errors: as shares of the best constant's, whose own is 1
 
 
 def kind_of(run: Run, metric: str) -> Kind:
     """Return what kind of number a metric is; a proportion if the run does not say."""
     return run.measures[metric].kind if metric in run.measures else "proportion"
-
-
-def level_of(result: Result, metric: str) -> float | None:
-    """Return what a metric is to be held against: chance, or the best constant's error; None if there is neither."""
-    return result.chance.get(metric, 1.0 if metric.startswith(_NORMALISED) else None)
-
-
-def headline_curve(run: Run, headline: Headline) -> ScalarCurve | None:
-    """Return a headline over training, with what it is to be held against; None if it was never measured."""
-    curve = run.evaluation_curve(headline.evaluation, headline.metric)
-    if curve is None or curve.chance is not None or not headline.metric.startswith(_NORMALISED):
-        return curve
-    return dataclasses.replace(curve, chance=1.0)
 
 
 def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:
