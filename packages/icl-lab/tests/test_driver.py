@@ -73,7 +73,7 @@ def test_a_member_that_fails_says_so_in_its_folder_and_does_not_stop_the_others(
 def test_data_are_shown_without_a_run(tmp_path, run, capsys):
     run("toy", "--mode", "inspect", "--workdir", tmp_path / "run")
     said = capsys.readouterr().out
-    assert all(f"== {name}" in said for name in ("train", "seen_tasks", "unseen_tasks")) and "[4, 5, 1]" in said
+    assert all(f"== {name}" in said for name in ("train", "seen_tasks", "unseen_tasks")) and "[8, 5, 1]" in said
     assert not (tmp_path / "run").exists()
 
 

@@ -141,7 +141,7 @@ def test_what_may_differ_is_named_whole_and_not_by_its_beginning(base):
     run(sweep_of(base, {"width": 2}), Pretend())
     other = sweep_of(lab.with_options(base, {"data.batch_size": 2}), {"width": 2})
     other.check_folder(vary=("width", "data"))
-    with pytest.raises(ValueError, match=r"data\.batch_size 4 and not 2"):
+    with pytest.raises(ValueError, match=r"data\.batch_size 8 and not 2"):
         other.check_folder(vary=("width", "data.batch", "dat"))
 
 

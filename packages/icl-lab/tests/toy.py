@@ -20,7 +20,7 @@ class DataConfig:
 
     noise: float = 0.0
     num_tasks: int | None = None
-    batch_size: int = 4
+    batch_size: int = 8  # which as many devices share, as other tests in one process may have made
     path: Path | None = None
 
 
