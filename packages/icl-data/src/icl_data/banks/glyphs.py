@@ -48,6 +48,9 @@ def glyphs(
     Returns:
       A bank of uint8 images [num_classes * num_exemplars, size, size].
 
+    Raises:
+      ValueError: a number out of its range.
+
     >>> glyphs(3, num_exemplars=2, cache=False).items.shape
     (6, 28, 28)
     """

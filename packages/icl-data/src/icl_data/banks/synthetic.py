@@ -25,6 +25,9 @@ def gaussian(
     Returns:
       A bank of float32 points [num_classes * num_exemplars, D].
 
+    Raises:
+      ValueError: a number out of its range.
+
     Source: Reddy (2023), "The mechanistic basis of data dependence and abrupt learning in an in-context
     classification task", arXiv 2312.03002, section 2.
 
