@@ -28,12 +28,12 @@ from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ens
 from icl_train.errors import Interrupted, NotFiniteError
 from icl_train.log import logger
 from icl_train.metrics.meters import Meters
+from icl_train.metrics.step_log import Dispatched, Failure, StepLog
 from icl_train.program import CompiledTraining, StepSpec, compile_single
 from icl_train.resuming import find_saved
 from icl_train.run_folder import member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
-from icl_train.step_log import Dispatched, Failure, StepLog
 from icl_train.types import Batch, Batches, Init, LossFunction
 
 _ASK_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
