@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -98,7 +99,11 @@ def test_a_run_that_is_stopped_by_a_signal_and_resumed_is_the_run_that_was_not(t
     OMNI.tiny(*longer, "--workdir", tmp_path / "whole")
     command = [sys.executable, "-m", "experiments.omniglot", "laptop", *TINY, *longer, "--no-report"]
     command += ["--workdir", str(tmp_path / "stopped")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    # On as many devices as this process has, which other tests may have made: more would add in another order.
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={jax.device_count()}"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
     assert process.stdout is not None and "step 40" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
