@@ -117,7 +117,7 @@ def test_a_run_that_is_stopped_by_a_signal_and_resumed_is_the_run_that_was_not(t
         [(line["step"], line["evaluation"], line["count"]) for line in read_lines(tmp_path / name / "eval.jsonl")]
         for name in ("stopped", "whole")
     ]
-    assert keys[0] == keys[1] and len(keys[0]) == 8
+    assert keys[0] == keys[1] and len(keys[0]) == 6
 
 
 def png(side=105):
