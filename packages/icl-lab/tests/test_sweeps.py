@@ -137,6 +137,22 @@ def test_a_folder_of_other_runs_is_refused_with_what_differs(base):
                 sweep.check_folder(vary=("width", "data"))
 
 
+def test_a_sweep_over_a_folder_of_other_runs_trains_nothing(base, capsys):
+    run(sweep_of(base, {"width": 2}), Pretend())
+    execute = Pretend()
+    with pytest.raises(SystemExit):
+        run(sweep_of(lab.with_options(base, {"train.steps": 9}), {"width": 3}), execute)
+    assert execute.done == [] and "train.steps 6 and not 9" in capsys.readouterr().err
+
+
+def test_a_stopped_group_that_is_not_asked_for_stays_stopped(base, capsys):
+    run(sweep_of(base, {"width": 2}), Pretend(stops=True))
+    other = Pretend()
+    run(sweep_of(base, {"width": 3}), other)
+    assert other.runs() == [(3, base.data.num_tasks, 0)]
+    assert "0 of 1 runs are finished" in capsys.readouterr().out.splitlines()[-2]
+
+
 def test_what_may_differ_is_named_whole_and_not_by_its_beginning(base):
     run(sweep_of(base, {"width": 2}), Pretend())
     other = sweep_of(lab.with_options(base, {"data.batch_size": 2}), {"width": 2})
