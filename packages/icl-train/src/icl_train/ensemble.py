@@ -105,7 +105,7 @@ class EnsembleBatches:
             if first != number:
                 raise ValueError(
                     f"wanted an iterator of batches for each member, got the same one for members {first} and "
-                    f"{number}, which would draw from it in turn; make one for each, also where all see the same batches"
+                    f"{number}, which would draw from it in turn; make one for each, whatever they are to see"
                 )
 
     def __iter__(self) -> "EnsembleBatches":

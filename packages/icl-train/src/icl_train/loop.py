@@ -20,6 +20,7 @@ from icl_train.actions import Action, EverySteps, Moment
 from icl_train.checkpoints.restoring import Saved, warm_start
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
+from icl_train.contract import check_batches
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
@@ -120,6 +121,7 @@ def train(
     """
     if config.ensemble.members > 1:
         raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
+    check_batches(batches)
     program = compile_single(
         StepSpec(init, loss_fn, optimizer, config),
         seed=config.seed,
@@ -182,6 +184,8 @@ def train_ensemble(
         config=config.ensemble,
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
+    for number, member in enumerate(members):
+        check_batches(member.batches, of=f" of member {number}")
     batches = EnsembleBatches([member.batches for member in members])
     own = [{"seed": each.seed, **each.hyperparameters} for each in members]
     run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, own)
@@ -245,7 +249,7 @@ def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | 
     with flag_signals() as flag, _checkpoints(run, saved) as checkpoints, meters, _bar(run, first) as bar, profile:
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
 
-        def save(step: int, position: dict[str, Any], *, is_last: bool = False) -> None:
+        def save(step: int, position: Any, *, is_last: bool = False) -> None:
             progress = meters.progress(step, is_last=is_last, seed=config.seed, members=run.members)
             checkpoints.save(state, data=position, progress=progress)
 
@@ -322,7 +326,7 @@ def _until_due(run: _Run, step: int, *, checkpoints: Checkpoints, meters: Meters
     return count
 
 
-def _take(run: _Run, step: int, *, count: int) -> tuple[list[Batch], list[dict[str, Any]]]:
+def _take(run: _Run, step: int, *, count: int) -> tuple[list[Batch], list[Any]]:
     """Return the batches of the steps after ``step``, and the position of the iterator before each."""
     batches, positions = [], []
     for number in range(step, step + count):

@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from icl_train.checkpoints.digest import find_damage
+from icl_train.checkpoints.positions import decode
 from icl_train.checkpoints.progress import Progress
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import MeshConfig
@@ -28,13 +29,13 @@ class Saved(NamedTuple):
 
     Attributes:
         state: The training state, on the devices.
-        data: The position of the batch iterator.
+        data: The position of the batch iterator, as its ``get_state`` gave it.
         progress: How far the run had come.
         skipped: Steps of later checkpoints, which are damaged.
     """
 
     state: TrainState
-    data: dict[str, Any]
+    data: Any
     progress: Progress
     skipped: tuple[int, ...] = ()
 
@@ -264,10 +265,10 @@ def _read(path: Path, wanted: TrainState) -> Saved:
     return Saved(jax.tree.map(_as_key, state, wanted), data, progress)
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], Progress]:
+def _read_json(path: Path) -> tuple[Any, Progress]:
     try:
         data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
-        return data, Progress.from_json(progress)
+        return decode(data), Progress.from_json(progress)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _DamagedError(f"data or progress cannot be read: {error}") from error
 
