@@ -147,8 +147,15 @@ def test_members_that_do_not_go_together_are_refused(problem):
         Member(0, problem.Rows(), {"learning_rate": 0.1}),
         Member(1, problem.Rows(size=4), {"learning_rate": 0.1}),
     ]
-    with pytest.raises(ValueError, match=r"same shapes for all members.* for member 1"):
+    with pytest.raises(ValueError, match=r"same names, shapes and dtypes for all members.*\[4\] for number 1"):
         ensemble(problem, "uneven", count=2, members=uneven)
+    shared = problem.Rows()
+    one = [Member(number, rows, {"learning_rate": 0.1}) for number, rows in enumerate((problem.Rows(), shared, shared))]
+    with pytest.raises(
+        ValueError, match="an iterator of batches for each member, got the same one for members 1 and 2"
+    ):
+        ensemble(problem, "in-turn", count=3, members=one)
+    assert shared.position == 0 and not (problem.folder / "in-turn").exists()
     for wrong in ({"members": 0}, {"members": True}):
         with pytest.raises(ValueError, match="members to be a whole number of at least 1"):
             EnsembleConfig(**wrong)
@@ -186,6 +193,24 @@ def test_members_that_no_checkpoint_can_hold_are_refused_by_name(problem, seed, 
     with pytest.raises(ValueError, match=words):
         ensemble(problem, "run", count=2, members=[Member(seed, problem.Rows(), {"learning_rate": rate})] * 2)
     assert not (problem.folder / "run").exists()
+
+
+def test_batches_of_another_dtype_or_shape_are_not_made_alike(problem):
+    """NumPy would stack float32 with float64, and a last batch that is smaller not at all."""
+
+    class Doubles(problem.Rows):
+        def __next__(self):
+            return {name: rows.astype(np.float64) for name, rows in super().__next__().items()}
+
+    class Shrinks(problem.Rows):
+        def __next__(self):
+            return {name: rows[: 8 if self.position < 2 else 4] for name, rows in super().__next__().items()}
+
+    mixed = [Member(0, problem.Rows(), {"learning_rate": 0.1}), Member(1, Doubles(), {"learning_rate": 0.1})]
+    with pytest.raises(ValueError, match=r"for all members, got inputs float32\[8, 3\].* inputs float64\[8, 3\]"):
+        ensemble(problem, "mixed", count=2, members=mixed)
+    with pytest.raises(ValueError, match=r"for all steps of a dispatch, got .*\[8\] for number 0 and .* for number 1"):
+        problem.run("shrinks", batches=Shrinks(), steps_per_dispatch=2)
 
 
 def test_the_step_is_traced_once_whatever_the_number_of_members(problem):

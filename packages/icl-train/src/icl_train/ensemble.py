@@ -112,10 +112,20 @@ class EnsembleBatches:
 
     Args:
         members: The batches of each.
+
+    Raises:
+        ValueError: If two share an iterator, which would give each of them every other batch.
     """
 
     def __init__(self, members: Sequence[Batches]) -> None:
         self._members = list(members)
+        for number, batches in enumerate(self._members):
+            first = next(other for other, each in enumerate(self._members) if each is batches)
+            if first != number:
+                raise ValueError(
+                    f"wanted an iterator of batches for each member, got the same one for members {first} and "
+                    f"{number}, which would draw from it in turn; make one for each, whatever they are to see"
+                )
 
     def __iter__(self) -> "EnsembleBatches":
         return self
@@ -127,15 +137,9 @@ class EnsembleBatches:
             ValueError: If they are not alike.
         """
         batches = [next(each) for each in self._members]
-        shapes = [{name: np.shape(rows) for name, rows in batch.items()} for batch in batches]
-        for number, shape in enumerate(shapes):
-            batch_size(batches[number])
-            if shape != shapes[0]:
-                raise ValueError(
-                    f"wanted batches of the same shapes for all members, got {shapes[0]} for member 0 and {shape} "
-                    f"for member {number}"
-                )
-        return stack(batches)
+        for batch in batches:
+            batch_size(batch)
+        return stack(batches, of="members")
 
     def get_state(self) -> dict[str, Any]:
         """Return the positions of all."""

@@ -20,6 +20,7 @@ from icl_train.actions import Action, EverySteps, Moment
 from icl_train.checkpoints.restoring import Saved, warm_start
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
+from icl_train.contract import check_batches
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
@@ -123,6 +124,7 @@ def train(
     """
     if config.ensemble.members > 1:
         raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
+    check_batches(batches)
     program = compile_single(
         StepSpec(init, loss_fn, optimizer, config),
         seed=config.seed,
@@ -186,6 +188,8 @@ def train_ensemble(
         config=config.ensemble,
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
+    for number, member in enumerate(members):
+        check_batches(member.batches, of=f" of member {number}")
     batches = EnsembleBatches([member.batches for member in members])
     run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, own)
     return _train(run, resume=resume)
@@ -254,7 +258,7 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
     with flag_signals() as flag, _checkpoints(run, saved) as checkpoints, meters, _bar(run, first) as bar, profile:
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
 
-        def save(step: int, position: dict[str, Any], *, is_last: bool = False) -> None:
+        def save(step: int, position: Any, *, is_last: bool = False) -> None:
             """Save the state after a step, or the one before the first step that failed."""
             hold.check()
             log.settle()  # first: a line that belongs to this checkpoint must be on disk before it
@@ -269,7 +273,7 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
                 data=copy.deepcopy(run.batches.get_state()),
                 progress=meters.progress(0, is_last=False, seed=config.seed, members=run.members),
             )
-        positions: list[dict[str, Any]] = []  # of the batches that were taken, and not yet trained on
+        positions: list[Any] = []  # of the batches that were taken, and not yet trained on
 
         def rescue() -> None:
             """Save what this session has made, if it has."""
@@ -358,7 +362,7 @@ def _until_due(run: _Run, step: int, *, checkpoints: Checkpoints, meters: Meters
     return count
 
 
-def _take(run: _Run, step: int, *, count: int, positions: list[dict[str, Any]]) -> list[Batch]:
+def _take(run: _Run, step: int, *, count: int, positions: list[Any]) -> list[Batch]:
     """Return the batches of the steps after ``step``; add the position of the iterator before each to ``positions``."""
     batches = []
     for number in range(step, step + count):

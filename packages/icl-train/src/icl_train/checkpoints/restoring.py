@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from icl_train.checkpoints.digest import find_damage
+from icl_train.checkpoints.positions import decode
 from icl_train.checkpoints.progress import Progress
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import MeshConfig
@@ -28,13 +30,13 @@ class Saved(NamedTuple):
 
     Attributes:
         state: The training state, on the devices.
-        data: The position of the batch iterator.
+        data: The position of the batch iterator, as its ``get_state`` gave it.
         progress: How far the run had come.
         skipped: Steps of later checkpoints, which are damaged.
     """
 
     state: TrainState
-    data: dict[str, Any]
+    data: Any
     progress: Progress
     skipped: tuple[int, ...] = ()
 
@@ -157,7 +159,8 @@ def restore_model(
             raise RunError(f"wanted a member of the ensemble in {workdir}, got {member} of {members}")
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
-    model = _read_arrays(path / "model", with_shardings(wanted, jax.tree.map(lambda _: whole, wanted)))
+    placed = with_shardings(wanted, jax.tree.map(lambda _: whole, wanted))
+    model = jax.tree.map(_as_key, _read_arrays(path / "model", jax.tree.map(_as_bits, placed)), wanted)
     made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
@@ -168,9 +171,9 @@ def restore_model(
 def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     """Return a state that begins with what fits it of the latest whole checkpoint of another run.
 
-    What fits is a parameter or an array of the model state that has the same name and shape; it is cast to the
-    dtype here. All else stays as it was initialised, and is listed on stderr, with the reason. The optimiser begins
-    anew.
+    What fits is a parameter or an array of the model state that has the same name and shape; one float dtype is cast
+    to another, and other dtypes have to be the same. A random key (`jax.random.key`) is what its bits are. All else
+    stays as it was initialised, and is listed on stderr, with the reason. The optimiser begins anew.
 
     Args:
         state: A state before its first step, on the devices.
@@ -185,9 +188,10 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     """
     path = _whole_checkpoint(workdir, None)
     own = {"params": state.params, "model_state": state.model_state}
-    mine, tree = named_leaves(own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
-    theirs = {name: tuple(leaf.shape) for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
-    fits = {name for name in mine if theirs.get(name) == mine[name].shape}
+    bits, tree = jax.tree.map(_as_bits, own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    mine = named_leaves(bits)
+    theirs = {name: leaf for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
+    fits = {name for name in mine.keys() & theirs.keys() if _fits(mine[name], theirs[name])}
     if not any(name.startswith("params") for name in fits):
         raise RunError(
             f"wanted parameters of {path} to start from, but none fits: {', '.join(sorted(theirs)[:3])} are saved, "
@@ -199,8 +203,8 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
         elif name not in mine:
             logger.info(f"  {name}: in {workdir}, not in this model")
         elif name not in fits:
-            here = list(mine[name].shape)
-            logger.info(f"  {name}: {list(theirs[name])} in {workdir}, {here} here, stays as initialised")
+            there, here = _words(theirs[name]), _words(mine[name])
+            logger.info(f"  {name}: {there} in {workdir}, {here} here, stays as initialised")
     whole = NamedSharding(MeshConfig().build(), PartitionSpec())
 
     def place(where: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
@@ -209,9 +213,10 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
 
     read = named_leaves(_read_arrays(path / "model", jax.tree_util.tree_map_with_path(place, tree)))
     logger.info(f"Started from {len(fits)} arrays of {path}.")
-    model = jax.tree_util.tree_map_with_path(
-        lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, own
+    taken = jax.tree_util.tree_map_with_path(
+        lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, bits
     )
+    model = jax.tree.map(_as_key, taken, own)
     ema = None if state.ema is None else jax.tree.map(lambda leaf: leaf.copy(), model["params"])
     return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
 
@@ -261,10 +266,10 @@ def _read(path: Path, wanted: TrainState) -> Saved:
     return Saved(jax.tree.map(_as_key, state, wanted), data, progress)
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], Progress]:
+def _read_json(path: Path) -> tuple[Any, Progress]:
     try:
         data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
-        return data, Progress.from_json(progress)
+        return decode(data), Progress.from_json(progress)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _DamagedError(f"data or progress cannot be read: {error}") from error
 
@@ -314,4 +319,13 @@ def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
 
 
 def _shapes(tree: PyTree) -> dict[str, str]:
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in named_leaves(tree).items()}
+    return {name: _words(leaf) for name, leaf in named_leaves(tree).items()}
+
+
+def _words(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _fits(mine: Any, theirs: Any) -> bool:
+    are_floats = all(jax.dtypes.issubdtype(each.dtype, np.inexact) for each in (mine, theirs))
+    return mine.shape == tuple(theirs.shape) and (are_floats or mine.dtype == theirs.dtype)
