@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from icl_models.capture import tap
 from icl_models.encoders.encoders import ConvEncoder, Encoder
-from icl_models.initialisation import transform
+from icl_models.initialisation import keeping_variance, transform
 from icl_models.layouts import Interleaved, Layout
 from icl_models.positions import Positions, add_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
@@ -103,7 +103,8 @@ class SequenceClassifier:
             with hk.experimental.name_scope("trunk"):
                 outputs = self.trunk.apply(tokens, is_query=is_query, is_training=is_training)
         outputs = outputs[:, -1] if self.outputs == "query" else self.layout.items(outputs)
-        return hk.Linear(self.num_labels, name="classifier")(outputs.astype(jnp.float32))
+        start = keeping_variance(outputs.shape[-1])
+        return hk.Linear(self.num_labels, w_init=start, name="classifier")(outputs.astype(jnp.float32))
 
     def _tokens(
         self, items: Shaped[Array, "B S ..."], labels: Int[Array, "B S"], is_training: bool
