@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jaxtyping
 import pytest
 
 # The oracle: tests say ``from reference import ReferenceClassifier``, wherever this folder lies.
@@ -25,6 +26,14 @@ if jax.config.jax_compilation_cache_dir is None:  # where the tests run outside 
     jax.config.update("jax_compilation_cache_dir", _CACHE.name)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture
+def unchecked():
+    """Switch jaxtyping's checks off: what a caller without them is told."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module", autouse=True)
