@@ -138,6 +138,15 @@ def test_of_12_layers_each_comes_to_its_place():
             np.testing.assert_array_equal(ours["trunk/blocks/mlp_out"][name][number], leaf)
 
 
+def test_arrays_of_other_floats_become_float32():
+    params, state, _, _ = draw(PAIRS["lstm"][0], PAIRS["lstm"][2])
+    with jax.enable_x64(True):
+        wide = {
+            path: {name: np.asarray(leaf, float) for name, leaf in leaves.items()} for path, leaves in params.items()
+        }
+        assert {leaf.dtype for leaf in jax.tree.leaves(from_original(wide, state))} == {jnp.dtype("float32")}
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_it_fits_our_model_in_shape_and_size(name):
     original, ours, shape = PAIRS[name]

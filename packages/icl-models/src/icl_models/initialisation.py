@@ -44,7 +44,7 @@ def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
         ends = [0]
         for leaf in leaves:
             ends.append(ends[-1] + (math.prod(leaf.shape) if leaf.dtype == jnp.uint32 else 0))
-        draws = jax.random.truncated_normal(own, -_CUT, _CUT, (ends[-1],))
+        draws = jax.random.truncated_normal(own, -_CUT, _CUT, (ends[-1],), jnp.float32)
         leaves = [
             _from_bits(leaf) * draws[start:end].reshape(leaf.shape) if leaf.dtype == jnp.uint32 else leaf
             for leaf, start, end in zip(leaves, ends[:-1], ends[1:], strict=True)

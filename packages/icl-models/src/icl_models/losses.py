@@ -14,7 +14,7 @@ def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -
     >>> round(float(loss), 3), float(metrics["accuracy"])
     (1.386, 0.5)
     """
-    return _cross_entropies(logits, labels).mean(), {"accuracy": (logits.argmax(-1) == labels).mean()}
+    return _cross_entropies(logits, labels).mean(), {"accuracy": _share(logits.argmax(-1) == labels)}
 
 
 def weighted_cross_entropy(
@@ -43,7 +43,7 @@ def weighted_cross_entropy(
         raise ValueError("Items of the context want sequences of at least 2; for the query alone, query_cross_entropy.")
     losses, hits = _cross_entropies(logits, labels), logits.argmax(-1) == labels
     loss = context_weight * losses[:, :-1].mean() + (1 - context_weight) * losses[:, -1].mean()
-    return loss, {"accuracy": hits[:, -1].mean(), "context_accuracy": hits[:, :-1].mean()}
+    return loss, {"accuracy": _share(hits[:, -1]), "context_accuracy": _share(hits[:, :-1])}
 
 
 def every_item_cross_entropy(
@@ -61,7 +61,7 @@ def every_item_cross_entropy(
     (0.693, 1.0, 0.5)
     """
     hits = logits.argmax(-1) == labels
-    metrics = {"accuracy": hits[:, -1].mean(), "every_item_accuracy": hits.mean()}
+    metrics = {"accuracy": _share(hits[:, -1]), "every_item_accuracy": _share(hits)}
     return _cross_entropies(logits, labels).mean(), metrics
 
 
@@ -87,9 +87,13 @@ def masked_squared_error(
     (8.5, {})
     """
     asked = jnp.broadcast_to(is_query[:, :, None], targets.shape)
-    errors = jnp.where(asked, predictions - targets, 0)
+    errors = jnp.where(asked, predictions - targets.astype(predictions.dtype), 0)
     return jnp.square(errors).sum() / jnp.maximum(asked.sum(), 1), {}
 
 
 def _cross_entropies(logits: Float[Array, "... V"], labels: Int[Array, "..."]) -> Float[Array, "..."]:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+
+
+def _share(hits: Bool[Array, "..."]) -> Scalar:
+    return hits.mean(dtype=jnp.float32)

@@ -71,7 +71,11 @@ class PointRegressor:
         is_query: Bool[Array | np.ndarray, "B N"],
         is_training: bool = False,
     ) -> Float[Array, "B N Y"]:
-        inputs, targets, is_query = jnp.asarray(inputs), jnp.asarray(targets), jnp.asarray(is_query)
+        inputs, targets, is_query = (
+            jnp.asarray(inputs, jnp.float32),
+            jnp.asarray(targets, jnp.float32),
+            jnp.asarray(is_query),
+        )
         if targets.shape[-1] != self.num_outputs:
             raise ValueError(f"Targets must be num_outputs={self.num_outputs} wide, got {targets.shape[-1]}.")
         asks = is_query[..., None]
