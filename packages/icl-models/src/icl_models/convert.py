@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from icl_models.contract import Shape, fits, in_brackets, outline
 from icl_models.encoders.resnet import ResNet
 
 Tree = Mapping[str, Mapping[str, jax.Array | np.ndarray]]  # as Haiku has it: by module, then by name
@@ -101,7 +102,7 @@ class _Source:
     def __init__(self, name: str, tree: Tree) -> None:
         self._name = name
         if not isinstance(tree, Mapping) or not all(isinstance(leaves, Mapping) for leaves in tree.values()):
-            raise TypeError(f"The original's {name} must be {{module: {{name: array}}}}, got {_outline(tree)}.")
+            raise TypeError(f"The original's {name} must be {{module: {{name: array}}}}, got {outline(tree)}.")
         self._arrays = {
             (str(path).replace("~/", ""), leaf): self._read(path, leaf, array)
             for path, leaves in tree.items()
@@ -113,7 +114,7 @@ class _Source:
         if not jnp.issubdtype(values.dtype, jnp.number):
             raise TypeError(
                 f"{leaf!r} of {path!r} in the original's {self._name} must be an array of numbers, got "
-                f"{_outline(array)}; the tree is {{module: {{name: array}}}}."
+                f"{outline(array)}; the tree is {{module: {{name: array}}}}."
             )
         return jnp.asarray(values, jnp.float32 if jnp.issubdtype(values.dtype, jnp.floating) else jnp.int32)
 
@@ -137,17 +138,15 @@ class _Source:
         matches = [re.match(rf"{stem}(?:_(\d+))?(?:/|$)", path) for path, _ in self._arrays]
         return max([int(match[1] or 0) + 1 for match in matches if match], default=0)
 
-    def take(self, path: str, leaf: str, shape: tuple[int | None, ...]) -> jax.Array:
+    def take(self, path: str, leaf: str, shape: Shape) -> jax.Array:
         """Return an array and remove it; of its shape, None may be anything."""
         if (path, leaf) not in self._arrays:
             raise ValueError(f"{leaf!r} of {path!r} is missing from the original's {self._name}.")
         array = self._arrays.pop((path, leaf))
-        if len(array.shape) != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape, array.shape, strict=True)
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        if not fits(array.shape, shape):
             raise ValueError(
-                f"{leaf!r} of {path!r} in the original's {self._name} must be [{wanted}], got {list(array.shape)}."
+                f"{leaf!r} of {path!r} in the original's {self._name} must be {in_brackets(shape)}, got "
+                f"{list(array.shape)}."
             )
         return array
 
@@ -156,12 +155,6 @@ class _Source:
         if self._arrays:
             left = ", ".join(f"{leaf!r} of {path!r}" for path, leaf in self._arrays)
             raise ValueError(f"The original's {self._name} has what no model of ours has: {left}.")
-
-
-def _outline(value: object) -> str:
-    """Return what something is, with its first keys if it has any."""
-    keys = f" with {', '.join(map(repr, list(value)[:3]))}" if isinstance(value, Mapping) else ""
-    return f"{type(value).__name__}{keys}"
 
 
 def _numbered(name: str, number: int) -> str:
