@@ -1,8 +1,15 @@
-"""Losses, and the measures that come with them for free."""
+"""Losses, and the measures that come with them for free.
+
+Arrays of other shapes than are asked for, or labels that are no integers, are a ValueError: nothing is broadcast.
+"""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+from icl_models.contract import check_given
 
 Scalar = Float[Array, ""]
 
@@ -14,7 +21,8 @@ def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -
     >>> round(float(loss), 3), float(metrics["accuracy"])
     (1.386, 0.5)
     """
-    return _cross_entropies(logits, labels).mean(), {"accuracy": (logits.argmax(-1) == labels).mean()}
+    losses, hits = _scores(logits, labels, "query")
+    return losses.mean(), {"accuracy": _share(hits)}
 
 
 def weighted_cross_entropy(
@@ -39,11 +47,11 @@ def weighted_cross_entropy(
     """
     if not 0 <= context_weight <= 1:
         raise ValueError(f"context_weight must be in 0..1, got {context_weight}.")
+    losses, hits = _scores(logits, labels, "every_item")
     if labels.shape[1] < 2:
         raise ValueError("Items of the context want sequences of at least 2; for the query alone, query_cross_entropy.")
-    losses, hits = _cross_entropies(logits, labels), logits.argmax(-1) == labels
     loss = context_weight * losses[:, :-1].mean() + (1 - context_weight) * losses[:, -1].mean()
-    return loss, {"accuracy": hits[:, -1].mean(), "context_accuracy": hits[:, :-1].mean()}
+    return loss, {"accuracy": _share(hits[:, -1]), "context_accuracy": _share(hits[:, :-1])}
 
 
 def every_item_cross_entropy(
@@ -60,9 +68,9 @@ def every_item_cross_entropy(
     >>> round(float(loss), 3), float(metrics["accuracy"]), float(metrics["every_item_accuracy"])
     (0.693, 1.0, 0.5)
     """
-    hits = logits.argmax(-1) == labels
-    metrics = {"accuracy": hits[:, -1].mean(), "every_item_accuracy": hits.mean()}
-    return _cross_entropies(logits, labels).mean(), metrics
+    losses, hits = _scores(logits, labels, "every_item")
+    metrics = {"accuracy": _share(hits[:, -1]), "every_item_accuracy": _share(hits)}
+    return losses.mean(), metrics
 
 
 def masked_squared_error(
@@ -86,10 +94,28 @@ def masked_squared_error(
     >>> float(loss), metrics
     (8.5, {})
     """
+    shape = predictions.shape
+    check_given("predictions [B, N, Y]", predictions, (None, None, None), jnp.floating, "a PointRegressor has them")
+    check_given("targets [B, N, Y]", jnp.asarray(targets), shape, jnp.floating, "they are as the predictions")
+    check_given("is_query [B, N]", jnp.asarray(is_query), shape[:2], jnp.bool_, "there is one for each point")
     asked = jnp.broadcast_to(is_query[:, :, None], targets.shape)
-    errors = jnp.where(asked, predictions - targets, 0)
+    errors = jnp.where(asked, predictions - targets.astype(predictions.dtype), 0)
     return jnp.square(errors).sum() / jnp.maximum(asked.sum(), 1), {}
 
 
-def _cross_entropies(logits: Float[Array, "... V"], labels: Int[Array, "..."]) -> Float[Array, "..."]:
-    return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+def _scores(
+    logits: Float[Array, "*items V"], labels: Int[Array, "*items"], outputs: Literal["query", "every_item"]
+) -> tuple[Float[Array, "*items"], Bool[Array, "*items"]]:
+    """Return the cross-entropies, and where the likeliest label is the right one, for a model of such outputs."""
+    axes = {"query": ("B", "V"), "every_item": ("B", "S", "V")}[outputs]
+    labels = jnp.asarray(labels)
+    hint = f'a model of outputs="{outputs}" has them'
+    check_given(f"logits [{', '.join(axes)}]", logits, (None,) * len(axes), jnp.floating, hint)
+    hint = "there is one for each row of logits"
+    check_given(f"labels [{', '.join(axes[:-1])}]", labels, logits.shape[:-1], jnp.integer, hint)
+    losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+    return losses, logits.argmax(-1) == labels
+
+
+def _share(hits: Bool[Array, "..."]) -> Scalar:
+    return hits.mean(dtype=jnp.float32)
