@@ -163,6 +163,14 @@ def test_no_sheet_is_written_where_none_is_wanted_or_possible(shown, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_home_is_expanded_in_the_pictures_path(shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    assert shown("--characters", 30, "--count", 10, "--sheet", "~/sheet.png").endswith(f"{tmp_path}/home/sheet.png\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert (tmp_path / "home" / "sheet.png").is_file()
+
+
 def test_help_has_an_example_and_the_options_of_the_kind(capsys):
     for words, said in ((["--help"], "--p-bursty"), (["few_shot", "--help"], "--grouped")):
         with pytest.raises(SystemExit) as stopped:
@@ -227,5 +235,5 @@ def test_the_module_runs_where_neither_jax_nor_matplotlib_is(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0
-    assert all("jax profiler" in line for line in done.stderr.splitlines())  # Grain says that it does without
+    assert not done.stderr  # Grain would say that it lacks jax's profiler
     assert (tmp_path / "icl_data_sheet.png").is_file()

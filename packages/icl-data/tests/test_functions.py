@@ -12,6 +12,7 @@ from icl_data import (
     ContextThenGrid,
     FunctionSampler,
     LastQueries,
+    Linear,
     NormalInputs,
     RandomFraction,
     RandomMLP,
@@ -79,6 +80,12 @@ def test_another_stream_has_the_same_tasks_and_unseen_ones_are_others():
     assert not np.array_equal(unseen.functions(np.array([0]))(x), pool.functions(np.array([0]))(x))
     elsewhere = dataclasses.replace(pool, seed=99, task_seed=3)
     assert np.array_equal(elsewhere.functions(np.array([0]))(x), pool.functions(np.array([0]))(x))
+
+
+def test_targets_are_as_the_function_gives_them_unless_asked_otherwise():
+    line = FunctionSampler(family=Linear(slopes=(2.0, 2.0)), num_points=12, queries=LastQueries(3))
+    batch = line.sample(np.arange(5))
+    assert np.array_equal(batch["targets"], 2 * batch["inputs"])
 
 
 def test_the_context_is_standardised_by_itself_alone():
@@ -175,8 +182,52 @@ def test_streams_of_tasks_are_cut_into_batches_sharded_and_resumed():
         BatchSource(sampler=SAMPLER, bank=glyphs(3, cache=False), batch_size=6)
 
 
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A family, distribution of inputs and query mask of one's own, which give whatever they were made with."""
+
+    change: object
+    num_inputs = num_outputs = 1
+
+    def draw(self, draws):
+        return {}
+
+    def values(self, specs, draws, inputs):
+        return self.change(inputs)
+
+    def points(self, *, seed, stream, indices, num_points, num_inputs):
+        return self.change(np.ones((len(indices), num_points, num_inputs), np.float32))
+
+    def mask(self, uniforms):
+        return self.change(uniforms[:, :-1] > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("family", lambda x: x[:, :, 0], r"Own.values must return float32 \[0, 12, 1\], got float32 \[0, 12\]"),
+        ("family", lambda x: x.astype(int), "Own.values must return float32 .* got int64"),
+        ("family", lambda x: None, "Own.values must return float32 .* got object"),
+        ("inputs", lambda x: x[:, 1:], r"Own.points must return float32 \[0, 12, 1\], got float32 \[0, 11, 1\]"),
+        ("queries", lambda mask: mask.astype(int), r"Own.mask must return bool \[0, 12\], got int64"),
+        ("queries", lambda mask: mask[:, :, None], r"Own.mask must return bool \[0, 12\], got bool \[0, 12, 1\]"),
+    ],
+)
+def test_parts_of_ones_own_give_what_they_promise_or_are_named(part, change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SAMPLER, **{part: Own(change)})
+
+
+def test_floats_of_another_width_become_those_of_the_contract():
+    sampler = dataclasses.replace(SAMPLER, family=Own(lambda x: x.astype(np.float64)), noise=0.0)
+    batch = sampler.sample(np.arange(3))
+    assert batch["targets"].dtype == np.float32 and np.array_equal(batch["targets"], batch["inputs"])
+
+
 def test_golden_values_of_function_tasks():
-    sampler = FunctionSampler(family=RandomMLP(), tasks=Tasks(count=2**10), num_points=6, queries=RandomQueries(2))
+    sampler = FunctionSampler(
+        family=RandomMLP(), tasks=Tasks(count=2**10), num_points=6, queries=RandomQueries(2), standardise=True
+    )
     batch = dataclasses.replace(sampler, seed=5).sample(np.array([0, 2**33]))
     assert batch["task"].tolist() == GOLDEN_TASKS
     assert batch["is_query"].astype(int).tolist() == GOLDEN_QUERIES
