@@ -5,7 +5,7 @@
                                                           on 10 of 12 known families
     python -m experiments.functions --data.num-tasks 64   a pool of 64
     python -m experiments.functions notebook              the notebook that this grew from, its defects mended
-    python -m experiments.functions --data.tasks relu_15_20_1 --data.inputs normal
+    python -m experiments.functions --data.tasks relu_15_20_1
                                                           one of its 15-dimensional distributions
     python -m experiments.functions full                  for an accelerator
     python -m experiments.functions runs/x --resume       go on with a run

@@ -9,19 +9,28 @@ from icl_train import OptimizerConfig, TrainConfig
 
 TaskName = Literal["mlp", "notebook", "sigmoid_15", "relu_15_5_10_4_1", "relu_15_20_1"]
 
-# The distributions of the notebook that this experiment grew from, all weights and biases N(0, 1).
+# The distributions of the notebook that this experiment grew from: all weights and biases N(0, 1), and a sigmoid at the
+# end of those with 15 inputs, so that their targets lie in 0..1.
 NAMED_TASKS: dict[TaskName, RandomMLP] = {
     "notebook": RandomMLP(hidden=(16, 16, 16), activations=("tanh", "swish", "relu"), divide_by_fan_in=False),
     "sigmoid_15": RandomMLP(num_inputs=15, hidden=(), output_activation="sigmoid", divide_by_fan_in=False),
-    "relu_15_5_10_4_1": RandomMLP(num_inputs=15, hidden=(5, 10, 4), activations="relu", divide_by_fan_in=False),
-    "relu_15_20_1": RandomMLP(num_inputs=15, hidden=(20,), activations="relu", divide_by_fan_in=False),
+    "relu_15_5_10_4_1": RandomMLP(
+        num_inputs=15, hidden=(5, 10, 4), activations="relu", output_activation="sigmoid", divide_by_fan_in=False
+    ),
+    "relu_15_20_1": RandomMLP(
+        num_inputs=15, hidden=(20,), activations="relu", output_activation="sigmoid", divide_by_fan_in=False
+    ),
 }
 
 TRANSFER: dict[str, Family] = KNOWN_FAMILIES | {"line": Linear(slopes=(0.1, 0.5))}
 """What can be tested on; the notebook's two are sine and line."""
 
+NORMAL_INPUTS = frozenset({"sigmoid_15", "relu_15_5_10_4_1", "relu_15_20_1", "line"})
+"""What is asked at standard normal points, as in the notebook, whatever else is."""
 
-_READ_BY = dict.fromkeys(("num_inputs", "hidden", "activation", "weight_scale", "bias_scale"), ("tasks", ("mlp",)))
+_READ_BY = dict.fromkeys(
+    ("num_inputs", "hidden", "activation", "weight_scale", "bias_scale", "inputs"), ("tasks", ("mlp",))
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,13 +56,13 @@ class DataConfig:
     """For mlp: range of the standard deviation of biases, drawn for each task."""
 
     inputs: Literal["uniform", "normal"] = "uniform"
-    """Inputs uniform in -1..1, or standard normal."""
+    """For mlp: inputs uniform in -1..1, or standard normal."""
 
     noise: float = 0.0
     """Standard deviation of noise on all targets, before they are standardised."""
 
-    standardise: bool = True
-    """Shift and scale targets so that those of the context have mean 0 and variance 1."""
+    standardise: bool = False
+    """Shift and scale targets so that those of the context have mean 0 and variance 1; the notebook does not."""
 
     num_tasks: int | None = None
     """Number of tasks in the pool; None makes fresh ones for ever."""
@@ -117,7 +126,7 @@ class FunctionsConfig(lab.ExperimentConfig):
     eval: lab.TaskEvalConfig = lab.TaskEvalConfig()
 
 
-_LAPTOP = FunctionsConfig()
+_LAPTOP = FunctionsConfig(data=DataConfig(standardise=True))
 
 PRESETS = {
     "laptop": _LAPTOP,
@@ -129,7 +138,7 @@ PRESETS = {
         train=TrainConfig(steps=4_000),
     ),
     "full": FunctionsConfig(
-        data=DataConfig(hidden=(64, 64), activation="mixed", points=128, queries=16, batch_size=256),
+        data=DataConfig(hidden=(64, 64), activation="mixed", standardise=True, points=128, queries=16, batch_size=256),
         model=ModelConfig(width=256, layers=12, heads=8),
         optimizer=OptimizerConfig(schedule="cosine", learning_rate=3e-4, warmup_steps=4_000),
         train=TrainConfig(steps=200_000, log_every=100, checkpoint_every=5_000),

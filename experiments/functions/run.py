@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+import icl_data as data
 import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
 from experiments.functions.config import PRESETS, FunctionsConfig, ModelConfig
-from experiments.functions.tasks import DRAWN, TRANSFER_TO, make_family, make_samplers
+from experiments.functions.tasks import DRAWN, TRANSFER_TO, make_family, make_inputs, make_samplers
 
 DRAWN_BASELINES = ("3-NN", "Gaussian process")
 DRAWN_FUNCTIONS = 3  # of each family
@@ -63,11 +64,12 @@ def make_model(config: ModelConfig, num_outputs: int) -> models.PointRegressor:
     )
 
 
-def make_baselines(config: FunctionsConfig) -> dict[str, evaluation.Regressor]:
-    """Return what the model is compared with: all, with options that suit how far apart the points are."""
+def make_baselines(config: FunctionsConfig, name: str) -> dict[str, evaluation.Regressor]:
+    """Return what the model is compared with in an evaluation: all, with options that suit where the points lie."""
+    inputs = make_inputs(config.data, name.removeprefix(TRANSFER_TO))
     distance = make_family(config.data).num_inputs ** 0.5
     return evaluation.REGRESSORS | {
-        "averaging": evaluation.Averaging(variance=1 / 3 if config.data.inputs == "uniform" else 1.0),
+        "averaging": evaluation.Averaging(variance=1.0 if isinstance(inputs, data.NormalInputs) else 1 / 3),
         "Gaussian process": evaluation.GaussianProcess(length_scale=0.3 * distance, noise=1e-3),
     }
 
@@ -75,7 +77,7 @@ def make_baselines(config: FunctionsConfig) -> dict[str, evaluation.Regressor]:
 def final_evaluation(config: FunctionsConfig, name: str) -> lab.Evaluation:
     """Return an evaluation of the trained model: after few and many examples, beside baselines, and drawn."""
     known, count = name.startswith(TRANSFER_TO), config.eval.final_count
-    regressors = make_baselines(config)
+    regressors = make_baselines(config, name)
     context = config.data.points - config.data.queries
     sizes = lab.context_sizes(context)
     asked = 0 if name == lab.SEEN else min(count, config.eval.baseline_count)

@@ -5,7 +5,7 @@ import functools
 
 import icl_data as data
 import icl_lab as lab
-from experiments.functions.config import NAMED_TASKS, TRANSFER, DataConfig, FunctionsConfig
+from experiments.functions.config import NAMED_TASKS, NORMAL_INPUTS, TRANSFER, DataConfig, FunctionsConfig
 
 TRANSFER_TO, DRAWN = "transfer_", "drawn_"  # before the names of streams
 
@@ -21,6 +21,12 @@ def make_family(config: DataConfig) -> data.Family:
         weight_scale=config.weight_scale,
         bias_scale=config.bias_scale,
     )
+
+
+def make_inputs(config: DataConfig, known: str = "") -> data.InputDistribution:
+    """Return where the points of the functions to train on lie, or of a known family."""
+    is_normal = config.inputs == "normal" or NORMAL_INPUTS & {config.tasks, known}
+    return data.NormalInputs() if is_normal else data.UniformInputs()
 
 
 def transfer_families(config: DataConfig) -> dict[str, data.Family]:
@@ -42,8 +48,8 @@ def make_samplers(config: FunctionsConfig) -> dict[str, data.FunctionSampler]:
         trained = data.RandomFraction(low=options.query_fraction[0], high=options.query_fraction[1])
     sampler = functools.partial(
         data.FunctionSampler,
+        inputs=make_inputs(options),
         num_points=options.points,
-        inputs=data.UniformInputs() if options.inputs == "uniform" else data.NormalInputs(),
         noise=options.noise,
         standardise=options.standardise,
         seed=config.train.seed,
@@ -58,15 +64,18 @@ def make_samplers(config: FunctionsConfig) -> dict[str, data.FunctionSampler]:
     }
     for name, known in transfer_families(options).items():
         stream = f"{TRANSFER_TO}{name}"
-        samplers[stream] = sampler(family=known, queries=last, tasks=tasks[lab.UNSEEN], stream=stream)
+        inputs = make_inputs(options, name)
+        samplers[stream] = sampler(family=known, inputs=inputs, queries=last, tasks=tasks[lab.UNSEEN], stream=stream)
     if family.num_inputs == 1:
-        samplers |= {f"{DRAWN}{name}": drawn(each, options) for name, each in samplers.items() if name != lab.TRAIN}
+        samplers |= {
+            f"{DRAWN}{name}": drawn(each, options.queries) for name, each in samplers.items() if name != lab.TRAIN
+        }
     return samplers
 
 
-def drawn(sampler: data.FunctionSampler, config: DataConfig) -> data.FunctionSampler:
+def drawn(sampler: data.FunctionSampler, queries: int) -> data.FunctionSampler:
     """Return functions without noise, known at the context and asked for along a grid, to be drawn."""
-    side = 1.0 if config.inputs == "uniform" else 2.0
+    side = 2.0 if isinstance(sampler.inputs, data.NormalInputs) else 1.0
     grid = data.ContextThenGrid(context=sampler.inputs, low=-side, high=side)
-    points = sampler.num_points - config.queries + grid.grid
+    points = sampler.num_points - queries + grid.grid
     return dataclasses.replace(sampler, num_points=points, queries=data.LastQueries(grid.grid), inputs=grid, noise=0.0)

@@ -163,6 +163,14 @@ def test_no_sheet_is_written_where_none_is_wanted_or_possible(shown, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_home_is_expanded_in_the_pictures_path(shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    assert shown("--characters", 30, "--count", 10, "--sheet", "~/sheet.png").endswith(f"{tmp_path}/home/sheet.png\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert (tmp_path / "home" / "sheet.png").is_file()
+
+
 def test_help_has_an_example_and_the_options_of_the_kind(capsys):
     for words, said in ((["--help"], "--p-bursty"), (["few_shot", "--help"], "--grouped")):
         with pytest.raises(SystemExit) as stopped:

@@ -12,6 +12,7 @@ from icl_data import (
     ContextThenGrid,
     FunctionSampler,
     LastQueries,
+    Linear,
     NormalInputs,
     RandomFraction,
     RandomMLP,
@@ -79,6 +80,12 @@ def test_another_stream_has_the_same_tasks_and_unseen_ones_are_others():
     assert not np.array_equal(unseen.functions(np.array([0]))(x), pool.functions(np.array([0]))(x))
     elsewhere = dataclasses.replace(pool, seed=99, task_seed=3)
     assert np.array_equal(elsewhere.functions(np.array([0]))(x), pool.functions(np.array([0]))(x))
+
+
+def test_targets_are_as_the_function_gives_them_unless_asked_otherwise():
+    line = FunctionSampler(family=Linear(slopes=(2.0, 2.0)), num_points=12, queries=LastQueries(3))
+    batch = line.sample(np.arange(5))
+    assert np.array_equal(batch["targets"], 2 * batch["inputs"])
 
 
 def test_the_context_is_standardised_by_itself_alone():
@@ -176,7 +183,9 @@ def test_streams_of_tasks_are_cut_into_batches_sharded_and_resumed():
 
 
 def test_golden_values_of_function_tasks():
-    sampler = FunctionSampler(family=RandomMLP(), tasks=Tasks(count=2**10), num_points=6, queries=RandomQueries(2))
+    sampler = FunctionSampler(
+        family=RandomMLP(), tasks=Tasks(count=2**10), num_points=6, queries=RandomQueries(2), standardise=True
+    )
     batch = dataclasses.replace(sampler, seed=5).sample(np.array([0, 2**33]))
     assert batch["task"].tolist() == GOLDEN_TASKS
     assert batch["is_query"].astype(int).tolist() == GOLDEN_QUERIES

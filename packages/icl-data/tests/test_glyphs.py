@@ -108,6 +108,14 @@ def test_the_cache_key_changes_with_everything_that_changes_the_images(monkeypat
     assert len(paths) == 8
 
 
+@pytest.mark.parametrize("variable", ["ICL_DATA_CACHE", "XDG_CACHE_HOME"])
+def test_the_cache_can_be_in_a_home(variable, monkeypatch, tmp_path):
+    monkeypatch.delenv("ICL_DATA_CACHE")
+    monkeypatch.setenv(variable, "~/somewhere")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _cache_path(3, 2, 28, 0).is_relative_to(tmp_path / "somewhere")
+
+
 def test_without_a_writable_cache_the_bank_still_comes(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ICL_DATA_CACHE", str(tmp_path / "file"))

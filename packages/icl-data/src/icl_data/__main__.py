@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import icl_data
+from icl_data.paths import user_path
 from icl_data.sequences import kinds
 
 Option = tuple[str, Any, str, dict[str, Any]]  # name, default, help, and more for argparse
@@ -96,11 +97,12 @@ def report(kind: str, chosen: argparse.Namespace) -> str:
     text = icl_data.describe(sampler, index=chosen.index, count=chosen.count)
     if chosen.sheet is None or bank.key != "images":
         return f"{text}\n\ncontact sheet: none"
+    path = user_path(chosen.sheet)
     batch = sampler.sample(np.arange(chosen.index, chosen.index + 8))
     batch["images"] = bank.gather(batch["classes"], batch["exemplars"])
     noisy = icl_data.PixelNoise(scale=chosen.noise, seed=chosen.seed, stream=chosen.stream)(batch)
-    icl_data.contact_sheet(noisy, title=f"{kind}: sequences from {chosen.index} on").save(chosen.sheet)
-    return f"{text}\n\ncontact sheet: {chosen.sheet}"
+    icl_data.contact_sheet(noisy, title=f"{kind}: sequences from {chosen.index} on").save(path)
+    return f"{text}\n\ncontact sheet: {path}"
 
 
 def chosen_bank(chosen: argparse.Namespace) -> icl_data.ExemplarBank:

@@ -154,10 +154,9 @@ def _draw(paths: Float[np.ndarray, "strokes points 2"], pen: float, size: int) -
 
 def _cache_path(*arguments: int) -> Path:
     """Return the path of the file for these arguments, this very code and Pillow's version."""
-    own = os.environ.get("ICL_DATA_CACHE")
-    # Not Path.home(), which raises for a user without a home.
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    folder = Path(own) if own else Path(home) / "icl-data"
+    own = os.environ.get("ICL_DATA_CACHE") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/icl-data"
+    # Not Path.expanduser(), which raises for a user without a home.
+    folder = Path(os.path.expanduser(own))  # noqa: PTH111
     code = b"".join(Path(file).read_bytes() for file in (__file__, Path(__file__).parents[1] / "draws.py"))
     key = hashlib.sha256(repr((arguments, PIL.__version__)).encode() + code).hexdigest()[:16]
     return folder / f"glyphs-{key}.npy"

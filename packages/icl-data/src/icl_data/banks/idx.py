@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from icl_data.paths import user_path
+
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_RANK = 16  # NumPy has its limit at 64
 _AT_ONCE = 1 << 24  # bytes; so that a header which promises more than the file has takes no memory
@@ -43,7 +45,7 @@ def read_idx(path: str | PathLike[str], *, max_bytes: int = 2**31) -> Shaped[np.
 
         bank_from_labels(read_idx("t10k-images-idx3-ubyte.gz"), read_idx("t10k-labels-idx1-ubyte.gz"))
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"No IDX file at {path}; give the path of t10k-images-idx3-ubyte.gz or a like file.")
     with path.open("rb") as file:

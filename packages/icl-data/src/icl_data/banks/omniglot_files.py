@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
+from icl_data.paths import user_path
+
 CHARACTERS = range(1, 1624)
 DRAWERS = range(1, 21)  # everyone drew every character once
 _ENTRY = re.compile(
@@ -52,10 +54,10 @@ class Drawing:
 
 def as_paths(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
     """Return one path or several as a list; refuse none."""
-    several = [Path(paths)] if isinstance(paths, str | PathLike) else [Path(path) for path in paths]
+    several = [paths] if isinstance(paths, str | PathLike) else list(paths)
     if not several:
         raise ValueError("Omniglot needs at least one zip file or folder, got none; name images_background.zip, say.")
-    return several
+    return [user_path(path) for path in several]
 
 
 def read_zip(path: Path) -> Iterator[Drawing]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from icl_data.banks.omniglot_files import CHARACTERS, DRAWERS, Drawing, as_paths, read_zip
 from icl_data.banks.tfds_directory import TFDS, import_tfds, is_prepared, open_prepared, read_split
+from icl_data.paths import user_path
 
 # Omniglot's sets, which are also the names of its zip files, and TFDS's names for them, in TFDS's order.
 SPLITS = {
@@ -87,7 +88,7 @@ def omniglot_builder(
                 example["alphabet_char_id"] = drawing.character - 1
                 yield _key(drawing.alphabet, drawing.character - 1, drawing.label, drawing.drawer), example
 
-    return Omniglot(data_dir=Path(data_dir), file_format="array_record")
+    return Omniglot(data_dir=user_path(data_dir), file_format="array_record")
 
 
 def find_prepared(folder: Path) -> Path | None:

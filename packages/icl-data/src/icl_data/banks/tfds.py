@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from icl_data.bank import ExemplarBank, bank_from_labels
 from icl_data.banks.image_decoding import decode_image
 from icl_data.banks.tfds_directory import TFDS, import_tfds, is_prepared, open_prepared, read_split
+from icl_data.paths import user_path
 
 _NAME = re.compile(r"(?P<path>\w+(/(?!\.)[\w.+-]+)?)(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
@@ -41,7 +42,7 @@ def bank_from_tfds(name: str, *, split: str, data_dir: str | PathLike[str]) -> E
     ...
     FileNotFoundError: No set 'mnist' in nowhere; expected nowhere/mnist/<version>/dataset_info.json. Prepare it ...
     """
-    directory = _find(name, Path(data_dir))
+    directory = _find(name, user_path(data_dir))
     builder = open_prepared(directory)
     mode, size = _image_kind(builder, directory)
     images: list[UInt8[np.ndarray, "height width *channels"]] = []

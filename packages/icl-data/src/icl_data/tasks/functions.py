@@ -30,8 +30,10 @@ class FunctionSampler:
       queries: which points are queries.
       inputs: where points lie.
       noise: standard deviation of normal noise on all targets, in units of the targets before they are standardised.
-      standardise: whether targets are shifted and scaled so that those of the context have mean 0 and variance 1. The
-        queries' targets have no part in it. A context of one value alone is only shifted.
+      standardise: whether targets are shifted and scaled so that those of the context have mean 0 and variance 1; by
+        default they are not. The queries' targets have no part in it. A context of one value alone is only shifted.
+        Of a linear function this makes an affine one, with an offset and a slope that change with the points that
+        are shown, so that ridge regression, for example, does worse on it.
       seed: of the sequences.
       stream: their name, as in ``SequenceSampler``.
       task_seed: of the functions; ``seed`` if None.
@@ -51,7 +53,7 @@ class FunctionSampler:
     queries: QueryMask = LastQueries(8)
     inputs: InputDistribution = UniformInputs()
     noise: float = 0.0
-    standardise: bool = True
+    standardise: bool = False
     seed: int = 0
     stream: str = "train"
     task_seed: int | None = None
