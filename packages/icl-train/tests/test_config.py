@@ -2,9 +2,10 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from icl_train import TrainConfig, restore_model
+from icl_train import EnsembleConfig, HostsConfig, MeshConfig, TrainConfig, restore_model
 
 FIELDS = [field.name for field in dataclasses.fields(TrainConfig)]
 WHOLE = ("steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "accumulate", "steps_per_dispatch")
@@ -18,6 +19,23 @@ def test_values_out_of_range_are_refused(field):
     for value in (1.5, "3", None):
         with pytest.raises((ValueError, TypeError), match=field):  # ours, or first the annotation's
             TrainConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        *((TrainConfig, field) for field in (*WHOLE, "keep_every")),
+        (EnsembleConfig, "members"),
+        *((MeshConfig, axis) for axis in ("data", "fsdp", "model")),
+        *((HostsConfig, field) for field in ("timeout_seconds", "heartbeat_seconds")),
+    ],
+)
+def test_whole_numbers_of_numpy_are_taken_as_python_has_them(kind, field):
+    config = kind()
+    object.__setattr__(config, field, np.int64(3))  # past the annotation, which tests hold to and users' code does not
+    config.__post_init__()
+    assert type(getattr(config, field)) is int
+    assert getattr(config, field) == 3
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import math
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -16,6 +17,7 @@ from icl_train import (
     Member,
     NotFiniteError,
     TrainConfig,
+    checkpoint_steps,
     restore_model,
     train_ensemble,
 )
@@ -158,6 +160,32 @@ def test_members_that_do_not_go_together_are_refused(problem):
         problem.run("alone", ensemble=EnsembleConfig(members=2))
     with pytest.raises(ValueError, match="wanted a member of the ensemble"):
         restore_model(problem.folder / "run", init=problem.init, member=4)
+
+
+@pytest.mark.parametrize("kind", [np.float32, jnp.float32, np.float64], ids=["np.float32", "jax", "np.float64"])
+def test_seeds_and_rates_of_numpy_and_jax_are_saved_as_the_numbers_they_are(problem, kind):
+    def run(name, number, seed, **changes):
+        members = [Member(seed(n), problem.Rows(seed=n), {"learning_rate": number(2.0 ** -(n + 3))}) for n in (0, 1)]
+        return ensemble(problem, name, count=2, members=members, **changes)
+
+    ours = run("numpy", kind, np.int64, steps=8)
+    assert problem.same(ours.state, run("plain", float, int, steps=8).state)
+    assert checkpoint_steps(problem.folder / "numpy") == [8]
+    assert problem.same(run("numpy", float, int, resume=True).state, run("plain", float, int, resume=True).state)
+
+
+@pytest.mark.parametrize(
+    ("seed", "rate", "words"),
+    [
+        (1.5, 0.1, "the seed of member 0 to be a whole number"),
+        (2**32, 0.1, "a seed below 2"),
+        (0, "fast", "learning_rate of member 0 to be a number, got 'fast'"),
+    ],
+)
+def test_members_that_no_checkpoint_can_hold_are_refused_by_name(problem, seed, rate, words):
+    with pytest.raises(ValueError, match=words):
+        ensemble(problem, "run", count=2, members=[Member(seed, problem.Rows(), {"learning_rate": rate})] * 2)
+    assert not (problem.folder / "run").exists()
 
 
 def test_the_step_is_traced_once_whatever_the_number_of_members(problem):

@@ -11,7 +11,16 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import CheckpointError, EverySteps, Interrupted, NotFiniteError, latest_step, restore_model
+from icl_train import (
+    CheckpointError,
+    EverySteps,
+    Interrupted,
+    NotFiniteError,
+    RunError,
+    latest_step,
+    restore_model,
+)
+from icl_train.checkpoints import saving
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.metrics.metrics_file import MetricsFile
 
@@ -125,6 +134,36 @@ def test_a_signal_during_the_last_save_is_not_lost(problem, monkeypatch):
         problem.run("run")
 
 
+@pytest.mark.parametrize("where", ["an action", "the data"])
+def test_an_error_between_the_steps_loses_no_step(problem, whole, where):
+    class Unreadable(problem.Rows):
+        def __next__(self):
+            if self.position == 7 and where == "the data":
+                self.position += 1  # as of a reader that has gone on when it fails
+                raise OSError("the network is down")
+            return super().__next__()
+
+    def act(step, state):
+        raise OSError("the network is down")
+
+    actions = [EverySteps(7, act, at_end=False)] if where == "an action" else []
+    with pytest.raises(OSError, match="the network is down"):
+        problem.run("run", batches=Unreadable(), actions=actions, steps_per_dispatch=3, checkpoint_every=100)
+    assert latest_step(problem.folder / "run") == {"an action": 7, "the data": 6}[where]
+    assert problem.same(problem.run("run", resume=True).state, whole.state)
+    assert problem.untimed(problem.folder / "run") == whole.untimed
+
+
+def test_an_error_before_the_first_step_leaves_a_folder_for_the_next_try(problem, whole):
+    def act(step, state):
+        raise ZeroDivisionError
+
+    with pytest.raises(KeyError):
+        problem.run("run", loss_fn=lambda params, model_state, rng, batch: params["nowhere"])
+    assert latest_step(problem.folder / "run") is None
+    assert problem.same(problem.run("run").state, whole.state)
+
+
 LIMIT = 100_000
 
 
@@ -179,6 +218,46 @@ def test_a_full_disk_is_said_loudly_and_training_goes_on(problem, unlimited, cap
         folders = (problem.folder / name for name in ("run", "whole"))
         one, other = (restore_model(folder, init=big(problem)["init"], step=step).params for folder in folders)
         assert problem.same(one, other)
+
+
+@leftovers
+def test_a_disk_that_is_full_at_the_start_is_found_before_the_first_step(problem, unlimited):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
+    made = []
+    with pytest.raises(RunError, match=r"the first cannot be saved to .*; make room there"):
+        problem.run("run", actions=[EverySteps(1, lambda step, state: made.append(step))], **big(problem))
+    assert made == []
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    problem.run("run", **big(problem) | {"steps": 4})
+    assert [path.name for path in (problem.folder / "run" / "checkpoints").iterdir()] == ["4"]
+
+
+@leftovers
+@pytest.mark.parametrize("position", [object(), {1, 2}, 1j])
+def test_a_position_that_no_checkpoint_can_hold_is_refused_before_the_first_step(problem, position):
+    class Elsewhere(problem.Rows):
+        def get_state(self):
+            return {"position": position}
+
+    made = []
+    with pytest.raises((RunError, TypeError), match=r"position|JSON"):
+        problem.run("run", batches=Elsewhere(), actions=[EverySteps(1, lambda step, state: made.append(step))])
+    assert made == []
+
+
+@leftovers
+def test_a_save_that_fails_says_what_failed_and_not_that_there_is_no_room(problem, monkeypatch):
+    arguments = saving._arguments
+
+    def fail_later(state, data, progress):
+        if progress.step:
+            raise PermissionError(13, "Permission denied")
+        return arguments(state, data, progress)
+
+    monkeypatch.setattr(saving, "_arguments", fail_later)
+    with pytest.raises(CheckpointError, match="Permission denied") as error:
+        problem.run("run")
+    assert "room" not in str(error.value)
 
 
 @leftovers

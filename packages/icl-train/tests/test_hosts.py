@@ -153,12 +153,12 @@ def test_processes_cannot_join_after_jax_was_used(ports):
         ({"count": 2, "index": 0}, r"together, got no hosts\.coordinator;"),
         ({"detect": True, "count": 2}, r"hosts\.detect or hosts\.count, got both"),
         ({"coordinator": "h:1", "count": 2, "index": 2}, r"index to be 0 to 1, as hosts\.count is 2, got 2"),
-        ({"coordinator": "h:1", "count": 2, "index": -1}, r"index to be at least 0, got -1"),
-        ({"coordinator": "h:1", "count": 0, "index": 0}, r"count to be at least 1, got 0"),
+        ({"coordinator": "h:1", "count": 2, "index": -1}, r"index to be a whole number of at least 0, got -1"),
+        ({"coordinator": "h:1", "count": 0, "index": 0}, r"count to be a whole number of at least 1, got 0"),
         ({"coordinator": "h", "count": 2, "index": 0}, r"address:port .*, got 'h'"),
         ({"coordinator": "h:70000", "count": 2, "index": 0}, r"address:port .*, got 'h:70000'"),
-        ({"timeout_seconds": 0}, r"timeout_seconds to be at least 1, got 0"),
-        ({"heartbeat_seconds": 0}, r"heartbeat_seconds to be at least 1, got 0"),
+        ({"timeout_seconds": 0}, r"timeout_seconds to be a whole number of at least 1, got 0"),
+        ({"heartbeat_seconds": 0}, r"heartbeat_seconds to be a whole number of at least 1, got 0"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(values, message):

@@ -9,6 +9,7 @@ import pytest
 from absl import logging as absl_logging
 from tqdm import tqdm
 
+from icl_train import EverySteps
 from icl_train.log import logger
 
 
@@ -70,9 +71,49 @@ def test_alone_nothing_is_asked_of_jax_that_would_make_it_look_for_devices(monke
     assert capsys.readouterr().err == "one line\n"
 
 
-def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(monkeypatch):
-    closed = io.StringIO()
-    closed.close()
-    for stream in (FullDisk(), closed):
-        monkeypatch.setattr(sys, "stderr", stream)
-        logger.warning("one line")
+class Broken(Terminal):
+    """A terminal that fails at everything once it is broken, as on a full disk or without its reader."""
+
+    broken = False
+
+    def write(self, text):
+        if self.broken:
+            raise BrokenPipeError("Broken pipe")
+        return super().write(text)
+
+    def flush(self):
+        self.write("")
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [FullDisk(), closed(), None], ids=["a full disk", "closed", "none at all"])
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    logger.warning("one line")
+
+
+def test_a_line_is_lost_where_somebody_elses_bar_cannot_be_drawn(monkeypatch):
+    terminal = Broken()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = tqdm(total=3, file=terminal)
+    terminal.broken = True
+    logger.warning("one line")
+    terminal.broken = False
+    bar.close()
+
+
+def test_a_terminal_that_goes_away_ends_no_run(problem, monkeypatch, whole):
+    terminal = Broken()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    def hang_up(step, state):
+        terminal.broken = True
+
+    result = problem.run("run", actions=[EverySteps(4, hang_up)])
+    assert "run:" in terminal.getvalue()  # there was a bar
+    assert problem.same(result.state, whole.state)

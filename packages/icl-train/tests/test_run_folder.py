@@ -80,9 +80,25 @@ def refused(tmp_path, config, kind=ValueError, **options):
     return str(error.value)
 
 
-def test_a_run_is_not_written_over(tmp_path):
+@pytest.mark.parametrize("left", ["metrics.jsonl", "eval.jsonl", "member-001/metrics.jsonl", "checkpoints/5/data/x"])
+def test_a_run_is_not_written_over(tmp_path, left):
     open_run(tmp_path / "run", CONFIG)
+    path = tmp_path / "run" / left
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
     assert "which has a run; resume it (--resume)" in refused(tmp_path, CONFIG)
+
+
+def test_a_run_that_failed_before_its_first_step_left_nothing_that_blocks_the_folder(tmp_path):
+    run = open_run(tmp_path / "run", CONFIG)
+    (run / "metrics.jsonl").touch()
+    (run / "trainer.lock").write_text("host")
+    half = run / "checkpoints" / "10.orbax-checkpoint-tmp" / "model"
+    half.mkdir(parents=True)
+    (half / "array").write_text("half of one")
+    other = CONFIG | {"nan": 1}
+    open_run(tmp_path / "run", other)
+    assert json.loads((run / "config.json").read_text())["config"]["nan"] == 1
 
 
 def test_who_only_looks_writes_nothing(tmp_path):

@@ -1,5 +1,7 @@
-"""The first signal raises a flag, the second takes the default action, and nothing is left behind."""
+"""The first signal raises a flag, Ctrl+C once more takes the default action, and nothing is left behind."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -8,19 +10,62 @@ import threading
 import pytest
 
 import icl_train.signals
-from icl_train import EverySteps, Interrupted, flag_signals
+from icl_train import EverySteps, Interrupted, flag_signals, latest_step
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_the_first_signal_only_raises_the_flag(number, capfd):
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in STOPPING]
     with flag_signals() as flag:
         assert flag.signal is None
         signal.raise_signal(number)
         assert flag.signal == number
         assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+        # A closed terminal's comes from the kernel and from the shell; a cluster may repeat its warning.
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGUSR1)
+        assert flag.signal == number
+    assert [signal.getsignal(each) for each in STOPPING] == before
     assert f"{signal.Signals(number).name}: finishing this step" in capfd.readouterr().err
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with flag_signals() as flag:
+            signal.raise_signal(signal.SIGHUP)
+        assert flag.signal is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextlib.contextmanager
+def nobody_reads():
+    """Put a pipe in the place of stderr whose reader is gone, as ``tee`` is after Ctrl+C."""
+    kept = os.dup(2)
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(writer)
+        os.close(kept)
+
+
+def test_a_signal_is_heeded_though_nobody_reads_what_is_said(problem, whole):
+    stop = EverySteps(5, lambda step, state: signal.raise_signal(signal.SIGTERM), at_end=False)
+    with nobody_reads():
+        with pytest.raises(BrokenPipeError):
+            os.write(2, b"so")
+        with pytest.raises(Interrupted):
+            problem.run("run", actions=[stop])
+    assert latest_step(problem.folder / "run") == 5
+    assert problem.same(problem.run("run", resume=True).state, whole.state)
 
 
 def test_handlers_come_back_after_an_error():

@@ -33,10 +33,11 @@ from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
 from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
-from icl_train.run_folder import member_folder, open_run
+from icl_train.run_folder import has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
+from icl_train.trainer_lock import Hold, hold_for_training
 from icl_train.types import Batch, Batches, Init, LossFunction
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "EnsembleBatches",
     "EnsembleConfig",
     "EverySteps",
+    "Hold",
     "HostsConfig",
     "Init",
     "Interrupted",
@@ -83,6 +85,8 @@ __all__ = [
     "describe",
     "drop_lines_after",
     "flag_signals",
+    "has_run",
+    "hold_for_training",
     "initial_state",
     "is_last_checkpoint",
     "is_primary_host",

@@ -3,7 +3,7 @@
 import dataclasses
 
 from icl_train.devices.mesh import MeshConfig
-from icl_train.devices.profiling import check_profiled_steps
+from icl_train.devices.profiling import profiled_steps
 from icl_train.ensemble import EnsembleConfig
 from icl_train.step import StepConfig
 
@@ -59,12 +59,13 @@ class TrainConfig(StepConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("steps", "steps_per_dispatch", "log_every", "checkpoint_every", "keep_checkpoints"):
-            self._check_whole(name, 1)
-        self._check_whole("seed", 0)
+            self._set_whole(name, 1)
+        self._set_whole("seed", 0)
         if self.seed >= 2**32:
             raise ValueError(f"wanted a seed below 2**32, got {self.seed}; a key holds 32 bits of it")
         if self.keep_every is not None:
-            self._check_whole("keep_every", 1)
+            self._set_whole("keep_every", 1)
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes > 0:
             raise ValueError(f"wanted checkpoint_minutes to be above 0, got {self.checkpoint_minutes!r}")
-        check_profiled_steps(self.profile)
+        if self.profile is not None:
+            object.__setattr__(self, "profile", profiled_steps(self.profile))

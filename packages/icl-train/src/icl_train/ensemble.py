@@ -13,6 +13,7 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from icl_train.checks import as_number, as_whole
 from icl_train.devices.mesh import batch_size, put_rows
 from icl_train.devices.sharding_rules import with_shardings
 from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
@@ -44,8 +45,7 @@ class EnsembleConfig:
     """The members on one device: all at once (vmap) or one after the other (map); auto: map on CPUs, else vmap."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.members, bool) or not isinstance(self.members, int) or self.members < 1:
-            raise ValueError(f"wanted members to be a whole number of at least 1, got {self.members!r}")
+        object.__setattr__(self, "members", as_whole("members", self.members, least=1))
         if self.on_device not in ("auto", "vmap", "map"):
             raise ValueError(f"wanted on_device to be auto, vmap or map, got {self.on_device!r}")
 
@@ -86,6 +86,25 @@ class Member(NamedTuple):
     seed: int
     batches: Batches
     hyperparameters: Mapping[str, float] = {}
+
+
+def described(members: Sequence[Member]) -> list[dict[str, Any]]:
+    """Return seed and hyper-parameters of each member, as JSON values.
+
+    Raises:
+        ValueError: If a seed is no whole number of 0 to 2**32 - 1, or a hyper-parameter no number.
+
+    >>> described([Member(np.int64(3), Batches, {'learning_rate': np.float32(0.5)})])
+    [{'seed': 3, 'learning_rate': 0.5}]
+    """
+    found = []
+    for number, member in enumerate(members):
+        seed = as_whole(f"the seed of member {number}", member.seed, least=0)
+        if seed >= 2**32:
+            raise ValueError(f"wanted a seed below 2**32, got {seed} for member {number}; a key holds 32 bits of it")
+        values = member.hyperparameters.items()
+        found.append({"seed": seed} | {name: as_number(f"{name} of member {number}", value) for name, value in values})
+    return found
 
 
 class EnsembleBatches:

@@ -9,18 +9,61 @@ from absl import logging as absl_logging
 from tqdm import tqdm
 
 
-class PlainLines(logging.Handler):
-    """Writes messages to stderr as they are, above the progress bar; of several hosts, the first one does.
+class Unbreakable:
+    """The present stderr, on which nothing fails: what cannot be written is lost, and not the run.
 
-    Where stderr is a file on a disk that is full, the line is lost, and not the run.
+    Its reader may be gone (a ``tee`` that Ctrl+C has ended, too), its disk full, its terminal closed.
     """
+
+    @property
+    def encoding(self) -> str:
+        """By which the progress bar knows whether it may draw blocks."""
+        return getattr(sys.stderr, "encoding", None) or "ascii"
+
+    def write(self, text: str) -> int:
+        """Write what can be written; return how much was given."""
+        with suppress(*_LOST):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write out what can be written."""
+        with suppress(*_LOST):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        with suppress(*_LOST):
+            return sys.stderr.isatty()
+        return False
+
+    def fileno(self) -> int:
+        """Return its number, by which the progress bar asks for the width of the terminal."""
+        return sys.stderr.fileno()
+
+    def __eq__(self, other: object) -> bool:
+        # So that tqdm knows which bars are on this stream.
+        return other is self or other is sys.stderr
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+STDERR = Unbreakable()
+"""Where all that a run says goes, its progress bar too: lines and bar must share a stream to keep apart."""
+
+_LOST = (OSError, ValueError, AttributeError)  # it cannot be written to; it is closed; there is none
+
+
+class PlainLines(logging.Handler):
+    """Writes messages to `STDERR` as they are, above the progress bar; of several hosts, the first one does."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a message."""
         # Not asked of JAX with one process: it would look for devices, which must come after `start_hosts`.
         if not jax.distributed.is_initialized() or jax.process_index() == 0:
-            with suppress(OSError, ValueError):  # the latter where stderr is closed
-                tqdm.write(self.format(record), file=sys.stderr)
+            with suppress(*_LOST):  # of somebody else's bar, which tqdm redraws
+                tqdm.write(self.format(record), file=STDERR)
 
 
 # Below absl's logger, with a level and a handler of its own: at the level INFO, absl's would also show Orbax's notes on

@@ -4,9 +4,9 @@ import copy
 import dataclasses
 import itertools
 import signal
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +24,9 @@ from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
-from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble
+from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble, described
 from icl_train.errors import Interrupted, NotFiniteError
-from icl_train.log import logger
+from icl_train.log import STDERR, logger
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, Failure, StepLog
 from icl_train.program import CompiledTraining, StepSpec, compile_single
@@ -34,6 +34,7 @@ from icl_train.resuming import find_saved
 from icl_train.run_folder import member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
+from icl_train.trainer_lock import Hold, hold_for_training
 from icl_train.types import Batch, Batches, Init, LossFunction
 
 _ASK_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
@@ -87,7 +88,9 @@ def train(
 
     Writes ``workdir/metrics.jsonl``, a line per ``log_every`` steps and one at the end, and
     ``workdir/checkpoints/``. A run that was stopped, in whatever way, and resumed has exactly the losses of
-    one that was not. SIGINT and SIGTERM finish the step and save before they end the run.
+    one that was not. A signal (Ctrl+C, SIGTERM, SIGHUP, SIGUSR1) lets the step finish and be saved before it
+    ends the run, and so does an error in the data or in an action. One process trains in a folder at a time
+    (`hold_for_training`), and what is said on stderr never ends a run.
 
     Args:
         config: Length, seed and intervals.
@@ -175,6 +178,7 @@ def train_ensemble(
         raise ValueError(f"wanted {config.ensemble.members} members, as config.ensemble has, got {len(members)}")
     if jax.process_count() > 1:
         raise ValueError("wanted one host for an ensemble, got several; give each host an ensemble of its own")
+    own = described(members)
     program = compile_ensemble(
         StepSpec(init, loss_fn, optax.identity(), config),
         members=members,
@@ -183,7 +187,6 @@ def train_ensemble(
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
     batches = EnsembleBatches([member.batches for member in members])
-    own = [{"seed": each.seed, **each.hyperparameters} for each in members]
     run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, own)
     return _train(run, resume=resume)
 
@@ -203,6 +206,12 @@ class _Run(NamedTuple):
 
 def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> TrainResult:
     """Return what a run comes to that goes on from what is saved, or begins."""
+    with hold_for_training(run.workdir) as hold:
+        return _train_held(run, hold, resume=resume, init_from=init_from)
+
+
+def _train_held(run: _Run, hold: Hold, *, resume: bool, init_from: str | Path | None) -> TrainResult:
+    """Return the same, in a folder that this process alone trains in."""
     config, count = run.config, run.program.members
     folders = [run.workdir] if count is None else [member_folder(run.workdir, each) for each in range(count)]
     saved = find_saved(
@@ -222,7 +231,7 @@ def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> T
     if saved is not None:
         run.batches.set_state(saved.data)
     if saved is None or saved.progress.step < config.steps:
-        state = _make_steps(run, state, meters=meters, saved=saved)
+        state = _make_steps(run, hold, state, meters=meters, saved=saved)
     seconds = meters.watch.seconds()
     return TrainResult(
         state=state,
@@ -234,10 +243,10 @@ def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> T
     )
 
 
-def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
+def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
     """Return the state after the last step: make the steps that are missing, log and save them.
 
-    If a signal comes or a step fails, it is raised, once the state before that is saved.
+    If a signal comes or a step, the data or an action fails, it is raised, once the state before that is saved.
     """
     config, program = run.config, run.program
     first = step = 0 if saved is None else saved.progress.step
@@ -246,35 +255,51 @@ def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | 
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
 
         def save(step: int, position: dict[str, Any], *, is_last: bool = False) -> None:
+            """Save the state after a step, or the one before the first step that failed."""
+            hold.check()
+            log.settle()  # first: a line that belongs to this checkpoint must be on disk before it
+            if log.failure is not None:
+                step, position, is_last = log.failure.step - 1, log.failure.position, False
             progress = meters.progress(step, is_last=is_last, seed=config.seed, members=run.members)
             checkpoints.save(state, data=position, progress=progress)
 
-        for dispatch in itertools.count(1):
-            taken, positions = _take(run, step, count=_until_due(run, step, checkpoints=checkpoints, meters=meters))
-            profile.before(step + 1)
-            state, scalars = program.step(state, program.to_devices(taken), np.int32(step + 1))
-            log.add(Dispatched(step + 1, scalars, taken, positions, _items(taken[0], program)))
-            step += len(taken)
-            profile.after(step, scalars)
+        if saved is None:
+            checkpoints.rehearse(
+                state,
+                data=copy.deepcopy(run.batches.get_state()),
+                progress=meters.progress(0, is_last=False, seed=config.seed, members=run.members),
+            )
+        positions: list[dict[str, Any]] = []  # of the batches that were taken, and not yet trained on
 
-            is_last, due = step == config.steps, _due(run, step, _seconds(run, meters))
-            if due or is_last:
-                log.settle()
-            if due and log.failure is None:
-                with meters.watch.paused():
-                    for action in due:
-                        action(step, state)
+        def rescue() -> None:
+            """Save what this session has made, if it has."""
+            if step > first:
+                save(step, positions[0] if positions else copy.deepcopy(run.batches.get_state()))
 
-            asks = is_last or jax.process_count() == 1 or dispatch % _ASK_EVERY == 0
-            received, overdue = _ask(flag, checkpoints) if asks else (0, False)
-            if is_last or received or overdue or checkpoints.is_due(step):
-                log.settle()  # first: a line that belongs to this checkpoint must be on disk before it
-                if log.failure is None:
+        with _kept(rescue):
+            for dispatch in itertools.count(1):
+                count = _until_due(run, step, checkpoints=checkpoints, meters=meters)
+                taken = _take(run, step, count=count, positions=positions)
+                profile.before(step + 1)
+                state, scalars = program.step(state, program.to_devices(taken), np.int32(step + 1))
+                log.add(Dispatched(step + 1, scalars, taken, positions, _items(taken[0], program)))
+                step, positions = step + len(taken), []
+                profile.after(step, scalars)
+
+                is_last, due = step == config.steps, _due(run, step, _seconds(run, meters))
+                if due or is_last:
+                    log.settle()
+                if due and log.failure is None:
+                    with meters.watch.paused():
+                        for action in due:
+                            action(step, state)
+
+                asks = is_last or jax.process_count() == 1 or dispatch % _ASK_EVERY == 0
+                received, overdue = _ask(flag, checkpoints) if asks else (0, False)
+                if is_last or received or overdue or checkpoints.is_due(step) or log.failure is not None:
                     save(step, copy.deepcopy(run.batches.get_state()), is_last=is_last)
-            if log.failure is not None:
-                save(log.failure.step - 1, log.failure.position)
-            if is_last or received or log.failure is not None:
-                break
+                if is_last or received or log.failure is not None:
+                    break
 
         with meters.watch.paused():  # the time that was saved is the time of the run
             checkpoints.finish()
@@ -284,6 +309,17 @@ def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | 
     if received:
         raise _interrupted(run, signal.Signals(received), step)
     return state
+
+
+@contextmanager
+def _kept(save: Callable[[], object]) -> Iterator[None]:
+    """Save before an error in a ``with`` block goes on: a fault of the data or of an action loses no step."""
+    try:
+        yield
+    except Exception:
+        if jax.process_count() == 1:  # the other hosts, which have not failed, would not save with this one
+            save()
+        raise
 
 
 def _checkpoints(run: _Run, saved: Saved | None) -> Checkpoints:
@@ -305,8 +341,8 @@ def _bar(run: _Run, first: int) -> tqdm:
         total=run.config.steps,
         initial=first,
         unit=" steps",
-        file=sys.stderr,
-        disable=True if jax.process_index() else None,  # None: silent where stderr is no terminal
+        file=STDERR,
+        disable=True if jax.process_index() else None,  # None: silent where that is no terminal
         dynamic_ncols=True,
     )
 
@@ -322,9 +358,9 @@ def _until_due(run: _Run, step: int, *, checkpoints: Checkpoints, meters: Meters
     return count
 
 
-def _take(run: _Run, step: int, *, count: int) -> tuple[list[Batch], list[dict[str, Any]]]:
-    """Return the batches of the steps after ``step``, and the position of the iterator before each."""
-    batches, positions = [], []
+def _take(run: _Run, step: int, *, count: int, positions: list[dict[str, Any]]) -> list[Batch]:
+    """Return the batches of the steps after ``step``; add the position of the iterator before each to ``positions``."""
+    batches = []
     for number in range(step, step + count):
         positions.append(copy.deepcopy(run.batches.get_state()))
         try:
@@ -334,7 +370,7 @@ def _take(run: _Run, step: int, *, count: int) -> tuple[list[Batch], list[dict[s
                 f"wanted batches for {run.config.steps} steps, got {number}; "
                 "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
             ) from None
-    return batches, positions
+    return batches
 
 
 def _items(batch: Batch, program: CompiledTraining) -> int:

@@ -12,7 +12,6 @@ from icl_train.devices.hosts import sync_hosts
 from icl_train.errors import RunError
 from icl_train.log import logger
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
-from icl_train.run_folder import check_writable
 from icl_train.state import TrainState
 
 
@@ -28,7 +27,7 @@ def find_saved(
     """Return what a run goes on from, or None if it begins; drop the metrics that are later than that.
 
     Args:
-        workdir: The run's folder, made if it is missing.
+        workdir: The run's folder.
         config: What is asked for.
         wanted: Shapes, dtypes and shardings of the state.
         members: Seed and hyper-parameters of each member of an ensemble; None for a lone model.
@@ -39,12 +38,11 @@ def find_saved(
         The latest whole checkpoint.
 
     Raises:
-        OSError: If the folder cannot be written to.
         RunError: If it has a run and ``resume`` is False, or one that does not fit. Nothing has been changed then.
     """
-    check_writable(workdir)
     files = [folder / METRICS_FILE for folder in folders]
-    if not resume and (checkpoint_steps(workdir) or any(file.exists() for file in files)):
+    # A file without a line is of a session that failed before it had one.
+    if not resume and (checkpoint_steps(workdir) or any(file.exists() and file.stat().st_size for file in files)):
         raise RunError(f"wanted a new workdir, got {workdir}, which has a run; resume it or give another one")
     saved = restore(workdir, wanted) if resume else None
     if saved is not None:

@@ -12,7 +12,12 @@ from typing import Any
 import jax
 
 CONFIG_FILE = "config.json"
+LOCK_FILE = "trainer.lock"
 _PARTIAL = CONFIG_FILE + ".partial"
+_FRAME = (CONFIG_FILE, _PARTIAL, LOCK_FILE)  # what a run makes before it has done anything
+UNFINISHED = ".orbax-checkpoint-tmp"
+"""In the names of checkpoints that are being written, or never were to their end."""
+
 _LISTED = 3  # differing settings that an error names
 
 
@@ -37,7 +42,8 @@ def open_run(
         workdir: The folder; parents are made too.
         config: The full resolved configuration, as JSON values.
         resume: Whether the folder may hold this run already. One that is missing or empty is made all the
-            same, so that a job can always be started with ``resume``, also for the first time.
+            same, so that a job can always be started with ``resume``, also for the first time; and one whose run
+            failed before it had anything worth keeping (`has_run`) is a new one.
         mutable: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
             Where they do, config.json takes the new values.
         read_only: Whether a config.json that is there stays as it is, whatever may change: for who only looks at a run.
@@ -67,6 +73,9 @@ def open_run(
     if record is None:
         _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(metadata or {}))))
         return workdir
+    if not resume and not has_run(workdir):  # it failed before its first step
+        _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(metadata or {}))))
+        return workdir
     if not resume:
         raise ValueError(
             f"wanted a new workdir, got {workdir}, which has a run; resume it (--resume) or give another one"
@@ -75,6 +84,24 @@ def open_run(
     if record["config"] != config and not read_only:
         _write_record(workdir, record | {"config": config})
     return workdir
+
+
+def has_run(workdir: str | Path) -> bool:
+    """Return whether a folder has anything of a run that is worth keeping.
+
+    That is any file that is not empty, other than what a run makes before its first step, and than a checkpoint that
+    was not written to its end.
+
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / 'config.json').write_text('{}'), (folder / 'metrics.jsonl').touch()
+    >>> has_run(folder)
+    False
+    """
+    return any(
+        path.name not in _FRAME and path.is_file() and path.stat().st_size > 0
+        for path in Path(workdir).rglob("*")
+        if not any(UNFINISHED in part for part in path.relative_to(workdir).parts)
+    )
 
 
 def member_folder(workdir: str | Path, member: int) -> Path:
@@ -106,7 +133,7 @@ def check_writable(workdir: Path) -> None:
 def _read_record(workdir: Path) -> dict[str, Any] | None:
     path = workdir / CONFIG_FILE
     if not path.exists():
-        found = sorted(entry.name for entry in workdir.iterdir() if entry.name != _PARTIAL)
+        found = sorted(entry.name for entry in workdir.iterdir() if entry.name not in _FRAME)
         if found:
             raise ValueError(
                 f"wanted a workdir that is new, empty or a run, got {workdir}, which has {found[0]!r} "

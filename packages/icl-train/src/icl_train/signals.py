@@ -1,13 +1,18 @@
-"""Ctrl+C and SIGTERM: the first lets the step finish and be saved, the second ends the process at once."""
+"""What asks a run to stop: the first signal lets the step finish and be saved, Ctrl+C once more ends it at once."""
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INSISTENT = (signal.SIGINT, signal.SIGTERM)
+"""Sent on purpose: a second one is meant to end the process at once."""
+
+_ONCE = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name))
+SIGNALS = (*INSISTENT, *_ONCE)
+"""Those that stop a run. A terminal that closes and a cluster's warning may come twice, and mean nothing more then."""
 
 
 class Flag:
@@ -23,10 +28,12 @@ class Flag:
 
 @contextmanager
 def flag_signals() -> Iterator[Flag]:
-    """Turn the first SIGINT or SIGTERM inside a ``with`` block into a flag, and let a second end the process.
+    """Turn the first signal that stops a run into a flag, inside a ``with`` block, and let a second Ctrl+C end it.
 
-    The previous handlers come back at the end of the block. Python delivers signals to the main thread only;
-    in any other thread this does nothing and the flag stays down.
+    These are SIGINT (Ctrl+C), SIGTERM, SIGHUP (the terminal was closed) and SIGUSR1 (which clusters send ahead of a
+    time limit). After the first, SIGINT and SIGTERM end the process at once, and the others are ignored. One that was
+    ignored before stays so: ``nohup`` ignores SIGHUP. The previous handlers come back at the end of the block. Python
+    delivers signals to the main thread only; in any other thread this does nothing and the flag stays down.
 
     >>> with flag_signals() as flag:
     ...     signal.raise_signal(signal.SIGTERM)
@@ -37,15 +44,18 @@ def flag_signals() -> Iterator[Flag]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
+    heeded = [each for each in SIGNALS if each in INSISTENT or signal.getsignal(each) != signal.SIG_IGN]
 
     def handle(number: int, frame: FrameType | None) -> None:
         flag.signal = signal.Signals(number)
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-        # Not print: a handler may run in the middle of another print to the same stream.
-        os.write(2, f"\n{flag.signal.name}: finishing this step and saving; once more stops at once.\n".encode())
+        for each in heeded:
+            signal.signal(each, signal.SIG_DFL if each in INSISTENT else signal.SIG_IGN)
+        # Not print: a handler may run in the middle of another print to the same stream. And whoever read what is
+        # written here may be gone, by the same signal.
+        with suppress(OSError):
+            os.write(2, f"\n{flag.signal.name}: finishing this step and saving; Ctrl+C stops at once.\n".encode())
 
-    previous = {each: signal.signal(each, handle) for each in SIGNALS}
+    previous = {each: signal.signal(each, handle) for each in heeded}
     try:
         yield flag
     finally:

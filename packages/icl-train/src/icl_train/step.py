@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
+from icl_train.checks import as_whole
 from icl_train.paths import compiled, matching
 from icl_train.state import TrainState
 from icl_train.types import Init, LossFunction
@@ -50,16 +51,14 @@ class StepConfig:
     """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
 
     def __post_init__(self) -> None:
-        self._check_whole("accumulate", 1)
+        self._set_whole("accumulate", 1)
         for pattern in self.freeze:
             compiled(pattern)
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"wanted ema_decay to be above 0 and below 1, got {self.ema_decay!r}")
 
-    def _check_whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")
+    def _set_whole(self, name: str, least: int) -> None:
+        object.__setattr__(self, name, as_whole(name, getattr(self, name), least=least))
 
 
 def initial_state(

@@ -16,6 +16,7 @@ from icl_train.devices.sharding_rules import with_shardings
 from icl_train.errors import RunError
 from icl_train.log import logger
 from icl_train.paths import name_of, named_leaves
+from icl_train.run_folder import UNFINISHED
 from icl_train.state import TrainState
 from icl_train.types import Init
 
@@ -101,7 +102,7 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
         RunError: If what was saved is not of those shapes and dtypes, or if all checkpoints are damaged.
     """
     folder = _folder(workdir)
-    for half in sorted(folder.glob("*.orbax-checkpoint-tmp*")) if folder.is_dir() else ():
+    for half in sorted(folder.glob(f"*{UNFINISHED}*")) if folder.is_dir() else ():
         logger.warning(f"{half} was not written to its end: skipped.")
     steps = saved_steps(folder)
     for step in reversed(steps):

@@ -6,6 +6,7 @@ position of the batch iterator) and ``progress`` (JSON: seed, metrics, whether i
 ``digest.json`` of all files. Nothing in it is code, so reading one runs none.
 """
 
+import errno
 import itertools
 import shutil
 import time
@@ -21,11 +22,12 @@ from icl_train.checkpoints.digest import write_digest
 from icl_train.checkpoints.progress import Progress
 from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, items, saved_steps
 from icl_train.devices.hosts import max_over_hosts
-from icl_train.errors import CheckpointError
+from icl_train.errors import CheckpointError, RunError
 from icl_train.log import logger
+from icl_train.run_folder import UNFINISHED
 from icl_train.state import TrainState
 
-_HALF = ".orbax-checkpoint-tmp"
+_REHEARSAL = "rehearsal"
 _DAMAGED = ".damaged"
 _DELETED = ".deleted"
 _TIMEOUT = 300  # seconds after which a host that waits for the others to write their part of a checkpoint gives up
@@ -64,13 +66,13 @@ class Checkpoints:
         self._folder = workdir.absolute() / CHECKPOINTS_FOLDER
         self._every, self._minutes, self._keep, self._keep_every = every, minutes, keep, keep_every
         self._clock, self._latest = clock, clock()
-        self._writing: int | None = None
+        self._writing: int | str | None = None  # the name of what is being written
         self._error: Exception | None = None
         self._written = set() if restored is None else {restored}
         self._skipped = frozenset(skipped)
         self._folder.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
-            for leftover in self._folder.glob(f"*{_DELETED}"):
+            for leftover in (*self._folder.glob(f"*{_DELETED}"), *self._folder.glob(f"{_REHEARSAL}*")):
                 shutil.rmtree(leftover, ignore_errors=True)
         self._checkpointer = ocp.AsyncCheckpointer(
             ocp.CompositeCheckpointHandler(),
@@ -100,20 +102,40 @@ class Checkpoints:
         if step in self._written:
             return
         self._latest, self._writing = self._clock(), step
-        model, optimizer = items(state)
-        arguments = ocp.args.Composite(
-            model=ocp.args.StandardSave(model),
-            optimizer=ocp.args.StandardSave(optimizer),
-            data=ocp.args.JsonSave(dict(data)),
-            progress=ocp.args.JsonSave(progress.to_json()),
-        )
         error = self._make_way(step)
         if error is None:
             try:
-                self._checkpointer.save(self._folder / str(step), args=arguments)
+                self._checkpointer.save(self._folder / str(step), args=_arguments(state, data, progress))
             except Exception as raised:  # of a full disk, Orbax and TensorStore make a ValueError, among others
                 error = raised
         self._agree_on(error)
+
+    def rehearse(self, state: TrainState, *, data: Mapping[str, Any], progress: Progress) -> None:
+        """Save a checkpoint and delete it again, so that what cannot be saved is known before it is trained.
+
+        Args:
+            state: See `save`.
+            data: See `save`.
+            progress: See `save`.
+
+        Raises:
+            RunError: If it cannot be saved.
+        """
+        self._writing, error = _REHEARSAL, None
+        try:
+            self._checkpointer.save(self._folder / _REHEARSAL, args=_arguments(state, data, progress), force=True)
+            self._checkpointer.wait_until_finished()
+        except Exception as raised:
+            error = raised
+        self._writing, failed = None, max_over_hosts(int(error is not None))
+        if jax.process_index() == 0:
+            for left in self._folder.glob(f"{_REHEARSAL}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        if failed:
+            raise RunError(
+                f"wanted a state that a checkpoint can hold, but the first cannot be saved to {self._folder}: "
+                f"{_first_line(error) if error else 'another host failed'}; {_advice(error)}"
+            ) from error
 
     def finish(self) -> None:
         """Wait for the checkpoint that is being written.
@@ -125,7 +147,7 @@ class Checkpoints:
         if self._error is not None:
             raise CheckpointError(
                 f"the last checkpoint could not be written to {self._folder}: {_first_line(self._error)}; "
-                "make room there and resume: the ones before it are whole"
+                f"{_advice(self._error)} and resume: the ones before it are whole"
             ) from self._error
 
     def __enter__(self) -> "Checkpoints":
@@ -139,7 +161,7 @@ class Checkpoints:
 
     def _finish(self) -> None:
         """Wait for what is being written, then let go of what need not be kept."""
-        if self._writing is None:
+        if not isinstance(self._writing, int):
             return
         step, error = self._writing, None
         try:
@@ -163,14 +185,14 @@ class Checkpoints:
             f"{_first_line(error)}. The checkpoints before it are whole."
         )
         if jax.process_index() == 0:  # half a checkpoint of its own would only keep the disk full
-            shutil.rmtree(self._folder / f"{self._writing}{_HALF}", ignore_errors=True)
+            shutil.rmtree(self._folder / f"{self._writing}{UNFINISHED}", ignore_errors=True)
         self._error, self._writing = error, None
         return False
 
     def _sign(self) -> None:
         """Write the digest, called by Orbax when all files are written, just before the folder gets its name."""
         if jax.process_index() == 0:
-            half, whole = self._folder / f"{self._writing}{_HALF}", self._folder / str(self._writing)
+            half, whole = self._folder / f"{self._writing}{UNFINISHED}", self._folder / str(self._writing)
             write_digest(half if half.exists() else whole)
 
     def _make_way(self, step: int) -> Exception | None:
@@ -198,6 +220,24 @@ class Checkpoints:
                 except OSError as error:  # a file that another process holds open, on some file systems
                     logger.warning(f"The old checkpoint {self._folder / str(old)} could not be deleted: {error}")
                 shutil.rmtree(gone, ignore_errors=True)
+
+
+def _arguments(state: TrainState, data: Mapping[str, Any], progress: Progress) -> ocp.args.CheckpointArgs:
+    model, optimizer = items(state)
+    return ocp.args.Composite(
+        model=ocp.args.StandardSave(model),
+        optimizer=ocp.args.StandardSave(optimizer),
+        data=ocp.args.JsonSave(dict(data)),
+        progress=ocp.args.JsonSave(progress.to_json()),
+    )
+
+
+def _advice(error: Exception | None) -> str:
+    """Return what the user can do about a checkpoint that cannot be written."""
+    is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
+        words in str(error) for words in ("No space left", "Disk quota", "File too large")
+    )
+    return "make room there" if is_full else "mend that"
 
 
 def _first_line(error: Exception) -> str:

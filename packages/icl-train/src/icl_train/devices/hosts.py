@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from icl_train.checks import as_whole
 from icl_train.errors import Interrupted
 
 # JAX ends a process that waits in vain from C++, without an exception; it is given longer than we wait ourselves.
@@ -36,8 +37,8 @@ class HostsConfig:
     """Which processes train together; one alone by default.
 
     Raises:
-        TypeError: If a number is not whole, or a value not of the type stated.
-        ValueError: If a value is out of its range, or the values do not go together.
+        TypeError: If a value is not of the type stated.
+        ValueError: If a number is not whole or out of its range, or the values do not go together.
 
     >>> HostsConfig(coordinator='10.0.0.1:4321', count=2, index=0).timeout_seconds
     300
@@ -66,10 +67,7 @@ class HostsConfig:
             value = getattr(self, name)
             if value is None and name in ("count", "index"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"wanted hosts.{name} to be a whole number, got {value!r}")
-            if value < least:
-                raise ValueError(f"wanted hosts.{name} to be at least {least}, got {value}")
+            object.__setattr__(self, name, as_whole(f"hosts.{name}", value, least=least))
         together = {name: getattr(self, name) for name in ("coordinator", "count", "index")}
         given = [name for name, value in together.items() if value is not None]
         if self.detect and given:

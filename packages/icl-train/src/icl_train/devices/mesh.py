@@ -13,6 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
+from icl_train.checks import as_whole
+
 DATA, FSDP, MODEL = "data", "fsdp", "model"
 
 
@@ -38,10 +40,10 @@ class MeshConfig:
 
     def __post_init__(self) -> None:
         for name, least in ((DATA, -1), (FSDP, 1), (MODEL, 1)):
-            size = getattr(self, name)
-            if isinstance(size, bool) or not isinstance(size, int) or size < least or size == 0:
-                also = " or -1" if name == DATA else ""
-                raise ValueError(f"wanted the size of the mesh axis {name!r} to be at least 1{also}, got {size!r}")
+            size = as_whole(f"the size of the mesh axis {name!r}", getattr(self, name), least=least)
+            if size == 0:
+                raise ValueError(f"wanted the size of the mesh axis {name!r} to be at least 1 or -1, got 0")
+            object.__setattr__(self, name, size)
 
     def build(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
         """Return the mesh.

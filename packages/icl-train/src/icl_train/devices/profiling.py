@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
+from icl_train.checks import as_whole
 from icl_train.log import logger
 
 PROFILE_FOLDER = "profile"
@@ -23,8 +24,8 @@ class ProfiledSteps:
         steps: The first and the last step to trace, 1 <= first <= last; None traces nothing.
 
     Raises:
-        TypeError: If ``steps`` is not a pair of whole numbers.
-        ValueError: If they are out of that range.
+        TypeError: If ``steps`` is no pair.
+        ValueError: If the numbers are not whole or out of that range.
 
     >>> with ProfiledSteps(Path('runs/line/profile'), steps=None) as profile:
     ...     for step in (1, 2, 3):
@@ -33,9 +34,8 @@ class ProfiledSteps:
     """
 
     def __init__(self, folder: Path, *, steps: tuple[int, int] | None) -> None:
-        check_profiled_steps(steps)
         self._folder = folder
-        self._first, self._last = (0, 0) if steps is None else steps
+        self._first, self._last = (0, 0) if steps is None else profiled_steps(steps)
         self._tracing = False
         self._annotation: jax.profiler.StepTraceAnnotation | None = None
         self._outputs: PyTree = None
@@ -98,27 +98,26 @@ class ProfiledSteps:
             self._stop()
 
 
-def check_profiled_steps(steps: tuple[int, int] | None) -> None:
-    """Check the first and the last step to trace, as `ProfiledSteps` takes them.
+def profiled_steps(steps: tuple[int, int]) -> tuple[int, int]:
+    """Return the first and the last step to trace, as `ProfiledSteps` takes them.
 
     Args:
-        steps: A pair of whole numbers, 1 <= first <= last, or None.
+        steps: A pair of whole numbers, 1 <= first <= last.
 
     Raises:
-        TypeError: If it is anything else.
-        ValueError: If the numbers are out of that range.
+        TypeError: If it is no pair.
+        ValueError: If the numbers are not whole or out of that range.
 
-    >>> check_profiled_steps((10, 5))
+    >>> profiled_steps((10, 5))
     Traceback (most recent call last):
     ValueError: wanted steps to profile with 1 <= first <= last, got first 10, last 5; ...
     """
-    if steps is None:
-        return
-    if not isinstance(steps, tuple) or len(steps) != 2 or any(type(step) is not int for step in steps):
+    if not isinstance(steps, tuple) or len(steps) != 2:
         raise TypeError(f"wanted the first and the last step to profile, two whole numbers, got {steps!r}")
-    first, last = steps
+    first, last = (as_whole("a step to profile", step, least=0) for step in steps)
     if not 1 <= first <= last:
         raise ValueError(
             f"wanted steps to profile with 1 <= first <= last, got first {first}, last {last}; "
             "step 1 includes compilation, so (10, 12) shows more of how training goes"
         )
+    return first, last
