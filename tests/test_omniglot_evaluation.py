@@ -209,7 +209,7 @@ def test_a_model_that_has_come_apart_is_evaluated_and_said_to_be_so(tmp_path):
 
 
 def test_every_named_evaluation_can_be_asked_for(tmp_path):
-    names = list(parts.EVALUATIONS)
+    names = list(parts.SEQUENCES)
     config = parse("laptop", *EVERYTHING, "--eval.extra-with-zipf", *names, "--workdir", tmp_path / "run")
     bank, split = parts.make_classes(config.data)
     evaluations = Evaluations(config, split, None, models.Interleaved(), has_images=True)

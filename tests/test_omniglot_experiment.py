@@ -258,6 +258,22 @@ PAPER = {  # PAPERS, section 1, "Settings": characters, rare, common, holdout, a
     "identical": (1623, 1603, 10, 10, ["no_support_zipfian", "fewshot_zipfian", "fewshot_holdout"]),
     "symbolic": (1000, 980, 10, 10, ["no_support_zipfian", "fewshot_zipfian", "fewshot_holdout"]),
 }
+
+
+@pytest.mark.parametrize("preset", PAPER)
+def test_the_papers_presets_update_as_the_original_code(preset):
+    """PAPERS, section 1: no clipping; Adam's rate is 0 in the first step, then n / 4000 of 3e-4 after n steps."""
+    optimizer = PRESETS[preset].optimizer.build(500_000)
+    params, gradients = {"w": np.zeros(4, np.float32)}, [1.0, 30.0, 0.1]
+    state = optimizer.init(params)
+    mean = square = 0.0
+    for count, gradient in enumerate(gradients):
+        updates, state = optimizer.update({"w": np.full(4, gradient, np.float32)}, state, params)
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        step = mean / (1 - 0.9 ** (count + 1)) / np.sqrt(square / (1 - 0.999 ** (count + 1)))
+        np.testing.assert_allclose(updates["w"], -3e-4 * count / 4000 * step, rtol=1e-4)
+
+
 WITH_ZIPF = ["no_support_zipfian", "fewshot_rare", "fewshot_holdout", "fewshot_common"]
 WITH_ZIPF_AUGMENTED = ["no_support_zipfian", "no_support_rare", "no_support_common", "fewshot_holdout"]
 

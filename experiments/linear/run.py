@@ -67,7 +67,7 @@ PRESETS = {
     "garg": LinearConfig(
         data=DataConfig(num_inputs=20, points=41, queries=1),
         model=ModelConfig(width=256, layers=12, heads=8),
-        optimizer=OptimizerConfig(schedule="constant", learning_rate=1e-4, warmup_steps=0),
+        optimizer=OptimizerConfig(schedule="constant", learning_rate=1e-4, warmup_steps=0, clip_norm=None),
         train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
         eval=lab.TaskEvalConfig(every=10_000, final_count=1_280),
     ),

@@ -2,13 +2,20 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+import tyro
 
 import icl_lab as lab
 from icl_data import NonBursty, Polarity
 from icl_train import OptimizerConfig, TrainConfig
 
-EvaluationName = Literal[
+SequenceName = Literal[
+    "bursty",
+    "mixed",
+    "iid_common",
+    "iid_rare",
+    "iid_zipfian",
     "fewshot_common",
     "fewshot_rare",
     "fewshot_zipfian",
@@ -21,6 +28,7 @@ EvaluationName = Literal[
     "swapped_zipfian",
     "label_elsewhere",
 ]
+LabelsName = Literal["ordered", "original", "unfixed", "offset"]
 
 
 # Which sources read an option; all read the others.
@@ -34,6 +42,39 @@ _READ_BY_SOURCES = {
 _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
     ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", ("transformer",))
 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSequences:
+    """What training sees: one kind of sequence, or several, each with its share and its labels."""
+
+    kinds: Annotated[tuple[SequenceName, ...], tyro.conf.arg(name="")] = ("bursty",)
+    """Kinds of sequences, by the original's names; each batch has some of each. All but fewshot_holdout."""
+
+    shares: tuple[float, ...] = ()
+    """How often each kind is made, to any scale; by default equally often."""
+
+    labels: tuple[LabelsName, ...] = ()
+    """How each kind is labelled: ordered (of several labels each with data.labels_per_class), original (the class's own
+    number), unfixed (0..ways-1, anew in each sequence) or offset (data.label_offset and the place in the class set). By
+    default few-shot problems are unfixed, and all else is ordered. In mixed sequences, few-shot problems stay unfixed.
+    Evaluations have the labels of trained classes, and few-shot problems there are unfixed."""
+
+    def __post_init__(self) -> None:
+        """Check the kinds, and that there is a share and a labelling for each, or none."""
+        if not self.kinds or "fewshot_holdout" in self.kinds:
+            raise ValueError(
+                "data.train wants at least one kind of sequence, and none of classes that are held out, "
+                f"got {', '.join(self.kinds) or 'none'}."
+            )
+        for name, values in (("shares", self.shares), ("labels", self.labels)):
+            if values and len(values) != len(self.kinds):
+                raise ValueError(
+                    f"data.train.{name} wants one for each of the {len(self.kinds)} kinds, "
+                    f"{', '.join(self.kinds)}, got {len(values)}."
+                )
+        if {"ordered", "original"} <= set(self.labels):
+            raise ValueError("data.train.labels ordered and original give a class two labels; ask for one of them.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,23 +127,40 @@ class DataConfig:
     labels_per_class: int = 1
     """Labels of each rare class, of which every burst and every other item has one."""
 
+    label_offset: int = 0
+    """First label of training sequences that are labelled by an offset."""
+
     length: int = 9
     """Items in a sequence, the query included."""
 
+    train: TrainingSequences = TrainingSequences()
+
     p_bursty: float = 1.0
-    """Probability of a bursty training sequence."""
+    """Probability of bursts in a bursty sequence."""
 
     shots: int = 3
-    """Items of each burst class in the context of a bursty training sequence."""
+    """Items of each burst class in the context of a bursty sequence."""
 
     ways: int = 2
-    """Number of burst classes, and of classes in a few-shot evaluation."""
+    """Number of burst classes, and of classes in a few-shot problem."""
+
+    grouped: bool = False
+    """Whether each run of as many items as ways holds every class once in the context of a few-shot problem."""
+
+    distinct_ways: bool = True
+    """Whether the classes of bursts and of few-shot problems are all different; the original draws with replacement."""
+
+    distinct_fillers: bool = False
+    """Whether the classes of iid and no-support sequences all differ."""
+
+    p_few_shot: float = 0.5
+    """Probability of a few-shot problem in a mixed sequence (0.1 in the original)."""
 
     p_bursty_zipfian: float = 1.0
-    """Share of bursty sequences whose classes and fillers are drawn by the class frequencies."""
+    """Share of sequences with bursts whose classes and fillers are drawn by the class frequencies."""
 
     p_bursty_common: float = 0.0
-    """Share of bursty sequences of common classes among rare fillers; the rest: rare ones among common fillers."""
+    """Share of sequences with bursts of common classes among rare fillers; the rest: rare ones among common fillers."""
 
     non_bursty: NonBursty = "zipfian"
     """What sequences without bursts are made of."""
@@ -113,6 +171,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Refuse options that the source would not read."""
         lab.check_read("data", self, _READ_BY_SOURCES)
+        if self.label_offset and "offset" not in self.train.labels:
+            raise ValueError("data.label_offset is for data.train.labels offset; leave it out, or ask for that.")
+        if self.labels_per_class > 1 and "original" in self.train.labels:
+            raise ValueError("data.train.labels original gives a class one label, not data.labels_per_class.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,13 +247,13 @@ class ModelConfig:
 class OmniglotEvalConfig(lab.EvalConfig):
     """When, on how many sequences and by what to evaluate."""
 
-    extra: tuple[EvaluationName, ...] = ()
+    extra: tuple[SequenceName, ...] = ()
     """Evaluations besides fewshot_holdout and no_support_zipfian, which every run has."""
 
-    extra_with_zipf: tuple[EvaluationName, ...] = ()
+    extra_with_zipf: tuple[SequenceName, ...] = ()
     """The same for runs with data.zipf_exponent above 0."""
 
-    extra_at_end: tuple[EvaluationName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
+    extra_at_end: tuple[SequenceName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
     """Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways."""
 
     heads_count: int = 250
@@ -222,7 +284,7 @@ class OmniglotVaryConfig(lab.VaryConfig):
 class OmniglotConfig(lab.ExperimentConfig):
     """Emergent in-context learning on sequences of character images and labels (Chan et al. 2022)."""
 
-    same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.p_bursty"}
+    same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.p_bursty", "data.train.shares"}
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -230,3 +292,13 @@ class OmniglotConfig(lab.ExperimentConfig):
     train: TrainConfig = TrainConfig(steps=3_200)
     eval: OmniglotEvalConfig = OmniglotEvalConfig()
     vary: OmniglotVaryConfig = OmniglotVaryConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse options of sequences that are neither trained nor evaluated on."""
+        super().__post_init__()
+        used = {*self.data.train.kinds, *self.eval.extra, *self.eval.extra_with_zipf, *self.eval.extra_at_end}
+        default = {field.name: field.default for field in dataclasses.fields(DataConfig)}
+        if "mixed" not in used and self.data.p_few_shot != default["p_few_shot"]:
+            raise ValueError("data.p_few_shot is for mixed sequences; leave it out, or ask for --data.train mixed.")
+        if "bursty" not in used and self.vary.p_bursty:
+            raise ValueError("vary.p_bursty is for bursty sequences; leave it out, or ask for --data.train bursty.")

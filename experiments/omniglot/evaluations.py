@@ -12,11 +12,11 @@ import icl_data as data
 import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
-from experiments.omniglot.config import EvaluationName, OmniglotConfig
-from experiments.omniglot.data import EVALUATIONS, evaluation_names, make_label_sets
+from experiments.omniglot.config import OmniglotConfig, SequenceName
+from experiments.omniglot.data import SEQUENCES, evaluation_names, make_label_sets
 
-ICL: EvaluationName = "fewshot_holdout"
-IWL: EvaluationName = "no_support_zipfian"
+ICL: SequenceName = "fewshot_holdout"
+IWL: SequenceName = "no_support_zipfian"
 HEADS = f"heads_{ICL}"
 
 
@@ -136,15 +136,16 @@ class Evaluations:
             found.append(lab.Evaluation("ablated_heads", (ICL, IWL), options.ablation_count, self._ablation))
         return tuple(found)
 
-    def kind(self, name: EvaluationName) -> evaluation.Evaluation:
+    def kind(self, name: SequenceName) -> evaluation.Evaluation:
         """Return an evaluation with the labels that are possible there."""
-        form, class_set = EVALUATIONS[name]
+        form, class_set = SEQUENCES[name]
         sets = self._sets
-        of_set = {"rare": sets.rare, "common": sets.common, "zipfian": range(len(sets.rare) + len(sets.common))}
-        return evaluation.Evaluation(name, sets.few_shot if form == "few_shot" else of_set[class_set])
+        of_set = {"rare": sets.rare, "common": sets.common, "zipfian": [*sets.rare, *sets.common]}
+        of_form = {"few_shot": sets.few_shot, "mixed": sorted({*sets.few_shot, *sets.common})}
+        return evaluation.Evaluation(name, of_form.get(form) or of_set[class_set])
 
-    def _answers(self, name: EvaluationName, *, with_baselines: bool) -> lab.MeasureFn:
-        asked = with_baselines and EVALUATIONS[name][0] in ("few_shot", "swapped")
+    def _answers(self, name: SequenceName, *, with_baselines: bool) -> lab.MeasureFn:
+        asked = with_baselines and SEQUENCES[name][0] in ("few_shot", "swapped")
 
         def measure(model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:
             vectors = model.ask(self._functions.vectors)

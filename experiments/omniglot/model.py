@@ -6,7 +6,7 @@ import icl_data as data
 import icl_lab as lab
 import icl_models as models
 from experiments.omniglot.config import ModelConfig, OmniglotConfig
-from experiments.omniglot.data import make_labelling
+from experiments.omniglot.data import make_num_labels
 
 LAYOUTS: dict[str, models.Layout] = {
     "interleaved": models.Interleaved(),
@@ -17,7 +17,7 @@ LAYOUTS: dict[str, models.Layout] = {
 
 def make_model(of_run: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> models.SequenceClassifier:
     """Return the classifier, with logits of what the loss is of."""
-    labels = data.num_labels(split, make_labelling(of_run.data))
+    labels = make_num_labels(of_run.data, split)
     config = of_run.model
     if (config.encoder == "embedding") != (bank.key == "items"):
         raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")

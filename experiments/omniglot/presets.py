@@ -7,7 +7,8 @@ from icl_train import OptimizerConfig, TrainConfig
 
 _LAPTOP = OmniglotConfig()
 
-# The settings of Chan et al. (2022) and of their code.
+# The settings of Chan et al. (2022) and of their code, which never clips gradients (nothing reads its clip_level) and
+# counts steps from 0. What still differs from that code is in docs/experiments.md.
 _ALL_EXEMPLARS = OmniglotConfig(
     data=DataConfig(
         source="omniglot",
@@ -19,7 +20,9 @@ _ALL_EXEMPLARS = OmniglotConfig(
         p_bursty=0.9,
     ),
     model=ModelConfig(encoder="resnet", layers=12, heads=8, label_init_std=0.02),
-    optimizer=OptimizerConfig(schedule="inverse_sqrt", learning_rate=3e-4, warmup_steps=4_000),
+    optimizer=OptimizerConfig(
+        schedule="inverse_sqrt", learning_rate=3e-4, warmup_steps=4_000, first_step=0, clip_norm=None
+    ),
     train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
     eval=OmniglotEvalConfig(
         every=10_000,

@@ -15,6 +15,7 @@ from icl_data import (
     Iid,
     LabelElsewhere,
     Mixed,
+    MixtureOf,
     NoSupport,
     Offset,
     Ordered,
@@ -60,6 +61,8 @@ CASES = [
     (SwappedLabels(classes="common", shots=2, ways=4), SPLIT),
     (LabelElsewhere(), SPLIT),
     (LabelElsewhere(classes="rare", labels=Polysemy(labels_per_class=2)), SPLIT),
+    (MixtureOf(kinds=(Bursty(p_bursty=0.8), FewShot(classes="rare"), NoSupport()), shares=(3.0, 2.0, 1.0)), SPLIT),
+    (MixtureOf(kinds=(Mixed(), Iid(classes="rare"))), SPLIT),
 ]
 NAMES = [f"{number}-{type(kind).__name__}" for number, (kind, _) in enumerate(CASES)]
 
@@ -114,6 +117,8 @@ class Oracle:
                 return self.few_shot(kind)
             case Mixed():
                 return self.sequence(kind.few_shot if self.rng.random() < kind.p_few_shot else kind.iid)
+            case MixtureOf():
+                return self.sequence(self.rng.choices(kind.kinds, kind.shares or None)[0])
             case Iid():
                 drawn = [self.one(kind.classes) for _ in range(S)]
                 if kind.distinct_fillers:
@@ -310,6 +315,8 @@ GOLDEN = [
     ([17, 12, 35, 12, 8, 8, 17, 35, 17], [3, 6, 2, 3, 7, 3, 5, 5, 0], [28, 26, 25, 26, 27, 27, 28, 25, 28]),
     ([42, 8, 8, 4, 39, 4, 4, 8, 6], [3, 6, 2, 3, 7, 9, 4, 4, 1], [23, 28, 28, 29, 4, 29, 29, 10, 10]),
     ([19, 38, 36, 38, 13, 38, 38, 23, 7], [3, 6, 2, 3, 7, 8, 4, 5, 1], [14, 30, 27, 30, 0, 30, 31, 4, 4]),
+    ([5, 23, 23, 23, 5, 5, 5, 23, 5], [3, 6, 2, 8, 6, 9, 4, 4, 0], [1, 0, 0, 0, 1, 1, 1, 0, 1]),
+    ([37, 23, 5, 38, 13, 38, 38, 23, 7], [3, 6, 2, 3, 7, 9, 4, 5, 1], [6, 14, 12, 15, 0, 15, 15, 14, 2]),
 ]
 
 

@@ -56,6 +56,18 @@ def test_optax_has_the_same_schedules_behind_a_count_of_one_more():
         np.testing.assert_allclose(ours(jnp.arange(40)), rates(jnp.arange(40)), rtol=1e-4)
 
 
+def test_counted_from_0_the_rates_are_those_of_the_original_code():
+    """Of Chan et al.: min(peak / w * count, peak * sqrt(w) * count ** -0.5), count being the updates made before."""
+    counts = np.arange(1, 30, dtype=np.float64)
+    original = np.minimum(0.3 / 7 * counts, 0.3 * 7**0.5 * counts**-0.5)
+    rate = learning_rate_schedule("inverse_sqrt", peak=0.3, warmup_steps=7, first_step=0)
+    np.testing.assert_allclose(rate(jnp.arange(30)), [0, *original], rtol=1e-5)
+    optimizer, params = OptimizerConfig(schedule="inverse_sqrt", first_step=0).build(10), {"w": jnp.ones(3)}
+    updates, state = optimizer.update(params, optimizer.init(params), params)
+    np.testing.assert_array_equal(updates["w"], 0)
+    assert np.all(optimizer.update(params, state, params)[0]["w"] != 0)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt"])
 def test_a_longer_run_has_the_same_learning_rates(schedule):
     short, long = (OptimizerConfig(schedule=schedule, warmup_steps=3).build(steps) for steps in (10, 1000))
@@ -93,6 +105,7 @@ CHANGES = {
     "learning_rate": 0.5,
     "warmup_steps": 9,
     "schedule": "cosine",
+    "first_step": 0,
     "b1": 0.1,
     "b2": 0.5,
     "eps": 0.1,

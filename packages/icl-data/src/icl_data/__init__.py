@@ -16,7 +16,17 @@ from icl_data.batch import Sampler, Transform
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.statistics import Statistics, statistics
-from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed, NonBursty, NoSupport, SwappedLabels
+from icl_data.sequences.kinds import (
+    Bursty,
+    FewShot,
+    Iid,
+    LabelElsewhere,
+    Mixed,
+    MixtureOf,
+    NonBursty,
+    NoSupport,
+    SwappedLabels,
+)
 from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
@@ -81,6 +91,7 @@ __all__ = [
     "Linear",
     "Mixed",
     "Mixture",
+    "MixtureOf",
     "NoSupport",
     "NonBursty",
     "NormalInputs",

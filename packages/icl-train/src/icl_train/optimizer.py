@@ -14,11 +14,16 @@ _COOLDOWN = 0.2  # of the run, for "trapezoid"
 
 
 def learning_rate_schedule(
-    schedule: Schedule, *, peak: Array | float, warmup_steps: int, total_steps: int | None = None
+    schedule: Schedule,
+    *,
+    peak: Array | float,
+    warmup_steps: int,
+    total_steps: int | None = None,
+    first_step: Literal[0, 1] = 1,
 ) -> optax.Schedule:
     """Return a learning rate that rises linearly to a peak and then follows a schedule.
 
-    With n = count + 1, the number of the step that is being made, and w = ``warmup_steps``, the rate is
+    With n = count + ``first_step``, the number of the step that is being made, and w = ``warmup_steps``, the rate is
     ``peak * n / w`` up to step w, and from there on
 
     - ``constant``: peak;
@@ -36,6 +41,8 @@ def learning_rate_schedule(
         warmup_steps: w; 0 or more, and at least 1 for ``inverse_sqrt``.
         total_steps: Steps of the whole run, more than w. Read by ``cosine`` and ``trapezoid`` alone: with the
             other two, a run that is made longer is the same run.
+        first_step: Number of the first step. From 0, as in the original code of Chan et al. 2022, the first step of
+            a warm-up has rate 0 and every other the rate that the one before it would have.
 
     Returns:
         A function from the count of updates made so far (int32 []) to the learning rate (float32 []).
@@ -57,12 +64,12 @@ def learning_rate_schedule(
         )
 
     def rate(count: Array | int) -> Array:
-        step = jnp.asarray(count, jnp.float32) + 1
+        step = jnp.asarray(count, jnp.float32) + first_step
         match schedule:
             case "constant":
                 decay = jnp.ones_like(step)
             case "inverse_sqrt":
-                decay = jnp.sqrt(warmup_steps / step)
+                decay = jnp.sqrt(warmup_steps / jnp.maximum(step, 1))
             case "cosine":
                 assert total_steps is not None
                 progress = (step - 1 - warmup_steps) / (total_steps - warmup_steps)
@@ -96,6 +103,10 @@ class OptimizerConfig:
     schedule: Schedule = "constant"
     """What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine and trapezoid end with the run."""
 
+    first_step: Literal[0, 1] = 1
+    """Number of the first step in the schedule; counted from 0, as in the code of Chan et al. 2022, the first step of a
+    warm-up has rate 0."""
+
     b1: float = 0.9
     """Adam's decay of the mean of gradients, at least 0 and below 1."""
 
@@ -123,6 +134,7 @@ class OptimizerConfig:
             peak=self.learning_rate,
             warmup_steps=self.warmup_steps,
             total_steps=self.warmup_steps + 1,
+            first_step=self.first_step,
         )
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
@@ -156,6 +168,7 @@ class OptimizerConfig:
             peak=self.learning_rate if learning_rate is None else learning_rate,
             warmup_steps=self.warmup_steps,
             total_steps=total_steps,
+            first_step=self.first_step,
         )
         has_decay = self.weight_decay > 0 or weight_decay is not None
         decay = self.weight_decay if weight_decay is None else weight_decay

@@ -8,7 +8,18 @@ from icl_data.sequences.kinds.few_shot import FewShot
 from icl_data.sequences.kinds.iid import Iid
 from icl_data.sequences.kinds.label_elsewhere import LabelElsewhere
 from icl_data.sequences.kinds.mixed import Mixed
+from icl_data.sequences.kinds.mixture_of import MixtureOf
 from icl_data.sequences.kinds.no_support import NoSupport
 from icl_data.sequences.kinds.swapped_labels import SwappedLabels
 
-__all__ = ["Bursty", "FewShot", "Iid", "LabelElsewhere", "Mixed", "NoSupport", "NonBursty", "SwappedLabels"]
+__all__ = [
+    "Bursty",
+    "FewShot",
+    "Iid",
+    "LabelElsewhere",
+    "Mixed",
+    "MixtureOf",
+    "NoSupport",
+    "NonBursty",
+    "SwappedLabels",
+]

@@ -5,6 +5,7 @@ import dataclasses
 from icl_data.checks import check_probability
 from icl_data.sequences.kinds.few_shot import FewShot
 from icl_data.sequences.kinds.iid import Iid
+from icl_data.sequences.kinds.mixture_of import MixtureOf
 from icl_data.sequences.pattern import Mixture
 from icl_data.sequences.split import ClassSplit
 
@@ -32,10 +33,5 @@ class Mixed:
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
         """Return the patterns of both, with their probabilities."""
-        parts = ((self.p_few_shot, self.few_shot), (1 - self.p_few_shot, self.iid))
-        return tuple(
-            (share * within, pattern)
-            for share, kind in parts
-            if share > 0
-            for within, pattern in kind.mixture(split, length)
-        )
+        both = MixtureOf(kinds=(self.few_shot, self.iid), shares=(self.p_few_shot, 1 - self.p_few_shot))
+        return both.mixture(split, length)

@@ -1,0 +1,187 @@
+"""What training sees: any kind of sequence or a mixture, with its labels, and any of them as an evaluation.
+
+What each name means stands in PAPERS, section 1 (Chan et al. 2022 and their code), and is counted here on the batches.
+"""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import icl_lab as lab
+from experiments.omniglot import data as parts
+from experiments.omniglot.config import DataConfig, OmniglotConfig, TrainingSequences
+from tests.tiny import OMNI, read_lines
+
+COUNT = 2_000
+WAYS = 2
+
+
+def batch_of(name, **options):
+    """Return sequences of a stream, the split, and which of its sets each class is of."""
+    sequences = {key: options.pop(key) for key in ("shares", "labels") if key in options}
+    config = OmniglotConfig(
+        data=DataConfig(
+            source="symbols",
+            characters=60,
+            common=10,
+            holdout=10,
+            train=TrainingSequences(**name, **sequences),
+            **options,
+        )
+    )
+    bank, split = parts.make_classes(config.data)
+    batch = parts.make_samplers(config, bank, split)["train"].sample(np.arange(COUNT))
+    position = np.full(split.num_classes, -1)
+    position[split.classes] = np.arange(split.num_positions)
+    return batch, split, position[batch["classes"]], parts.make_num_labels(config.data, split)
+
+
+def facts(batch, positions):
+    """Return for each sequence what tells kinds apart."""
+    ordered = (batch["labels"] == positions).all(axis=1)
+    unfixed = np.isin(batch["labels"], range(WAYS)).all(axis=1)
+    support = (positions[:, :-1] == positions[:, -1:]).sum(axis=1)
+    classes = (np.diff(np.sort(positions, axis=1)) > 0).sum(axis=1) + 1
+    same_label = (batch["labels"][:, :-1] == batch["labels"][:, -1:]).sum(axis=1)
+    return ordered, unfixed, support, classes, same_label
+
+
+@pytest.mark.parametrize("of_set", ["common", "rare", "zipfian"])
+def test_each_kind_is_trained_on_by_its_name(of_set):
+    within = {"common": range(40, 50), "rare": range(40), "zipfian": range(50)}[of_set]
+    for name in (f"fewshot_{of_set}", f"no_support_{of_set}", f"iid_{of_set}", f"swapped_{of_set}"):
+        batch, _, positions, _ = batch_of({"kinds": (name,)})
+        ordered, unfixed, support, classes, same_label = facts(batch, positions)
+        assert np.isin(positions, within).all() and len(np.unique(positions)) == len(within), name
+        if name.startswith("fewshot"):
+            assert unfixed.all() and (support == 4).all() and (classes == 2).all()
+        elif name.startswith("no_support"):
+            assert ordered.all() and (support == 0).all()
+        elif name.startswith("iid"):
+            assert ordered.all() and abs(support.mean() - 8 / len(within)) < 0.1
+        else:
+            assert (support == 4).all() and (batch["labels"] != positions).all() and (same_label == 4).all()
+            assert (np.sort(np.unique(batch["labels"][0])) == np.sort(np.unique(positions[0]))).all()
+
+
+def test_mixed_is_few_shot_of_rare_classes_or_common_ones_drawn_alike():
+    batch, _, positions, _ = batch_of({"kinds": ("mixed",)}, p_few_shot=0.1)
+    few_shot = batch["is_rare"].all(axis=1)
+    ordered, unfixed, support, classes, _ = facts(batch, positions)
+    assert abs(few_shot.mean() - 0.1) < 0.03
+    assert unfixed[few_shot].all() and (support[few_shot] == 4).all() and (classes[few_shot] == 2).all()
+    assert ordered[~few_shot].all() and (positions[~few_shot] >= 40).all()
+
+
+def test_label_elsewhere_has_the_querys_label_once_on_another_class():
+    batch, _, positions, _ = batch_of({"kinds": ("label_elsewhere",)})
+    _, _, support, _, same_label = facts(batch, positions)
+    assert (support == 0).all() and (same_label == 1).all()
+
+
+def test_options_of_the_original_reach_their_kinds():
+    _, _, positions, _ = batch_of({"kinds": ("fewshot_rare",)}, grouped=True)
+    pairs = positions[:, :-1].reshape(COUNT, 4, 2)
+    assert (np.sort(pairs, axis=2) == np.sort(pairs[:, :1], axis=2)).all()
+    _, _, positions, _ = batch_of({"kinds": ("fewshot_common",)}, distinct_ways=False)
+    assert abs(((positions == positions[:, :1]).all(axis=1)).mean() - 0.1) < 0.03  # one of the 10 classes twice
+    for name in ("iid_common", "no_support_common"):
+        _, _, positions, _ = batch_of({"kinds": (name,)}, distinct_fillers=True)
+        assert (np.diff(np.sort(positions, axis=1)) > 0).all()
+
+
+def test_a_mixture_has_each_kind_as_often_as_its_share_says():
+    kinds = ("bursty", "fewshot_common", "no_support_rare")
+    for shares, wanted in (((), (1 / 3, 1 / 3, 1 / 3)), ((6.0, 3.0, 1.0), (0.6, 0.3, 0.1))):
+        batch, _, positions, _ = batch_of({"kinds": kinds}, shares=shares)
+        _, unfixed, support, _, _ = facts(batch, positions)
+        found = [(support == 3).mean(), (unfixed & (support == 4)).mean(), (support == 0).mean()]
+        assert np.abs(np.subtract(found, wanted)).max() < 0.06, (shares, found)
+
+
+def test_each_kind_of_a_mixture_has_its_own_labels():
+    kinds, labels = ("fewshot_rare", "fewshot_common", "iid_common"), ("ordered", "unfixed", "offset")
+    batch, _, positions, num_labels = batch_of({"kinds": kinds}, labels=labels, label_offset=55)
+    rare, common = (positions < 40).all(axis=1), (positions >= 40).all(axis=1)
+    ordered, unfixed, _, classes, _ = facts(batch, positions)
+    offset = (batch["labels"] == positions - 40 + 55).all(axis=1)
+    assert ordered[rare].all() and (classes[rare] == 2).all()
+    assert (unfixed ^ offset)[common].all() and unfixed.any() and offset.any()
+    assert batch["labels"].max() < num_labels == 55 + 50
+
+
+def test_original_labels_are_the_banks_class_numbers_and_evaluations_have_them_too():
+    train = TrainingSequences(kinds=("bursty",), labels=("original",))
+    config = OmniglotConfig(data=DataConfig(source="symbols", characters=60, common=10, holdout=10, train=train))
+    bank, split = parts.make_classes(config.data)
+    samplers, sets = parts.make_samplers(config, bank, split), parts.make_label_sets(config.data, split)
+    for name in ("train", "no_support_zipfian"):
+        batch = samplers[name].sample(np.arange(200))
+        assert np.array_equal(batch["labels"], batch["classes"]), name
+        assert np.isin(batch["labels"][batch["is_rare"]], sets.rare).all()
+        assert np.isin(batch["labels"][~batch["is_rare"]], sets.common).all()
+        assert np.array_equal(sets.class_of_label[batch["labels"]], batch["classes"])
+    assert parts.make_num_labels(config.data, split) == 60
+
+
+def test_a_mixture_is_trained_evaluated_and_read_back(tmp_path):
+    words = ["--data.common", 10, "--data.train", "bursty", "mixed", "--data.train.shares", 3, 1]
+    words += ["--eval.extra-at-end", "bursty", "mixed", "iid_common", "--workdir", tmp_path / "run"]
+    OMNI.tiny(*words)
+    record = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["data"]["train"]
+    assert record == {"kinds": ["bursty", "mixed"], "shares": [3.0, 1.0], "labels": []}
+    found = {line["evaluation"] for line in read_lines(tmp_path / "run" / "eval.jsonl")}
+    assert found == {"fewshot_holdout", "no_support_zipfian", "bursty", "mixed", "iid_common"}
+    again = OMNI.parse(tmp_path / "run", "--resume")
+    assert again.data.train == TrainingSequences(kinds=("bursty", "mixed"), shares=(3.0, 1.0))
+
+
+def test_a_run_of_an_older_version_trained_on_bursty_sequences(finished, tmp_path):
+    record = json.loads((finished / "config.json").read_text())
+    for name in ("train", "grouped", "distinct_ways", "distinct_fillers", "p_few_shot", "label_offset"):
+        del record["config"]["data"][name]
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    assert lab.read_config(tmp_path, OmniglotConfig) == lab.read_config(finished, OmniglotConfig)
+    assert OMNI.parse(tmp_path).data.train.kinds == ("bursty",)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data.train", "fewshot_holdout"], "none of classes that are held out"),
+        (["--data.train"], "at least one kind of sequence"),
+        (["--data.train", "bursty", "mixed", "--data.train.shares", "1"], "one for each of the 2 kinds, bursty, mixed"),
+        (["--data.train.labels", "ordered", "unfixed"], "data.train.labels wants one for each of the 1 kinds"),
+        (["--data.train", "bursti"], "bursty"),
+        (["--data.train", "bursty", "mixed", "--data.train.labels", "ordered", "original"], "give a class two labels"),
+        (["--data.label-offset", "3"], "data.label_offset is for data.train.labels offset"),
+        (["--data.labels-per-class", "2", "--data.train.labels", "original"], "gives a class one label"),
+        (["--data.p-few-shot", "0.2"], "data.p_few_shot is for mixed sequences"),
+        (
+            ["--data.train", "mixed", "--train.ensemble.members", "2", "--vary.p-bursty", "0", "1"],
+            "vary.p_bursty is for bursty sequences",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(words, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        OMNI.parse("laptop", *words)
+    assert caught.value.code == 2
+    assert message in " ".join(re.sub(r"[│╭╮╰╯─|+-]{2,}|[│|]", " ", capsys.readouterr().err).split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data.train.labels", "unfixed"], "RandomLabels labels are for few-shot sequences"),
+        (["--data.train", "mixed"], "common"),  # of which the tiny run has none
+        (["--data.train", "bursty", "iid_rare", "--data.train.shares", "1", "-1"], "at least 0"),
+    ],
+)
+def test_what_the_data_cannot_be_is_refused_before_a_run_begins(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        OMNI.tiny(*words, "--workdir", tmp_path / "run")
+    assert caught.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
