@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -160,7 +161,7 @@ def restore_model(
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
     placed = with_shardings(wanted, jax.tree.map(lambda _: whole, wanted))
-    model = jax.tree.map(_as_key, _read_arrays(path / "model", jax.tree.map(_as_bits, placed)), wanted)
+    model = jax.tree.map(_as_wanted, _read_arrays(path / "model", jax.tree.map(_storable, placed)), placed)
     made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
@@ -188,7 +189,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     """
     path = _whole_checkpoint(workdir, None)
     own = {"params": state.params, "model_state": state.model_state}
-    bits, tree = jax.tree.map(_as_bits, own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    bits, tree = jax.tree.map(_storable, own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
     mine = named_leaves(bits)
     theirs = {name: leaf for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
     fits = {name for name in mine.keys() & theirs.keys() if _fits(mine[name], theirs[name])}
@@ -216,7 +217,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     taken = jax.tree_util.tree_map_with_path(
         lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, bits
     )
-    model = jax.tree.map(_as_key, taken, own)
+    model = jax.tree.map(_as_wanted, taken, own)
     ema = None if state.ema is None else jax.tree.map(lambda leaf: leaf.copy(), model["params"])
     return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
 
@@ -229,7 +230,7 @@ def items(state: TrainState) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
     """Return the two items of arrays that a state is saved as: the model, and the optimiser's."""
     model = {"params": state.params, "model_state": state.model_state}
     model |= {} if state.ema is None else {"ema": state.ema}
-    return jax.tree.map(_as_bits, (model, {"step": state.step, "opt_state": state.opt_state}))
+    return jax.tree.map(_storable, (model, {"step": state.step, "opt_state": state.opt_state}))
 
 
 def _folder(workdir: str | Path) -> Path:
@@ -263,7 +264,7 @@ def _read(path: Path, wanted: TrainState) -> Saved:
     state = TrainState(
         optimizer["step"], model["params"], model["model_state"], optimizer["opt_state"], model.get("ema")
     )
-    return Saved(jax.tree.map(_as_key, state, wanted), data, progress)
+    return Saved(jax.tree.map(_as_wanted, state, wanted), data, progress)
 
 
 def _read_json(path: Path) -> tuple[Any, Progress]:
@@ -278,20 +279,30 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _as_bits(leaf: Any) -> Any:
-    """Return the bits of a random key, or of the shape of one; Orbax cannot read keys back."""
-    if not _is_key(leaf):
-        return leaf
-    if isinstance(leaf, jax.ShapeDtypeStruct):
+def _storable(leaf: Any) -> Any:
+    """Return what a checkpoint holds of an array, or of the shape of one, where Orbax has no room for itself.
+
+    That is the bits of a random key, and a single zero in the place of an array without elements.
+    """
+    if _is_key(leaf):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.random.key_data(leaf)
         bits = jax.eval_shape(jax.random.key_data, leaf)
         return jax.ShapeDtypeStruct(bits.shape, bits.dtype, sharding=leaf.sharding)
-    return jax.random.key_data(leaf)
-
-
-def _as_key(leaf: Any, wanted: Any) -> Any:
-    if not _is_key(wanted):
+    if leaf.size > 0:
         return leaf
-    return jax.random.wrap_key_data(leaf, impl=wanted.dtype._impl.name)  # which JAX gives of arrays alone
+    placed = leaf.sharding
+    whole = NamedSharding(placed.mesh, PartitionSpec()) if isinstance(placed, NamedSharding) else placed
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct((1,), leaf.dtype, sharding=whole)
+    return jax.device_put(np.zeros(1, leaf.dtype), whole)
+
+
+def _as_wanted(leaf: Any, wanted: Any) -> Any:
+    """Return the array of which `_storable` made ``leaf``, given its shape, dtype and place."""
+    if _is_key(wanted):
+        return jax.random.wrap_key_data(leaf, impl=wanted.dtype._impl.name)  # which JAX gives of arrays alone
+    return leaf if wanted.size > 0 else jnp.zeros(wanted.shape, wanted.dtype, device=wanted.sharding)
 
 
 def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
