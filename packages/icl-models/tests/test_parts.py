@@ -5,6 +5,8 @@ jaxtyping's checks are off: a user has none.
 
 import functools
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -296,3 +298,11 @@ def test_numbers_of_numpy_are_as_good_as_python_s():
     model = SequenceClassifier(num_labels=np.int64(V), trunk=LSTM(layers=np.int32(2)), item_dropout=np.float32(0.5))
     assert from_json(to_json(model)) == model
     assert {type(value) for value in (to_json(model)["num_labels"], to_json(model)["trunk"]["layers"])} == {int}
+
+
+@pytest.mark.parametrize("option", ["-O", "-OO"])
+def test_a_python_without_asserts_is_refused_since_haiku_needs_them(option):
+    words = [sys.executable, option, "-c", "import icl_models"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert re.match(r"ImportError: icl_models wants .* run without -O and -OO", result.stderr.splitlines()[-1])
