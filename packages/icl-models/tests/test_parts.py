@@ -5,6 +5,8 @@ jaxtyping's checks are off: a user has none.
 
 import functools
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -274,7 +276,33 @@ def test_losses_broadcast_nothing(loss, inputs, message):
         jax.eval_shape(loss, *inputs)
 
 
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (SequenceClassifier(num_labels=V, encoder=IdentityEncoder(), trunk=LSTM(), width=D), (VECTORS, LABELS)),
+        (PointRegressor(num_outputs=Y, trunk=LSTM()), POINTS),
+    ],
+    ids=["classifier", "regressor"],
+)
+def test_whether_it_is_training_is_known_when_a_model_is_traced(model, inputs):
+    model = model.build()
+    params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    training = functools.partial(model.apply, is_training=True)  # as the error says
+    jax.eval_shape(training, params, state, None, *inputs)
+    for options, more in (({}, (True,)), ({"is_training": True}, ())):
+        with pytest.raises(TypeError, match="is_training must be True or False where the model is traced"):
+            jax.eval_shape(model.apply, params, state, None, *inputs, *more, **options)
+
+
 def test_numbers_of_numpy_are_as_good_as_python_s():
     model = SequenceClassifier(num_labels=np.int64(V), trunk=LSTM(layers=np.int32(2)), item_dropout=np.float32(0.5))
     assert from_json(to_json(model)) == model
     assert {type(value) for value in (to_json(model)["num_labels"], to_json(model)["trunk"]["layers"])} == {int}
+
+
+@pytest.mark.parametrize("option", ["-O", "-OO"])
+def test_a_python_without_asserts_is_refused_since_haiku_needs_them(option):
+    words = [sys.executable, option, "-c", "import icl_models"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert re.match(r"ImportError: icl_models wants .* run without -O and -OO", result.stderr.splitlines()[-1])

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from icl_models.capture import tap
-from icl_models.contract import check_given, check_part, check_returned
+from icl_models.contract import check_given, check_known, check_part, check_returned
 from icl_models.encoders.encoders import ConvEncoder, Encoder
 from icl_models.initialisation import keeping_variance, transform
 from icl_models.layouts import Interleaved, Layout
@@ -103,6 +103,7 @@ class SequenceClassifier:
         labels: Int[Array | np.ndarray, "B S"],
         is_training: bool = False,
     ) -> Float[Array, "B *S V"]:
+        check_known(is_training)
         items, labels = jnp.asarray(items), jnp.asarray(labels)
         check_given("labels [B, S]", labels, items.shape[:2], jnp.integer, "there is one in 0..V-1 for each item")
         with computing_in(self.compute_dtype):

@@ -59,6 +59,19 @@ def check_given(what: str, value: Any, shape: Shape, kind: Any, hint: str) -> No
         raise ValueError(f"{what} must be {_KINDS[kind]} {in_brackets(shape)}, got {outline(value)}; {hint}.")
 
 
+def check_known(is_training: Any) -> None:
+    """Check that ``is_training`` is known while a model is traced, since it decides what is traced.
+
+    Raises:
+      TypeError: it is an argument of the function that is traced.
+    """
+    if isinstance(is_training, jax.core.Tracer):
+        raise TypeError(
+            "is_training must be True or False where the model is traced, got an argument of a jitted function; use "
+            "jax.jit(functools.partial(model.apply, is_training=True)), or jit a function that writes it out."
+        )
+
+
 def outline(value: Any) -> str:
     """Return what something is: dtype and shape of an array, the first keys of a mapping, the type of anything else.
 

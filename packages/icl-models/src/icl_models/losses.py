@@ -7,6 +7,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from icl_models.contract import check_given
@@ -14,7 +15,9 @@ from icl_models.contract import check_given
 Scalar = Float[Array, ""]
 
 
-def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -> tuple[Scalar, dict[str, Scalar]]:
+def query_cross_entropy(
+    logits: Float[Array | np.ndarray, "B V"], labels: Int[Array | np.ndarray, " B"]
+) -> tuple[Scalar, dict[str, Scalar]]:
     """Return the mean cross-entropy of the query's label in 0..V-1, in nats, and ``{"accuracy": ...}`` over all V.
 
     >>> loss, metrics = query_cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 1]))
@@ -26,7 +29,7 @@ def query_cross_entropy(logits: Float[Array, "B V"], labels: Int[Array, " B"]) -
 
 
 def weighted_cross_entropy(
-    logits: Float[Array, "B S V"], labels: Int[Array, "B S"], *, context_weight: float
+    logits: Float[Array | np.ndarray, "B S V"], labels: Int[Array | np.ndarray, "B S"], *, context_weight: float
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Return a mean of two cross-entropies, of the context's own items and of the query (Chan et al. 2022).
 
@@ -55,7 +58,7 @@ def weighted_cross_entropy(
 
 
 def every_item_cross_entropy(
-    logits: Float[Array, "B S V"], labels: Int[Array, "B S"]
+    logits: Float[Array | np.ndarray, "B S V"], labels: Int[Array | np.ndarray, "B S"]
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Return the mean cross-entropy of the labels of all items, the query among them (Kirsch et al. 2022).
 
@@ -74,7 +77,9 @@ def every_item_cross_entropy(
 
 
 def masked_squared_error(
-    predictions: Float[Array, "B N Y"], targets: Float[Array, "B N Y"], is_query: Bool[Array, "B N"]
+    predictions: Float[Array | np.ndarray, "B N Y"],
+    targets: Float[Array | np.ndarray, "B N Y"],
+    is_query: Bool[Array | np.ndarray, "B N"],
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Return the mean squared error over all queries and their outputs.
 
@@ -94,21 +99,24 @@ def masked_squared_error(
     >>> float(loss), metrics
     (8.5, {})
     """
+    predictions, targets, is_query = map(jnp.asarray, (predictions, targets, is_query))
     shape = predictions.shape
     check_given("predictions [B, N, Y]", predictions, (None, None, None), jnp.floating, "a PointRegressor has them")
-    check_given("targets [B, N, Y]", jnp.asarray(targets), shape, jnp.floating, "they are as the predictions")
-    check_given("is_query [B, N]", jnp.asarray(is_query), shape[:2], jnp.bool_, "there is one for each point")
+    check_given("targets [B, N, Y]", targets, shape, jnp.floating, "they are as the predictions")
+    check_given("is_query [B, N]", is_query, shape[:2], jnp.bool_, "there is one for each point")
     asked = jnp.broadcast_to(is_query[:, :, None], targets.shape)
     errors = jnp.where(asked, predictions - targets.astype(predictions.dtype), 0)
     return jnp.square(errors).sum() / jnp.maximum(asked.sum(), 1), {}
 
 
 def _scores(
-    logits: Float[Array, "*items V"], labels: Int[Array, "*items"], outputs: Literal["query", "every_item"]
+    logits: Float[Array | np.ndarray, "*items V"],
+    labels: Int[Array | np.ndarray, "*items"],
+    outputs: Literal["query", "every_item"],
 ) -> tuple[Float[Array, "*items"], Bool[Array, "*items"]]:
     """Return the cross-entropies, and where the likeliest label is the right one, for a model of such outputs."""
     axes = {"query": ("B", "V"), "every_item": ("B", "S", "V")}[outputs]
-    labels = jnp.asarray(labels)
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     hint = f'a model of outputs="{outputs}" has them'
     check_given(f"logits [{', '.join(axes)}]", logits, (None,) * len(axes), jnp.floating, hint)
     hint = "there is one for each row of logits"

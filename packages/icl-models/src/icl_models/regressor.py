@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import tap
-from icl_models.contract import check_given, check_part, check_returned
+from icl_models.contract import check_given, check_known, check_part, check_returned
 from icl_models.initialisation import transform
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.trunks.transformer import Transformer
@@ -73,6 +73,7 @@ class PointRegressor:
         is_query: Bool[Array | np.ndarray, "B N"],
         is_training: bool = False,
     ) -> Float[Array, "B N Y"]:
+        check_known(is_training)
         inputs, targets = jnp.asarray(inputs, jnp.float32), jnp.asarray(targets, jnp.float32)
         is_query = jnp.asarray(is_query)
         check_given("inputs [B, N, X]", inputs, (None, None, None), jnp.floating, "with one number to a point X is 1")
