@@ -13,6 +13,7 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from icl_train.contract import check_optimizer
 from icl_train.devices.mesh import batch_size, put_rows
 from icl_train.devices.sharding_rules import with_shardings
 from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
@@ -162,7 +163,9 @@ def compile_ensemble(
     vmapped = config.on_device == "vmap" or (config.on_device == "auto" and jax.default_backend() != "cpu")
 
     def spec_of(hyper: Mapping[str, Array]) -> StepSpec:
-        return spec._replace(optimizer=optimizer(hyper))
+        made = optimizer(hyper)
+        check_optimizer(made)
+        return spec._replace(optimizer=made)
 
     def init_state(own: tuple[Array, Mapping[str, Array]]) -> TrainState:
         return spec_of(own[1]).init_state(own[0])

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from icl_train.actions import Action, EverySteps, Moment
+from icl_train.actions import Action, ActionFunction, EverySteps, Moment, as_actions
 from icl_train.checkpoints.restoring import Saved, warm_start
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
-from icl_train.contract import check_batches
+from icl_train.contract import check_batches, check_functions, check_members, check_optimizer
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
@@ -30,6 +31,7 @@ from icl_train.errors import Interrupted, NotFiniteError
 from icl_train.log import logger
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, Failure, StepLog
+from icl_train.paths import named_leaves
 from icl_train.program import CompiledTraining, StepSpec, compile_single
 from icl_train.resuming import find_saved
 from icl_train.run_folder import member_folder
@@ -76,7 +78,7 @@ def train(
     optimizer: optax.GradientTransformation,
     batches: Batches,
     workdir: str | Path,
-    actions: Sequence[Action] = (),
+    actions: Sequence[Action | ActionFunction] = (),
     resume: bool = False,
     resume_hint: str = "call train again with resume=True",
     init_from: str | Path | None = None,
@@ -98,7 +100,8 @@ def train(
         batches: Batches of arrays [B, ...] whose position can be saved; at its beginning, also when resuming.
             With several hosts, each gives its own part of the rows (`data_shard`).
         workdir: Folder of the run; made if it is missing. With several hosts, all must see the same.
-        actions: What to do between steps, in this order when several are due.
+        actions: What to do between steps, in this order when several are due; a plain function is called after
+            every step.
         resume: Whether to go on from the latest whole checkpoint. Without one, training begins at step 0.
         resume_hint: How the user resumes, for the sentence that a signal ends with.
         init_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
@@ -121,6 +124,8 @@ def train(
     """
     if config.ensemble.members > 1:
         raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
+    check_functions(init=init, loss_fn=loss_fn)
+    check_optimizer(optimizer)
     check_batches(batches)
     program = compile_single(
         StepSpec(init, loss_fn, optimizer, config),
@@ -128,7 +133,7 @@ def train(
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
     )
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock)
+    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
 
 
@@ -140,7 +145,7 @@ def train_ensemble(
     optimizer: OptimizerOf,
     members: Sequence[Member],
     workdir: str | Path,
-    actions: Sequence[Action] = (),
+    actions: Sequence[Action | ActionFunction] = (),
     resume: bool = False,
     resume_hint: str = "call train_ensemble again with resume=True",
     mesh: Mesh | None = None,
@@ -177,6 +182,10 @@ def train_ensemble(
         raise ValueError(f"wanted {config.ensemble.members} members, as config.ensemble has, got {len(members)}")
     if jax.process_count() > 1:
         raise ValueError("wanted one host for an ensemble, got several; give each host an ensemble of its own")
+    check_functions(init=init, loss_fn=loss_fn, optimizer=optimizer)
+    check_members(members)
+    for number, member in enumerate(members):
+        check_batches(member.batches, of=f" of member {number}")
     program = compile_ensemble(
         StepSpec(init, loss_fn, optax.identity(), config),
         members=members,
@@ -184,11 +193,9 @@ def train_ensemble(
         config=config.ensemble,
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
-    for number, member in enumerate(members):
-        check_batches(member.batches, of=f" of member {number}")
     batches = EnsembleBatches([member.batches for member in members])
     own = [{"seed": each.seed, **each.hyperparameters} for each in members]
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, own)
+    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock, own)
     return _train(run, resume=resume)
 
 
@@ -284,7 +291,7 @@ def _make_steps(run: _Run, state: TrainState, *, meters: Meters, saved: Saved | 
             checkpoints.finish()
         received, _ = _ask(flag, checkpoints)  # once more: a signal may have come while it was being saved
     if log.failure is not None:
-        raise _not_finite(run, log.failure)
+        raise _not_finite(run, log.failure, state)
     if received:
         raise _interrupted(run, signal.Signals(received), step)
     return state
@@ -364,10 +371,13 @@ def _ask(flag: Flag, checkpoints: Checkpoints) -> tuple[int, bool]:
     return received, bool(overdue)
 
 
-def _not_finite(run: _Run, failure: Failure) -> NotFiniteError:
+def _not_finite(run: _Run, failure: Failure, state: TrainState) -> NotFiniteError:
+    spoilt = [name for name, leaf in named_leaves(state.params).items() if bool(jnp.isnan(leaf).any())]
+    already = f" {', '.join(spoilt[:3])} had NaN before it." if spoilt else ""
     message = (
-        f"Stopped: {failure.what}. The state after step {failure.step - 1} is saved in {run.workdir}; go on from it "
-        f"with a lower learning rate or clipping, or look at that batch. {run.resume_hint} would come to the same end."
+        f"Stopped: {failure.what}.{already} The state after step {failure.step - 1} is saved in {run.workdir}; go on "
+        "from it with a lower learning rate or clipping, or look at that batch. "
+        f"{run.resume_hint} would come to the same end."
     )
     logger.error(message)
     return NotFiniteError(failure.step, message)
