@@ -34,7 +34,7 @@ from icl_train.metrics.step_log import Dispatched, Failure, StepLog
 from icl_train.paths import named_leaves
 from icl_train.program import CompiledTraining, StepSpec, compile_single
 from icl_train.resuming import find_saved
-from icl_train.run_folder import member_folder
+from icl_train.run_folder import describe_members, member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
 from icl_train.types import Batch, Batches, Init, LossFunction
@@ -154,7 +154,8 @@ def train_ensemble(
     """Train many models in one program, each as if it were alone: for sweeps and phase diagrams.
 
     Every member has a seed, batches and hyper-parameters of its own, and metrics in
-    ``workdir/member-<number>/metrics.jsonl``. Checkpoints are of all members together, in
+    ``workdir/member-<number>/metrics.jsonl``, beside a ``config.json`` that says its seed and hyper-parameters, unless
+    `open_run` has written one that says more. Checkpoints are of all members together, in
     ``workdir/checkpoints/``; `restore_model` reads one member. A member whose loss is no longer finite stops
     alone. Members are shared out among the devices of this host.
 
@@ -219,6 +220,8 @@ def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> T
     saved = find_saved(
         run.workdir, config, wanted=run.program.state, members=run.members, folders=folders, resume=resume
     )
+    if run.members is not None:
+        describe_members(folders, run.members)
     state = run.program.init_state() if saved is None else saved.state
     if saved is None and init_from is not None:
         state = warm_start(state, init_from)
