@@ -1,5 +1,6 @@
 """Reading checkpoints: the latest that is whole, everything or the model alone, on any mesh."""
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from jaxtyping import PyTree
 from icl_train.checkpoints.digest import find_damage
 from icl_train.checkpoints.positions import decode
 from icl_train.checkpoints.progress import Progress
+from icl_train.contract import initial_model
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.sharding_rules import with_shardings
@@ -147,25 +149,33 @@ def restore_model(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        RunError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged.
+        RunError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged; or if there is
+            no such member, or none is named of an ensemble.
+        TypeError: If ``init`` does not give parameters and model state.
     """
     path = _whole_checkpoint(workdir, step)
-    wanted = dict(zip(("params", "model_state"), jax.eval_shape(init, jax.random.key(0)), strict=True))
+    _, progress = _read_json(path)
+    count = None if progress.members is None else len(progress.members)
+    _check_member(workdir, member, count=count)
+    wanted = dict(
+        zip(
+            ("params", "model_state"),
+            jax.eval_shape(functools.partial(initial_model, init), jax.random.key(0)),
+            strict=True,
+        )
+    )
     saved = ocp.StandardCheckpointHandler().metadata(path / "model").tree
     if "ema" in saved:
         wanted["ema"] = wanted["params"]
     if member is not None:
-        members = jax.tree.leaves(saved)[0].shape[:1]
-        if not 0 <= member < (members or (0,))[0]:
-            raise RunError(f"wanted a member of the ensemble in {workdir}, got {member} of {members}")
-        wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
+        wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
     placed = with_shardings(wanted, jax.tree.map(lambda _: whole, wanted))
     model = jax.tree.map(_as_wanted, _read_arrays(path / "model", jax.tree.map(_storable, placed)), placed)
     made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
-        made = _read_json(path)[1].failed.get(member, made + 1) - 1
+        made = progress.failed.get(member, made + 1) - 1
     return ModelCheckpoint(made, model["params"], model["model_state"], model.get("ema"))
 
 
@@ -185,9 +195,14 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
 
     Raises:
         FileNotFoundError: If that folder has no checkpoint.
-        RunError: If nothing in it fits.
+        RunError: If nothing in it fits, or it is an ensemble.
     """
     path = _whole_checkpoint(workdir, None)
+    if _read_json(path)[1].members is not None:
+        raise RunError(
+            f"wanted the folder of one model to start from, got {workdir}, which has an ensemble; give an init that "
+            "returns what restore_model(workdir, init=init, member=...) reads"
+        )
     own = {"params": state.params, "model_state": state.model_state}
     bits, tree = jax.tree.map(_storable, own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
     mine = named_leaves(bits)
@@ -220,6 +235,19 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     model = jax.tree.map(_as_wanted, taken, own)
     ema = None if state.ema is None else jax.tree.map(lambda leaf: leaf.copy(), model["params"])
     return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
+
+
+def _check_member(workdir: str | Path, member: int | None, *, count: int | None) -> None:
+    """Check that a member is named of an ensemble of so many, and of nothing else."""
+    if count is None and member is not None:
+        raise RunError(
+            f"wanted no member, since the run in {workdir} is of one model, got member={member}; leave it out"
+        )
+    if count is not None and (member is None or not 0 <= member < count):
+        raise RunError(
+            f"wanted a member of the ensemble in {workdir}, 0 to {count - 1}, got {member}; "
+            "restore_model reads one of them, as in member=0"
+        )
 
 
 class _DamagedError(RunError):
