@@ -68,13 +68,17 @@ def test_other_trunks_train_and_are_judged(tmp_path, trunk):
     assert ("improvement" in metrics) == (trunk != "mlp")  # an MLP predicts the query alone
 
 
+def sets_from(config):
+    return sets_of.make_sets(config, sets_of.read_banks(config))
+
+
 def samplers_of(config, sets):
     return sets_of.make_samplers(config, sets, num_labels=config.data.ways or 10)
 
 
 def test_seen_and_unseen_tasks_and_images_are_what_their_names_say():
     config = GPIC.parse("laptop", "--data.num-tasks", 5)
-    sets = sets_of.make_sets(config.data)
+    sets = sets_from(config.data)
     samplers = samplers_of(config, sets)
     batches = {name: sampler.sample(np.arange(40)) for name, sampler in samplers.items()}
     for name, batch in batches.items():
@@ -99,14 +103,14 @@ def test_sets_of_other_images_are_brought_to_the_same_size(tmp_path):
         header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
         (tmp_path / name).write_bytes(header + values.astype(np.uint8).tobytes())
     also = DataConfig(extra_idx=(tmp_path / "images", tmp_path / "labels"))
-    sets = sets_of.make_sets(also)
+    sets = sets_from(also)
     assert list(sets) == ["digits", f"{tmp_path.name.replace('[', '_')}_images", "random"]
     with pytest.raises(ValueError, match="names of their own"):
-        sets_of.make_sets(DataConfig(extra_idx=also.extra_idx * 2))
+        sets_from(DataConfig(extra_idx=also.extra_idx * 2))
     assert {bank.items.shape[1] for pair in sets.values() for bank in pair} == {8}
     trained = DataConfig(source="idx", images=tmp_path / "images", labels=tmp_path / "labels", components=None)
-    assert sets_of.make_sets(trained)["idx"][0].items.shape[1] == 28 * 28
-    assert sets_of.make_sets(DataConfig(source="glyphs", side=14, components=20))["glyphs"][0].items.shape[1] == 20
+    assert sets_from(trained)["idx"][0].items.shape[1] == 28 * 28
+    assert sets_from(DataConfig(source="glyphs", side=14, components=20))["glyphs"][0].items.shape[1] == 20
 
 
 def test_the_papers_preset_has_the_papers_numbers():

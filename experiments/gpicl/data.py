@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ Sets = dict[str, tuple[data.ExemplarBank, data.ExemplarBank]]
 """Labelled sets by name, as vectors: images to train on, and the others. The first is the one that is trained on."""
 
 
-def make_sets(config: DataConfig) -> Sets:
-    """Return the labelled sets, as vectors of their images: each by a way that is fitted to its first part."""
-    tfds = functools.partial(data.bank_from_tfds, split="train", data_dir=config.tfds_dir.expanduser())
+def read_banks(config: DataConfig) -> dict[str, data.ExemplarBank]:
+    """Return the labelled sets by name, as images. The first is the one that is trained on."""
+    tfds = functools.partial(data.bank_from_tfds, split="train", data_dir=config.tfds_dir)
     if config.source == "digits":
         digits = load_digits()
         banks = {"digits": data.bank_from_labels((digits.images * 15).astype(np.uint8), digits.target)}
@@ -37,7 +38,17 @@ def make_sets(config: DataConfig) -> Sets:
     names = [*banks, *(name for name, _ in others), "random"]
     if len(set(names)) < len(names):
         raise ValueError(f"Labelled sets want names of their own, by folder and file, got {', '.join(names)}.")
-    banks |= dict(others)
+    return banks | dict(others)
+
+
+def fingerprints(config: DataConfig, banks: Mapping[str, data.ExemplarBank]) -> dict[str, str]:
+    """Return what tells the sets that were read from others, by name."""
+    made = {"digits", "glyphs"} & {config.source}
+    return {name: bank.fingerprint() for name, bank in banks.items() if name not in made}
+
+
+def make_sets(config: DataConfig, banks: Mapping[str, data.ExemplarBank]) -> Sets:
+    """Return labelled sets as vectors of their images: each by a way that is fitted to its first part."""
     side = config.side or next(iter(banks.values())).items.shape[1]
     sets = {}
     for name, bank in banks.items():

@@ -11,7 +11,7 @@ import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
 from experiments.gpicl.config import PRESETS, GpiclConfig
-from experiments.gpicl.data import OTHER, make_samplers, make_sets
+from experiments.gpicl.data import OTHER, fingerprints, make_samplers, make_sets, read_banks
 from experiments.gpicl.model import make_model
 
 BASELINES = ("1-NN", "3-NN", "ridge", "logistic regression", "majority label")
@@ -38,7 +38,8 @@ OTHER_DATA = evaluation.Family(title="Unseen data", sentence="Labelled sets that
 
 def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
     """Return the experiment of a configuration."""
-    sets = make_sets(config.data)
+    banks = read_banks(config.data)
+    sets = make_sets(config.data, banks)
     num_labels = config.data.ways or next(iter(sets.values()))[0].num_classes
     classifier = make_model(config.model, num_labels)
     model = classifier.build()
@@ -81,6 +82,7 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
         ),
         headlines=HEADLINES,
         model=classifier,
+        fingerprints=fingerprints(config.data, banks),
         learner=lab.SEEN_AND_UNSEEN,
     )
 

@@ -42,6 +42,7 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
         headlines=make_headlines(config),
         model=classifier,
         bank=bank,
+        fingerprints={"items": bank.fingerprint()} if config.data.source == "omniglot" else {},
         transforms=make_transforms,
     )
 

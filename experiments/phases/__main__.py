@@ -13,7 +13,7 @@ are of all runs in the folder: a heat map, the curve with its phases, and accura
 """
 
 import icl_lab as lab
-from experiments.gpicl.data import make_sets
+from experiments.gpicl.data import make_sets, read_banks
 from experiments.gpicl.run import GPICL
 from experiments.phases.config import PRESETS, VARIED, PhasesConfig
 from experiments.phases.pictures import draw, read_points
@@ -24,9 +24,9 @@ def main(config: PhasesConfig) -> None:
     sweep = config.sweep()
     lab.execute_sweep(GPICL, sweep, vary=VARIED)
     with lab.one_line_errors():
-        trained, _ = next(iter(make_sets(config.data).values()))
+        trained, _ = next(iter(make_sets(config.data, read_banks(config.data)).values()))
         num_labels = config.data.ways or trained.num_classes
-        print(draw(config.workdir, read_points(sweep.base), num_labels=num_labels, dimensions=trained.items.shape[1]))
+        lab.say(draw(config.workdir, read_points(sweep.base), num_labels=num_labels, dimensions=trained.items.shape[1]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main(config: PropertiesConfig) -> None:
     """Run what is not finished, and draw all that there is."""
     lab.execute_sweep(OMNIGLOT, config.sweep(), vary=VARIED)
     with lab.one_line_errors():
-        print(draw(config))
+        lab.say(draw(config))
 
 
 if __name__ == "__main__":

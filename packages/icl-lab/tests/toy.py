@@ -21,7 +21,7 @@ class DataConfig:
     noise: float = 0.0
     num_tasks: int | None = None
     batch_size: int = 8  # which as many devices share, as other tests in one process may have made
-    path: Path | None = None
+    path: Path | None = None  # of a file that stands for data
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,7 @@ def build(config: ToyConfig) -> lab.Experiment[ToyConfig]:
                 name="unseen", evaluation=lab.UNSEEN, metric="squared_error", title="Unseen", sentence="An error."
             ),
         ),
+        fingerprints={"file": config.data.path.read_text()} if config.data.path else {},
         learner=lab.SEEN_AND_UNSEEN,
         rules=(),
     )

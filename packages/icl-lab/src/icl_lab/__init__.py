@@ -1,11 +1,12 @@
 """Experiments on in-context learning as values: one driver, one command line, one sweep for all of them."""
 
-from icl_lab.command_line import parse, read_config, run, to_json
+from icl_lab.command_line import parse, run
 from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryConfig, check_read
+from icl_lab.config_file import read_config, to_json
 from icl_lab.driver import execute, execute_sweep, main
 from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
 from icl_lab.model import Model
-from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors
+from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors, say
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweeps import (
     Setting,
@@ -66,6 +67,7 @@ __all__ = [
     "regression",
     "run",
     "run_sweep",
+    "say",
     "task_pools",
     "to_json",
     "with_options",

@@ -1,21 +1,22 @@
-"""The command line of an experiment: presets and run folders, every option typed, absl's debugging flags.
+"""The command line of an experiment: presets, files and run folders, every option typed, absl's debugging flags.
 
-``python -m experiments.omniglot laptop --train.steps 500`` starts from a preset;
-``python -m experiments.omniglot runs/a --resume`` from the configuration of a run.
+``python -m experiments.omniglot laptop --train.steps 500`` starts from a preset, ``... mine.json`` from a file of
+options, and ``... runs/a --resume`` from the configuration of a run.
 """
 
 import dataclasses
-import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import cattrs
 import tyro
 from absl import app, flags
 
-from icl_lab.session import NEW_WORKDIR, CheckpointStep, Preset, SessionConfig, command, one_line_errors
+from icl_lab.config_file import options_text, read_config, read_options, to_json
+from icl_lab.data_paths import expanded
+from icl_lab.session import NEW_WORKDIR, Preset, SessionConfig, command, one_line_errors, say, settle_streams
 from icl_train import HostsConfig
 
 Config = TypeVar("Config", bound=SessionConfig)
@@ -44,7 +45,10 @@ def run(
     def flags_parser(argv: Sequence[str]) -> Config:
         return parse(argv[1:], presets, name=name, default=default, description=description)
 
-    app.run(main, flags_parser=flags_parser)
+    try:
+        app.run(main, flags_parser=flags_parser)
+    finally:
+        settle_streams()
 
 
 def parse(
@@ -58,7 +62,7 @@ def parse(
     """Return the configuration that a command line asks for.
 
     Args:
-      words: a preset's name or a run folder, then options. Absl's flags may stand among them.
+      words: a preset's name, a JSON file of options or a run folder, then options. Absl's flags may stand among them.
       presets: configurations by name.
       name: heads the name of a new run folder.
       default: the preset if no first word is given.
@@ -68,7 +72,8 @@ def parse(
       The configuration; a run that is new and has no workdir is given one under ``runs/``.
 
     Raises:
-      SystemExit: with code 2, once what is wrong with the words has been printed; with 0 after the help.
+      SystemExit: with code 2, once what is wrong with the words has been printed; with 0 after the help, or after the
+        options where they were asked for.
     """
     # Absl would answer --help itself, knows nothing of our options, and shows all that libraries have to say.
     wants_help = [word for word in words if word in _HELP]
@@ -79,56 +84,45 @@ def parse(
     words = [*words, *wants_help]
     started = " ".join(["python", *command()[1:]] if command()[0] != "nox" else command())
     with one_line_errors():
-        if words and (Path(words[0]) / "config.json").is_file():
-            folder, *words = words
-            config = read_config(Path(folder), type(presets[default]), name=name)
-            config = dataclasses.replace(config, workdir=Path(folder))
-            return tyro.cli(type(config), default=config, args=words, prog=f"{started} {folder}")
-        chosen = tyro.extras.subcommand_type_from_defaults(presets)
-        config = tyro.cli(
-            chosen, args=words, prog=started, description=description, config=(tyro.conf.CascadeSubcommandArgs,)
-        )
+        first = Path(words[0]).expanduser() if words[0].startswith("~") else Path(words[0])
+        if (first / "config.json").is_file():
+            begun = dataclasses.replace(read_config(first, type(presets[default]), name=name), workdir=first)
+            config = expanded(_with_words(begun, words[1:], prog=f"{started} {words[0]}"))
+            return _printed(config, default)
+        if words[0] not in presets and (first.suffix == ".json" or first.is_file()):
+            preset, begun = read_options(first, presets, name=name, default=default)
+            config = _with_words(begun, words[1:], prog=f"{started} {words[0]}", description=description)
+            called = first.stem if first.name != "config.json" else first.absolute().parent.name
+        else:
+            preset = called = words[0]
+            config = tyro.cli(
+                tyro.extras.subcommand_type_from_defaults(presets),
+                args=words,
+                prog=started,
+                description=description,
+                config=(tyro.conf.CascadeSubcommandArgs,),
+            )
+        config = _printed(expanded(config), preset)
         if config.workdir == NEW_WORKDIR:
-            if config.resume:
-                raise ValueError(f"--resume wants the folder of a run: {started} runs/x --resume.")
-            if config.hosts != HostsConfig():
-                raise ValueError("several hosts want one folder, which all see: name it with --workdir.")
-            folder = f"{name}-{words[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
-            config = dataclasses.replace(config, workdir=Path("runs") / folder)
-        settings = to_json(presets[words[0]])
-        return dataclasses.replace(config, preset=Preset(name=words[0], config=settings))
+            config = dataclasses.replace(config, workdir=_new_workdir(config, f"{name}-{called}", started=started))
+        return dataclasses.replace(config, preset=Preset(name=preset, config=to_json(presets[preset])))
 
 
-def to_json(config: SessionConfig) -> dict[str, Any]:
-    """Return the configuration of the run as JSON values, without what concerns only this session."""
-    session = {field.name for field in dataclasses.fields(SessionConfig)}
-    return {name: value for name, value in cattrs.unstructure(config).items() if name not in session}
+def _with_words(config: Config, words: Sequence[str], *, prog: str, description: str | None = None) -> Config:
+    return tyro.cli(type(config), default=config, args=words, prog=prog, description=description)
 
 
-def read_config(folder: Path, config_type: type[Config], *, name: str | None = None) -> Config:
-    """Return the configuration of a run folder.
+def _printed(config: Config, preset: str) -> Config:
+    """Return a configuration, or print it and end the program, if that was asked for."""
+    if config.print_config:
+        say(options_text(preset, config))
+        sys.exit(0)
+    return config
 
-    Args:
-      folder: of the run.
-      config_type: of its configuration.
-      name: of the experiment, if it is to be that of the folder.
 
-    Raises:
-      ValueError: a config.json that is damaged, or of another experiment or version.
-    """
-    path = folder / "config.json"
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    # Never in a file, but cattrs wants to know it.
-    converter.register_structure_hook(CheckpointStep, lambda value, _: value)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if name and record.get("experiment", name) != name:
-            raise ValueError(f"it is of {record['experiment']}")
-        return converter.structure(record["config"], config_type)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
-        is_list = isinstance(error, cattrs.BaseValidationError)
-        reasons = cattrs.transform_error(error) if is_list else [str(error) or repr(error)]
-        raise ValueError(
-            f"{path} is not a configuration of this experiment ({'; '.join(reasons)}); "
-            "use the experiment and version that made the run."
-        ) from error
+def _new_workdir(config: SessionConfig, name: str, *, started: str) -> Path:
+    if config.resume:
+        raise ValueError(f"--resume wants the folder of a run: {started} runs/x --resume.")
+    if config.hosts != HostsConfig():
+        raise ValueError("several hosts want one folder, which all see: name it with --workdir.")
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -5,22 +5,21 @@ import functools
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic
+from typing import Any
 
-import grain
 import jax
 import optax
-from jax.sharding import Mesh
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 import icl_eval as evaluation
-import icl_models as models
 import icl_train as training
-from icl_lab.command_line import run, to_json
-from icl_lab.config import MUTABLE
+from icl_lab.command_line import run
+from icl_lab.data_paths import check_data
 from icl_lab.experiment import Config, Definition, Evaluation, Experiment
+from icl_lab.folders import open_folders
 from icl_lab.inspection import inspect
-from icl_lab.model import Compiled, Model
+from icl_lab.model import Compiled
+from icl_lab.runs import MemberRun, Runs
 from icl_lab.session import (
     check_progress,
     command,
@@ -31,58 +30,6 @@ from icl_lab.session import (
 )
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweeps import Sweep, ensemble_members, is_finished, run_sweep
-
-
-@dataclasses.dataclass(frozen=True)
-class MemberRun(Generic[Config]):
-    """A run, alone or in an ensemble.
-
-    Attributes:
-      number: in the ensemble; None for a lone run.
-      config: of the run as if it were alone.
-      streams: its batches by name.
-    """
-
-    number: int | None
-    config: Config
-    streams: Mapping[str, grain.IterDataset[Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Runs(Generic[Config]):
-    """Runs of one program in one session.
-
-    Attributes:
-      config: what the session asks for.
-      experiment: what all runs share.
-      members: what they differ in.
-      compiled: the functions that evaluation asks.
-      mesh: where they are trained or evaluated; None for an ensemble that trains.
-    """
-
-    config: Config
-    experiment: Experiment[Config]
-    members: Sequence[MemberRun[Config]]
-    compiled: Compiled
-    mesh: Mesh | None
-
-    @property
-    def first(self) -> MemberRun[Config]:
-        """The lone run, or the first member."""
-        return self.members[0]
-
-    @property
-    def is_ensemble(self) -> bool:
-        """Whether several models are trained together."""
-        return self.first.number is not None
-
-    def init(self, rng: Array) -> tuple[PyTree, PyTree]:
-        """Return the parameters and the state that a model begins with."""
-        return self.experiment.init(rng, next(iter(self.first.streams[TRAIN])))
-
-    def model(self, member: MemberRun[Config], checkpoint: training.ModelCheckpoint | training.TrainState) -> Model:
-        """Return the model of a member, as measures ask it."""
-        return Model(self.compiled, checkpoint, seed=member.config.train.seed)
 
 
 def main(definition: Definition[Config], *, description: str | None = None) -> None:
@@ -122,7 +69,7 @@ def execute(
                     to = config.workdir.with_name(f"{config.workdir.name}-data")
                     log_line(inspect(runs.experiment, runs.first.config, runs.first.streams, to=to))
                 return
-            open_folders(definition, runs)
+            runs = open_folders(definition, runs)
         if config.mode in ("train", "both"):
             try:
                 train(runs, saved or 0, resume_hint=resume_hint or resume_command(config))
@@ -152,7 +99,7 @@ def execute_sweep(definition: Definition[Config], sweep: Sweep[Config], *, vary:
     run_sweep(
         sweep,
         vary=vary,
-        check=functools.partial(prepare, definition),
+        check=functools.partial(check_group, definition),
         execute=functools.partial(execute, definition, resume_hint=shlex.join([*command(), *sys.argv[1:]])),
     )
 
@@ -186,6 +133,13 @@ def prepare(definition: Definition[Config], config: Config, members: Sequence[Co
     return runs
 
 
+def check_group(definition: Definition[Config], config: Config, members: Sequence[Config]) -> None:
+    """Refuse runs of a sweep that cannot be, or that were begun with other data."""
+    fingerprints = prepare(definition, config, members).experiment.fingerprints
+    for member in members:
+        check_data(member.workdir, fingerprints)
+
+
 def check_names(experiment: Experiment[Config], streams: Mapping[str, Any]) -> None:
     """Refuse evaluations of streams that there are not, and headlines that nothing measures."""
     for each in (*experiment.at_intervals, *experiment.at_end):
@@ -200,33 +154,6 @@ def check_names(experiment: Experiment[Config], streams: Mapping[str, Any]) -> N
                 f"The headline {headline.name} is of the evaluation {headline.evaluation}, but at the end there are "
                 f"{', '.join(measured) or 'none'}."
             )
-
-
-def open_folders(definition: Definition[Config], runs: Runs[Config]) -> None:
-    """Make the folders of runs, or check that they are those of these runs; the first of several hosts does it."""
-    configs = [*([runs.config] if runs.is_ensemble else []), *(member.config for member in runs.members)]
-    experiment = runs.experiment
-    if training.is_primary_host():
-        for config in configs:
-            is_eval = config.mode in ("eval", "follow")
-            metadata: dict[str, Any] = {
-                "experiment": definition.name,
-                "seed": config.train.seed,
-                "headlines": [headline.to_json() for headline in experiment.headlines],
-            }
-            metadata |= {} if experiment.model is None else {"model": models.to_json(experiment.model)}
-            metadata |= {"learner": dict(experiment.learner)} if experiment.learner else {}
-            metadata |= {} if config.preset is None else {"preset": dataclasses.asdict(config.preset)}
-            training.open_run(
-                config.workdir,
-                to_json(config),
-                resume=config.resume or is_eval,
-                mutable=("eval",) if is_eval else MUTABLE,
-                read_only=is_eval,
-                defaults=to_json(type(config)()),  # type: ignore[call-arg]  # data has a default in all
-                metadata=metadata,
-            )
-    training.sync_hosts("the folders are open")
 
 
 def train(runs: Runs[Config], saved: int, *, resume_hint: str) -> None:

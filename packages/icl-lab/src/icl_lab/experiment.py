@@ -82,6 +82,8 @@ class Experiment(Generic[Config]):
       model: the frozen dataclass of icl-models that ``init`` and ``predict`` come from, or None; run folders record it.
       bank: the items that sequences are of, or None where samplers make arrays themselves.
       transforms: from a configuration and the name of a stream to what is done to its batches.
+      fingerprints: of data that were read, not made, by name (`icl_data.ExemplarBank.fingerprint`): a run goes on and
+        is evaluated with the same alone, wherever they lie.
       learner: the evaluations on seen and on unseen tasks, under these names, if a learner's type can be told.
       rules: how a mesh splits the parameters.
     """
@@ -97,6 +99,7 @@ class Experiment(Generic[Config]):
     model: Any = None
     bank: ExemplarBank | None = None
     transforms: Callable[[Config, str], Sequence[Transform]] = lambda config, stream: ()
+    fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rules: Rules = SHARDING
 

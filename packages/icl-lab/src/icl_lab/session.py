@@ -50,6 +50,14 @@ class Preset:
     config: Mapping[str, Any]
 
 
+def _default_compile_cache() -> Path | None:
+    """Return where compiled programs are kept, or None for a user without a home folder, as in some containers."""
+    try:
+        return training.default_compile_cache()
+    except RuntimeError:
+        return None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SessionConfig:
     """What an experiment is asked to do this time; its configuration adds what makes the run."""
@@ -74,13 +82,19 @@ class SessionConfig:
     workdir: Path = NEW_WORKDIR
     """Folder of the run."""
 
+    eval_to: Path | None = None
+    """For --mode eval and follow: another folder for results and report, for a run that is not to be written to."""
+
+    print_config: bool = False
+    """Print the options as JSON, for a file that stands in place of a preset, and do nothing else."""
+
     resume: bool = False
     """Go on with the run in this workdir from its latest whole checkpoint."""
 
     hosts: training.HostsConfig = training.HostsConfig()
     """Other processes that train with this one."""
 
-    compile_cache: Path | None = dataclasses.field(default_factory=training.default_compile_cache)
+    compile_cache: Path | None = dataclasses.field(default_factory=_default_compile_cache)
     """Folder where compiled programs are kept for the next run, or None."""
 
     disable_jit: bool = False
@@ -136,6 +150,8 @@ def check_progress(config: SessionConfig, *, steps: int, saved: int | None) -> N
     """
     if config.step != "latest" and config.mode != "eval":
         raise ValueError(f"--step {config.step} is for --mode eval, but the mode is {config.mode}.")
+    if config.eval_to is not None and config.mode not in ("eval", "follow"):
+        raise ValueError(f"--eval-to {config.eval_to} is for --mode eval and follow, but the mode is {config.mode}.")
     if config.mode == "follow" and not (config.workdir / "config.json").is_file():
         raise ValueError(f"--mode follow wants the folder of a run that has begun, got {config.workdir}.")
     if config.mode == "eval" and saved is None:
@@ -153,7 +169,30 @@ def check_progress(config: SessionConfig, *, steps: int, saved: int | None) -> N
 def log_line(message: str, member: int | None = None) -> None:
     """Print a line, of a member of an ensemble with its number, on the first of several hosts."""
     if message and training.is_primary_host():
-        tqdm.tqdm.write(message if member is None else f"member {member}: {message}")
+        say(message if member is None else f"member {member}: {message}")
+
+
+def say(message: str, *, to: Literal["stdout", "stderr"] = "stdout") -> None:
+    """Print a line above the progress bar; one that cannot be written is lost, and nothing else.
+
+    The reader may be gone (a ``tee`` that Ctrl+C has ended, too), the disk full, the stream closed.
+    """
+    with contextlib.suppress(*_LOST):
+        tqdm.tqdm.write(message, file=getattr(sys, to))
+        getattr(sys, to).flush()
+
+
+def settle_streams() -> None:
+    """Give up what stdout and stderr could not write, so that Python does not end with a code of its own for it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except _LOST:
+            with contextlib.suppress(*_LOST), Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+
+
+_LOST = (OSError, ValueError, AttributeError)  # it cannot be written to; it is closed; there is none
 
 
 @contextlib.contextmanager
@@ -162,7 +201,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", to="stderr")
         sys.exit(2)
 
 
@@ -172,5 +211,5 @@ def exit_on_run_error() -> Iterator[None]:
     try:
         yield
     except (training.RunError, training.CheckpointError, training.NotFiniteError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", to="stderr")
         sys.exit(2 if isinstance(error, training.RunError) else 1)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from icl_lab.command_line import read_config, to_json
 from icl_lab.config import MUTABLE, ExperimentConfig
-from icl_lab.session import one_line_errors
+from icl_lab.config_file import read_config, to_json
+from icl_lab.data_paths import data_paths
+from icl_lab.options import replaced
+from icl_lab.session import one_line_errors, say
 from icl_train import EnsembleConfig, member_folder
 
 Config = TypeVar("Config", bound=ExperimentConfig)
@@ -61,6 +63,16 @@ class Sweep(Generic[Config]):
                 f"A sweep wants settings and at least one seed, got {len(self.settings)} and {self.seeds}."
             )
 
+    @property
+    def _free(self) -> tuple[str, ...]:
+        """Options that make no other run; where the same data lie is one, unless settings are about it."""
+        set_here = {option for setting in self.settings for option in setting}
+        return (*_FREE, *(name for name in data_paths(self.base) if name not in set_here))
+
+    def _text(self, run: Config) -> str:
+        """Return what makes a run the run that it is."""
+        return json.dumps(_options_but(run, self._free), default=str)
+
     def runs(self) -> list[Config]:
         """Return the configuration of every run, in the folder of the sweep."""
         found: dict[str, Config] = {}
@@ -69,16 +81,16 @@ class Sweep(Generic[Config]):
             config = with_options(alone, setting)
             for seed in range(config.train.seed, config.train.seed + self.seeds):
                 each = with_options(config, {"train.seed": seed})
-                found.setdefault(_text(each), each)
+                found.setdefault(self._text(each), each)
         return list(found.values())
 
     def groups(self) -> list[SweepGroup[Config]]:
         """Return what is to be run, and what was: the groups in the folder that have these runs, then new ones."""
-        wanted = {_text(run): run for run in self.runs()}
+        wanted = {self._text(run): run for run in self.runs()}
         groups = []
         for folder, members in self._there().items():
             # As this command has them, which may evaluate, log and save otherwise.
-            asked = [wanted.pop(_text(member), None) for member in members]
+            asked = [wanted.pop(self._text(member), None) for member in members]
             if any(asked):
                 both = zip(asked, members, strict=True)
                 groups.append(self._group([mine or self._freed(member) for mine, member in both], folder))
@@ -98,7 +110,7 @@ class Sweep(Generic[Config]):
         Raises:
           ValueError: names what differs.
         """
-        free = (*vary, "train.seed", *_FREE)
+        free = (*vary, "train.seed", *self._free)
         wanted = _options_but(self.base, free)
         for run in (run for members in self._there().values() for run in members):
             found = _options_but(run, free)
@@ -122,7 +134,7 @@ class Sweep(Generic[Config]):
 
     def _freed(self, run: Config) -> Config:
         """Return a run that this command does not ask for, with the options that are free as it has them."""
-        return with_options(run, {name: option_of(self.base, name) for name in _FREE if name != "train.ensemble"})
+        return with_options(run, {name: option_of(self.base, name) for name in self._free if name != "train.ensemble"})
 
     def _group(self, runs: Sequence[Config], folder: Path) -> SweepGroup[Config]:
         """Return a group in its folder: an ensemble, or a run that is alone there."""
@@ -145,7 +157,7 @@ class Sweep(Generic[Config]):
             for option, value in shared.items()
             if value != str(option_of(self.base, option))
         ]
-        digest = hashlib.sha256("\n".join(map(_text, runs)).encode()).hexdigest()[:6]
+        digest = hashlib.sha256("\n".join(map(self._text, runs)).encode()).hexdigest()[:6]
         return "-".join([*(said or ["base"]), digest]).replace("/", "_").replace(" ", "")
 
 
@@ -168,12 +180,13 @@ def run_sweep(
         sweep.check_folder(vary=vary)
         groups = sweep.groups()
         todo = [group for group in groups if not all(map(is_finished, group.members))]
-        for group in todo:  # so that none is found impossible after others were trained
-            check(group.config, group.members)
+        for group in groups:  # so that none is found impossible after others were trained
+            if group in todo or any(map(_has_moved, group.members)):
+                check(group.config, group.members)
     count = sum(len(group.members) for group in groups)
-    print(f"{count - sum(len(group.members) for group in todo)} of {count} runs are finished.")
+    say(f"{count - sum(len(group.members) for group in todo)} of {count} runs are finished.")
     for number, group in enumerate(todo, start=1):
-        print(f"group {number} of {len(todo)}: {len(group.members)} runs in {group.config.workdir}")
+        say(f"group {number} of {len(todo)}: {len(group.members)} runs in {group.config.workdir}")
         resume = (group.config.workdir / "config.json").is_file()
         config, *members = (dataclasses.replace(each, resume=resume) for each in (group.config, *group.members))
         try:
@@ -181,6 +194,14 @@ def run_sweep(
         except SystemExit:
             if not all(map(is_finished, members)):  # they are where all failed: that group is over, and others follow
                 raise
+
+
+def _has_moved(run: ExperimentConfig) -> bool:
+    """Return whether a run that is there has its data elsewhere than it had them."""
+    if not (run.workdir / "config.json").is_file():
+        return False
+    was = read_run_of(run.workdir, run)
+    return any(option_of(run, name) != option_of(was, name) for name in data_paths(run))
 
 
 def is_finished(run: ExperimentConfig) -> bool:
@@ -248,7 +269,7 @@ def with_options(config: Config, setting: Setting) -> Config:
         for part in parts:
             inner = inner.setdefault(part, {})
         inner[last] = value
-    return _replaced(config, nested, "")
+    return replaced(config, nested)
 
 
 def as_type(config: ExperimentConfig, config_type: type[Config], **changes: Any) -> Config:
@@ -284,27 +305,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _replaced(config: Any, values: Mapping[str, Any], prefix: str) -> Any:
-    names = {field.name for field in dataclasses.fields(config)}
-    for name in values:
-        if name not in names:
-            raise ValueError(f"There is no option {prefix}{name}; there are {', '.join(sorted(names))}.")
-    changes = {
-        name: _replaced(getattr(config, name), value, f"{prefix}{name}.")
-        if isinstance(value, dict) and dataclasses.is_dataclass(getattr(config, name))
-        else value
-        for name, value in values.items()
-    }
-    return dataclasses.replace(config, **changes)
-
-
 def _lone(config: ExperimentConfig) -> Any:
     return dataclasses.replace(config.train, ensemble=EnsembleConfig())
-
-
-def _text(config: ExperimentConfig) -> str:
-    """Return what makes a run the run that it is."""
-    return json.dumps(_options_but(config, _FREE), default=str)
 
 
 def _options_but(config: ExperimentConfig, free: Sequence[str]) -> dict[str, Any]:

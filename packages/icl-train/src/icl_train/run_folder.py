@@ -46,7 +46,7 @@ def open_run(
             failed before it had anything worth keeping (`has_run`) is a new one.
         mutable: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
             Where they do, config.json takes the new values.
-        read_only: Whether a config.json that is there stays as it is, whatever may change: for who only looks at a run.
+        read_only: Whether nothing is written to a folder that has a run, whatever may change: for who only looks at it.
         defaults: Values of settings that the config.json of an older version lacks, as JSON values.
         metadata: What else config.json is to say of the session that began the run, as JSON values by name.
         source: A folder in the git repository whose revision is recorded.
@@ -68,7 +68,8 @@ def open_run(
     """
     workdir = Path(workdir)
     config = json.loads(json.dumps(config))  # tuples become lists, as they will be when read back
-    check_writable(workdir)
+    if not read_only:
+        check_writable(workdir)
     record = _read_record(workdir)
     if record is None:
         _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(metadata or {}))))
@@ -128,6 +129,9 @@ def member_folder(workdir: str | Path, member: int) -> Path:
 
 def check_writable(workdir: Path) -> None:
     """Check that a folder can be written to; make it if it is missing.
+
+    Args:
+        workdir: The folder.
 
     Raises:
         OSError: Says why, and what to do.

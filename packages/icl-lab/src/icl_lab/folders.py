@@ -1,0 +1,99 @@
+"""The folders of a session: made, or known to be of these runs, and where results go instead of them."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import icl_models as models
+import icl_train as training
+from icl_lab.config import MUTABLE
+from icl_lab.config_file import to_json
+from icl_lab.data_paths import check_data, data_paths
+from icl_lab.experiment import Config, Definition
+from icl_lab.runs import Runs
+
+_HEAVY = ("checkpoints", "profile", "tensorboard")
+"""What results can do without."""
+
+
+def open_folders(definition: Definition[Config], runs: Runs[Config]) -> Runs[Config]:
+    """Make the folders of runs, or check that they are those of these runs; the first of several hosts does it.
+
+    Args:
+      definition: of the experiment.
+      runs: of the session.
+
+    Returns:
+      The runs, each with the folder where its results go.
+
+    Raises:
+      ValueError: folders of other runs, or of runs on other data.
+      OSError: a folder that cannot be written to.
+    """
+    lone = {None: runs.config} if runs.is_ensemble else {}
+    configs = lone | {member.number if runs.is_ensemble else None: member.config for member in runs.members}
+    if training.is_primary_host():
+        for number, config in configs.items():
+            _open(definition, runs, config)
+            if runs.config.eval_to is not None:
+                _copy_results(config.workdir, _elsewhere(runs.config.eval_to, number))
+    training.sync_hosts("the folders are open")
+    if runs.config.eval_to is None:
+        return runs
+    to = runs.config.eval_to
+    members = [
+        dataclasses.replace(each, config=dataclasses.replace(each.config, workdir=_elsewhere(to, each.number)))
+        for each in runs.members
+    ]
+    return dataclasses.replace(runs, members=members)
+
+
+def _open(definition: Definition[Config], runs: Runs[Config], config: Config) -> None:
+    is_eval, experiment = config.mode in ("eval", "follow"), runs.experiment
+    resume = config.resume or is_eval
+    may_move = not resume or check_data(config.workdir, experiment.fingerprints)
+    metadata: dict[str, Any] = {
+        "experiment": definition.name,
+        "seed": config.train.seed,
+        "headlines": [headline.to_json() for headline in experiment.headlines],
+        "folder": str(config.workdir.absolute()),
+    }
+    metadata |= {"data": dict(experiment.fingerprints)} if experiment.fingerprints else {}
+    metadata |= {} if experiment.model is None else {"model": models.to_json(experiment.model)}
+    metadata |= {"learner": dict(experiment.learner)} if experiment.learner else {}
+    metadata |= {} if config.preset is None else {"preset": dataclasses.asdict(config.preset)}
+    training.open_run(
+        config.workdir,
+        to_json(config),
+        resume=resume,
+        mutable=(*(("eval",) if is_eval else MUTABLE), *(data_paths(config) if may_move else ())),
+        read_only=is_eval,
+        defaults=to_json(type(config)()),  # type: ignore[call-arg]  # data has a default in all
+        metadata=metadata,
+    )
+    if is_eval and config.eval_to is None:
+        training.check_writable(config.workdir)
+
+
+def _elsewhere(to: Path, number: int | None) -> Path:
+    return to if number is None else training.member_folder(to, number)
+
+
+def _copy_results(run: Path, to: Path) -> None:
+    """Copy what a report needs of a run to a folder that is new, empty, or of results of this run, which stay."""
+    if to.resolve().is_relative_to(run.resolve()):
+        raise ValueError(f"wanted a folder for results outside of {run}, got {to}; give another --eval-to.")
+    training.check_writable(to)
+    of_run = (run / "config.json").read_bytes()
+    there = to / "config.json"
+    if (there.read_bytes() != of_run) if there.is_file() else any(to.iterdir()):
+        raise ValueError(
+            f"wanted a folder for results that is new or empty, or has those of {run}, got {to}; "
+            "give another --eval-to."
+        )
+    for path in run.rglob("*"):
+        copy, outer = to / path.relative_to(run), path.relative_to(run).parts[0]
+        if path.is_file() and not outer.startswith(("member-", ".")) and outer not in _HEAVY and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)  # without its mode, which may be read-only
