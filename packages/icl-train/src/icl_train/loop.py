@@ -34,7 +34,7 @@ from icl_train.metrics.step_log import Dispatched, Failure, StepLog
 from icl_train.paths import named_leaves
 from icl_train.program import CompiledTraining, StepSpec, compile_single
 from icl_train.resuming import find_saved
-from icl_train.run_folder import describe_members, member_folder
+from icl_train.run_folder import describe_members, expanded, member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
 from icl_train.types import Batch, Batches, Init, LossFunction
@@ -133,7 +133,7 @@ def train(
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
     )
-    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock)
+    run = _Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
 
 
@@ -196,7 +196,7 @@ def train_ensemble(
     )
     batches = EnsembleBatches([member.batches for member in members])
     own = [{"seed": each.seed, **each.hyperparameters} for each in members]
-    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock, own)
+    run = _Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock, own)
     return _train(run, resume=resume)
 
 
