@@ -6,7 +6,7 @@ task, X inputs of a point or numbers of a vector, Y outputs.
 
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
 from icl_data.banks.glyphs import glyphs
-from icl_data.banks.idx import read_idx
+from icl_data.banks.idx import bank_from_idx, read_idx
 from icl_data.banks.omniglot import Polarity, omniglot
 from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
@@ -119,6 +119,7 @@ __all__ = [
     "UniformInputs",
     "Vectors",
     "bank_from_arrays",
+    "bank_from_idx",
     "bank_from_labels",
     "bank_from_tfds",
     "batches",
