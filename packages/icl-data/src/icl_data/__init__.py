@@ -20,7 +20,7 @@ from icl_data.sequences.kinds import Bursty, FewShot, Iid, LabelElsewhere, Mixed
 from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
-from icl_data.sequences.split import ClassSet, ClassSplit
+from icl_data.sequences.split import ClassSet, ClassSplit, original_order
 from icl_data.source import BatchSource, SequenceSource
 from icl_data.stream import BatchIterator, BatchStream, batches
 from icl_data.tasks.families import (
@@ -131,6 +131,7 @@ __all__ = [
     "glyphs",
     "num_labels",
     "omniglot",
+    "original_order",
     "prepare_omniglot",
     "random_vectors",
     "read_idx",
