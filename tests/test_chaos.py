@@ -18,11 +18,12 @@ def chaos(*words):
 
 @pytest.mark.slow
 def test_runs_that_are_killed_and_terminated_end_as_those_that_are_not():
-    result = chaos("--times=2", "--terminate=1", *SMALL)
+    result = chaos("--times=2", "--terminate=2", "--hush=3", "--second=2", *SMALL)
     assert result.returncode == 0, result.stdout + result.stderr
     table = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.endswith(" 0")}
     damaged = {key: ["1", "0"] for key in ("prepare", "truncate", "delete", "flip", "empty", "refuse")}
-    assert table == {"kill": ["2", "0"], "terminate": ["1", "0"], **damaged}
+    stopped = {"terminate": ["2", "0"], "hush": ["3", "0"], "second": ["2", "0"]}
+    assert table == {"kill": ["2", "0"], **stopped, **damaged}
     assert re.search(r"^[1-9]\d* kills hit: ", result.stdout, re.MULTILINE)
 
 
@@ -37,6 +38,8 @@ def test_it_goes_red_and_keeps_the_folder_when_the_reference_is_another_run(tmp_
         f"--reference={other}",
         f"--keep={kept}",
         "--damage=0",
+        "--hush=0",
+        "--second=0",
         *(word for word in SMALL if "damage" not in word),
     )
     assert result.returncode == 1, result.stdout + result.stderr

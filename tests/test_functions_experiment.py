@@ -88,8 +88,10 @@ def test_the_notebook_has_its_own_setting():
     model = functions.make_model(config.model, 1).build()
     arrays = (batch["inputs"][:1], batch["targets"][:1], batch["is_query"][:1])
     params, _ = jax.eval_shape(model.init, jax.random.key(0), *arrays)
-    shapes = {name: value["w"].shape for name, value in params.items() if "query" in name}
-    assert list(shapes.values()) == [(8, 16, 16)] and config.model.num_loops == 3 and config.model.heads == 2
+    # Its model: 8 blocks of width 16, 2 heads with keys of 16 each, run 3 times.
+    shapes = {name: params[f"trunk/blocks/{name}"]["w"].shape for name in ("query", "key", "value", "attention_out")}
+    assert shapes == dict.fromkeys(("query", "key", "value"), (8, 16, 32)) | {"attention_out": (8, 32, 16)}
+    assert config.model.num_loops == 3 and config.model.heads == 2
     assert set(config.data.transfer) == {"sine", "line"} and TRANSFER["line"].slopes == (0.1, 0.5)
     counts = {name: (family.num_inputs, family.num_parameters) for name, family in NAMED_TASKS.items()}
     assert counts == {
@@ -196,7 +198,7 @@ CHANGES = {
         "queries": 3, "query_fraction": (0.2, 0.8), "query_positions": "random", "transfer": ("sine",),
         "batch_size": 16,
     },
-    "model": {"width": 32, "layers": 2, "heads": 4, "num_loops": 2, "compute_dtype": "bfloat16"},
+    "model": {"width": 32, "layers": 2, "heads": 4, "key_size": 5, "num_loops": 2, "compute_dtype": "bfloat16"},
 }  # fmt: skip
 
 

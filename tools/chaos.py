@@ -1,6 +1,6 @@
 """Kills training runs at random moments, damages their checkpoints, and checks that nothing is ever lost.
 
-Run by ``nox -s chaos``; about 4 minutes on two cores. One run of ``chaos_child.py`` that nothing disturbs is the
+Run by ``nox -s chaos``; about 5 minutes on two cores. One run of ``chaos_child.py`` that nothing disturbs is the
 reference. Every trial disturbs another such run, resumes it, and wants its last checkpoint and its metrics to be
 those of the reference to the last bit. What follows ``--`` goes to every child: ``nox -s chaos -- -- --pause 0.02``.
 """
@@ -29,6 +29,7 @@ from tools.chaos_process import LANDINGS, MOMENTS, Child
 
 TOLERANCE = 1e-4  # of the norm of an array, after 20 steps on two devices instead of one
 EXTRA_STEPS = 20
+STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 DAMAGES = ("truncate", "delete", "flip", "empty")
 Trial = Callable[[Path, int, np.random.Generator], str]
 
@@ -76,9 +77,9 @@ class Trials:
     reference: Path
     kills: list[str] = dataclasses.field(default_factory=list)
 
-    def start(self, run: Path, *words: str, steps: int | None = None) -> Child:
+    def start(self, run: Path, *words: str, steps: int | None = None, piped: bool = False) -> Child:
         """Start a child."""
-        return Child(run, [f"--steps={steps or self.steps}", *words, *self.extra], limit=self.limit)
+        return Child(run, [f"--steps={steps or self.steps}", *words, *self.extra], limit=self.limit, piped=piped)
 
     def kill_once(self, run: Path, moment: str, first: int, draw: np.random.Generator, *, last: int = 0) -> str:
         """Start or resume a run and kill it, at the step ``first`` or later if the moment is one of training."""
@@ -101,19 +102,52 @@ class Trials:
         return "killed " + ", ".join(places)
 
     def terminate(self, folder: Path, number: int, draw: np.random.Generator) -> str:
-        """Stop it by SIGTERM, and let it finish."""
-        run = folder / "run"
+        """Stop it by SIGTERM, SIGHUP or SIGUSR1, and let it finish."""
+        run, stop = folder / "run", STOPS[number % 3]
         child = self.start(run)
-        moment = "checkpoint" if number % 3 == 0 else "running"
-        child.strike(signal.SIGTERM, moment, first=1, last=int(0.8 * self.steps), draw=draw)
-        if (code := child.end()) != 128 + signal.SIGTERM:
-            raise FailedError(f"wanted exit code 143 after SIGTERM, got {code}: {child.words().strip()[-600:]}")
+        moment = "checkpoint" if number % 2 == 0 else "running"
+        child.strike(stop, moment, first=1, last=int(0.8 * self.steps), draw=draw)
+        return f"{stop.name}: {self.check_stopped(run, child, stop)}"
+
+    def check_stopped(self, run: Path, child: Child, stop: signal.Signals) -> str:
+        """Check that a signal stopped a run with its last step saved, and let it finish."""
+        if (code := child.end()) != 128 + stop:
+            raise FailedError(f"wanted exit code {128 + stop} after {stop.name}, got {code}: {child.words()[-600:]}")
         saved, logged = max(whole_checkpoints(run), default=0), max([line["step"] for line in metrics(run)], default=0)
         if not logged <= saved < logged + 7:
             raise FailedError(f"wanted the step of the stop to be saved, but {saved} is, and {logged} was logged")
         self.start(run, "--resume").finish()
         check_same(run, self.reference, steps=self.steps)
         return f"stopped after step {saved}"
+
+    def hush(self, folder: Path, number: int, draw: np.random.Generator) -> str:
+        """Kill who reads what it prints, alone or with a signal, as Ctrl+C does; let it finish."""
+        run, stop = folder / "run", (signal.SIGINT, signal.SIGHUP, None)[number % 3]
+        child = self.start(run, piped=True)
+        child.reach("checkpoint" if number % 2 else "running", first=1, last=int(0.8 * self.steps), draw=draw)
+        if stop is None:
+            child.hush()
+            child.finish()
+            check_same(run, self.reference, steps=self.steps)
+            return "went on to its end"
+        for act in draw.permutation(np.array([child.hush, functools.partial(child.send, stop)], dtype=object)):
+            act()
+        return f"and {stop.name}: {self.check_stopped(run, child, stop)}"
+
+    def second(self, folder: Path, number: int, draw: np.random.Generator) -> str:
+        """Start a second trainer in the same folder, which must be refused; the first is not to notice."""
+        run = folder / "run"
+        children = [self.start(run, "--resume")]
+        children[0].reach(MOMENTS[number % 3], first=1, last=self.steps // 2, draw=draw)
+        children.append(self.start(run, "--resume"))
+        codes = [child.end() for child in children]
+        refused = [child.words() for child, code in zip(children, codes, strict=True) if code]
+        if len(refused) > 1 or not all("which trains there" in words for words in refused):
+            raise FailedError(f"wanted one of two trainers to be refused, got exit codes {codes}: {refused}")
+        if not refused and "already has its" not in children[1].words():
+            raise FailedError(f"two trained in one folder: {children[1].words().strip()[-600:]}")
+        check_same(run, self.reference, steps=self.steps)
+        return f"exit codes {codes}"
 
     def devices(self, folder: Path, number: int, draw: np.random.Generator) -> str:
         """Kill it on one device, and make some more steps on two."""
@@ -198,7 +232,9 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=30, help="trials with SIGKILL")
     parser.add_argument("--damage", type=int, default=6, help="trials of each way to damage a checkpoint, and 1 of all")
-    parser.add_argument("--terminate", type=int, default=6, help="trials with SIGTERM")
+    parser.add_argument("--terminate", type=int, default=6, help="trials with SIGTERM, SIGHUP and SIGUSR1")
+    parser.add_argument("--hush", type=int, default=6, help="trials without a reader of what is printed")
+    parser.add_argument("--second", type=int, default=6, help="trials with a second trainer in the folder")
     parser.add_argument("--devices", type=int, default=3, help="trials that go on with two devices")
     parser.add_argument("--steps", type=int, default=200, help="steps of a run, a multiple of 10")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of all choices; random")
@@ -229,6 +265,8 @@ def plan(trials: Trials, options: argparse.Namespace) -> list[list[tuple[str, Tr
     kinds: list[tuple[str, Trial, int]] = [
         ("kill", trials.kill, options.times),
         ("terminate", trials.terminate, options.terminate),
+        ("hush", trials.hush, options.hush),
+        ("second", trials.second, options.second),
         ("devices", trials.devices, options.devices),
         *((kind, functools.partial(trials.damaged, kind), options.damage) for kind in DAMAGES),
         ("refuse", trials.refuse, min(options.damage, 1)),

@@ -27,9 +27,9 @@ def whole_checkpoints(workdir: Path) -> dict[int, Path]:
 
 
 def partial_checkpoints(workdir: Path) -> set[tuple[str, int]]:
-    """Return name and inode of the checkpoints that are, or were left, half-written."""
+    """Return name and inode of the checkpoints that are, or were left, half-written; the first try is none."""
     found = set()
-    for path in (workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*"):
+    for path in (workdir / "checkpoints").glob("[0-9]*.orbax-checkpoint-tmp*"):
         try:
             found.add((path.name, path.stat().st_ino))
         except FileNotFoundError:  # finished between the two calls

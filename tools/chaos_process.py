@@ -4,6 +4,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,11 +18,17 @@ MOMENTS = ("start", "checkpoint", "running")
 LANDINGS = ("before the first step of a session", "during a checkpoint", "elsewhere")
 
 
-def run_child(words: Sequence[str], log: str) -> None:
-    """Be the child: train, with all that is printed in a file."""
+def run_child(words: Sequence[str], log: str, reader: "multiprocessing.SimpleQueue[int] | None") -> None:
+    """Be the child: train, with all that is printed in a file; by way of ``tee``, whose number is told the reader."""
     with Path(log).open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        output = file.fileno()
+        if reader is not None:
+            tee = subprocess.Popen(["tee", log], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            assert tee.stdin is not None
+            output = tee.stdin.fileno()
+            reader.put(tee.pid)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
     faulthandler.enable(file=2)  # what hangs is ended by SIGABRT and then says where
     chaos_child.main(words)
 
@@ -33,16 +40,19 @@ class Child:
         workdir: Its run.
         words: The rest of its command line.
         limit: Seconds after which it is taken to hang.
+        piped: Whether what it prints goes through another process, which `hush` kills.
     """
 
-    def __init__(self, workdir: Path, words: Sequence[str], *, limit: float) -> None:
+    def __init__(self, workdir: Path, words: Sequence[str], *, limit: float, piped: bool = False) -> None:
         self.workdir, self._limit, self._deadline = workdir, limit, time.monotonic() + limit
         self.log = workdir.parent / f"session-{len(list(workdir.parent.glob('*.log'))) + 1}.log"
         self.log.touch()
         self._partial = partial_checkpoints(workdir)
         # Forked from a process that has imported jax but not woken it, which spares seconds of importing each time.
         context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=run_child, args=([str(workdir), *words], str(self.log)), daemon=True)
+        self._reader = context.SimpleQueue() if piped else None
+        arguments = ([str(workdir), *words], str(self.log), self._reader)
+        self._process = context.Process(target=run_child, args=arguments, daemon=True)
         self._process.start()
 
     def words(self) -> str:
@@ -88,8 +98,18 @@ class Child:
             raise FailedError(f"exit code {code}, and last words: {self.words().strip()[-600:]}")
         return self.words()
 
+    def hush(self) -> None:
+        """Kill the process that reads what it prints."""
+        assert self._reader is not None
+        os.kill(self._reader.get(), signal.SIGKILL)
+
     def strike(self, number: signal.Signals, moment: str, *, first: int, last: int, draw: np.random.Generator) -> None:
         """Send a signal at a random moment of a kind; with the steps from first to last as targets."""
+        self.reach(moment, first=first, last=last, draw=draw)
+        self.send(number)
+
+    def reach(self, moment: str, *, first: int, last: int, draw: np.random.Generator) -> None:
+        """Wait for a random moment of a kind; with the steps from first to last as targets."""
         target, fraction, delayed = int(draw.integers(first, last + 1)), float(draw.random()), draw.random() < 0.5
         match moment:
             case "start":
@@ -102,7 +122,6 @@ class Child:
                 self.wait_until(lambda: self.has_stepped() and self._logged(target // 7))
                 self.wait_until(lambda: not self.new_partial())  # checkpoints take most of the time
                 time.sleep(0.06 * fraction)
-        self.send(number)
 
     def landed(self) -> str | None:
         """Return where the SIGKILL hit, or None if the process had ended before it."""

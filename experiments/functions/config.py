@@ -106,6 +106,9 @@ class ModelConfig:
     heads: int = 4
     """Attention heads."""
 
+    key_size: int | None = None
+    """Size of each head's keys; by default width / heads."""
+
     num_loops: int = 1
     """How often the blocks run in a row, with the same parameters."""
 
@@ -133,7 +136,7 @@ PRESETS = {
     # The notebook's own setting with its defects mended: fresh weights for each task, a prediction for each query.
     "notebook": FunctionsConfig(
         data=DataConfig(tasks="notebook", points=500, queries=16, num_tasks=400, transfer=("sine", "line")),
-        model=ModelConfig(width=16, layers=8, heads=2, num_loops=3),
+        model=ModelConfig(width=16, layers=8, heads=2, key_size=16, num_loops=3),
         optimizer=OptimizerConfig(schedule="cosine", warmup_steps=200),
         train=TrainConfig(steps=4_000),
     ),

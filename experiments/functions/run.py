@@ -58,7 +58,13 @@ def make_model(config: ModelConfig, num_outputs: int) -> models.PointRegressor:
     """Return the regressor."""
     return models.PointRegressor(
         num_outputs=num_outputs,
-        trunk=models.Transformer(mask="prefix", layers=config.layers, heads=config.heads, num_loops=config.num_loops),
+        trunk=models.Transformer(
+            mask="prefix",
+            layers=config.layers,
+            heads=config.heads,
+            key_size=config.key_size,
+            num_loops=config.num_loops,
+        ),
         width=config.width,
         compute_dtype=config.compute_dtype,
     )

@@ -235,5 +235,5 @@ def test_the_module_runs_where_neither_jax_nor_matplotlib_is(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0
-    assert all("jax profiler" in line for line in done.stderr.splitlines())  # Grain says that it does without
+    assert not done.stderr  # Grain would say that it lacks jax's profiler
     assert (tmp_path / "icl_data_sheet.png").is_file()

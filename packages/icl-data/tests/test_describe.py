@@ -70,7 +70,7 @@ def test_the_frequency_tables_name_the_most_and_least_frequent_classes_that_occu
     assert "of 3 classes" in text
 
 
-def test_the_repeat_table_has_a_bar_for_each_count_and_says_what_is_wrong():
+def test_the_repeat_table_has_a_bar_for_each_count():
     batch = batch_of(
         [[0, 0, 0], [0, 1, 2], [1, 1, 2], [2, 1, 1]], [[4, 4, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]], [[7] * 3] * 4
     )
@@ -84,7 +84,6 @@ def test_the_repeat_table_has_a_bar_for_each_count_and_says_what_is_wrong():
     ]
     assert "in 1 of 4 sequences, but for 2 in which a class has fewer exemplars than items" in text
     assert text.endswith("labels: 7..7, 1 different, of V = 8")
-    assert "7 IS BEYOND V - 1 = 6" in repeat_text(statistics_of(batch, np.array([9, 1, 1])), num_labels=7)
 
 
 def test_a_description_has_the_sequence_the_frequencies_and_the_repeats():

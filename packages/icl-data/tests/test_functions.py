@@ -182,6 +182,48 @@ def test_streams_of_tasks_are_cut_into_batches_sharded_and_resumed():
         BatchSource(sampler=SAMPLER, bank=glyphs(3, cache=False), batch_size=6)
 
 
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A family, distribution of inputs and query mask of one's own, which give whatever they were made with."""
+
+    change: object
+    num_inputs = num_outputs = 1
+
+    def draw(self, draws):
+        return {}
+
+    def values(self, specs, draws, inputs):
+        return self.change(inputs)
+
+    def points(self, *, seed, stream, indices, num_points, num_inputs):
+        return self.change(np.ones((len(indices), num_points, num_inputs), np.float32))
+
+    def mask(self, uniforms):
+        return self.change(uniforms[:, :-1] > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("family", lambda x: x[:, :, 0], r"Own.values must return float32 \[0, 12, 1\], got float32 \[0, 12\]"),
+        ("family", lambda x: x.astype(int), "Own.values must return float32 .* got int64"),
+        ("family", lambda x: None, "Own.values must return float32 .* got object"),
+        ("inputs", lambda x: x[:, 1:], r"Own.points must return float32 \[0, 12, 1\], got float32 \[0, 11, 1\]"),
+        ("queries", lambda mask: mask.astype(int), r"Own.mask must return bool \[0, 12\], got int64"),
+        ("queries", lambda mask: mask[:, :, None], r"Own.mask must return bool \[0, 12\], got bool \[0, 12, 1\]"),
+    ],
+)
+def test_parts_of_ones_own_give_what_they_promise_or_are_named(part, change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SAMPLER, **{part: Own(change)})
+
+
+def test_floats_of_another_width_become_those_of_the_contract():
+    sampler = dataclasses.replace(SAMPLER, family=Own(lambda x: x.astype(np.float64)), noise=0.0)
+    batch = sampler.sample(np.arange(3))
+    assert batch["targets"].dtype == np.float32 and np.array_equal(batch["targets"], batch["inputs"])
+
+
 def test_golden_values_of_function_tasks():
     sampler = FunctionSampler(
         family=RandomMLP(), tasks=Tasks(count=2**10), num_points=6, queries=RandomQueries(2), standardise=True

@@ -1,5 +1,6 @@
 """What cannot be made is refused in words: what was wanted, what came."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -27,6 +28,49 @@ def make(kind, *, split=SPLIT, length=9, count=20, **options):
     return SequenceSampler(
         kind=kind, split=split, exemplar_counts=np.full(split.num_classes, count), length=length, **options
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A labelling of one's own, which gives whatever it was made with."""
+
+    labels: object
+    outputs: int = 38
+
+    def label(self, draws, uniforms):
+        return self.labels(draws.positions)
+
+    def num_labels(self, split):
+        return self.outputs
+
+
+@pytest.mark.parametrize(
+    ("labels", "got"),
+    [
+        (lambda positions: positions + 0.5, "float64"),
+        (lambda positions: positions > 3, "bool"),
+        (lambda positions: positions[:, :1], r"int64 \[0, 1\]"),
+        (lambda positions: None, "object"),
+    ],
+)
+def test_labels_that_are_no_whole_numbers_are_refused_before_the_first_sequence(labels, got):
+    with pytest.raises(ValueError, match=rf"Own\.label must return whole numbers \[0, 9\] in 0\.\.V-1, .* got {got}"):
+        make(Iid(labels=Own(labels)))
+
+
+@pytest.mark.parametrize("shift", [-1, 11, 2**32])
+def test_labels_outside_of_those_that_a_model_has_are_refused(shift):
+    sampler = make(Iid(labels=Own(lambda positions: positions + shift)))
+    with pytest.raises(
+        ValueError, match=r"in 0\.\.V-1, where V = num_labels\(split\) = 38, got int64 .* from -?\d+ to \d+"
+    ):
+        sampler.sample(np.arange(100))
+    assert make(Iid(labels=Own(lambda positions: positions + 10))).sample(np.arange(100))["labels"].max() == 37
+
+
+def test_a_sampler_tells_how_many_labels_its_largest_labelling_has():
+    assert make(Iid()).num_labels == 38 and make(Iid(labels=Own(abs, outputs=7))).num_labels == 7
+    assert make(Bursty(labels=Polysemy(4))).num_labels == 4 * 20 + 8
 
 
 def test_a_mixture_whose_probabilities_do_not_add_up_is_refused():

@@ -10,7 +10,7 @@ import grain
 import numpy as np
 import pytest
 
-from icl_data import Bursty, SequenceSampler, SequenceSource, bank_from_arrays
+from icl_data import BatchSource, Bursty, SequenceSampler, SequenceSource, bank_from_arrays, batches
 
 
 @pytest.fixture
@@ -221,3 +221,71 @@ def test_what_is_no_number_of_a_batch_is_refused(source, number):
 def test_numbers_that_do_not_fit_are_refused(source, numbers, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(source, **numbers)
+
+
+class OwnSampler:
+    """What a reader of the protocol would write: two items of different classes, the first of them again as query."""
+
+    block_size = 5
+
+    def __init__(self, change=lambda batch: batch):
+        self.change = change
+
+    def sample(self, indices):
+        classes = np.stack([indices % 3, (indices + 1) % 3, indices % 3], axis=1)
+        exemplars = np.stack([indices % 2, indices % 2, 1 - indices % 2], axis=1)
+        return self.change({"classes": classes, "exemplars": exemplars, "labels": classes, "index": indices})
+
+
+def test_a_sampler_of_ones_own_can_have_a_bank():
+    bank = bank_from_arrays(np.arange(3 * 2 * 4, dtype=np.uint8).reshape(3, 2, 2, 2))
+    source = BatchSource(sampler=OwnSampler(), bank=bank, batch_size=4)
+    batch = source[2]
+    assert batch["index"].tolist() == [8, 9, 10, 11]
+    for row, index in enumerate(range(8, 12)):
+        pairs = [(index % 3, index % 2), ((index + 1) % 3, index % 2), (index % 3, 1 - index % 2)]
+        assert np.array_equal(batch["images"][row], [bank.items[2 * cls + exemplar] for cls, exemplar in pairs])
+    assert np.array_equal(next(iter(batches(source)))["images"], source[0]["images"])
+    single = SequenceSource(sampler=OwnSampler(), bank=bank)[9]
+    assert np.array_equal(single["images"], batch["images"][1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda batch: {"labels": batch["labels"]}, "OwnSampler gives labels: a bank adds 'images' to batches with"),
+        (lambda batch: batch | {"images": batch["labels"]}, "a bank adds 'images' to batches with"),
+        (
+            lambda batch: batch | {"classes": batch["classes"] + 3},
+            r"not of this bank's items: Classes must be in 0\.\.2",
+        ),
+        (lambda batch: batch | {"exemplars": batch["exemplars"] + 2}, "beyond its class's count"),
+        (lambda batch: batch | {"classes": batch["classes"] / 2}, "not of this bank's items"),
+        (lambda batch: batch | {"exemplars": np.zeros((1, 2), int)}, "not of this bank's items"),
+        (lambda batch: None, "must return a dictionary of arrays .* got NoneType"),
+        (lambda batch: batch | {"labels": np.zeros(7)}, r"for each of 1 indices, got 'labels' of shape \[7\]"),
+    ],
+)
+def test_a_sampler_of_ones_own_that_does_not_fit_its_bank_is_refused_at_once(change, message):
+    bank = bank_from_arrays(np.zeros((3, 2, 2, 2), np.uint8))
+    with pytest.raises(ValueError, match=message):
+        BatchSource(sampler=OwnSampler(change), bank=bank, batch_size=4)
+
+
+def test_what_is_no_sampler_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"sampler must have block_size and sample\(indices\), got <class"):
+        BatchSource(sampler=OwnSampler, bank=None, batch_size=4)
+    without_blocks = OwnSampler()
+    without_blocks.block_size = 0
+    with pytest.raises(ValueError, match="block_size of OwnSampler must be a whole number of at least 1, got 0"):
+        BatchSource(sampler=without_blocks, bank=None, batch_size=4)
+
+
+def test_a_batch_of_too_few_rows_is_no_batch():
+    source = BatchSource(
+        sampler=OwnSampler(lambda batch: batch | {"labels": batch["labels"][:-1]}), bank=None, batch_size=4
+    )
+    with pytest.raises(
+        ValueError, match=r"OwnSampler.sample must return arrays .* 8 indices, got 'labels' of shape \[7, 3\]"
+    ):
+        source[0]

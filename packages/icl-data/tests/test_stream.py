@@ -1,9 +1,15 @@
 """Endless streams through Grain: the batches of a source, wherever they are made and however often resumed."""
 
+import functools
 import json
+import re
+import subprocess
+import sys
 
+import grain
 import numpy as np
 import pytest
+from absl import flags
 
 from icl_data import (
     RandomRareImages,
@@ -52,17 +58,18 @@ def test_transforms_are_applied_in_their_order(source):
 
 
 @pytest.fixture
-def parsed_flags():
-    """Parse absl's flags, which Grain's workers ask for where jax is installed."""
-    flags = pytest.importorskip("absl.flags", reason="absl comes with Grain").FLAGS
-    was_parsed = flags.is_parsed()
-    flags.mark_as_parsed()
+def unparsed_flags():
+    """Leave absl's flags as they are before anybody parsed them; Grain's workers ask for them where jax is."""
+    was_parsed = flags.FLAGS.is_parsed()
+    flags.FLAGS.unparse_flags()
     yield
-    if not was_parsed:
-        flags.unparse_flags()
+    if was_parsed:
+        flags.FLAGS.mark_as_parsed()
+    else:
+        flags.FLAGS.unparse_flags()
 
 
-@pytest.mark.usefixtures("parsed_flags")
+@pytest.mark.usefixtures("unparsed_flags")
 def test_worker_processes_give_the_same_batches_and_states(source):
     transforms = [RandomRareImages(seed=3), ToFloat()]
     expected = [ToFloat()(RandomRareImages(seed=3)(source[number])) for number in range(8)]
@@ -99,6 +106,54 @@ def test_workers_start_anew_wherever_the_state_says(source, monkeypatch):
     iterator.close()
     with pytest.raises(ValueError, match="closed"):
         next(iterator)
+
+
+@pytest.mark.usefixtures("unparsed_flags")
+def test_flags_that_somebody_parsed_are_left_alone(source, monkeypatch):
+    monkeypatch.setattr(grain.IterDataset, "mp_prefetch", lambda self, options: self)
+    flags.FLAGS(["program", "--grain_py_debug_mode"])
+    try:
+        next(iter(batches(source, workers=1)))
+        assert flags.FLAGS.grain_py_debug_mode
+    finally:
+        flags.FLAGS["grain_py_debug_mode"].unparse()
+
+
+UNGUARDED = """
+from icl_data import BatchSource, Bursty, ClassSplit, SequenceSampler, batches
+import numpy as np
+sampler = SequenceSampler(kind=Bursty(), split=ClassSplit(num_classes=9, rare=9), exemplar_counts=np.full(9, 9))
+next(iter(batches(BatchSource(sampler=sampler, bank=None, batch_size=4), workers=1)))
+"""
+
+
+def test_a_script_without_its_guard_is_told_so_by_worker_and_script(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if "Error: " in line]
+    assert [re.split(r"[:;]", line)[1].strip() for line in errors if "__main__" in line] == [
+        "Workers start no workers",
+        "A worker process ended by itself",
+    ]
+    assert errors[-1].endswith('`if __name__ == "__main__":`, since each worker process imports it first.')
+
+
+class Forgetful:
+    def __call__(self, batch):
+        batch["labels"] = batch["labels"] + 1
+
+
+def forgets(batch):
+    Forgetful()(batch)
+
+
+@pytest.mark.parametrize("transform", [forgets, Forgetful(), functools.partial(forgets)])
+@pytest.mark.parametrize("options", [{}, {"prefetch": 0}])
+def test_a_transform_that_returns_nothing_is_named(source, transform, options):
+    name = "partial" if isinstance(transform, functools.partial) else "forgets|Forgetful"
+    with pytest.raises(TypeError, match=rf"Transform ({name}) must return a batch, .* but returned None"):
+        next(iter(batches(source, transforms=[ToFloat(), transform, ToFloat()], **options)))
 
 
 @pytest.mark.parametrize("numbers", [{"prefetch": -1}, {"workers": -1}, {"prefetch": 0, "workers": 2}])

@@ -168,13 +168,18 @@ def test_the_same_folders_give_the_same_bytes(make_run: MakeRun, tmp_path: Path)
         assert write_comparison(folders, tmp_path / name).read_bytes() == first
 
 
-def test_a_sweep_of_more_than_six_is_drawn_and_other_crowds_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_sweep_of_more_than_six_is_drawn_and_other_crowds_stand_in_tables_alone(
+    make_run: MakeRun, tmp_path: Path, undrawn: None
+) -> None:
     folders = [make_run(f"p{place}", p_bursty=place / 10) for place in range(7)]
     assert write_comparison(folders, tmp_path / "c.svg").exists()
     copies = [shutil.copytree(folders[0], tmp_path / f"copy{place}") for place in range(7)]
     with pytest.raises(ValueError, match="at most 6 groups"):
-        write_comparison(copies, tmp_path / "d.html")
-    assert not (tmp_path / "d.html").exists()
+        write_comparison(copies, tmp_path / "d.svg")
+    assert not (tmp_path / "d.svg").exists()
+    page = Page(write_comparison(copies, tmp_path / "d.html").read_text())
+    assert "at most 6 groups" in page.text
+    assert all(page.row(copy.name)[1].startswith("0.750 (") for copy in copies)
 
 
 def test_the_command_writes_a_page_and_explains_in_one_line_what_it_cannot_do(

@@ -173,6 +173,45 @@ def test_ridge_solves_the_normal_equations() -> None:
     np.testing.assert_allclose(Ridge(0.25, intercept=False).predict(x, y, is_query)[0], x[0] @ weights, atol=1e-9)
 
 
+def orthogonal(*, noise: float = 0.3) -> Tasks:
+    """Make a task of 8 points with X^T X = 8 I, which do not have the mean 0, and of two queries."""
+    rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 3)) + 1)
+    x = np.sqrt(8) * rotation
+    y = x @ [[1.5], [0.0], [-0.02]] + 2 + noise * np.random.default_rng(1).normal(size=(8, 1))
+    queries = np.random.default_rng(2).normal(size=(2, 3))
+    return np.concatenate([x, queries])[None], np.concatenate([y, [[np.nan]] * 2])[None], np.arange(10)[None] >= 8
+
+
+def test_those_without_intercept_are_the_closed_forms_through_0_of_garg_et_al() -> None:
+    """With X^T X = n I the Lasso of (1 / 2n) |y - X w|^2 + a |w| is X^T y / n, each slope nearer to 0 by a."""
+    x, y, is_query = orthogonal()
+    seen, targets = x[0, :8], y[0, :8]
+    assert abs(seen.mean(axis=0)).max() > 0.1 < abs(targets.mean())  # else an intercept would change nothing
+    averaged = (seen * targets).mean(axis=0)[:, None]
+    slopes = {
+        "least squares without intercept": np.linalg.lstsq(seen, targets)[0],
+        "ridge without intercept": np.linalg.inv(seen.T @ seen + 0.1 * np.eye(3)) @ seen.T @ targets,
+        "Lasso without intercept": np.sign(averaged) * np.maximum(abs(averaged) - 0.01, 0),
+        "averaging": averaged,
+    }
+    for name, expected in slopes.items():
+        np.testing.assert_allclose(REGRESSORS[name].predict(x, y, is_query)[0], x[0] @ expected, atol=1e-9)
+
+
+def test_those_that_have_an_intercept_are_the_closed_forms_of_a_further_input_that_is_1() -> None:
+    x, y, is_query = orthogonal()
+    wide = np.concatenate([x[0], np.ones((10, 1))], axis=1)
+    seen, targets = wide[:8], y[0, :8]
+    free = np.diag([0.1, 0.1, 0.1, 0.0])  # the intercept is not penalised
+    least = np.linalg.lstsq(seen, targets)[0]
+    np.testing.assert_allclose(REGRESSORS["least squares"].predict(x, y, is_query)[0], wide @ least, atol=1e-9)
+    ridge = np.linalg.inv(seen.T @ seen + free) @ seen.T @ targets
+    np.testing.assert_allclose(REGRESSORS["ridge"].predict(x, y, is_query)[0], wide @ ridge, atol=1e-9)
+    # Stationarity of the Lasso: the mean residual is 0 with an intercept, and not without.
+    residuals = {name: (REGRESSORS[name].predict(x, y, is_query) - y)[0, :8].mean() for name in REGRESSORS}
+    assert abs(residuals["Lasso"]) < 1e-9 < 0.1 < abs(residuals["Lasso without intercept"])
+
+
 def test_ridge_goes_from_least_squares_to_the_constant_as_the_penalty_grows() -> None:
     x, y, is_query = tasks(8, 3)
     np.testing.assert_allclose(Ridge(1e-9).predict(x, y, is_query), LeastSquares().predict(x, y, is_query), atol=1e-5)

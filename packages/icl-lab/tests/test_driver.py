@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -46,6 +48,28 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_run_that_was_not(finished, tm
     run(tmp_path / "run", "--resume", "--train.steps", 6, "--no-report")
     for name in ("metrics.jsonl", "eval.jsonl"):
         assert read(tmp_path / "run" / name)[-2:] == read(finished / name)[-2:]
+
+
+def test_a_second_trainer_is_refused_before_it_drops_an_evaluation_and_to_evaluate_stays_possible(
+    finished, tmp_path, run, read, capsys
+):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    before = read(folder / "eval.jsonl")
+    hold = (
+        "import filelock, sys; lock = filelock.SoftFileLease(sys.argv[1], lease_duration=30.0); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(folder / "trainer.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(SystemExit, match="2"):
+            run(folder, "--resume", "--train.steps", 9, "--no-report")
+        assert f"held by process {other.pid} on " in capsys.readouterr().err
+        assert read(folder / "eval.jsonl") == before
+        run(folder, "--mode", "eval", "--no-report")
+        other.kill()
+    run(folder, "--resume", "--train.steps", 9, "--no-report")
+    assert read(folder / "metrics.jsonl")[-1]["step"] == 9
 
 
 def test_members_are_the_runs_they_would_be_alone(tmp_path, run, read):

@@ -1,8 +1,9 @@
 """The models of Chan et al. (2022), written plainly in Haiku: the oracle of the tests, and what ours are timed against.
 
-Straight from the definitions, with ``hk.Conv2D``, ``hk.BatchNorm``, ``hk.max_pool`` and attention spelt out. Modules
-are nested and named as in the original code, so parameters have the same paths (``icl_models.convert`` reads them).
-Never to be made faster or slower.
+Straight from the definitions, with ``hk.Conv2D``, ``hk.BatchNorm``, ``hk.max_pool`` and attention spelt out. Classes
+have the original's names and are nested as there, and Haiku makes the names of modules of them, but for those that the
+original's modules/resnet.py gives: so parameters have the same paths, and ``icl_models.convert`` reads them. Never to
+be made faster or slower.
 """
 
 import dataclasses
@@ -46,14 +47,14 @@ class ReferenceClassifier:
     def _logits(
         self, items: Shaped[Array, "B S ..."], labels: Int[Array, "B S"], is_training: bool
     ) -> Float[Array, "B V"]:
-        tokens = _InputEmbedder(self)
-        trunk = _Transformer(self) if self.trunk == "transformer" else _RNN(self)
+        tokens = InputEmbedder(self)
+        trunk = Transformer(self) if self.trunk == "transformer" else RNN(self)
         return trunk(tokens, items, labels, is_training)
 
 
-class _InputEmbedder(hk.Module):
+class InputEmbedder(hk.Module):
     def __init__(self, config: ReferenceClassifier) -> None:
-        super().__init__(name="input_embedder")
+        super().__init__()
         self.config = config
 
     def __call__(self, items: Array, labels: Array, is_training: bool) -> Array:
@@ -79,12 +80,12 @@ class _InputEmbedder(hk.Module):
 
 class SimpleResNet(hk.Module):
     def __init__(self, channels: int, flatten: bool) -> None:
-        super().__init__(name="simple_resnet")
+        super().__init__()
         self.flatten = flatten
         self.conv = hk.Conv2D(64, 7, stride=2, with_bias=False, name="initial_conv")
         self.norm = _batch_norm("initial_batchnorm")
         self.groups = [
-            _BlockGroup(group_channels, stride, f"block_group_{number}")
+            BlockGroup(group_channels, stride, f"block_group_{number}")
             for number, (group_channels, stride) in enumerate(zip((16, 32, 32, channels), (1, 2, 2, 2), strict=True))
         ]
 
@@ -96,10 +97,10 @@ class SimpleResNet(hk.Module):
         return maps.reshape(len(maps), -1) if self.flatten else maps.mean((1, 2))
 
 
-class _BlockGroup(hk.Module):
+class BlockGroup(hk.Module):
     def __init__(self, channels: int, stride: int, name: str) -> None:
         super().__init__(name=name)
-        self.blocks = [_Block(channels, stride, True, "block_0"), _Block(channels, 1, False, "block_1")]
+        self.blocks = [BlockV1(channels, stride, True, "block_0"), BlockV1(channels, 1, False, "block_1")]
 
     def __call__(self, maps: Array, is_training: bool) -> Array:
         for block in self.blocks:
@@ -107,7 +108,7 @@ class _BlockGroup(hk.Module):
         return maps
 
 
-class _Block(hk.Module):
+class BlockV1(hk.Module):
     def __init__(self, channels: int, stride: int, project: bool, name: str) -> None:
         super().__init__(name=name)
         self.shortcut = None
@@ -135,40 +136,40 @@ def _batch_norm(name: str, scale_init: hk.initializers.Initializer | None = None
     return hk.BatchNorm(create_scale=True, create_offset=True, decay_rate=0.9, scale_init=scale_init, name=name)
 
 
-class _Transformer(hk.Module):
+class Transformer(hk.Module):
     def __init__(self, config: ReferenceClassifier) -> None:
-        super().__init__(name="transformer")
+        super().__init__()
         self.config = config
 
-    def __call__(self, embed: _InputEmbedder, items: Array, labels: Array, is_training: bool) -> Array:
+    def __call__(self, embed: InputEmbedder, items: Array, labels: Array, is_training: bool) -> Array:
         stream = embed(items, labels, is_training)
         for _ in range(self.config.layers):
-            stream = _TransformerBlock(self.config.heads, name="transformer_block")(stream)
+            stream = TransformerBlock(self.config.heads)(stream)
         return _linear(self.config.num_labels)(_layer_norm(stream)[:, -1])
 
 
-class _TransformerBlock(hk.Module):
-    def __init__(self, heads: int, name: str) -> None:
-        super().__init__(name=name)
+class TransformerBlock(hk.Module):
+    def __init__(self, heads: int) -> None:
+        super().__init__()
         self.heads = heads
 
     def __call__(self, stream: Array) -> Array:
-        stream += _SelfAttentionBlock(self.heads, name="self_attention_block")(_layer_norm(stream))
-        return stream + _DenseBlock(name="dense_block")(_layer_norm(stream))
+        stream += SelfAttentionBlock(self.heads)(_layer_norm(stream))
+        return stream + DenseBlock()(_layer_norm(stream))
 
 
-class _SelfAttentionBlock(hk.Module):
-    def __init__(self, heads: int, name: str) -> None:
-        super().__init__(name=name)
+class SelfAttentionBlock(hk.Module):
+    def __init__(self, heads: int) -> None:
+        super().__init__()
         self.heads = heads
 
     def __call__(self, stream: Array) -> Array:
-        return _Attention(self.heads, name="causal_self_attention")(stream)
+        return CausalSelfAttention(self.heads)(stream)
 
 
-class _Attention(hk.Module):
-    def __init__(self, heads: int, name: str) -> None:
-        super().__init__(name=name)
+class CausalSelfAttention(hk.Module):
+    def __init__(self, heads: int) -> None:
+        super().__init__()
         self.heads = heads
 
     def __call__(self, stream: Array) -> Array:
@@ -180,19 +181,19 @@ class _Attention(hk.Module):
         return _linear(D)(jnp.einsum("bhtT,bThd->bthd", weights, value).reshape(B, T, D))
 
 
-class _DenseBlock(hk.Module):
+class DenseBlock(hk.Module):
     def __call__(self, stream: Array) -> Array:
         D = stream.shape[-1]
         hidden = jax.nn.gelu(_linear(4 * D)(stream))  # before the next line, since the first to be made is "linear"
         return _linear(D)(hidden)
 
 
-class _RNN(hk.Module):
+class RNN(hk.Module):
     def __init__(self, config: ReferenceClassifier) -> None:
-        super().__init__(name="rnn")
+        super().__init__()
         self.config = config
 
-    def __call__(self, embed: _InputEmbedder, items: Array, labels: Array, is_training: bool) -> Array:
+    def __call__(self, embed: InputEmbedder, items: Array, labels: Array, is_training: bool) -> Array:
         tokens = embed(items, labels, is_training)
         cell = hk.LSTM if self.config.trunk == "lstm" else hk.VanillaRNN
         cells = hk.DeepRNN([cell(self.config.width) for _ in range(self.config.layers)])

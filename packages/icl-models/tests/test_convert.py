@@ -138,6 +138,15 @@ def test_of_12_layers_each_comes_to_its_place():
             np.testing.assert_array_equal(ours["trunk/blocks/mlp_out"][name][number], leaf)
 
 
+def test_arrays_of_other_floats_become_float32():
+    params, state, _, _ = draw(PAIRS["lstm"][0], PAIRS["lstm"][2])
+    with jax.enable_x64(True):
+        wide = {
+            path: {name: np.asarray(leaf, float) for name, leaf in leaves.items()} for path, leaves in params.items()
+        }
+        assert {leaf.dtype for leaf in jax.tree.leaves(from_original(wide, state))} == {jnp.dtype("float32")}
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_it_fits_our_model_in_shape_and_size(name):
     original, ours, shape = PAIRS[name]
@@ -146,6 +155,57 @@ def test_it_fits_our_model_in_shape_and_size(name):
     wanted = jax.eval_shape(lambda: model.init(jax.random.key(0), items, labels))
     converted = from_original(without_tildes(params), without_tildes(state))  # with them, they run above
     assert jax.tree.map(jnp.shape, converted) == jax.tree.map(jnp.shape, wanted)
+
+
+def test_the_oracle_has_the_names_and_shapes_of_the_original(original):
+    """The list is of 2 layers; the tildes are Haiku's."""
+    model = ReferenceClassifier(num_labels=1623, layers=2).build()
+    items, labels = jnp.zeros((1, 2, 33, 33), jnp.uint8), jnp.zeros((1, 2), int)
+    trees = jax.eval_shape(lambda: plainly(model.init)(jax.random.key(0), items, labels, True))
+    for tree, listed in zip(trees, (original["params"], original["state"]), strict=True):
+        shapes = {path: {name: leaf.shape for name, leaf in leaves.items()} for path, leaves in tree.items()}
+        assert shapes == {path: {name: leaf.shape for name, leaf in leaves.items()} for path, leaves in listed.items()}
+
+
+ENCODERS = {
+    "resnet": (ResNetEncoder(), {}),
+    "linear": (LinearEncoder(), {"input_embedder/linear": {"w": (33 * 33, 64), "b": (64,)}}),
+    "embedding": (EmbeddingEncoder(num_items=1623), {"input_embedder/embed": {"embeddings": (1623, 64)}}),
+}
+
+
+@pytest.mark.parametrize("with_state", [True, False])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_tree_of_the_original_s_names_and_shapes_is_read_with_and_without_state(original, name, with_state):
+    encoder, modules = ENCODERS[name]
+    rng = np.random.default_rng(0)
+    params, state = (
+        {
+            path: {
+                name: np.int32(3) if name == "counter" else rng.random(leaf.shape, np.float32)
+                for name, leaf in leaves.items()
+            }
+            for path, leaves in original[kind].items()
+        }
+        for kind in ("params", "state")
+    )
+    if modules:
+        params = {path: leaves for path, leaves in params.items() if "simple_res_net" not in path}
+        params |= {path: {name: rng.random(shape) for name, shape in rows.items()} for path, rows in modules.items()}
+        state = {}
+    ours, our_state = from_original(params, state if with_state else None)
+    model = SequenceClassifier(num_labels=1623, encoder=encoder, trunk=Transformer(layers=2)).build()
+    items = np.zeros((1, 2), np.int32) if name == "embedding" else np.zeros((1, 2, 33, 33), np.uint8)
+    wanted = jax.eval_shape(lambda: model.init(jax.random.key(0), items, np.zeros((1, 2), np.int32)))
+    described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (ours, our_state))
+    assert described == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), wanted)
+    if name == "resnet":
+        stem = "resnet/initial_batchnorm"
+        theirs = params[f"input_embedder/{stem.replace('resnet/', 'simple_res_net/~/')}"]["scale"]
+        np.testing.assert_array_equal(ours[f"encoder/{stem}"]["scale"], theirs)
+        if not with_state:  # as at the start: mean 0, variance 1
+            means, variances = (our_state[f"encoder/{stem}/{part}_ema"]["average"] for part in ("mean", "var"))
+            assert not means.any() and (variances == 1).all()
 
 
 def without_tildes(tree):
@@ -199,7 +259,7 @@ def change(tree, path, name=None, array=None):
             "input_embedder/linear",
             None,
             None,
-            r"just one of \['input_embedder/simple_resnet', .*, got 0",
+            r"just one of \['input_embedder/simple_res_net', .*, got 0",
         ),
         ("lstm, concatenated", "rnn/lstm_1/linear", None, None, "of 'rnn/lstm_1/linear' is missing"),
         ("lstm, concatenated", "rnn/lstm_1/linear", "w", np.zeros((48, 64)), r"must be \[32, 64\], got \[48, 64\]"),
@@ -210,7 +270,14 @@ def change(tree, path, name=None, array=None):
             None,
             "'b' of 'rnn/vanilla_rnn/linear_1' is missing",
         ),
-        ("resnet", "input_embedder/simple_resnet/~/initial_conv", "w", None, "initial_conv' is missing"),
+        ("resnet", "input_embedder/simple_res_net/~/initial_conv", "w", None, "initial_conv' is missing"),
+        (
+            "concatenated",
+            "input_embedder/linear",
+            None,
+            None,
+            "got 0; it has input_embedder, transformer/layer_norm, transformer/linear, transformer/transformer_block",
+        ),
     ],
 )
 def test_a_tree_that_is_not_the_originals_is_refused(name, path, leaf, array, message):
@@ -237,4 +304,20 @@ def test_a_tree_that_is_not_the_originals_is_refused(name, path, leaf, array, me
 def test_so_is_such_a_state(name, path, leaf, array, message):
     params, state, _, _ = draw(PAIRS[name][0], PAIRS[name][2])
     with pytest.raises(ValueError, match=message):
-        from_original(params, change(state, f"input_embedder/simple_resnet/~/{path}", leaf, array))
+        from_original(params, change(state, f"input_embedder/simple_res_net/~/{path}", leaf, array))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ([np.zeros(3)], r"params must be \{module: \{name: array\}\}, got list"),
+        (({}, {}), "got tuple"),
+        ({"embs": np.zeros((3, 3))}, "got dict with 'embs'"),
+        ({"params": {"input_embedder": {"embs": np.zeros((3, 3))}}}, "'input_embedder' of 'params' .* got dict with"),
+        ({"input_embedder": {"embs": "far away"}}, "an array of numbers, got str"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_tree_of_modules_is_refused(params, message):
+    with pytest.raises(TypeError, match=message):
+        from_original(params, {})

@@ -1,4 +1,6 @@
 import dataclasses
+import functools
+import re
 
 import haiku as hk
 import jax
@@ -21,7 +23,11 @@ from icl_models import (
     SequenceClassifier,
     Transformer,
     VanillaRNN,
+    every_item_cross_entropy,
     instrument,
+    masked_squared_error,
+    query_cross_entropy,
+    weighted_cross_entropy,
 )
 from icl_models.encoders import resnet, stem
 from icl_models.encoders.batch_norm import BatchNorm
@@ -96,6 +102,64 @@ def test_parameters_state_gradients_and_outputs_are_float32_and_what_is_between_
         lambda leaf: (leaf.shape, leaf.dtype), (params, state)
     )
     assert float_dtypes(values) == {jnp.dtype("bfloat16")}
+
+
+def wide_arrays(jaxpr):
+    """List where a program has arrays of float64, those of its parts too; one number is a constant of Python's."""
+    for equation in jaxpr.eqns:
+        for part in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda part: hasattr(part, "eqns")):
+            yield from (
+                wide_arrays(getattr(part, "jaxpr", part)) if hasattr(getattr(part, "jaxpr", part), "eqns") else ()
+            )
+        yield from (
+            str(equation)
+            for variable in equation.outvars
+            if variable.aval.dtype == jnp.float64 and variable.aval.size > 1
+        )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(dataclasses.replace(BASE, **change, compute_dtype="float32") for change in VARIANTS),
+        PointRegressor(num_outputs=1, trunk=Transformer(mask="prefix", heads=2), width=D),
+    ],
+    ids=str,
+)
+def test_with_64_bits_switched_on_all_floats_are_of_32(config):
+    model, inputs = config.build(), draw(config)
+    # As NumPy makes them, where nobody has said otherwise.
+    inputs = [part.astype(float) if np.issubdtype(part.dtype, np.floating) else part for part in inputs]
+    with jax.enable_x64(True):
+        params, state = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+
+        def loss(params, state, key):
+            (outputs, after), values = instrument(model.apply, capture="*")(params, state, key, *inputs, True)
+            return outputs.sum(), (outputs, after, values)
+
+        program, results = jax.make_jaxpr(jax.value_and_grad(loss, has_aux=True), return_shape=True)(
+            params, state, jax.random.key(0)
+        )
+    assert float_dtypes((params, state, results)) == {jnp.dtype("float32")}
+    if not getattr(config, "item_dropout", 0) and not getattr(config, "position_dropout", 0):  # whose draws are wide
+        # What was given may be so until it is cast.
+        inside = [
+            line for line in wide_arrays(program.jaxpr) if not re.search("= (convert_element_type|reshape)", line)
+        ]
+        assert not inside, inside[0]
+
+
+def test_so_are_losses_and_measures():
+    logits, labels = np.zeros((2, 3, 4), np.float32), np.zeros((2, 3), np.int64)
+    targets, is_query = np.zeros((2, 3, 4)), np.ones((2, 3), bool)
+    with jax.enable_x64(True):
+        for loss, inputs in (
+            (query_cross_entropy, (logits[:, -1], labels[:, -1])),
+            (functools.partial(weighted_cross_entropy, context_weight=0.5), (logits, labels)),
+            (every_item_cross_entropy, (logits, labels)),
+            (masked_squared_error, (logits, targets, is_query)),
+        ):
+            assert float_dtypes(jax.eval_shape(loss, *inputs)) == {jnp.dtype("float32")}, loss
 
 
 class BlockOfResNet:

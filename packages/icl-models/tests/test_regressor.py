@@ -46,9 +46,3 @@ def test_tokens_hold_the_point_and_the_flag_and_no_target_of_a_query():
 def test_impossible_ones_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
-
-
-def test_targets_of_another_width_are_refused():
-    inputs, targets, is_query = draw()
-    with pytest.raises(ValueError, match="num_outputs=2 wide, got 1"):
-        jax.eval_shape(CONFIG.build().init, jax.random.key(0), inputs, targets[..., :1], is_query)

@@ -30,7 +30,7 @@ def oracle(images, training, flatten=False):
 
 def rename(tree):
     """Give what belongs to the oracle the names of ours."""
-    return {path.replace("simple_resnet", "resnet").replace("~/", ""): leaves for path, leaves in tree.items()}
+    return {path.replace("simple_res_net", "resnet").replace("~/", ""): leaves for path, leaves in tree.items()}
 
 
 @functools.cache
@@ -65,7 +65,7 @@ def draw():
         return jnp.asarray((path[1].key == "scale") + spread * rng.standard_normal(leaf.shape), jnp.float32)
 
     params = jax.tree_util.tree_map_with_path(parameter, params)
-    assert (params["simple_resnet/~/initial_batchnorm"]["scale"] < 0).any()  # whose maxima are minima
+    assert (params["simple_res_net/~/initial_batchnorm"]["scale"] < 0).any()  # whose maxima are minima
     return draw_images(33), params, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
 
 

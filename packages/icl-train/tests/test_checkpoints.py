@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import EverySteps, MeshConfig, latest_step, restore_model
+from icl_train import FULLY_SHARDED, EverySteps, MeshConfig, latest_step, restore_model
 from icl_train.checkpoints import restoring
 from icl_train.checkpoints.progress import Progress, Window
 from icl_train.checkpoints.restoring import restore
@@ -116,3 +116,27 @@ def test_a_checkpoint_is_hashed_once_when_it_is_read(problem, whole, monkeypatch
     assert count(lambda: restore_model(whole.folder, init=problem.init)) == ["10"]
     assert count(lambda: restore_model(whole.folder, init=problem.init, step=8)) == ["8"]
     assert count(lambda: problem.run("warm", steps=1, init_from=whole.folder)) == ["10"]
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_parameter_without_elements_is_saved_and_restored(problem, devices):
+    """As a layer of width 0 has, in a sweep that begins there."""
+    mesh = MeshConfig(fsdp=devices).build(jax.devices()[:devices])
+
+    def init(rng):
+        params, model_state = problem.init(rng)
+        return params | {"none": jnp.zeros((0, 8), jnp.bfloat16)}, model_state | {"nothing": jnp.zeros((8, 0))}
+
+    def run(name, **changes):
+        return problem.run(name, init=init, loss_fn=keep_nothing, mesh=mesh, rules=FULLY_SHARDED, **changes)
+
+    def keep_nothing(params, model_state, rng, batch):
+        loss, (metrics, new) = problem.loss_fn(params, model_state, rng, batch)
+        return loss, (metrics, new | {"nothing": model_state["nothing"]})
+
+    whole = run("whole")
+    run("run", steps=6)
+    assert problem.same(run("run", resume=True).state, whole.state)
+    model = restore_model(problem.folder / "run", init=init)
+    assert problem.same((model.params, model.model_state), (whole.state.params, whole.state.model_state))
+    assert model.params["none"].shape == (0, 8) and model.params["none"].dtype == jnp.bfloat16

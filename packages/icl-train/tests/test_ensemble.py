@@ -1,6 +1,7 @@
 """A member of an ensemble is trained as if it were alone, wherever and however it shares a device."""
 
 import functools
+import json
 import math
 import signal
 
@@ -18,6 +19,7 @@ from icl_train import (
     NotFiniteError,
     TrainConfig,
     checkpoint_steps,
+    open_run,
     restore_model,
     train_ensemble,
 )
@@ -147,8 +149,15 @@ def test_members_that_do_not_go_together_are_refused(problem):
         Member(0, problem.Rows(), {"learning_rate": 0.1}),
         Member(1, problem.Rows(size=4), {"learning_rate": 0.1}),
     ]
-    with pytest.raises(ValueError, match=r"same shapes for all members.* for member 1"):
+    with pytest.raises(ValueError, match=r"same names, shapes and dtypes for all members.*\[4\] for number 1"):
         ensemble(problem, "uneven", count=2, members=uneven)
+    shared = problem.Rows()
+    one = [Member(number, rows, {"learning_rate": 0.1}) for number, rows in enumerate((problem.Rows(), shared, shared))]
+    with pytest.raises(
+        ValueError, match="an iterator of batches for each member, got the same one for members 1 and 2"
+    ):
+        ensemble(problem, "in-turn", count=3, members=one)
+    assert shared.position == 0 and not (problem.folder / "in-turn").exists()
     for wrong in ({"members": 0}, {"members": True}):
         with pytest.raises(ValueError, match="members to be a whole number of at least 1"):
             EnsembleConfig(**wrong)
@@ -174,18 +183,35 @@ def test_seeds_and_rates_of_numpy_and_jax_are_saved_as_the_numbers_they_are(prob
     assert problem.same(run("numpy", float, int, resume=True).state, run("plain", float, int, resume=True).state)
 
 
-@pytest.mark.parametrize(
-    ("seed", "rate", "words"),
-    [
-        (1.5, 0.1, "the seed of member 0 to be a whole number"),
-        (2**32, 0.1, "a seed below 2"),
-        (0, "fast", "learning_rate of member 0 to be a number, got 'fast'"),
-    ],
-)
-def test_members_that_no_checkpoint_can_hold_are_refused_by_name(problem, seed, rate, words):
-    with pytest.raises(ValueError, match=words):
-        ensemble(problem, "run", count=2, members=[Member(seed, problem.Rows(), {"learning_rate": rate})] * 2)
-    assert not (problem.folder / "run").exists()
+def test_batches_of_another_dtype_or_shape_are_not_made_alike(problem):
+    """NumPy would stack float32 with float64, and a last batch that is smaller not at all."""
+
+    class Doubles(problem.Rows):
+        def __next__(self):
+            return {name: rows.astype(np.float64) for name, rows in super().__next__().items()}
+
+    class Shrinks(problem.Rows):
+        def __next__(self):
+            return {name: rows[: 8 if self.position < 2 else 4] for name, rows in super().__next__().items()}
+
+    mixed = [Member(0, problem.Rows(), {"learning_rate": 0.1}), Member(1, Doubles(), {"learning_rate": 0.1})]
+    with pytest.raises(ValueError, match=r"for all members, got inputs float32\[8, 3\].* inputs float64\[8, 3\]"):
+        ensemble(problem, "mixed", count=2, members=mixed)
+    with pytest.raises(ValueError, match=r"for all steps of a dispatch, got .*\[8\] for number 0 and .* for number 1"):
+        problem.run("shrinks", batches=Shrinks(), steps_per_dispatch=2)
+
+
+def test_each_members_folder_says_what_it_is_unless_it_says_more_already(problem):
+    said = {"config": {"optimizer": {"learning_rate": 0.1}}, "headlines": []}
+    folder = problem.folder / "run" / "member-001"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(said))
+    for steps, resume in ((1, False), (2, True)):
+        ensemble(problem, "run", count=3, steps=steps, resume=resume)
+        records = [json.loads((folder.with_name(f"member-00{each}") / "config.json").read_text()) for each in range(3)]
+        own = {"config": {"seed": 7, "learning_rate": 0.05}}, said, {"config": {"seed": 9, "learning_rate": 0.02}}
+        assert records == list(own)
+    open_run(folder.with_name("member-000"), own[0]["config"], resume=True)
 
 
 def test_the_step_is_traced_once_whatever_the_number_of_members(problem):

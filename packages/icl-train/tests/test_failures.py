@@ -430,7 +430,7 @@ def test_a_run_starts_from_what_fits_of_another(problem, capsys):
     assert problem.same(begun[0].params["linear/~/w"], np.array(other.state.params["linear/~/w"]))
     np.testing.assert_allclose(begun[0].model_state["mean"], other.state.model_state["mean"], rtol=1e-2)
     assert begun[0].params["new"].tolist() == [7, 7] and begun[0].params["nested"][1][0].shape == (2, 3)
-    assert "params/nested/1/0: [2, 2] in" in words and "[2, 3] here, stays as initialised" in words
+    assert "params/nested/1/0: float32[2, 2] in" in words and "float32[2, 3] here, stays as initialised" in words
     assert "params/new: not in" in words and "ema" not in words
     with pytest.raises(ValueError, match=r"none fits: .*params/linear.* are saved, params/other are wanted"):
         problem.run("none", init=lambda rng: ({"other": jax.numpy.ones(2)}, {}), init_from=problem.folder / "other")

@@ -123,7 +123,27 @@ def test_of_several_rules_the_first_that_matches_holds_and_the_rest_is_everywher
     assert placed["a"]["w"].spec == P(None, "model")
     assert placed["a"]["b"].spec == P(None), "3 does not divide by 2"
     assert placed["c"].spec == P(None, "fsdp"), "of 3, 6 and 5 only 6 divides"
-    assert shardings({"z": np.zeros(2)}, MeshConfig().build(), rules)["z"].spec == P()
+    more = shardings(params | {"z": np.zeros(2)}, MeshConfig(fsdp=2, model=4).build(), rules)
+    assert more["z"].spec == P()
+
+
+def test_a_rule_that_holds_for_nothing_is_refused_before_the_folder_is_touched_with_the_names_there_are(problem):
+    """Names of Flax NNX end in '/value', so that a pattern with '$' finds nothing there."""
+    mesh, params = MeshConfig(fsdp=2).build(), {"out": {"kernel": {"value": np.zeros((4, 2))}}, "b": np.zeros(2)}
+    rules = (Rule("kernel$", P("fsdp")), *FULLY_SHARDED)
+    with pytest.raises(
+        ValueError, match=r"got 'kernel\$', and none has it .*parameters are b, out/kernel/value; change"
+    ):
+        shardings(params, mesh, rules)
+    with pytest.raises(ValueError, match="got 'z', and none has it in its name"):
+        problem.run("run", rules=(Rule("z", P("fsdp")),))
+    assert not (problem.folder / "run").exists()
+    late = (*FULLY_SHARDED, Rule("kernel", P("fsdp")))
+    with pytest.raises(ValueError, match="got 'kernel', and an earlier rule holds for out/kernel/value and its like"):
+        shardings(params, mesh, late)
+    for_many = (Rule("kernel$", P("fsdp"), optional=True), Rule("kernel", P(None, "fsdp")), *FULLY_SHARDED)
+    assert shardings(params, mesh, for_many)["out"]["kernel"]["value"].spec == P(None, "fsdp")
+    assert shardings({"w": np.zeros(2)}, mesh, (Rule("w", P("fsdp")), *FULLY_SHARDED))["w"].spec == P("fsdp")
 
 
 def test_rules_that_cannot_be_are_refused_by_name():

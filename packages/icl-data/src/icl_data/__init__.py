@@ -32,7 +32,7 @@ from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSet, ClassSplit
 from icl_data.source import BatchSource, SequenceSource
-from icl_data.stream import batches
+from icl_data.stream import BatchIterator, BatchStream, batches
 from icl_data.tasks.families import (
     KNOWN_FAMILIES,
     AbsoluteValue,
@@ -67,7 +67,9 @@ __all__ = [
     "AbsoluteValue",
     "Activation",
     "Affine",
+    "BatchIterator",
     "BatchSource",
+    "BatchStream",
     "Bursty",
     "ClassSet",
     "ClassSplit",

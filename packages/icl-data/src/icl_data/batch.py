@@ -12,7 +12,10 @@ Transform = Callable[[Batch], Batch]  # must not change the batch that it is giv
 
 @runtime_checkable
 class Sampler(Protocol):
-    """What makes sequences or tasks by index; bring your own by writing these two."""
+    """What makes sequences or tasks by index; bring your own by writing these two.
+
+    Batches with ``classes`` and ``exemplars``, integers [B, S], can be given the items of a bank (``BatchSource``).
+    """
 
     @property
     def block_size(self) -> int:

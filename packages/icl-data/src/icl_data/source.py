@@ -4,9 +4,10 @@ import dataclasses
 import operator
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from jaxtyping import Int
 
 from icl_data.bank import ExemplarBank
 from icl_data.batch import Batch, Sampler
@@ -56,7 +57,8 @@ class BatchSource:
       shard_count: number of shards; divides ``batch_size``.
 
     Raises:
-      ValueError: numbers that do not fit together.
+      ValueError: numbers that do not fit together, a sampler whose batches are none, or a bank that
+        it does not draw from.
     """
 
     sampler: Sampler
@@ -75,6 +77,9 @@ class BatchSource:
             raise ValueError(
                 f"batch_size must be a multiple of the number of shards, got {self.batch_size} over {self.shard_count}."
             )
+        if not isinstance(self.sampler, Sampler) or isinstance(self.sampler, type):
+            raise ValueError(f"sampler must have block_size and sample(indices), got {self.sampler!r}.")
+        check_whole(f"block_size of {type(self.sampler).__name__}", self.sampler.block_size, least=1)
         if self.bank is not None:
             check_bank(self.bank, self.sampler)
 
@@ -110,7 +115,7 @@ class BatchSource:
         start = block * self._batches_per_block
         numbers = np.arange(start, min(start + self._batches_per_block, len(self)))
         own = self.shard * self._rows + np.arange(self._rows)
-        return self.sampler.sample((numbers[:, None] * self.batch_size + own).ravel())
+        return _sample(self.sampler, (numbers[:, None] * self.batch_size + own).ravel())
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -151,15 +156,31 @@ class SequenceSource:
         return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}
 
 
+def _sample(sampler: Sampler, indices: Int[np.ndarray, " B"]) -> Batch:
+    """Return what a sampler makes of indices, once it is a batch: a sampler of one's own may make anything."""
+    batch = sampler.sample(indices)
+    name = f"{type(sampler).__name__}.sample"
+    if not isinstance(batch, Mapping):
+        raise ValueError(f"{name} must return a dictionary of arrays [B, ...], got {type(batch).__name__}.")
+    for key, values in batch.items():
+        if np.shape(values)[:1] != indices.shape:
+            raise ValueError(
+                f"{name} must return arrays [B, ...] with a row for each of {len(indices)} indices, got {key!r} of "
+                f"shape {list(np.shape(values))}."
+            )
+    return dict(batch)
+
+
 def check_bank(bank: ExemplarBank, sampler: Sampler) -> None:
     """Check that a bank's items are those that the sampler's numbers mean.
 
     Raises:
       ValueError: a sampler of tasks, which needs no bank; another number of classes, fewer exemplars, or classes of
-        one group on both sides of the split.
+        one group on both sides of the split. Of a sampler of one's own, only what its first sequence has is looked at.
     """
     if not isinstance(sampler, SequenceSampler):
-        raise ValueError(f"{type(sampler).__name__} makes whole tasks and needs no bank; pass bank=None.")
+        _check_first(bank, sampler)
+        return
     split = sampler.split
     if bank.num_classes != split.num_classes or (np.asarray(sampler.exemplar_counts) > bank.counts).any():
         raise ValueError(
@@ -173,3 +194,17 @@ def check_bank(bank: ExemplarBank, sampler: Sampler) -> None:
             f"but the split was made with group={split.group}, so that some would be trained and others held out; "
             "make it with group=bank.group."
         )
+
+
+def _check_first(bank: ExemplarBank, sampler: Sampler) -> None:
+    """Check that a bank has the items of the first sequence of a sampler."""
+    first, name = _sample(sampler, np.zeros(1, np.int64)), type(sampler).__name__
+    if not {"classes", "exemplars"} <= first.keys() or bank.key in first:
+        raise ValueError(
+            f"{name} gives {', '.join(first)}: a bank adds {bank.key!r} to batches with 'classes' and 'exemplars'. If "
+            f"{name} makes whole tasks, it needs no bank; pass bank=None."
+        )
+    try:
+        bank.gather(first["classes"], first["exemplars"])
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"The first sequence of {name} is not of this bank's items: {error}") from error

@@ -1,26 +1,60 @@
 """Endless streams of batches or single sequences, through Grain."""
 
+import multiprocessing
 from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
-import grain
+from absl import flags
 
 from icl_data.batch import Batch, Transform
 from icl_data.checks import check_whole
+from icl_data.quiet_grain import grain
 from icl_data.source import BatchSource
+
+_GUARD = 'what a script does must stand under `if __name__ == "__main__":`, since each worker process imports it first'
+
+
+@runtime_checkable
+class BatchIterator(Protocol):
+    """An iterator over batches that can say where it is, and go there."""
+
+    def __iter__(self) -> "BatchIterator":
+        """Return itself."""
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return ``{"next_index": batches consumed}``, fit for JSON."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go to where ``get_state`` was called."""
+
+    def close(self) -> None:
+        """End its thread or worker processes."""
+
+
+@runtime_checkable
+class BatchStream(Protocol):
+    """What ``batches`` returns: a ``grain.IterDataset``, of which type checkers are told what loops need."""
+
+    def __iter__(self) -> BatchIterator:
+        """Return an iterator from the first batch on."""
 
 
 def batches(
     source: BatchSource, *, transforms: Sequence[Transform] = (), prefetch: int = 2, workers: int = 0
-) -> grain.IterDataset[Batch]:
+) -> BatchStream:
     """Return a Grain dataset of batches, computed ahead by one thread or by worker processes.
 
     Its iterator has ``get_state()`` and ``set_state(state)``. The state is ``{"next_index": batches consumed}``, fit
     for JSON, and the same whatever ``prefetch`` and ``workers``: a run may go on with other numbers of either.
 
     Worker processes pay only where the transforms are slow. They start at the first batch, and again after
-    ``set_state``: about a second, or five where jax is installed. Each gets a copy of the source and its bank. A
-    script needs its ``if __name__ == "__main__":`` then and, where jax is installed, absl's flags parsed
-    (``absl.flags.FLAGS.mark_as_parsed()``). Close the iterator (``close()``) to end them.
+    ``set_state``: about a second, or five where jax is installed. Each gets a copy of the source and its bank. Each
+    first imports the script that asks for it, so what a script does must stand under ``if __name__ == "__main__":``.
+    Grain reads absl's flags then; if nobody has parsed them, they get their defaults. Close the iterator
+    (``close()``) to end the processes.
 
     Args:
       source: makes a batch from its number.
@@ -34,6 +68,8 @@ def batches(
 
     Raises:
       ValueError: a negative number, or workers without prefetch.
+      TypeError: a transform that returned nothing; raised by the iterator, as is the next.
+      RuntimeError: a worker process that ended by itself, as all do without that line in the script.
 
     >>> from icl_data import Bursty, ClassSplit, SequenceSampler, glyphs
     >>> bank = glyphs(20, num_exemplars=9, cache=False)
@@ -75,6 +111,9 @@ class _Batches(grain.MapDataset[Batch]):
         batch = self._source[index % len(self)]
         for transform in self._transforms:
             batch = transform(batch)
+            if batch is None:  # which Grain would take for a batch to be left out, and look for the next for ever
+                name = getattr(transform, "__qualname__", type(transform).__qualname__)
+                raise TypeError(f"Transform {name} must return a batch, changed or not, but returned None.")
         return batch
 
 
@@ -89,6 +128,10 @@ class _WorkersDataset(grain.IterDataset[Batch]):
         return _WorkersIterator(self)
 
     def start_at(self, position: int) -> grain.DatasetIterator[Batch]:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+            raise RuntimeError(f"Workers start no workers: {_GUARD}.")
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
         rest = self._dataset.slice(slice(position, None)).to_iter_dataset(_ahead(0))  # a worker needs no thread besides
         options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=self._prefetch)
         return iter(rest.mp_prefetch(options))
@@ -107,7 +150,14 @@ class _WorkersIterator(grain.DatasetIterator[Batch]):
         self._assert_not_closed()
         if self._batches is None:
             self._batches = self._dataset.start_at(self._position)
-        batch = next(self._batches)
+        try:
+            batch = next(self._batches)
+        except RuntimeError as error:
+            if "terminated unexpectedly" not in str(error):
+                raise
+            raise RuntimeError(
+                f"A worker process ended by itself; its own words are above. Mind that {_GUARD}."
+            ) from error
         self._position += 1
         return batch
 

@@ -53,6 +53,7 @@ from icl_eval.results.headline import Headline
 from icl_eval.results.result import Evaluation, Family, Measure, Result
 from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, ShotCurves
 from icl_eval.results.tally import Ratio, Tally
+from icl_eval.runs.copying import copy_run
 from icl_eval.runs.learner_type import LearnerKind, LearnerType, Thresholds, classify_learner, learner_type
 from icl_eval.runs.reading import Run, read_run
 from icl_eval.runs.seeds import group_runs
@@ -123,6 +124,7 @@ __all__ = [
     "confusion",
     "confusion_matrix",
     "context_baselines",
+    "copy_run",
     "cross_entropy",
     "deciles",
     "describe_transience",

@@ -1,6 +1,7 @@
 """The command line: reports of run folders, and comparisons of several.
 
-`python -m icl_eval report runs/x` writes the report of a run;
+`python -m icl_eval report runs/x` writes the report of a run, or of an ensemble, into its folder;
+`--to folder` writes it elsewhere, and nothing into the run's;
 `python -m icl_eval compare runs/x runs/y --to figure.png` draws the accuracies of several over training;
 `--to comparison.html` puts figures and tables of them on a page.
 """
@@ -8,7 +9,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.report import write_report
@@ -19,13 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m icl_eval", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     report = commands.add_parser("report", help="write report.html of a run, from its folder alone")
-    report.add_argument("folder", type=Path, help="the run folder, such as runs/x")
+    report.add_argument("folder", help="the run folder, such as runs/x; of an ensemble its members are compared")
+    report.add_argument("--to", metavar="FOLDER", help="the folder to write into instead of the run's")
     report.add_argument("--png", action="store_true", help="write each figure as figures/<name>.png too")
-    report.set_defaults(run=lambda options: write_report(options.folder, png=options.png))
+    report.set_defaults(run=lambda options: write_report(options.folder, to=options.to, png=options.png))
     compare = commands.add_parser("compare", help="draw several runs in one figure or on one page")
-    compare.add_argument("folders", type=Path, nargs="+", help="the run folders; seeds of one run are one line")
-    page = Path("comparison.html")
-    compare.add_argument("--to", type=Path, default=page, help="a .png or .svg figure, or an .html page (%(default)s)")
+    compare.add_argument("folders", nargs="+", help="the run folders; seeds of one run are one line")
+    to = "a .png or .svg figure, or an .html page (%(default)s)"
+    compare.add_argument("--to", default="comparison.html", metavar="FILE", help=to)
     compare.set_defaults(run=lambda options: write_comparison(options.folders, options.to))
     options = parser.parse_args(arguments)
     try:

@@ -1,5 +1,6 @@
 """What every experiment does: open the folders, train a model or an ensemble, evaluate on the way, report."""
 
+import contextlib
 import dataclasses
 import functools
 import shlex
@@ -61,30 +62,32 @@ def execute(
         training.use_cpu_cores()
     with session_scope(config):
         with one_line_errors():
-            saved = training.latest_step(config.workdir)
-            check_progress(config, steps=config.train.steps, saved=saved)
+            check_progress(config, steps=config.train.steps, saved=training.latest_step(config.workdir))
             runs = prepare(definition, config, members)
             if config.mode == "inspect":
                 if training.is_primary_host():
                     to = config.workdir.with_name(f"{config.workdir.name}-data")
                     log_line(inspect(runs.experiment, runs.first.config, runs.first.streams, to=to))
                 return
-            runs = open_folders(definition, runs)
-        if config.mode in ("train", "both"):
-            try:
-                train(runs, saved or 0, resume_hint=resume_hint or resume_command(config))
-            except training.NotFiniteError:  # of all members: they say so in their summaries, too
-                for member in runs.members:
-                    log_line(summarise(member), member.number)
-                raise
-        if config.mode == "follow":
-            follow(runs)
-        for member in runs.members:
-            if config.mode in ("eval", "both"):
-                step = None if config.step == "latest" else config.step
-                checkpoint = restore(runs, member, step)
-                log_line("\n".join(evaluate(runs, member, checkpoint, runs.experiment.at_end)), member.number)
-            log_line(summarise(member), member.number)
+        trains = config.mode in ("train", "both")
+        with training.hold_for_training(config.workdir) if trains else contextlib.nullcontext():
+            with one_line_errors():
+                runs = open_folders(definition, runs)
+            if trains:
+                try:
+                    train(runs, resume_hint=resume_hint or resume_command(config))
+                except training.NotFiniteError:  # of all members: they say so in their summaries, too
+                    for member in runs.members:
+                        log_line(summarise(member), member.number)
+                    raise
+            if config.mode == "follow":
+                follow(runs)
+            for member in runs.members:
+                if config.mode in ("eval", "both"):
+                    step = None if config.step == "latest" else config.step
+                    checkpoint = restore(runs, member, step)
+                    log_line("\n".join(evaluate(runs, member, checkpoint, runs.experiment.at_end)), member.number)
+                log_line(summarise(member), member.number)
 
 
 def execute_sweep(definition: Definition[Config], sweep: Sweep[Config], *, vary: Iterable[str]) -> None:
@@ -156,9 +159,10 @@ def check_names(experiment: Experiment[Config], streams: Mapping[str, Any]) -> N
             )
 
 
-def train(runs: Runs[Config], saved: int, *, resume_hint: str) -> None:
-    """Train the model, or all members of an ensemble together, from step ``saved``."""
+def train(runs: Runs[Config], *, resume_hint: str) -> None:
+    """Train the model, or all members of an ensemble together, from the latest checkpoint."""
     config, experiment = runs.config, runs.experiment
+    saved = training.latest_step(config.workdir) or 0
     if training.is_primary_host():
         for member in runs.members:
             evaluation.drop_evaluations_after(member.config.workdir, step=saved)

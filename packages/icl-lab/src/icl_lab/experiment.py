@@ -24,7 +24,10 @@ MeasureFn: TypeAlias = Callable[..., Result]
 ``batches`` are the evaluation's streams. The functions ``evaluate_*`` of icl-eval are such, with their other arguments
 filled in by `functools.partial`."""
 
-SHARDING: Rules = (*(Rule(name, PartitionSpec(*axes)) for name, axes in TENSOR_PARALLEL), *FULLY_SHARDED)
+SHARDING: Rules = (
+    *(Rule(name, PartitionSpec(*axes), optional=True) for name, axes in TENSOR_PARALLEL),
+    *FULLY_SHARDED,
+)
 """How a mesh splits a model of icl-models: over heads and units along "model", and the other side along "fsdp"."""
 
 

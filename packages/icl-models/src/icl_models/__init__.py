@@ -4,6 +4,12 @@ Axes: B batch, S items in a sequence, T tokens, N items of all sequences or poin
 width (in attention, H heads), D width of model or tokens, K key size, E width of a trunk's outputs, V labels.
 """
 
+if not __debug__:  # before Haiku is imported: it takes its contexts down within asserts
+    raise ImportError(
+        "icl_models wants a Python that runs assert statements, since Haiku does its work in some, got python -O; "
+        "run without -O and -OO, and unset PYTHONOPTIMIZE."
+    )
+
 from icl_models.capture import instrument, tap
 from icl_models.classifier import SequenceClassifier
 from icl_models.convert import from_original

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from icl_models.capture import tap
+from icl_models.contract import check_given, check_known, check_part, check_returned
 from icl_models.encoders.encoders import ConvEncoder, Encoder
-from icl_models.initialisation import transform
+from icl_models.initialisation import keeping_variance, transform
 from icl_models.layouts import Interleaved, Layout
 from icl_models.positions import Positions, add_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
@@ -53,6 +54,8 @@ class SequenceClassifier:
     compute_dtype: ComputeDtype = "float32"
 
     def __post_init__(self) -> None:
+        for name, protocol in (("encoder", Encoder), ("layout", Layout), ("trunk", Trunk)):
+            check_part(name, getattr(self, name), protocol)
         if self.num_labels < 1 or self.width < 1:
             raise ValueError(f"num_labels and width must be at least 1, got {self.num_labels} and {self.width}.")
         if self.label_init_std <= 0:
@@ -81,6 +84,10 @@ class SequenceClassifier:
           logits float32 [B, V] of the query, or [B, S, V] of every item. Training is what makes dropout act, and
           batch norm take the statistics of the batch and keep them in the state. rng may be None where no dropout acts.
 
+        Raises:
+          ValueError: when it is traced, items that the encoder does not take, labels that are no integers or of another
+            shape, or a part that returns another shape than its protocol says.
+
         >>> import jax, numpy as np
         >>> model = SequenceClassifier(num_labels=10).build()
         >>> images, labels = np.zeros((2, 9, 28, 28), np.uint8), np.zeros((2, 9), np.int32)
@@ -96,14 +103,24 @@ class SequenceClassifier:
         labels: Int[Array | np.ndarray, "B S"],
         is_training: bool = False,
     ) -> Float[Array, "B *S V"]:
+        check_known(is_training)
+        items, labels = jnp.asarray(items), jnp.asarray(labels)
+        check_given("labels [B, S]", labels, items.shape[:2], jnp.integer, "there is one in 0..V-1 for each item")
         with computing_in(self.compute_dtype):
-            tokens = tap("tokens", self._tokens(jnp.asarray(items), jnp.asarray(labels), is_training))
+            tokens = tap("tokens", self._tokens(items, labels, is_training))
             B, T, _ = tokens.shape
             is_query = jnp.broadcast_to(jnp.arange(T)[None] == T - 1, (B, T))
             with hk.experimental.name_scope("trunk"):
                 outputs = self.trunk.apply(tokens, is_query=is_query, is_training=is_training)
-        outputs = outputs[:, -1] if self.outputs == "query" else self.layout.items(outputs)
-        return hk.Linear(self.num_labels, name="classifier")(outputs.astype(jnp.float32))
+        if self.outputs == "query":
+            check_returned(self.trunk, "outputs [B, T, E] or [B, 1, E]", outputs, (B, T, None), (B, 1, None))
+            outputs = outputs[:, -1]
+        else:
+            check_returned(self.trunk, "outputs [B, T, E]", outputs, (B, T, None))
+            outputs = self.layout.items(outputs)
+            check_returned(self.layout, "outputs [B, S, E] at the items", outputs, (*labels.shape, None))
+        start = keeping_variance(outputs.shape[-1])
+        return hk.Linear(self.num_labels, w_init=start, name="classifier")(outputs.astype(jnp.float32))
 
     def _tokens(
         self, items: Shaped[Array, "B S ..."], labels: Int[Array, "B S"], is_training: bool
@@ -112,6 +129,7 @@ class SequenceClassifier:
         with hk.experimental.name_scope("encoder"):
             flat = items.reshape(B * S, *items.shape[2:])
             vectors = self.encoder.encode(flat, width=self.width, is_training=is_training)
+        check_returned(self.encoder, "vectors [N, X]", vectors, (B * S, None))
         vectors = to_compute_dtype(vectors).reshape(B, S, -1)
         if self.item_dropout:
             vectors = hk.dropout(hk.next_rng_key(), self.item_dropout, vectors)
@@ -119,5 +137,7 @@ class SequenceClassifier:
         tokens = self.layout.tokens(
             vectors, labels, num_labels=self.num_labels, width=self.width, label_init_std=self.label_init_std
         )
+        shape = B, self.layout.item_tokens(S)[-1] + 1, self.layout.token_width(self.width)
+        check_returned(self.layout, "tokens [B, T, D] as item_tokens and token_width say", tokens, shape)
         dropout = self.position_dropout if is_training else 0.0
         return add_positions(tokens, self.positions, dropout=dropout)

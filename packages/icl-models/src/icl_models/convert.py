@@ -1,5 +1,6 @@
 """Parameters of the original model, from the code of Chan et al. (2022), for ours."""
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,13 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from icl_models.contract import Shape, fits, in_brackets, outline
 from icl_models.encoders.resnet import ResNet
 
-Tree = Mapping[str, Mapping[str, jax.Array | np.ndarray]]
+Tree = Mapping[str, Mapping[str, jax.Array | np.ndarray]]  # as Haiku has it: by module, then by name
 OurTree = dict[str, dict[str, jax.Array]]
 _T = TypeVar("_T")
 
 _MLP_RATIO = 4  # of the original's MLPs, always
+_RESNET = "input_embedder/simple_res_net"
 _ATTENTION = "self_attention_block/causal_self_attention"
 _BLOCK = {
     "attention_norm": "layer_norm",
@@ -29,11 +32,10 @@ _BLOCK = {
 }
 
 
-def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
+def from_original(params: Tree, state: Tree | None) -> tuple[OurTree, OurTree]:
     """Return the original's parameters and state in the form of ``SequenceClassifier``; the logits are the same.
 
-    The original's tree is that of its Haiku modules; their paths may have "~" for what is made in a constructor. Its
-    state is empty but for the ResNet's batch norm.
+    The original's tree is that of its Haiku modules; their paths may have "~" for what is made in a constructor.
     Here k is the number of a layer (the original's first has no number: ``transformer_block``, then
     ``transformer_block_1``), and [k] is row k of an array [layers, ...]:
 
@@ -41,7 +43,7 @@ def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
     original                                                  ours
     ========================================================  ====================================================
     ``input_embedder``: ``embs``                              ``labels``: ``embeddings``
-    ``input_embedder/simple_resnet/...`` (and in the state)   ``encoder/resnet/...`` (the same names)
+    ``input_embedder/simple_res_net/...`` (also in the state) ``encoder/resnet/...`` (the same names)
     ``input_embedder/linear``                                 ``encoder/linear``
     ``input_embedder/embed``                                  ``encoder/items``
     ``transformer/transformer_block_k/layer_norm``            ``trunk/blocks/attention_norm`` [k]
@@ -59,14 +61,21 @@ def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
     The tree does not tell the number of heads, nor what has no parameters: give those to ``SequenceClassifier``. It
     tells the layout: with ``embs`` of one row more than there are labels it is ``Concatenated``, else ``Interleaved``.
 
+    Args:
+      params: of the original, {module: {name: array}}.
+      state: likewise; empty but for the ResNet's batch norm. None where it was not kept: a ResNet then has the
+        statistics of the start, which training makes anew and without which an evaluation means nothing.
+
+    Returns:
+      Parameters and state, all in float32 but for the counters.
+
     Raises:
+      TypeError: what is no such tree.
       ValueError: a tree from which something is missing, or that has something else, or an array of another shape.
     """
-    arrays, statistics = _Source("params", params), _Source("state", state)
+    arrays, statistics = _Source("params", params), None if state is None else _Source("state", state)
     trunk = arrays.choose({"transformer/transformer_block": _transformer, "rnn/lstm": _lstm, "rnn/vanilla_rnn": _rnn})
-    encoder = arrays.choose(
-        {"input_embedder/simple_resnet": _resnet, "input_embedder/linear": _linear, "input_embedder/embed": _embedding}
-    )
+    encoder = arrays.choose({_RESNET: _resnet, "input_embedder/linear": _linear, "input_embedder/embed": _embedding})
     head = "transformer/linear" if trunk is _transformer else "rnn/linear"
     labels = arrays.take(head, "b", (None,))
     weights = arrays.take(head, "w", (None, len(labels)))
@@ -82,7 +91,8 @@ def from_original(params: Tree, state: Tree) -> tuple[OurTree, OurTree]:
     encoder_params, encoder_state = encoder(arrays, statistics, width)
     ours |= encoder_params | {"labels": {"embeddings": table}, "classifier": {"w": weights, "b": labels}}
     arrays.finish()
-    statistics.finish()
+    if statistics is not None:
+        statistics.finish()
     return ours, encoder_state
 
 
@@ -91,17 +101,32 @@ class _Source:
 
     def __init__(self, name: str, tree: Tree) -> None:
         self._name = name
+        if not isinstance(tree, Mapping) or not all(isinstance(leaves, Mapping) for leaves in tree.values()):
+            raise TypeError(f"The original's {name} must be {{module: {{name: array}}}}, got {outline(tree)}.")
         self._arrays = {
-            (path.replace("~/", ""), leaf): jnp.asarray(array)
+            (str(path).replace("~/", ""), leaf): self._read(path, leaf, array)
             for path, leaves in tree.items()
             for leaf, array in leaves.items()
         }
+
+    def _read(self, path: str, leaf: str, array: object) -> jax.Array:
+        values = array if isinstance(array, jax.Array) else np.asarray(array)
+        if not jnp.issubdtype(values.dtype, jnp.number):
+            raise TypeError(
+                f"{leaf!r} of {path!r} in the original's {self._name} must be an array of numbers, got "
+                f"{outline(array)}; the tree is {{module: {{name: array}}}}."
+            )
+        return jnp.asarray(values, jnp.float32 if jnp.issubdtype(values.dtype, jnp.floating) else jnp.int32)
 
     def choose(self, choices: dict[str, _T]) -> _T:
         """Return the one choice with whose key (and perhaps a number) there are paths."""
         found = [choice for stem, choice in choices.items() if self.layers(stem)]
         if len(found) != 1:
-            raise ValueError(f"The original's {self._name} must have just one of {list(choices)}, got {len(found)}.")
+            modules = sorted({"/".join(path.split("/")[:2]) for path, _ in self._arrays})
+            raise ValueError(
+                f"The original's {self._name} must have just one of {list(choices)}, got {len(found)}; it has "
+                f"{', '.join(modules) or 'nothing'}."
+            )
         return found[0]
 
     def shape(self, path: str, leaf: str) -> tuple[int, ...]:
@@ -113,17 +138,15 @@ class _Source:
         matches = [re.match(rf"{stem}(?:_(\d+))?(?:/|$)", path) for path, _ in self._arrays]
         return max([int(match[1] or 0) + 1 for match in matches if match], default=0)
 
-    def take(self, path: str, leaf: str, shape: tuple[int | None, ...]) -> jax.Array:
+    def take(self, path: str, leaf: str, shape: Shape) -> jax.Array:
         """Return an array and remove it; of its shape, None may be anything."""
         if (path, leaf) not in self._arrays:
             raise ValueError(f"{leaf!r} of {path!r} is missing from the original's {self._name}.")
         array = self._arrays.pop((path, leaf))
-        if len(array.shape) != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape, array.shape, strict=True)
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        if not fits(array.shape, shape):
             raise ValueError(
-                f"{leaf!r} of {path!r} in the original's {self._name} must be [{wanted}], got {list(array.shape)}."
+                f"{leaf!r} of {path!r} in the original's {self._name} must be {in_brackets(shape)}, got "
+                f"{list(array.shape)}."
             )
         return array
 
@@ -184,29 +207,34 @@ def _rnn(arrays: _Source, width: int, outputs: int) -> OurTree:
     return ours
 
 
-def _resnet(arrays: _Source, statistics: _Source, width: int) -> tuple[OurTree, OurTree]:
-    theirs = "input_embedder/simple_resnet"
+def _resnet(arrays: _Source, statistics: _Source | None, width: int) -> tuple[OurTree, OurTree]:
     # Of the last map; laid flat it has 16 pixels.
-    last = arrays.shape(f"{theirs}/block_group_3/block_1/conv_2", "w")[-1:]
+    last = arrays.shape(f"{_RESNET}/block_group_3/block_1/conv_2", "w")[-1:]
     channels = width // 16 if last == (width // 16,) else width
     resnet = hk.transform_with_state(lambda images: ResNet(channels, flatten=False, name="resnet")(images, True))
-    shapes = jax.eval_shape(resnet.init, jax.random.key(0), jnp.zeros((1, 32, 32)))
-    params, state = (
-        {
-            f"encoder/{path}": {
-                leaf: source.take(path.replace("resnet", theirs, 1), leaf, value.shape)
-                for leaf, value in leaves.items()
+    start = functools.partial(resnet.init, jax.random.key(0), jnp.zeros((1, 32, 32)))
+    params, state = jax.eval_shape(start)
+
+    def take(source: _Source, tree: Mapping[str, Mapping[str, jax.ShapeDtypeStruct]]) -> OurTree:
+        return {
+            path: {
+                leaf: source.take(path.replace("resnet", _RESNET, 1), leaf, like.shape) for leaf, like in row.items()
             }
-            for path, leaves in tree.items()
+            for path, row in tree.items()
         }
-        for source, tree in zip((arrays, statistics), shapes, strict=True)
-    )
-    return params, state
+
+    taken = take(arrays, params)
+    state = jax.jit(lambda: start()[1])() if statistics is None else take(statistics, state)
+    return _under("encoder", taken), _under("encoder", state)
 
 
-def _linear(arrays: _Source, statistics: _Source, width: int) -> tuple[OurTree, OurTree]:
+def _under(module: str, tree: OurTree) -> OurTree:
+    return {f"{module}/{path}": leaves for path, leaves in tree.items()}
+
+
+def _linear(arrays: _Source, statistics: _Source | None, width: int) -> tuple[OurTree, OurTree]:
     return {"encoder/linear": _take_linear(arrays, "input_embedder/linear", None, width)}, {}
 
 
-def _embedding(arrays: _Source, statistics: _Source, width: int) -> tuple[OurTree, OurTree]:
+def _embedding(arrays: _Source, statistics: _Source | None, width: int) -> tuple[OurTree, OurTree]:
     return {"encoder/items": {"embeddings": arrays.take("input_embedder/embed", "embeddings", (None, width))}}, {}

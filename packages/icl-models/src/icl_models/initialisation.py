@@ -1,4 +1,4 @@
-"""Initial parameters, drawn all at once."""
+"""Initial parameters: how large they are, and how they are drawn all at once."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,6 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 _CUT = 2.0  # deviations, where the normal of ``hk.initializers.TruncatedNormal`` ends unless it is told otherwise
+_DEVIATION_OF_CUT_NORMAL = 0.87962566103423978  # of what is left of a normal of deviation 1
+
+
+def keeping_variance(fan_in: int) -> hk.initializers.TruncatedNormal:
+    """Return the start of a matrix whose outputs vary as its inputs do: ``hk.initializers.VarianceScaling(1)``.
+
+    Blocks and label head of the original's models begin so (Chan et al. 2022), whatever the number of layers.
+    """
+    return hk.initializers.TruncatedNormal(fan_in**-0.5 / _DEVIATION_OF_CUT_NORMAL)
 
 
 def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
@@ -35,7 +44,7 @@ def transform(function: Callable[..., Array]) -> hk.TransformedWithState:
         ends = [0]
         for leaf in leaves:
             ends.append(ends[-1] + (math.prod(leaf.shape) if leaf.dtype == jnp.uint32 else 0))
-        draws = jax.random.truncated_normal(own, -_CUT, _CUT, (ends[-1],))
+        draws = jax.random.truncated_normal(own, -_CUT, _CUT, (ends[-1],), jnp.float32)
         leaves = [
             _from_bits(leaf) * draws[start:end].reshape(leaf.shape) if leaf.dtype == jnp.uint32 else leaf
             for leaf, start, end in zip(leaves, ends[:-1], ends[1:], strict=True)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import tap
+from icl_models.contract import check_given, check_known, check_part, check_returned
 from icl_models.initialisation import transform
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.trunks.transformer import Transformer
@@ -36,6 +37,7 @@ class PointRegressor:
     compute_dtype: ComputeDtype = "float32"
 
     def __post_init__(self) -> None:
+        check_part("trunk", self.trunk, Trunk)
         if self.num_outputs < 1 or self.width < 1:
             raise ValueError(f"num_outputs and width must be at least 1, got {self.num_outputs} and {self.width}.")
         if self.compute_dtype not in get_args(ComputeDtype):
@@ -52,7 +54,7 @@ class PointRegressor:
           dropout acts.
 
         Raises:
-          ValueError: when it runs, targets that are not num_outputs wide, or a trunk without an output for each point.
+          ValueError: when it is traced, arrays of other shapes, or a trunk without an output for each point.
 
         >>> import jax, numpy as np
         >>> model = PointRegressor(num_outputs=1, trunk=Transformer(mask="prefix", heads=2), width=16).build()
@@ -71,18 +73,21 @@ class PointRegressor:
         is_query: Bool[Array | np.ndarray, "B N"],
         is_training: bool = False,
     ) -> Float[Array, "B N Y"]:
-        inputs, targets, is_query = jnp.asarray(inputs), jnp.asarray(targets), jnp.asarray(is_query)
-        if targets.shape[-1] != self.num_outputs:
-            raise ValueError(f"Targets must be num_outputs={self.num_outputs} wide, got {targets.shape[-1]}.")
+        check_known(is_training)
+        inputs, targets = jnp.asarray(inputs, jnp.float32), jnp.asarray(targets, jnp.float32)
+        is_query = jnp.asarray(is_query)
+        check_given("inputs [B, N, X]", inputs, (None, None, None), jnp.floating, "with one number to a point X is 1")
+        points = inputs.shape[:2]
+        check_given(
+            "targets [B, N, Y]", targets, (*points, self.num_outputs), jnp.floating, "Y is what num_outputs says"
+        )
+        check_given("is_query [B, N]", is_query, points, jnp.bool_, "it says of each point whether it is one")
         asks = is_query[..., None]
         with computing_in(self.compute_dtype):
-            points = jnp.concatenate([inputs, jnp.where(asks, 0.0, targets), asks.astype(inputs.dtype)], axis=-1)
-            tokens = tap("tokens", hk.Linear(self.width, name="tokens")(to_compute_dtype(points)))
+            tokens = jnp.concatenate([inputs, jnp.where(asks, 0.0, targets), asks.astype(inputs.dtype)], axis=-1)
+            tokens = tap("tokens", hk.Linear(self.width, name="tokens")(to_compute_dtype(tokens)))
             with hk.experimental.name_scope("trunk"):
                 outputs = self.trunk.apply(tokens, is_query=is_query, is_training=is_training)
-        if outputs.shape[1] != inputs.shape[1]:
-            raise ValueError(
-                f"PointRegressor wants an output for each of the {inputs.shape[1]} points, got {outputs.shape[1]} from "
-                f"{self.trunk}; use a Transformer or a recurrent trunk."
-            )
+        what = "an output for each point, [B, N, E], as a Transformer or a recurrent trunk does"
+        check_returned(self.trunk, what, outputs, (*points, None))
         return hk.Linear(self.num_outputs, name="regressor")(outputs.astype(jnp.float32))

@@ -5,6 +5,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -48,6 +50,8 @@ def from_json(values: Any, *, types: Iterable[type] = ()) -> Any:
 def _to_plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_to_plain(entry) for entry in value]
+    if isinstance(value, np.generic):  # a number such as np.int64(3)
+        return value.item()
     return value if isinstance(value, _PLAIN) else to_json(value)
 
 

@@ -3,7 +3,7 @@
 One axis letter is used in shapes: B, the examples of a batch.
 """
 
-from icl_train.actions import Action, EverySteps, Moment
+from icl_train.actions import Action, ActionFunction, EverySteps, Moment
 from icl_train.checkpoints.restoring import ModelCheckpoint, checkpoint_steps, latest_step, restore_model, warm_start
 from icl_train.checkpoints.watch import is_last_checkpoint, watch
 from icl_train.config import TrainConfig
@@ -45,6 +45,7 @@ __all__ = [
     "METRICS_FILE",
     "REPLICATED",
     "Action",
+    "ActionFunction",
     "Batch",
     "Batches",
     "CheckpointError",

@@ -1,8 +1,8 @@
 """What happens now and then during training: evaluation, a printed sample, a snapshot."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from icl_train.state import TrainState
 
@@ -37,6 +37,10 @@ class Action(Protocol):
         """Do it, given the number of steps made and the state after them."""
 
 
+ActionFunction: TypeAlias = Callable[[int, TrainState], Any]
+"""Called with the number of steps made and the state after them; what it returns is dropped."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EverySteps:
     """Calls a function each time the number of steps made is a multiple of ``steps``.
@@ -55,7 +59,7 @@ class EverySteps:
     """
 
     steps: int
-    function: Callable[[int, TrainState], Any]
+    function: ActionFunction
     at_end: bool = True
 
     def __post_init__(self) -> None:
@@ -69,3 +73,23 @@ class EverySteps:
     def __call__(self, step: int, state: TrainState) -> Any:
         """Call the function."""
         return self.function(step, state)
+
+
+def as_actions(given: Sequence[Action | ActionFunction]) -> tuple[Action, ...]:
+    """Return actions, of which plain functions are called after every step.
+
+    Raises:
+        TypeError: If one is neither.
+
+    >>> as_actions([print]) == (EverySteps(1, print),)
+    True
+    """
+    if not isinstance(given, Sequence):
+        raise TypeError(f"wanted a list of actions, got {type(given).__name__}; put it into one")
+    return tuple(map(_as_action, given))
+
+
+def _as_action(given: Any) -> Action:
+    if isinstance(given, type) or not callable(given):
+        raise TypeError(f"wanted an action or a function of step and state, got {given!r}")
+    return given if hasattr(given, "is_due") else EverySteps(1, given)

@@ -29,23 +29,3 @@ def as_whole(name: str, value: Any, *, least: int) -> int:
     if number is None or number < least:
         raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")
     return number
-
-
-def as_number(name: str, value: Any) -> float:
-    """Return a number, of Python, NumPy or JAX, as one of Python.
-
-    Args:
-        name: What the error calls it.
-        value: Anything.
-
-    Raises:
-        ValueError: If it is no number.
-
-    >>> import numpy as np
-    >>> as_number('a rate', np.float64(0.5))
-    0.5
-    """
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"wanted {name} to be a number, got {value!r}") from None

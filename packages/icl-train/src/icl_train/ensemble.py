@@ -13,7 +13,8 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from icl_train.checks import as_number, as_whole
+from icl_train.checks import as_whole
+from icl_train.contract import check_optimizer
 from icl_train.devices.mesh import batch_size, put_rows
 from icl_train.devices.sharding_rules import with_shardings
 from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
@@ -89,22 +90,15 @@ class Member(NamedTuple):
 
 
 def described(members: Sequence[Member]) -> list[dict[str, Any]]:
-    """Return seed and hyper-parameters of each member, as JSON values.
-
-    Raises:
-        ValueError: If a seed is no whole number of 0 to 2**32 - 1, or a hyper-parameter no number.
+    """Return seed and hyper-parameters of each member, which may be of NumPy or JAX, as JSON values.
 
     >>> described([Member(np.int64(3), Batches, {'learning_rate': np.float32(0.5)})])
     [{'seed': 3, 'learning_rate': 0.5}]
     """
-    found = []
-    for number, member in enumerate(members):
-        seed = as_whole(f"the seed of member {number}", member.seed, least=0)
-        if seed >= 2**32:
-            raise ValueError(f"wanted a seed below 2**32, got {seed} for member {number}; a key holds 32 bits of it")
-        values = member.hyperparameters.items()
-        found.append({"seed": seed} | {name: as_number(f"{name} of member {number}", value) for name, value in values})
-    return found
+    return [
+        {"seed": int(each.seed)} | {name: float(value) for name, value in each.hyperparameters.items()}
+        for each in members
+    ]
 
 
 class EnsembleBatches:
@@ -112,10 +106,20 @@ class EnsembleBatches:
 
     Args:
         members: The batches of each.
+
+    Raises:
+        ValueError: If two share an iterator, which would give each of them every other batch.
     """
 
     def __init__(self, members: Sequence[Batches]) -> None:
         self._members = list(members)
+        for number, batches in enumerate(self._members):
+            first = next(other for other, each in enumerate(self._members) if each is batches)
+            if first != number:
+                raise ValueError(
+                    f"wanted an iterator of batches for each member, got the same one for members {first} and "
+                    f"{number}, which would draw from it in turn; make one for each, whatever they are to see"
+                )
 
     def __iter__(self) -> "EnsembleBatches":
         return self
@@ -127,15 +131,9 @@ class EnsembleBatches:
             ValueError: If they are not alike.
         """
         batches = [next(each) for each in self._members]
-        shapes = [{name: np.shape(rows) for name, rows in batch.items()} for batch in batches]
-        for number, shape in enumerate(shapes):
-            batch_size(batches[number])
-            if shape != shapes[0]:
-                raise ValueError(
-                    f"wanted batches of the same shapes for all members, got {shapes[0]} for member 0 and {shape} "
-                    f"for member {number}"
-                )
-        return stack(batches)
+        for batch in batches:
+            batch_size(batch)
+        return stack(batches, of="members")
 
     def get_state(self) -> dict[str, Any]:
         """Return the positions of all."""
@@ -177,7 +175,9 @@ def compile_ensemble(
     vmapped = config.on_device == "vmap" or (config.on_device == "auto" and jax.default_backend() != "cpu")
 
     def spec_of(hyper: Mapping[str, Array]) -> StepSpec:
-        return spec._replace(optimizer=optimizer(hyper))
+        made = optimizer(hyper)
+        check_optimizer(made)
+        return spec._replace(optimizer=made)
 
     def init_state(own: tuple[Array, Mapping[str, Array]]) -> TrainState:
         return spec_of(own[1]).init_state(own[0])

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from icl_train.actions import Action, EverySteps, Moment
+from icl_train.actions import Action, ActionFunction, EverySteps, Moment, as_actions
 from icl_train.checkpoints.restoring import Saved, warm_start
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
+from icl_train.contract import check_batches, check_functions, check_members, check_optimizer
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
@@ -29,9 +31,10 @@ from icl_train.errors import Interrupted, NotFiniteError
 from icl_train.log import STDERR, logger
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, Failure, StepLog
+from icl_train.paths import named_leaves
 from icl_train.program import CompiledTraining, StepSpec, compile_single
 from icl_train.resuming import find_saved
-from icl_train.run_folder import member_folder
+from icl_train.run_folder import describe_members, member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
 from icl_train.trainer_lock import Hold, hold_for_training
@@ -76,7 +79,7 @@ def train(
     optimizer: optax.GradientTransformation,
     batches: Batches,
     workdir: str | Path,
-    actions: Sequence[Action] = (),
+    actions: Sequence[Action | ActionFunction] = (),
     resume: bool = False,
     resume_hint: str = "call train again with resume=True",
     init_from: str | Path | None = None,
@@ -100,7 +103,8 @@ def train(
         batches: Batches of arrays [B, ...] whose position can be saved; at its beginning, also when resuming.
             With several hosts, each gives its own part of the rows (`data_shard`).
         workdir: Folder of the run; made if it is missing. With several hosts, all must see the same.
-        actions: What to do between steps, in this order when several are due.
+        actions: What to do between steps, in this order when several are due; a plain function is called after
+            every step.
         resume: Whether to go on from the latest whole checkpoint. Without one, training begins at step 0.
         resume_hint: How the user resumes, for the sentence that a signal ends with.
         init_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
@@ -123,13 +127,16 @@ def train(
     """
     if config.ensemble.members > 1:
         raise ValueError(f"wanted one model, got config.ensemble.members={config.ensemble.members}; use train_ensemble")
+    check_functions(init=init, loss_fn=loss_fn)
+    check_optimizer(optimizer)
+    check_batches(batches)
     program = compile_single(
         StepSpec(init, loss_fn, optimizer, config),
         seed=config.seed,
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
     )
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock)
+    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
 
 
@@ -141,7 +148,7 @@ def train_ensemble(
     optimizer: OptimizerOf,
     members: Sequence[Member],
     workdir: str | Path,
-    actions: Sequence[Action] = (),
+    actions: Sequence[Action | ActionFunction] = (),
     resume: bool = False,
     resume_hint: str = "call train_ensemble again with resume=True",
     mesh: Mesh | None = None,
@@ -150,7 +157,8 @@ def train_ensemble(
     """Train many models in one program, each as if it were alone: for sweeps and phase diagrams.
 
     Every member has a seed, batches and hyper-parameters of its own, and metrics in
-    ``workdir/member-<number>/metrics.jsonl``. Checkpoints are of all members together, in
+    ``workdir/member-<number>/metrics.jsonl``, beside a ``config.json`` that says its seed and hyper-parameters, unless
+    `open_run` has written one that says more. Checkpoints are of all members together, in
     ``workdir/checkpoints/``; `restore_model` reads one member. A member whose loss is no longer finite stops
     alone. Members are shared out among the devices of this host.
 
@@ -178,7 +186,10 @@ def train_ensemble(
         raise ValueError(f"wanted {config.ensemble.members} members, as config.ensemble has, got {len(members)}")
     if jax.process_count() > 1:
         raise ValueError("wanted one host for an ensemble, got several; give each host an ensemble of its own")
-    own = described(members)
+    check_functions(init=init, loss_fn=loss_fn, optimizer=optimizer)
+    check_members(members)
+    for number, member in enumerate(members):
+        check_batches(member.batches, of=f" of member {number}")
     program = compile_ensemble(
         StepSpec(init, loss_fn, optax.identity(), config),
         members=members,
@@ -187,7 +198,7 @@ def train_ensemble(
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
     batches = EnsembleBatches([member.batches for member in members])
-    run = _Run(config, program, batches, Path(workdir), tuple(actions), resume_hint, clock, own)
+    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock, described(members))
     return _train(run, resume=resume)
 
 
@@ -217,6 +228,8 @@ def _train_held(run: _Run, hold: Hold, *, resume: bool, init_from: str | Path | 
     saved = find_saved(
         run.workdir, config, wanted=run.program.state, members=run.members, folders=folders, resume=resume
     )
+    if run.members is not None:
+        describe_members(folders, run.members)
     state = run.program.init_state() if saved is None else saved.state
     if saved is None and init_from is not None:
         state = warm_start(state, init_from)
@@ -254,7 +267,7 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
     with flag_signals() as flag, _checkpoints(run, saved) as checkpoints, meters, _bar(run, first) as bar, profile:
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
 
-        def save(step: int, position: dict[str, Any], *, is_last: bool = False) -> None:
+        def save(step: int, position: Any, *, is_last: bool = False) -> None:
             """Save the state after a step, or the one before the first step that failed."""
             hold.check()
             log.settle()  # first: a line that belongs to this checkpoint must be on disk before it
@@ -269,7 +282,7 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
                 data=copy.deepcopy(run.batches.get_state()),
                 progress=meters.progress(0, is_last=False, seed=config.seed, members=run.members),
             )
-        positions: list[dict[str, Any]] = []  # of the batches that were taken, and not yet trained on
+        positions: list[Any] = []  # of the batches that were taken, and not yet trained on
 
         def rescue() -> None:
             """Save what this session has made, if it has."""
@@ -305,7 +318,7 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
             checkpoints.finish()
         received, _ = _ask(flag, checkpoints)  # once more: a signal may have come while it was being saved
     if log.failure is not None:
-        raise _not_finite(run, log.failure)
+        raise _not_finite(run, log.failure, state)
     if received:
         raise _interrupted(run, signal.Signals(received), step)
     return state
@@ -358,7 +371,7 @@ def _until_due(run: _Run, step: int, *, checkpoints: Checkpoints, meters: Meters
     return count
 
 
-def _take(run: _Run, step: int, *, count: int, positions: list[dict[str, Any]]) -> list[Batch]:
+def _take(run: _Run, step: int, *, count: int, positions: list[Any]) -> list[Batch]:
     """Return the batches of the steps after ``step``; add the position of the iterator before each to ``positions``."""
     batches = []
     for number in range(step, step + count):
@@ -396,10 +409,13 @@ def _ask(flag: Flag, checkpoints: Checkpoints) -> tuple[int, bool]:
     return received, bool(overdue)
 
 
-def _not_finite(run: _Run, failure: Failure) -> NotFiniteError:
+def _not_finite(run: _Run, failure: Failure, state: TrainState) -> NotFiniteError:
+    spoilt = [name for name, leaf in named_leaves(state.params).items() if bool(jnp.isnan(leaf).any())]
+    already = f" {', '.join(spoilt[:3])} had NaN before it." if spoilt else ""
     message = (
-        f"Stopped: {failure.what}. The state after step {failure.step - 1} is saved in {run.workdir}; go on from it "
-        f"with a lower learning rate or clipping, or look at that batch. {run.resume_hint} would come to the same end."
+        f"Stopped: {failure.what}.{already} The state after step {failure.step - 1} is saved in {run.workdir}; go on "
+        "from it with a lower learning rate or clipping, or look at that batch. "
+        f"{run.resume_hint} would come to the same end."
     )
     logger.error(message)
     return NotFiniteError(failure.step, message)

@@ -196,8 +196,28 @@ def _size(number: int) -> str:
     return f"{number} bytes"
 
 
-def stack(batches: Sequence[Batch], axis: int = 0) -> dict[str, np.ndarray]:
-    """Return batches as one, with a new axis over them."""
+def stack(batches: Sequence[Batch], axis: int = 0, *, of: str = "steps of a dispatch") -> dict[str, np.ndarray]:
+    """Return batches as one, with a new axis over them.
+
+    Args:
+        batches: Batches of the same names, shapes and dtypes.
+        axis: Which axis is to be the new one.
+        of: Whose batches they are, for the error.
+
+    Raises:
+        ValueError: If they are not alike.
+    """
     if len(batches) == 1:
         return {name: np.expand_dims(rows, axis) for name, rows in batches[0].items()}
+    kinds = [{name: (rows.dtype, rows.shape) for name, rows in batch.items()} for batch in batches]
+    for number, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            first, other = (
+                ", ".join(f"{name} {dtype}{list(shape)}" for name, (dtype, shape) in each.items())
+                for each in (kinds[0], kind)
+            )
+            raise ValueError(
+                f"wanted batches of the same names, shapes and dtypes for all {of}, got {first} for number 0 and "
+                f"{other} for number {number}"
+            )
     return {name: np.stack([batch[name] for batch in batches], axis) for name in batches[0]}

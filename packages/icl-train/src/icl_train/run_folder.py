@@ -105,6 +105,19 @@ def has_run(workdir: str | Path) -> bool:
     )
 
 
+def describe_members(folders: Sequence[Path], members: Sequence[Mapping[str, Any]]) -> None:
+    """Write what each member of an ensemble is into ``config.json`` of its folder, where that has none.
+
+    Args:
+        folders: One for each, made if they are missing.
+        members: Seed and hyper-parameters of each, as JSON values.
+    """
+    for folder, member in zip(folders, members, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / CONFIG_FILE).exists():  # one of `open_run` says more
+            _write_record(folder, {"config": dict(member)})
+
+
 def member_folder(workdir: str | Path, member: int) -> Path:
     """Return the folder of a member of an ensemble, within the folder of the run.
 

@@ -11,20 +11,10 @@ import optax
 from jaxtyping import Array, PyTree
 
 from icl_train.checks import as_whole
+from icl_train.contract import check_names, initial_model, loss_parts
 from icl_train.paths import compiled, matching
 from icl_train.state import TrainState
 from icl_train.types import Init, LossFunction
-
-RESERVED_METRICS = (
-    "step",
-    "time",
-    "steps_per_second",
-    "items_per_second",
-    "learning_rate",
-    "gradient_norm",
-    "loss",
-)
-"""Names in a metrics line that the loop fills in, so that ``loss_fn`` may not use them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,10 +73,13 @@ def initial_state(
         The state with ``step`` 0.
 
     Raises:
-        ValueError: If a pattern matches no parameter.
+        TypeError: If ``init`` does not give parameters that are floats and a model state of arrays.
+        ValueError: If a pattern matches no parameter, or if there are none, or two with names that are the same but for
+            a separator.
     """
-    params, model_state = init(jax.random.fold_in(key, 0))
+    params, model_state = initial_model(init, jax.random.fold_in(key, 0))
     opt_state = _partly(optimizer, params, freeze).init(params)
+    check_names(opt_state)
     ema = None if ema_decay is None else jax.tree.map(jnp.copy, params)
     return _strongly_typed(TrainState(jnp.zeros((), jnp.int32), params, model_state, opt_state, ema))
 
@@ -131,6 +124,7 @@ def train_step(
         (`optax.inject_hyperparams`), and those of ``loss_fn``.
 
     Raises:
+        TypeError: If ``loss_fn`` returns anything but (loss, (metrics, model_state)), or metrics that are no numbers.
         ValueError: If ``loss_fn`` returns metrics with a reserved name or that are no scalars, or a model
             state of another structure, shape or dtype; if B does not divide by ``accumulate``; if a pattern
             matches no parameter. Raised while tracing, before anything runs.
@@ -140,10 +134,7 @@ def train_step(
 
     def loss_of_trained(params: PyTree, model_state: PyTree, rng: Array, batch: Any) -> Any:
         params = jax.tree.map(lambda p, fixed: jax.lax.stop_gradient(p) if fixed else p, params, frozen)
-        loss, (extra, new_model_state) = loss_fn(params, model_state, rng, batch)
-        _check_metrics(extra)
-        _check_model_state(model_state, new_model_state)
-        return loss, (extra, new_model_state)
+        return loss_parts(loss_fn(params, model_state, rng, batch), model_state)
 
     (loss, (extra, model_state)), gradients = _accumulated(loss_of_trained, accumulate)(
         state.params, state.model_state, jax.random.fold_in(key, step), batch
@@ -215,25 +206,3 @@ def _learning_rate(opt_state: PyTree) -> dict[str, Array]:
         if isinstance(value, jax.Array) and value.ndim == 0
     ]
     return {"learning_rate": found[0]} if len(found) == 1 else {}
-
-
-def _check_metrics(metrics: Mapping[str, Any]) -> None:
-    for name, value in metrics.items():
-        if name in RESERVED_METRICS:
-            raise ValueError(f"loss_fn gave a metric named {name!r}, which the loop fills in itself; rename it")
-        if jnp.shape(value) != ():
-            raise ValueError(
-                f"wanted metrics that are scalars, got {name!r} of shape {jnp.shape(value)}; take its mean"
-            )
-
-
-def _check_model_state(before: PyTree, after: PyTree) -> None:
-    def describe(tree: PyTree) -> PyTree:
-        return jax.tree.map(lambda leaf: f"{jnp.asarray(leaf).dtype}{list(jnp.shape(leaf))}", tree)
-
-    wanted, got = describe(before), describe(after)
-    if jax.tree.flatten(wanted) != jax.tree.flatten(got):
-        raise ValueError(
-            f"wanted loss_fn to return a model state like the one it was given, {wanted}, got {got}; "
-            "return it with the same names, shapes and dtypes"
-        )

@@ -23,15 +23,19 @@ The loss is a float scalar, the mean over the batch. Metrics are scalars by name
 class Batches(Protocol):
     """An endless iterator of batches that can say where it is and go back there.
 
-    A Grain ``DatasetIterator`` is one. Equal states must be followed by equal batches: exact resuming rests
-    on it.
+    A Grain ``DatasetIterator`` is one, and so is ``iter(grain.DataLoader(...))``. Equal states must be followed by
+    equal batches: exact resuming rests on it.
     """
 
     def __next__(self) -> Batch:
         """Return the next batch."""
 
-    def get_state(self) -> dict[str, Any]:
-        """Return the position, after the last batch that was returned, as a dict that JSON can hold."""
+    def get_state(self) -> Any:
+        """Return the position, after the last batch that was returned.
 
-    def set_state(self, state: dict[str, Any]) -> None:
+        Any JSON value, as Grain's data sets give; bytes, as the iterator of a ``grain.DataLoader`` gives; numbers,
+        arrays of NumPy, and tuples. `set_state` is given an equal one of the same type.
+        """
+
+    def set_state(self, state: Any) -> None:
         """Go to a position that `get_state` gave, perhaps in another process."""

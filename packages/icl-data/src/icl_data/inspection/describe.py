@@ -5,7 +5,6 @@ from jaxtyping import Int
 
 from icl_data.batch import Batch
 from icl_data.inspection.statistics import Statistics, statistics
-from icl_data.sequences.labels import num_labels
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSplit
 
@@ -28,17 +27,16 @@ def describe(sampler: SequenceSampler, *, index: int = 0, count: int = 20_000) -
       ValueError: an index that is negative, or a count below 1.
     """
     split, batch = sampler.split, sampler.sample(np.array([index], np.int64))
-    V = max(num_labels(split, pattern.labels) for _, pattern in sampler.kind.mixture(split, sampler.length))
     found = statistics(sampler, count=count)
     return "\n\n".join(
         [
             f"{sampler.length} items a sequence, {split.rare} rare + {split.common} common + {split.holdout} holdout "
-            f"of {split.num_classes} classes, V = {V} labels\n{sampler.kind}\n{split}",
+            f"of {split.num_classes} classes, V = {sampler.num_labels} labels\n{sampler.kind}\n{split}",
             f"sequence {index} (seed {sampler.seed}, stream {sampler.stream!r}): {drawn(batch['classes'][0])}",
             sequence_text(batch, 0, split),
             f"statistics of {count:,} sequences",
             frequency_text(found, split),
-            repeat_text(found, num_labels=V),
+            repeat_text(found, num_labels=sampler.num_labels),
         ]
     )
 
@@ -108,8 +106,6 @@ def repeat_text(statistics: Statistics, *, num_labels: int) -> str:
         exemplars += f", but for {statistics.forced_repeats:,} in which a class has fewer exemplars than items"
     used = statistics.labels
     labels = f"labels: {used[0]}..{used[-1]}, {len(used)} different, of V = {num_labels}"
-    if used[-1] >= num_labels:
-        labels += f"; {used[-1]} IS BEYOND V - 1 = {num_labels - 1}"
     return f"{_table(lines)}\n\n{exemplars}\n{labels}"
 
 

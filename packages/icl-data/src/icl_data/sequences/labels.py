@@ -172,6 +172,23 @@ class Polysemy:
         return self.labels_per_class * split.rare + split.common
 
 
+def labels_of(labelling: Labelling, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
+    """Return the labels that a labelling gives to draws, once they are whole numbers in 0..V-1.
+
+    Raises:
+      ValueError: other labels; none is cast or cut to fit.
+    """
+    labels, V = np.asarray(labelling.label(draws, uniforms)), labelling.num_labels(draws.split)
+    whole = labels.dtype.kind in "iu" and labels.shape == draws.positions.shape
+    if not whole or (labels.size and (labels.min() < 0 or labels.max() >= V)):
+        extremes = f" from {labels.min()} to {labels.max()}" if whole else ""
+        raise ValueError(
+            f"{type(labelling).__name__}.label must return whole numbers {list(draws.positions.shape)} in 0..V-1, "
+            f"where V = num_labels(split) = {V}, got {labels.dtype} {list(labels.shape)}{extremes}."
+        )
+    return labels
+
+
 def num_labels(split: ClassSplit, labels: Labelling | None = None) -> int:
     """Return V, the size of a model's output for this split and the labelling of training, by default ``Ordered()``.
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Integer, UInt64
 from icl_data.batch import Batch
 from icl_data.checks import check_whole
 from icl_data.draws import checked_indices, random_words, uniforms
-from icl_data.sequences.labels import Labelling
+from icl_data.sequences.labels import Labelling, labels_of
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.split import ClassSplit
 
@@ -79,6 +79,17 @@ class SequenceSampler:
         return self.kind.mixture(self.split, self.length)
 
     @property
+    def num_labels(self) -> int:
+        """V, the number of outputs that a model of these labels needs: that of the largest labelling.
+
+        >>> from icl_data import Bursty, Polysemy
+        >>> split = ClassSplit(num_classes=10, rare=8)
+        >>> SequenceSampler(kind=Bursty(labels=Polysemy(4)), split=split, exemplar_counts=np.ones(10, int)).num_labels
+        32
+        """
+        return max(pattern.labels.num_labels(self.split) for _, pattern in self._mixture)
+
+    @property
     def block_size(self) -> int:
         """How many sequences are best drawn in one call: from 512 on its own cost hardly counts."""
         return 512
@@ -119,7 +130,7 @@ class SequenceSampler:
         slots = pattern.arrange(words[:, S : 2 * S - 1], choice)
         slots += D * np.arange(len(words))[:, None]  # where each item's draw stands in an array of all draws, flat
         classes = self.split.classes[draws.positions]
-        labels = pattern.labels.label(draws, uniforms(words[:, 3 * S : 3 * S + D]))
+        labels = labels_of(pattern.labels, draws, uniforms(words[:, 3 * S : 3 * S + D]))
         positions = draws.positions.ravel()[slots]
         exemplars = pattern.choose_exemplars(
             uniforms(words[:, 2 * S : 3 * S]),

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Integer
 
 from icl_data.batch import Batch
-from icl_data.checks import check_whole
+from icl_data.checks import check_whole, checked_array
 from icl_data.draws import checked_indices, normal_rows, uniform_rows
 from icl_data.tasks.families import Family, Functions, draw_functions
 from icl_data.tasks.inputs import InputDistribution, UniformInputs
@@ -92,11 +92,13 @@ class FunctionSampler:
         """
         indices = checked_indices(indices)
         functions = self.functions(indices)
-        N, X, Y = self.num_points, self.family.num_inputs, self.family.num_outputs
+        B, N, X, Y = len(indices), self.num_points, self.family.num_inputs, self.family.num_outputs
         inputs = self.inputs.points(
             seed=self.seed, stream=f"{self.stream} inputs", indices=indices, num_points=N, num_inputs=X
         )
+        inputs = checked_array(inputs, (B, N, X), "f4", f"{type(self.inputs).__name__}.points")
         is_query = self.queries.mask(uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1))
+        is_query = checked_array(is_query, (B, N), "?", f"{type(self.queries).__name__}.mask")
         targets = functions(inputs)
         if self.noise:
             noise = normal_rows(self.seed, f"{self.stream} noise", indices, width=N * Y).reshape(targets.shape)

@@ -1,6 +1,6 @@
 """A comparison of runs: their curves in one figure, or a self-contained page with figures and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from icl_eval.figures.drawing import encode
 from icl_eval.figures.training import final_values, group_colours, groups_over_training
+from icl_eval.paths import AnyPath, as_path
 from icl_eval.report.html import (
     NOTHING,
     Figures,
@@ -30,6 +31,9 @@ from icl_eval.runs.reading import Run, read_run
 from icl_eval.runs.seeds import Group, differing, group_runs, numeric_difference, over_seeds
 from icl_eval.runs.writing import write_atomically
 
+_LOSS = "Training loss"
+_PARAGRAPH = Markup("<p>{}</p>")
+
 
 class Shared(NamedTuple):
     """A headline that runs share, each with an evaluation and a metric of its own."""
@@ -47,8 +51,7 @@ class Shared(NamedTuple):
         """Return the curve of each group that has one, by its name."""
         found = {}
         for group in groups:
-            of_runs = [curve for run in group.runs if (curve := self.curve(run)) is not None]
-            if (curve := over_seeds(of_runs)) is not None:
+            if (curve := over_seeds(_known(self.curve(run) for run in group.runs))) is not None:
                 found[group.name] = curve
         return found
 
@@ -58,12 +61,13 @@ class Shared(NamedTuple):
         return [list(run.evaluations.get(name, {}).values()) for run, name in names]
 
 
-def write_comparison(folders: Sequence[Path], to: Path) -> Path:
+def write_comparison(folders: Sequence[AnyPath], to: AnyPath) -> Path:
     """Write a comparison of runs: a figure (.png or .svg), or a page (.html) with figures and tables.
 
     Shown are the headlines that the runs share. Runs that differ in nothing but their seed are one line: the mean, in a
     band from the lowest to the highest seed. The same folders always give the same bytes. A figure wants the first
-    headline of every run; a page names what is missing.
+    headline of every run, and no more groups than it has colours; a page names what is missing, and shows the training
+    loss where runs share no headline.
 
     Args:
       folders: of one or more runs, of different names.
@@ -74,22 +78,24 @@ def write_comparison(folders: Sequence[Path], to: Path) -> Path:
 
     Raises:
       FileNotFoundError: if there is no such folder.
-      ValueError: not such an ending, no runs, two of one name, more groups than colours, or, for a figure, a run
+      ValueError: not such an ending, no runs, two of one name, or, for a figure, more groups than colours or a run
         without its first headline.
 
     >>> write_comparison([], Path("a.gif"))
     Traceback (most recent call last):
     ValueError: Wanted a .png or .svg file to draw to, or a page that ends in .html; got a.gif.
     """
+    to = as_path(to)
     if to.suffix not in (".png", ".svg", ".html"):
         raise ValueError(f"Wanted a .png or .svg file to draw to, or a page that ends in .html; got {to}.")
     if not folders:
         raise ValueError("Wanted one or more run folders to compare, got none.")
     runs = [read_run(folder) for folder in folders]
-    groups, shared = group_runs(runs), shared_headlines(runs)
     if to.suffix == ".html":
-        _write_page(to, runs, groups, shared)
+        said = f"python -m icl_eval compare {' '.join(f'runs/{run.name}' for run in runs)} --to <page>.html"
+        write_comparison_page(to, runs, command=said)
         return to
+    groups, shared = group_runs(runs), shared_headlines(runs)
     for run in runs:
         if not shared or shared[0].curve(run) is None:
             wanted = shared[0].title if shared else "headline that all runs share"
@@ -120,13 +126,33 @@ def shared_headlines(runs: Sequence[Run]) -> list[Shared]:
 def _over_training(groups: Sequence[Group], shared: Sequence[Shared]) -> Figure:
     difference = numeric_difference(groups)
     colours = group_colours([group.name for group in groups], grades=None if difference is None else difference[1])
+    kinds: dict[str, Kind] = {_LOSS: "mean", **{each.title: each.kind for each in shared}}
+    return groups_over_training(_curves(groups, shared), colours=colours, kinds=kinds)
+
+
+def _curves(groups: Sequence[Group], shared: Sequence[Shared]) -> dict[str, dict[str, ScalarCurve]]:
+    """Return the headlines over training by title and group; the training loss if none was measured."""
     curves = {each.title: each.curves(groups) for each in shared}
-    return groups_over_training(curves, colours=colours, kinds={each.title: each.kind for each in shared})
+    if any(curves.values()):
+        return curves
+    losses = {group.name: over_seeds(_known(run.training_curve("loss") for run in group.runs)) for group in groups}
+    return {_LOSS: {name: curve for name, curve in losses.items() if curve is not None}}
 
 
-def _write_page(to: Path, runs: Sequence[Run], groups: Sequence[Group], shared: Sequence[Shared]) -> None:
+def _known(curves: Iterable[ScalarCurve | None]) -> list[ScalarCurve]:
+    return [curve for curve in curves if curve is not None]
+
+
+def write_comparison_page(
+    to: Path, runs: Sequence[Run], *, command: str, heading: str = "", png: Path | None = None
+) -> None:
+    """Write a page of runs of different names, and its figures into the folder `png`, if there is one.
+
+    The command is what makes the page again; its heading is its title, if not given.
+    """
+    groups, shared = group_runs(runs), shared_headlines(runs)
     seeds = f", in {len(groups)} groups that differ in more than the seed" if len(groups) < len(runs) else ""
-    figures, summaries = Figures(), json_address({run.name: run.summary for run in runs})
+    figures, summaries = Figures(png), json_address({run.name: run.summary for run in runs})
     parts = [
         Part("Over training", "training", _over_training_part(groups, shared, figures)),
         Part("At the end", "end", _at_the_end(groups, shared, figures)),
@@ -135,30 +161,34 @@ def _write_page(to: Path, runs: Sequence[Run], groups: Sequence[Group], shared: 
         Part("Downloads", "downloads", part("downloads", files={"summaries.json": summaries})),
         Part("Missing", "missing", _missing(runs, shared)),
     ]
+    title = f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"Comparison: {runs[0].name}"
     write_page(
         to,
-        title=f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"Comparison: {runs[0].name}",
+        title=f"{heading}: {title}" if heading else title,
+        heading=heading or title,
         above="In-context learning comparison",
         below=f"{', '.join(group.name for group in groups)}{seeds}.",
         parts=[each for each in parts if each.content],
         source="the run folders",
-        command=f"python -m icl_eval compare {' '.join(f'runs/{run.name}' for run in runs)} --to <page>.html",
+        command=command,
     )
 
 
 def _over_training_part(groups: Sequence[Group], shared: Sequence[Shared], figures: Figures) -> Markup:
-    curves = {each.title: each.curves(groups) for each in shared}
+    curves = _curves(groups, shared)
+    without = "" if _LOSS not in curves else "These runs share no headline that was measured."
     if not any(curves.values()):
-        return Markup("<p>These runs share no headline that was measured.</p>")
+        return _PARAGRAPH.format(without)
+    try:
+        figure = _over_training(groups, shared)
+    except ValueError as error:  # more groups than can be told apart: the tables have them all
+        return _PARAGRAPH.format(error)
     said = [f"{name}: {title} {course(curve)}" for title, found in curves.items() for name, curve in found.items()]
     runs = [run for group in groups for run in group.runs]
     results = [result for each in shared for of_run in each.results(runs) for result in of_run]
-    return figures.add(
-        "training",
-        _over_training(groups, shared),
-        alt=f"Over training: {'; '.join(said)}.",
-        caption=f"{_bands(groups)} Dotted lines are chance. Each run's points are of {counted(results)}.",
-    )
+    points = without or f"Dotted lines are chance. Each run's points are of {counted(results)}."
+    alt = f"Over training: {'; '.join(said)}."
+    return figures.add("training", figure, alt=alt, caption=f"{_bands(groups)} {points}")
 
 
 def _at_the_end(groups: Sequence[Group], shared: Sequence[Shared], figures: Figures) -> Markup:

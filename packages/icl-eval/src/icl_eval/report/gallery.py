@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from icl_eval.paths import AnyPath, as_path
 from icl_eval.report.html import Figures, Part, part, write_page
 
 
@@ -42,7 +43,7 @@ class Table(NamedTuple):
 
 
 def write_gallery(
-    folder: Path,
+    folder: AnyPath,
     *,
     title: str,
     pictures: Sequence[Picture],
@@ -73,6 +74,7 @@ def write_gallery(
     >>> write_gallery(Path(tempfile.mkdtemp()), title="A sweep", pictures=[picture]).name
     'report.html'
     """
+    folder = as_path(folder)
     names = [picture.name for picture in pictures]
     if not pictures or len(set(names)) < len(names):
         raise ValueError(f"Wanted one or more pictures with names of their own, got {names}.")

@@ -1,10 +1,13 @@
 """A report: one self-contained HTML page, made from a run folder alone."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from icl_eval.paths import AnyPath, as_path
+from icl_eval.report.comparison import write_comparison_page
 from icl_eval.report.configuration import configuration, downloads
 from icl_eval.report.example_strips import example_strips
 from icl_eval.report.families import against_baselines, families, family_tables
@@ -14,6 +17,7 @@ from icl_eval.report.mechanisms import attention, confusions, frequencies, heads
 from icl_eval.report.numbers import all_numbers
 from icl_eval.report.tasks import by_examples, fitted
 from icl_eval.results.estimate import readable
+from icl_eval.runs.members import member_folders
 from icl_eval.runs.reading import Run, read_run
 
 # What drawing numbers that make no sense can raise.
@@ -28,14 +32,17 @@ class Section(NamedTuple):
     make: Callable[[Run, Figures], Markup]
 
 
-def write_report(folder: Path, *, png: bool = False) -> Path:
-    """Write report.html into a run folder.
+def write_report(folder: AnyPath, *, to: AnyPath | None = None, png: bool = False) -> Path:
+    """Write report.html into a run folder, or another.
 
     The page embeds all it shows and loads nothing. The same folder always gives the same bytes. What is
-    missing or damaged in the folder is named on the page.
+    missing or damaged in the folder is named on the page. That of an ensemble compares its members, member-000 and so
+    on (see `write_comparison`).
 
     Args:
-      folder: of the run.
+      folder: of the run, or of the ensemble.
+      to: the folder to write into, made if it is missing: of a run on a medium that is read-only, say, in which nothing
+        is written then; `folder` if not given.
       png: whether to write each figure as figures/<name>.png too.
 
     Returns:
@@ -43,6 +50,7 @@ def write_report(folder: Path, *, png: bool = False) -> Path:
 
     Raises:
       FileNotFoundError: if there is no such folder.
+      OSError: if the page cannot be written.
       ValueError: if it is not the folder of a run.
 
     >>> import tempfile
@@ -51,8 +59,23 @@ def write_report(folder: Path, *, png: bool = False) -> Path:
     >>> write_report(folder).name
     'report.html'
     """
-    run = read_run(folder)
-    figures = Figures(folder / "figures" if png else None)
+    folder = as_path(folder)
+    to = folder if to is None else as_path(to)
+    page, pictures = to / "report.html", to / "figures" if png else None
+    if to.exists() and not os.access(to, os.W_OK):
+        raise PermissionError(f"{to} cannot be written to; name another folder to write the report into (--to FOLDER).")
+    if members := member_folders(folder):
+        name = folder.resolve().name
+        runs, again = [read_run(member) for member in members], f"python -m icl_eval report runs/{name}"
+        write_comparison_page(page, runs, command=again, heading=name, png=pictures)
+    else:
+        _write_page(page, read_run(folder), pictures)
+    return page
+
+
+def _write_page(page: Path, run: Run, pictures: Path | None) -> None:
+    """Write the page of a run, and its figures into the folder `pictures`, if there is one."""
+    figures = Figures(pictures)
     parts: list[Part] = []
     missing = list(run.missing)
     lead = NOTHING
@@ -69,7 +92,7 @@ def write_report(folder: Path, *, png: bool = False) -> Path:
     if missing:
         parts.append(Part("Missing", "missing", part("listed", sentences=missing)))
     write_page(
-        folder / "report.html",
+        page,
         title=f"{run.name}: in-context learning report",
         heading=run.name,
         above="In-context learning report",
@@ -79,7 +102,6 @@ def write_report(folder: Path, *, png: bool = False) -> Path:
         source="the run folder",
         command=f"python -m icl_eval report runs/{run.name}",
     )
-    return folder / "report.html"
 
 
 def _facts(run: Run) -> str:

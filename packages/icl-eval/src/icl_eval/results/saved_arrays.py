@@ -3,12 +3,12 @@
 import dataclasses
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.curve import ScalarCurve
 
 ShotMeasure = Literal["accuracy", "squared_error"]
@@ -44,19 +44,19 @@ def check_axes(arrays: Mapping[str, Any], axes: Mapping[str, str], *, name: str)
 class SavedArrays:
     """What is written as one .npz file, without pickling anything; its subclasses are dataclasses of arrays."""
 
-    def save(self, path: Path | io.BytesIO) -> None:
+    def save(self, path: AnyPath | io.BytesIO) -> None:
         """Write the arrays to `path`, an .npz file."""
-        np.savez_compressed(path, **self._to_arrays())
+        np.savez_compressed(path if isinstance(path, io.BytesIO) else as_path(path), **self._to_arrays())
 
     @classmethod
-    def load(cls: type[_Saved], path: Path) -> _Saved:
+    def load(cls: type[_Saved], path: AnyPath) -> _Saved:
         """Return what `save` wrote.
 
         Raises:
           KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error: if the file is damaged.
         """
         # Opened here: numpy leaves open what it fails to read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with as_path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return cls(**cls._from_arrays(arrays))
 
     def _to_arrays(self) -> dict[str, Any]:

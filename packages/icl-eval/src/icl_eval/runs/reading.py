@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.headline import Headline
@@ -109,16 +110,22 @@ class Run:
         return ScalarCurve(steps=np.array(list(logged), np.float64), values=values, low=values, high=values)
 
 
-def read_run(folder: Path) -> Run:
+def is_run(folder: Path) -> bool:
+    """Return whether anything in a folder belongs to a run."""
+    return any((folder / name).is_file() for name in (CONFIG, METRICS, EVALUATIONS, SUMMARY))
+
+
+def read_run(folder: AnyPath) -> Run:
     """Return what a run folder says; whatever is missing or damaged is noted in `missing` and left out.
 
     Raises:
       FileNotFoundError: if there is no such folder.
       ValueError: if nothing in it belongs to a run.
     """
+    folder = as_path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}; pass the folder of a run, such as runs/<name>.")
-    if not any((folder / name).is_file() for name in (CONFIG, METRICS, EVALUATIONS, SUMMARY)):
+    if not is_run(folder):
         raise ValueError(
             f"{folder} is not a run: it has none of {CONFIG}, {METRICS}, {EVALUATIONS}, {SUMMARY}; "
             "pass the folder of a run, such as runs/<name>."

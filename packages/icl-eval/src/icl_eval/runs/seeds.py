@@ -11,7 +11,7 @@ from icl_eval.results.curve import ScalarCurve
 from icl_eval.runs.options import flatten
 from icl_eval.runs.reading import Run
 
-SEED = "train.seed"
+SEEDS = ("train.seed", "seed")  # the second of an ensemble that was trained without the rest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +65,10 @@ def options(run: Run) -> dict[str, str]:
     return dict(flatten(config)) if isinstance(config, dict) and config else {}
 
 
+def _seed(given: Mapping[str, str]) -> str | None:
+    return next((given[name] for name in SEEDS if name in given), None)
+
+
 def differing(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     """Return the options in which runs differ, with the value of each run; "" where it has none."""
     given = [options(run) for run in runs]
@@ -74,7 +78,7 @@ def differing(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
-    """Return the runs whose configurations agree in all but `train.seed` together, in the order given.
+    """Return the runs whose configurations agree in all but `train.seed`, or `seed`, together, in the order given.
 
     A run alone keeps its own name. A group is called by what its folders' names begin with, without a trailing "seed";
     where that says nothing, or says the same of two groups, by the options in which it differs from the others. A run
@@ -90,9 +94,9 @@ def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
     alike: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
         given = options(run)
-        key = tuple(sorted((name, value) for name, value in given.items() if name != SEED))
-        seeds = [options(other).get(SEED) for other in alike.get(key, [])]
-        alone = not given or given.get(SEED) in seeds
+        key = tuple(sorted((name, value) for name, value in given.items() if name not in SEEDS))
+        seeds = [_seed(options(other)) for other in alike.get(key, [])]
+        alone = not given or _seed(given) in seeds
         alike.setdefault((("", run.name),) if alone else key, []).append(run)
     members = [tuple(group) for group in alike.values()]
     return tuple(Group(name, group) for name, group in zip(_names(members), members, strict=True))
@@ -101,7 +105,7 @@ def group_runs(runs: Sequence[Run]) -> tuple[Group, ...]:
 def _names(members: Sequence[tuple[Run, ...]]) -> list[str]:
     first = [group[0].name if len(group) == 1 else _common_name([run.name for run in group]) for group in members]
     distinct = differing([group[0] for group in members])
-    distinct.pop(SEED, None)
+    distinct = {name: values for name, values in distinct.items() if name not in SEEDS}
     names = []
     for place, name in enumerate(first):
         if not name or first.count(name) > 1:
@@ -128,8 +132,8 @@ def _common_name(names: Sequence[str]) -> str:
 
 def numeric_difference(groups: Sequence[Group]) -> tuple[str, Mapping[str, float]] | None:
     """Return the one option in which groups differ and its number in each group; None if they differ otherwise."""
-    rows = differing([group.runs[0] for group in groups])
-    rows.pop(SEED, None)
+    found = differing([group.runs[0] for group in groups])
+    rows = {name: values for name, values in found.items() if name not in SEEDS}
     if len(rows) != 1:
         return None
     ((name, values),) = rows.items()

@@ -14,13 +14,14 @@ from typing import Any
 
 import filelock
 
+from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.result import Result
 from icl_eval.results.saved_arrays import KINDS
 from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import EVALUATIONS, MEASURES, SUMMARY, Run, read_evaluations, read_run
 
 
-def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) -> None:
+def append_evaluations(folder: AnyPath, *, step: int, results: Iterable[Result]) -> None:
     """Add one line per result to eval.jsonl, its words to measures.json, and its arrays to arrays/.
 
     A line of the same step and evaluation is replaced, so that evaluating again after a resume leaves no
@@ -35,7 +36,7 @@ def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) ->
     Raises:
       ValueError: if the step is below 0, or arrays are of a kind, or an evaluation of a name, that no file can have.
     """
-    results = list(results)
+    folder, results = as_path(folder), list(results)
     if step < 0:
         raise ValueError(f"Wanted a step of 0 or more, got {step}.")
     arrays = {
@@ -65,8 +66,9 @@ def append_evaluations(folder: Path, *, step: int, results: Iterable[Result]) ->
                 write_atomically(place, content.getvalue())
 
 
-def drop_evaluations_after(folder: Path, *, step: int) -> None:
+def drop_evaluations_after(folder: AnyPath, *, step: int) -> None:
     """Remove the lines of later steps from eval.jsonl: a run that resumes at `step` evaluates those anew."""
+    folder = as_path(folder)
     path = folder / EVALUATIONS
     if path.exists():
         with _alone(folder):
@@ -78,7 +80,7 @@ def drop_evaluations_after(folder: Path, *, step: int) -> None:
             write_atomically(path, "".join(kept).encode(errors="surrogateescape"))
 
 
-def evaluated(folder: Path) -> dict[int, dict[str, int]]:
+def evaluated(folder: AnyPath) -> dict[int, dict[str, int]]:
     """Return the steps that eval.jsonl has evaluations of, in order: the count of each evaluation by its name.
 
     >>> import tempfile
@@ -89,13 +91,13 @@ def evaluated(folder: Path) -> dict[int, dict[str, int]]:
     {50: {'swapped': 9}}
     """
     steps: dict[int, dict[str, int]] = {}
-    for name, results in read_evaluations(folder).items():
+    for name, results in read_evaluations(as_path(folder)).items():
         for step, result in results.items():
             steps.setdefault(step, {})[name] = result.count
     return dict(sorted(steps.items()))
 
 
-def write_summary(folder: Path) -> dict[str, Any]:
+def write_summary(folder: AnyPath) -> dict[str, Any]:
     """Write summary.json, which a script or a sweep reads of a run, from what else is in its folder.
 
     Args:
@@ -112,6 +114,7 @@ def write_summary(folder: Path) -> dict[str, Any]:
       FileNotFoundError: if there is no such folder.
       ValueError: if nothing in it belongs to a run.
     """
+    folder = as_path(folder)
     with _alone(folder) if folder.is_dir() else contextlib.nullcontext():
         run = read_run(folder)
         latest = {name: result for name, (_, result) in run.latest().items()}

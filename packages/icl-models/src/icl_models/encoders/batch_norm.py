@@ -57,7 +57,7 @@ def _average(
         average = hk.get_state("average", value.shape, init=init)
         if is_training:
             hidden = _DECAY * hidden + (1 - _DECAY) * value
-            average = hidden / (1 - _DECAY ** (counter + 1))
+            average = hidden / (1 - _DECAY ** (counter + 1).astype(jnp.float32))
             hk.set_state("counter", counter + 1)
             hk.set_state("hidden", hidden)
             hk.set_state("average", average)

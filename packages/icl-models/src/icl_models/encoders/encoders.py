@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Shaped, UInt8
 
+from icl_models.contract import check_given, outline
 from icl_models.encoders.convolution import Convolution
 from icl_models.encoders.resnet import ResNet
 from icl_models.precision import layer_norm, to_compute_dtype
@@ -37,9 +38,14 @@ class Encoder(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearEncoder:
-    """Flatten the image and multiply it by a matrix (Chan et al. 2022, their "linear" embedding)."""
+    """Flatten the image and multiply it by a matrix (Chan et al. 2022, their "linear" embedding).
 
-    def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
+    It takes images in colour and vectors, too.
+    """
+
+    def encode(
+        self, images: UInt8[Array, "N *shape"] | Float[Array, "N *shape"], *, width: int, is_training: bool
+    ) -> Float[Array, "N D"]:
         """Return the vectors of images; see ``Encoder``."""
         return hk.Linear(width, name="linear")(hk.Flatten()(to_unit_range(images)))
 
@@ -69,7 +75,12 @@ class ConvEncoder:
             )
 
     def encode(self, images: Images, *, width: int, is_training: bool) -> Float[Array, "N D"]:
-        """Return the vectors of images; see ``Encoder``."""
+        """Return the vectors of images; see ``Encoder``.
+
+        Raises:
+          ValueError: items that are no images of one channel.
+        """
+        _check_images(self, images)
         maps = to_unit_range(images)[..., None]
         for number, layer in enumerate(zip(self.channels, self.kernels, self.strides, strict=True)):
             maps = Convolution(*layer, name=f"conv_{number}")(maps)
@@ -91,8 +102,10 @@ class ResNetEncoder:
         """Return the vectors of images; see ``Encoder``.
 
         Raises:
-          ValueError: a width that does not suit, or images whose last map is not 4 x 4 if that is laid flat.
+          ValueError: items that are no images of one channel, a width that does not suit, or images whose last map is
+            not 4 x 4 if that is laid flat.
         """
+        _check_images(self, images)
         pixels = math.ceil(images.shape[1] / 32) * math.ceil(images.shape[2] / 32) if self.flatten else 1
         if self.flatten and pixels != 16:
             raise ValueError(
@@ -121,7 +134,13 @@ class EmbeddingEncoder:
             raise ValueError(f"num_items must be at least 1 and scale above 0, got {self.num_items} and {self.scale}.")
 
     def encode(self, items: Integer[Array, " N"], *, width: int, is_training: bool) -> Float[Array, "N D"]:
-        """Return the vectors of items, integers in 0..num_items-1; see ``Encoder``."""
+        """Return the vectors of items, integers in 0..num_items-1; see ``Encoder``.
+
+        Raises:
+          ValueError: items that are no integers, or more than one number each.
+        """
+        hint = "other items want another encoder, LinearEncoder() for vectors and images"
+        check_given("items [N] of an EmbeddingEncoder", items, (None,), jnp.integer, hint)
         return hk.Embed(self.num_items, width, w_init=hk.initializers.TruncatedNormal(self.scale), name="items")(items)
 
 
@@ -143,7 +162,29 @@ class IdentityEncoder:
         return items
 
 
-def to_unit_range(images: Images) -> Float[Array, "N H W"]:
-    """Return uint8 0..255 as floats 0..1, and floats as they are, in the dtype of the computations around."""
+def to_unit_range(images: Shaped[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return uint8 0..255 as floats 0..1, and floats as they are, in the dtype of the computations around.
+
+    Raises:
+      ValueError: numbers of another kind, which have no range to go by.
+    """
+    if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            f"Images must be uint8 in 0..255 or floats in 0..1, got {outline(images)}; use images.astype(np.uint8) or "
+            "(images / largest).astype(np.float32), and an EmbeddingEncoder for items that are symbols."
+        )
     scaled = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     return to_compute_dtype(scaled)
+
+
+def _check_images(encoder: Encoder, images: Shaped[Array, "N ..."]) -> None:
+    if images.ndim != 3:
+        hints = {
+            1: "use an EmbeddingEncoder for items that are symbols",
+            2: "use IdentityEncoder() or LinearEncoder() for items that are vectors",
+            4: "make images in colour grey, images.mean(-1).astype(images.dtype), or use LinearEncoder()",
+        }
+        raise ValueError(
+            f"{type(encoder).__name__} wants images of one channel, [height, width] each, got {images.dtype} of shape "
+            f"{images.shape[1:]}; {hints.get(images.ndim, 'use LinearEncoder(), or an encoder of your own')}."
+        )

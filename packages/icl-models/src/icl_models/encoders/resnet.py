@@ -46,7 +46,7 @@ def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h
     stem = stem_im2col if jax.default_backend() == "cpu" else stem_xla
     weights = _weights("initial_conv", (_STEM_KERNEL, _STEM_KERNEL, 1, _STEM_CHANNELS))
     norm = BatchNorm(_STEM_CHANNELS, name="initial_batchnorm")
-    sign = jnp.where(norm.scale < 0, -1.0, 1.0)
+    sign = 1 - 2 * (norm.scale < 0).astype(jnp.float32)
     pooled, mean, variance = stem(images, weights * sign.astype(weights.dtype))
     factor, shift = norm(mean * sign.ravel(), variance, is_training)
     return jax.nn.relu(factor * sign * pooled + shift).astype(images.dtype)

@@ -71,7 +71,7 @@ def stem_im2col(images: Float[Array, "N H W"], weights: Float[Array, "K K 1 F"])
     # Black images fill the last chunk: they add nothing to the sums.
     chunks = jnp.pad(images, ((0, -count % _IMAGES_PER_CHUNK), (0, 0), (0, 0)))
     chunks = chunks.reshape(-1, _IMAGES_PER_CHUNK, height, width)
-    sums, pooled = jax.lax.scan(step, jnp.zeros((2, features)), chunks)
+    sums, pooled = jax.lax.scan(step, jnp.zeros((2, features), jnp.float32), chunks)
     mean, mean_of_squares = sums / (count * axes[0].positions * axes[1].positions)
     return Stem(pooled.reshape(-1, *pooled.shape[2:])[:count], mean, mean_of_squares - jnp.square(mean))
 

@@ -1,7 +1,6 @@
 """A pre-norm Transformer (Vaswani et al. 2017; as in Chan et al. 2022, appendix)."""
 
 import dataclasses
-import math
 from typing import get_args
 
 import haiku as hk
@@ -10,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import Values, keep_layers, scanned_layers, tap
+from icl_models.initialisation import keeping_variance
 from icl_models.precision import layer_norm
 from icl_models.trunks.attention import Mask, attend
 
 _FEW = 2  # layers that a CPU runs faster without a loop, by a third; with 4 and 12 the loop is the faster
-_DEVIATION_OF_CUT_NORMAL = 0.87962566103423978  # of a normal cut at two deviations
 
 # Patterns on names of parameters, and by dimension the axis of a device mesh that splits it: heads and hidden units
 # along "model" (Shoeybi et al. 2019, arXiv 1909.08053), the other side along "fsdp".
@@ -29,7 +28,8 @@ TENSOR_PARALLEL: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 class Transformer:
     """Blocks of self-attention and an MLP on the residual stream, then a layer norm. It adds no positions itself.
 
-    The blocks are one compiled scan, so that each of their parameters is one array [layers, ...].
+    The blocks are one compiled scan, so that each of their parameters is one array [layers, ...]. They start alike
+    whatever their number.
 
     Attributes:
       layers: number of blocks, at least 1.
@@ -110,9 +110,7 @@ class Transformer:
         B, T, D = stream.shape
 
         def linear(inputs: Array, size: int, name: str) -> Array:
-            # VarianceScaling(2 / layers), as in the original, where the normal is made wider to make up for its cut.
-            deviation = math.sqrt(2 / self.layers / inputs.shape[-1]) / _DEVIATION_OF_CUT_NORMAL
-            return hk.Linear(size, w_init=hk.initializers.TruncatedNormal(deviation), name=name)(inputs)
+            return hk.Linear(size, w_init=keeping_variance(inputs.shape[-1]), name=name)(inputs)
 
         def add(update: Array) -> Array:
             if is_training and self.dropout:

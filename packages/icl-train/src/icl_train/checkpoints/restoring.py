@@ -1,15 +1,20 @@
 """Reading checkpoints: the latest that is whole, everything or the model alone, on any mesh."""
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from icl_train.checkpoints.digest import find_damage
+from icl_train.checkpoints.positions import decode
 from icl_train.checkpoints.progress import Progress
+from icl_train.contract import initial_model
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.sharding_rules import with_shardings
@@ -28,13 +33,13 @@ class Saved(NamedTuple):
 
     Attributes:
         state: The training state, on the devices.
-        data: The position of the batch iterator.
+        data: The position of the batch iterator, as its ``get_state`` gave it.
         progress: How far the run had come.
         skipped: Steps of later checkpoints, which are damaged.
     """
 
     state: TrainState
-    data: dict[str, Any]
+    data: Any
     progress: Progress
     skipped: tuple[int, ...] = ()
 
@@ -144,33 +149,42 @@ def restore_model(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        RunError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged.
+        RunError: If what was saved is not of the shapes and dtypes that ``init`` makes, or is damaged; or if there is
+            no such member, or none is named of an ensemble.
+        TypeError: If ``init`` does not give parameters and model state.
     """
     path = _whole_checkpoint(workdir, step)
-    wanted = dict(zip(("params", "model_state"), jax.eval_shape(init, jax.random.key(0)), strict=True))
+    _, progress = _read_json(path)
+    count = None if progress.members is None else len(progress.members)
+    _check_member(workdir, member, count=count)
+    wanted = dict(
+        zip(
+            ("params", "model_state"),
+            jax.eval_shape(functools.partial(initial_model, init), jax.random.key(0)),
+            strict=True,
+        )
+    )
     saved = ocp.StandardCheckpointHandler().metadata(path / "model").tree
     if "ema" in saved:
         wanted["ema"] = wanted["params"]
     if member is not None:
-        members = jax.tree.leaves(saved)[0].shape[:1]
-        if not 0 <= member < (members or (0,))[0]:
-            raise RunError(f"wanted a member of the ensemble in {workdir}, got {member} of {members}")
-        wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), wanted)
+        wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
-    model = _read_arrays(path / "model", with_shardings(wanted, jax.tree.map(lambda _: whole, wanted)))
+    placed = with_shardings(wanted, jax.tree.map(lambda _: whole, wanted))
+    model = jax.tree.map(_as_wanted, _read_arrays(path / "model", jax.tree.map(_storable, placed)), placed)
     made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
-        made = _read_json(path)[1].failed.get(member, made + 1) - 1
+        made = progress.failed.get(member, made + 1) - 1
     return ModelCheckpoint(made, model["params"], model["model_state"], model.get("ema"))
 
 
 def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
     """Return a state that begins with what fits it of the latest whole checkpoint of another run.
 
-    What fits is a parameter or an array of the model state that has the same name and shape; it is cast to the
-    dtype here. All else stays as it was initialised, and is listed on stderr, with the reason. The optimiser begins
-    anew.
+    What fits is a parameter or an array of the model state that has the same name and shape; one float dtype is cast
+    to another, and other dtypes have to be the same. A random key (`jax.random.key`) is what its bits are. All else
+    stays as it was initialised, and is listed on stderr, with the reason. The optimiser begins anew.
 
     Args:
         state: A state before its first step, on the devices.
@@ -181,13 +195,19 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
 
     Raises:
         FileNotFoundError: If that folder has no checkpoint.
-        RunError: If nothing in it fits.
+        RunError: If nothing in it fits, or it is an ensemble.
     """
     path = _whole_checkpoint(workdir, None)
+    if _read_json(path)[1].members is not None:
+        raise RunError(
+            f"wanted the folder of one model to start from, got {workdir}, which has an ensemble; give an init that "
+            "returns what restore_model(workdir, init=init, member=...) reads"
+        )
     own = {"params": state.params, "model_state": state.model_state}
-    mine, tree = named_leaves(own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
-    theirs = {name: tuple(leaf.shape) for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
-    fits = {name for name in mine if theirs.get(name) == mine[name].shape}
+    bits, tree = jax.tree.map(_storable, own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    mine = named_leaves(bits)
+    theirs = {name: leaf for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
+    fits = {name for name in mine.keys() & theirs.keys() if _fits(mine[name], theirs[name])}
     if not any(name.startswith("params") for name in fits):
         raise RunError(
             f"wanted parameters of {path} to start from, but none fits: {', '.join(sorted(theirs)[:3])} are saved, "
@@ -199,8 +219,8 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
         elif name not in mine:
             logger.info(f"  {name}: in {workdir}, not in this model")
         elif name not in fits:
-            here = list(mine[name].shape)
-            logger.info(f"  {name}: {list(theirs[name])} in {workdir}, {here} here, stays as initialised")
+            there, here = _words(theirs[name]), _words(mine[name])
+            logger.info(f"  {name}: {there} in {workdir}, {here} here, stays as initialised")
     whole = NamedSharding(MeshConfig().build(), PartitionSpec())
 
     def place(where: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
@@ -209,11 +229,25 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
 
     read = named_leaves(_read_arrays(path / "model", jax.tree_util.tree_map_with_path(place, tree)))
     logger.info(f"Started from {len(fits)} arrays of {path}.")
-    model = jax.tree_util.tree_map_with_path(
-        lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, own
+    taken = jax.tree_util.tree_map_with_path(
+        lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, bits
     )
+    model = jax.tree.map(_as_wanted, taken, own)
     ema = None if state.ema is None else jax.tree.map(lambda leaf: leaf.copy(), model["params"])
     return state._replace(params=model["params"], model_state=model["model_state"], ema=ema)
+
+
+def _check_member(workdir: str | Path, member: int | None, *, count: int | None) -> None:
+    """Check that a member is named of an ensemble of so many, and of nothing else."""
+    if count is None and member is not None:
+        raise RunError(
+            f"wanted no member, since the run in {workdir} is of one model, got member={member}; leave it out"
+        )
+    if count is not None and (member is None or not 0 <= member < count):
+        raise RunError(
+            f"wanted a member of the ensemble in {workdir}, 0 to {count - 1}, got {member}; "
+            "restore_model reads one of them, as in member=0"
+        )
 
 
 class _DamagedError(RunError):
@@ -224,7 +258,7 @@ def items(state: TrainState) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
     """Return the two items of arrays that a state is saved as: the model, and the optimiser's."""
     model = {"params": state.params, "model_state": state.model_state}
     model |= {} if state.ema is None else {"ema": state.ema}
-    return jax.tree.map(_as_bits, (model, {"step": state.step, "opt_state": state.opt_state}))
+    return jax.tree.map(_storable, (model, {"step": state.step, "opt_state": state.opt_state}))
 
 
 def _folder(workdir: str | Path) -> Path:
@@ -258,13 +292,13 @@ def _read(path: Path, wanted: TrainState) -> Saved:
     state = TrainState(
         optimizer["step"], model["params"], model["model_state"], optimizer["opt_state"], model.get("ema")
     )
-    return Saved(jax.tree.map(_as_key, state, wanted), data, progress)
+    return Saved(jax.tree.map(_as_wanted, state, wanted), data, progress)
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], Progress]:
+def _read_json(path: Path) -> tuple[Any, Progress]:
     try:
         data, progress = (ocp.JsonCheckpointHandler().restore(path / name) for name in ("data", "progress"))
-        return data, Progress.from_json(progress)
+        return decode(data), Progress.from_json(progress)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _DamagedError(f"data or progress cannot be read: {error}") from error
 
@@ -273,20 +307,30 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _as_bits(leaf: Any) -> Any:
-    """Return the bits of a random key, or of the shape of one; Orbax cannot read keys back."""
-    if not _is_key(leaf):
-        return leaf
-    if isinstance(leaf, jax.ShapeDtypeStruct):
+def _storable(leaf: Any) -> Any:
+    """Return what a checkpoint holds of an array, or of the shape of one, where Orbax has no room for itself.
+
+    That is the bits of a random key, and a single zero in the place of an array without elements.
+    """
+    if _is_key(leaf):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.random.key_data(leaf)
         bits = jax.eval_shape(jax.random.key_data, leaf)
         return jax.ShapeDtypeStruct(bits.shape, bits.dtype, sharding=leaf.sharding)
-    return jax.random.key_data(leaf)
-
-
-def _as_key(leaf: Any, wanted: Any) -> Any:
-    if not _is_key(wanted):
+    if leaf.size > 0:
         return leaf
-    return jax.random.wrap_key_data(leaf, impl=wanted.dtype._impl.name)  # which JAX gives of arrays alone
+    placed = leaf.sharding
+    whole = NamedSharding(placed.mesh, PartitionSpec()) if isinstance(placed, NamedSharding) else placed
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct((1,), leaf.dtype, sharding=whole)
+    return jax.device_put(np.zeros(1, leaf.dtype), whole)
+
+
+def _as_wanted(leaf: Any, wanted: Any) -> Any:
+    """Return the array of which `_storable` made ``leaf``, given its shape, dtype and place."""
+    if _is_key(wanted):
+        return jax.random.wrap_key_data(leaf, impl=wanted.dtype._impl.name)  # which JAX gives of arrays alone
+    return leaf if wanted.size > 0 else jnp.zeros(wanted.shape, wanted.dtype, device=wanted.sharding)
 
 
 def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
@@ -314,4 +358,13 @@ def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
 
 
 def _shapes(tree: PyTree) -> dict[str, str]:
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in named_leaves(tree).items()}
+    return {name: _words(leaf) for name, leaf in named_leaves(tree).items()}
+
+
+def _words(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _fits(mine: Any, theirs: Any) -> bool:
+    are_floats = all(jax.dtypes.issubdtype(each.dtype, np.inexact) for each in (mine, theirs))
+    return mine.shape == tuple(theirs.shape) and (are_floats or mine.dtype == theirs.dtype)

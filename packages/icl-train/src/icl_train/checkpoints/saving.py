@@ -10,7 +10,7 @@ import errno
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AsyncOptions
 
 from icl_train.checkpoints.digest import write_digest
+from icl_train.checkpoints.positions import encode
 from icl_train.checkpoints.progress import Progress
 from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, items, saved_steps
 from icl_train.devices.hosts import max_over_hosts
@@ -87,14 +88,14 @@ class Checkpoints:
         """Return whether the latest one was saved too many minutes ago."""
         return self._minutes is not None and self._clock() - self._latest >= 60 * self._minutes
 
-    def save(self, state: TrainState, *, data: Mapping[str, Any], progress: Progress) -> None:
+    def save(self, state: TrainState, *, data: Any, progress: Progress) -> None:
         """Begin to save a checkpoint, waiting for the one before it if that is still being written.
 
         The state may be donated to the next step as soon as this returns.
 
         Args:
             state: The training state.
-            data: The position of the batch iterator, as JSON values.
+            data: The position of the batch iterator, see `positions.encode`.
             progress: How far the run has come; its ``step`` names the checkpoint.
         """
         step = progress.step
@@ -110,7 +111,7 @@ class Checkpoints:
                 error = raised
         self._agree_on(error)
 
-    def rehearse(self, state: TrainState, *, data: Mapping[str, Any], progress: Progress) -> None:
+    def rehearse(self, state: TrainState, *, data: Any, progress: Progress) -> None:
         """Save a checkpoint and delete it again, so that what cannot be saved is known before it is trained.
 
         Args:
@@ -222,12 +223,12 @@ class Checkpoints:
                 shutil.rmtree(gone, ignore_errors=True)
 
 
-def _arguments(state: TrainState, data: Mapping[str, Any], progress: Progress) -> ocp.args.CheckpointArgs:
+def _arguments(state: TrainState, data: Any, progress: Progress) -> ocp.args.CheckpointArgs:
     model, optimizer = items(state)
     return ocp.args.Composite(
         model=ocp.args.StandardSave(model),
         optimizer=ocp.args.StandardSave(optimizer),
-        data=ocp.args.JsonSave(dict(data)),
+        data=ocp.args.JsonSave(encode(data)),
         progress=ocp.args.JsonSave(progress.to_json()),
     )
 

@@ -116,7 +116,7 @@ def batch_size(batch: Mapping[str, np.ndarray]) -> int:
     """Return B, the leading dimension that the arrays of a batch share.
 
     Raises:
-        TypeError: If the batch is not a dict of arrays.
+        TypeError: If the batch is not a dict of arrays of numbers.
         ValueError: If it is empty, or its arrays have no common leading dimension.
 
     >>> batch_size({'inputs': np.zeros((32, 3)), 'targets': np.zeros(32)})
@@ -124,6 +124,9 @@ def batch_size(batch: Mapping[str, np.ndarray]) -> int:
     """
     if not isinstance(batch, Mapping) or not all(hasattr(array, "shape") for array in batch.values()):
         raise TypeError(f"wanted a batch that is a dict of NumPy arrays, got {type(batch).__name__}: {batch!r:.80}")
+    for name, array in batch.items():
+        if np.dtype(array.dtype).kind in "OSUMm":
+            raise TypeError(f"wanted a batch of numbers, got {name} of dtype {array.dtype}; give it as numbers")
     sizes = {name: array.shape[0] if array.shape else None for name, array in batch.items()}
     if len(set(sizes.values())) != 1 or None in sizes.values():
         raise ValueError(

@@ -34,6 +34,7 @@ class Rule:
         pattern: A regular expression, looked for anywhere in the name ('trunk/blocks/query/w').
         split: One entry per dimension, at least those before the last that is split; a dimension that does not
             divide by the size of its axis stays whole.
+        optional: Whether it may hold for no parameter, as one of a set of rules that is made for many models.
 
     Raises:
         ValueError: If the pattern is no regular expression.
@@ -44,6 +45,7 @@ class Rule:
 
     pattern: str
     split: PartitionSpec | LargestDimension
+    optional: bool = False
 
     def __post_init__(self) -> None:
         compiled(self.pattern)
@@ -53,7 +55,7 @@ Rules: TypeAlias = Sequence[Rule]
 """The first rule whose pattern matches holds; a parameter that none matches is on every device."""
 
 REPLICATED: Rules = ()
-FULLY_SHARDED: Rules = (Rule("", LargestDimension(FSDP)),)
+FULLY_SHARDED: Rules = (Rule("", LargestDimension(FSDP), optional=True),)
 
 
 def shardings(params: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
@@ -68,12 +70,14 @@ def shardings(params: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
         A pytree of `NamedSharding` like the parameters.
 
     Raises:
-        ValueError: If a rule names an axis that the mesh lacks, or more dimensions than a parameter has.
+        ValueError: If a rule names an axis that the mesh lacks, or more dimensions than a parameter has; or if it holds
+            for no parameter and is not optional.
 
     >>> mesh = Mesh(np.array(jax.devices()[:1]), ('fsdp',))
     >>> shardings({'w': np.zeros((3, 4))}, mesh, FULLY_SHARDED)['w'].spec
     P(None, 'fsdp')
     """
+    _check_each_holds(list(named_leaves(params)), rules)
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: NamedSharding(mesh, _split(name_of(path), leaf.shape, mesh, rules)), params
     )
@@ -152,6 +156,20 @@ def describe(state: PyTree) -> None:
     for *words, number in rows:
         cells = [word.ljust(width) for word, width in zip(words, widths, strict=False)]
         print("  ".join([*cells, number.rjust(widths[3])]))
+
+
+def _check_each_holds(names: Sequence[str], rules: Rules) -> None:
+    left = list(names)
+    for rule in rules:
+        matches = compiled(rule.pattern).search
+        if not rule.optional and not any(map(matches, left)):
+            taken = next(filter(matches, names), None)
+            why = "none has it in its name" if taken is None else f"an earlier rule holds for {taken} and its like"
+            raise ValueError(
+                f"wanted each sharding rule to hold for a parameter, got {rule.pattern!r}, and {why}; the parameters "
+                f"are {', '.join(names)}; change the pattern or the order, or give the rule optional=True"
+            )
+        left = [name for name in left if not matches(name)]
 
 
 def _split(name: str, shape: tuple[int, ...], mesh: Mesh, rules: Rules) -> PartitionSpec:

@@ -26,7 +26,7 @@ class Dispatched(NamedTuple):
     first: int
     scalars: Mapping[str, Array]
     batches: Sequence[Batch]
-    positions: Sequence[dict[str, Any]]
+    positions: Sequence[Any]
     items: int
 
 
@@ -41,7 +41,7 @@ class Failure(NamedTuple):
 
     step: int
     what: str
-    position: dict[str, Any]
+    position: Any
 
 
 class StepLog:

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Integer, Shaped
 
-from icl_data.checks import check_whole
+from icl_data.checks import check_whole, checked_array
 from icl_data.draws import check_bounds, checked_indices
 from icl_data.tasks.pool import TaskRandomness
 
@@ -82,12 +82,13 @@ class Functions:
         """Return each function at N points of its own.
 
         Raises:
-          ValueError: inputs of another shape.
+          ValueError: inputs of another shape, or values that are no numbers [B, N, Y].
         """
-        B, X = len(self.draws.numbers), self.family.num_inputs
+        B, X, Y = len(self.draws.numbers), self.family.num_inputs, self.family.num_outputs
         if inputs.ndim != 3 or inputs.shape[0] != B or inputs.shape[2] != X:
             raise ValueError(f"These functions want inputs [{B}, N, {X}], got {list(inputs.shape)}.")
-        return self.family.values(self.specs, self.draws, inputs)
+        values = np.asarray(self.family.values(self.specs, self.draws, inputs))
+        return checked_array(values, (B, inputs.shape[1], Y), "f4", f"{type(self.family).__name__}.values")
 
 
 def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " B"]) -> Functions:

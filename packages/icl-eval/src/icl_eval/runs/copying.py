@@ -1,0 +1,50 @@
+"""A run's record elsewhere: what is measured of a run that cannot be written to is kept in a folder of its own."""
+
+from pathlib import Path
+
+from icl_eval.paths import AnyPath, as_path
+from icl_eval.runs.options import differences
+from icl_eval.runs.reading import CONFIG, EVALUATIONS, MEASURES, METRICS, read_run
+from icl_eval.runs.writing import write_atomically
+
+
+def copy_run(folder: AnyPath, to: AnyPath) -> Path:
+    """Copy what a run folder says, but for its checkpoints, summary and pages, to a folder that can be written to.
+
+    There it can be evaluated, summarised, reported and compared as the run itself, of which nothing is changed. If
+    that was begun before, config.json and metrics.jsonl are brought up to date, and its evaluations stay.
+
+    Args:
+      folder: of the run.
+      to: the other folder; made if it is missing.
+
+    Returns:
+      `to`.
+
+    Raises:
+      FileNotFoundError: if there is no such run folder.
+      ValueError: if it is not the folder of a run, or the other folder is of another run.
+
+    >>> import tempfile
+    >>> folder, to = (Path(tempfile.mkdtemp()) for _ in range(2))
+    >>> _ = (folder / "config.json").write_text('{"config": {"seed": 0}}')
+    >>> [path.name for path in copy_run(folder, to).iterdir()]
+    ['config.json']
+    """
+    folder, to = as_path(folder), as_path(to)
+    run = read_run(folder)
+    if to.resolve() == folder.resolve():
+        return to
+    if (to / CONFIG).exists() and (unlike := differences(read_run(to).config.get("config"), run.config.get("config"))):
+        name, theirs, ours = unlike[0]
+        raise ValueError(
+            f"{to} is of another run than {folder}: its {name} is {theirs}, not {ours}; choose a new folder."
+        )
+    begun = (to / EVALUATIONS).exists()
+    arrays = sorted((folder / "arrays").glob("*.npz"))
+    # Its evaluations last: they say that all else is there.
+    measured = [] if begun else [folder / MEASURES, *arrays, folder / EVALUATIONS]
+    for path in (folder / CONFIG, folder / METRICS, *measured):
+        if path.exists():
+            write_atomically(to / path.relative_to(folder), path.read_bytes())
+    return to
