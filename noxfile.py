@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ PACKAGES = ("icl-data", "icl-models", "icl-train", "icl-eval", "icl-lab")
 SHARED_DATA = Path("..", "shared", "data").resolve()  # real data for tests; they skip with a reason without it
 
 LENIENT = tuple(f"-Wdefault::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"))
+
+PYTEST = ("pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -36,9 +39,23 @@ def install(session: nox.Session, *groups: str, extras: tuple[str, ...] = ()) ->
             env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
         )
     else:
-        wanted = {"icl-data": f"icl-data[{','.join(extras)}]"} if extras else {}
-        editable = [word for package in PACKAGES for word in ("-e", f"packages/{wanted.get(package, package)}")]
-        session.install(*editable, *requirements(*groups))
+        session.install(*editable(extras), *requirements(*groups))
+
+
+def editable(extras: tuple[str, ...] = ()) -> list[str]:
+    """List the words that install all packages in place, with extras of icl-data."""
+    wanted = {"icl-data": f"icl-data[{','.join(extras)}]"} if extras else {}
+    return [word for package in PACKAGES for word in ("-e", f"packages/{wanted.get(package, package)}")]
+
+
+def newest_python() -> str:
+    """Return the newest version of Python here that the packages may run on."""
+
+    def runs(version: str) -> bool:
+        found = shutil.which(f"python{version}")
+        return found is not None and subprocess.run([found, "--version"], capture_output=True).returncode == 0
+
+    return next(filter(runs, ("3.14", "3.13", "3.12")), "3.11")
 
 
 def requirements(*groups: str) -> tuple[str, ...]:
@@ -82,9 +99,16 @@ def tests(session: nox.Session) -> None:
     install(session, "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
-    session.run(
-        "pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10", *lenient, *session.posargs
-    )
+    session.run(*PYTEST, *lenient, *session.posargs)
+
+
+@nox.session(python=newest_python())
+def newest(session: nox.Session) -> None:
+    """Run the tests on the newest Python here, with the newest releases that are allowed; deprecations are shown."""
+    session.install(*editable(("tfds",)), *requirements("test"))
+    versions = "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
+    session.run("python", "-c", versions)
+    session.run(*PYTEST, *LENIENT, *session.posargs)
 
 
 @nox.session

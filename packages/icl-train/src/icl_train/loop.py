@@ -8,37 +8,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
-from tqdm import tqdm
 
-from icl_train.actions import Action, ActionFunction, EverySteps, Moment, as_actions
+from icl_train.actions import Action, ActionFunction, as_actions
 from icl_train.checkpoints.restoring import Saved, warm_start
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
 from icl_train.contract import check_batches, check_functions, check_members, check_optimizer
 from icl_train.devices.hosts import max_over_hosts
-from icl_train.devices.mesh import batch_size
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble, described
-from icl_train.errors import Interrupted, NotFiniteError
-from icl_train.log import STDERR, logger
 from icl_train.metrics.meters import Meters
-from icl_train.metrics.step_log import Dispatched, Failure, StepLog
-from icl_train.paths import named_leaves
-from icl_train.program import CompiledTraining, StepSpec, compile_single
+from icl_train.metrics.step_log import Dispatched, StepLog
+from icl_train.program import StepSpec, compile_single
 from icl_train.resuming import find_saved
 from icl_train.run_folder import describe_members, member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
 from icl_train.trainer_lock import Hold, hold_for_training
-from icl_train.types import Batch, Batches, Init, LossFunction
+from icl_train.training_run import Run
+from icl_train.types import Batches, Init, LossFunction
 
 _ASK_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
 
@@ -136,7 +131,7 @@ def train(
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
     )
-    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock)
+    run = Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
 
 
@@ -198,30 +193,17 @@ def train_ensemble(
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
     batches = EnsembleBatches([member.batches for member in members])
-    run = _Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock, described(members))
+    run = Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock, described(members))
     return _train(run, resume=resume)
 
 
-class _Run(NamedTuple):
-    """What a run is made of; ``members`` has seed and hyper-parameters of each member of an ensemble."""
-
-    config: TrainConfig
-    program: CompiledTraining
-    batches: Batches
-    workdir: Path
-    actions: tuple[Action, ...]
-    resume_hint: str
-    clock: Callable[[], float]
-    members: Sequence[Mapping[str, Any]] | None = None
-
-
-def _train(run: _Run, *, resume: bool, init_from: str | Path | None = None) -> TrainResult:
+def _train(run: Run, *, resume: bool, init_from: str | Path | None = None) -> TrainResult:
     """Return what a run comes to that goes on from what is saved, or begins."""
     with hold_for_training(run.workdir) as hold:
         return _train_held(run, hold, resume=resume, init_from=init_from)
 
 
-def _train_held(run: _Run, hold: Hold, *, resume: bool, init_from: str | Path | None) -> TrainResult:
+def _train_held(run: Run, hold: Hold, *, resume: bool, init_from: str | Path | None) -> TrainResult:
     """Return the same, in a folder that this process alone trains in."""
     config, count = run.config, run.program.members
     folders = [run.workdir] if count is None else [member_folder(run.workdir, each) for each in range(count)]
@@ -256,7 +238,7 @@ def _train_held(run: _Run, hold: Hold, *, resume: bool, init_from: str | Path | 
     )
 
 
-def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
+def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
     """Return the state after the last step: make the steps that are missing, log and save them.
 
     If a signal comes or a step, the data or an action fails, it is raised, once the state before that is saved.
@@ -264,7 +246,7 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
     config, program = run.config, run.program
     first = step = 0 if saved is None else saved.progress.step
     profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
-    with flag_signals() as flag, _checkpoints(run, saved) as checkpoints, meters, _bar(run, first) as bar, profile:
+    with flag_signals() as flag, run.checkpoints(saved) as checkpoints, meters, run.bar(first) as bar, profile:
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
 
         def save(step: int, position: Any, *, is_last: bool = False) -> None:
@@ -291,15 +273,15 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
 
         with _kept(rescue):
             for dispatch in itertools.count(1):
-                count = _until_due(run, step, checkpoints=checkpoints, meters=meters)
-                taken = _take(run, step, count=count, positions=positions)
+                count = run.until_due(step, checkpoints=checkpoints, meters=meters)
+                taken = run.take(step, count=count, positions=positions)
                 profile.before(step + 1)
                 state, scalars = program.step(state, program.to_devices(taken), np.int32(step + 1))
-                log.add(Dispatched(step + 1, scalars, taken, positions, _items(taken[0], program)))
+                log.add(Dispatched(step + 1, scalars, taken, positions, run.items(taken[0])))
                 step, positions = step + len(taken), []
                 profile.after(step, scalars)
 
-                is_last, due = step == config.steps, _due(run, step, _seconds(run, meters))
+                is_last, due = step == config.steps, run.due(step, run.seconds(meters))
                 if due or is_last:
                     log.settle()
                 if due and log.failure is None:
@@ -318,9 +300,9 @@ def _make_steps(run: _Run, hold: Hold, state: TrainState, *, meters: Meters, sav
             checkpoints.finish()
         received, _ = _ask(flag, checkpoints)  # once more: a signal may have come while it was being saved
     if log.failure is not None:
-        raise _not_finite(run, log.failure, state)
+        raise run.not_finite(log.failure, state)
     if received:
-        raise _interrupted(run, signal.Signals(received), step)
+        raise run.interrupted(signal.Signals(received), step)
     return state
 
 
@@ -335,96 +317,7 @@ def _kept(save: Callable[[], object]) -> Iterator[None]:
         raise
 
 
-def _checkpoints(run: _Run, saved: Saved | None) -> Checkpoints:
-    return Checkpoints(
-        run.workdir,
-        every=run.config.checkpoint_every,
-        minutes=run.config.checkpoint_minutes,
-        keep=run.config.keep_checkpoints,
-        keep_every=run.config.keep_every,
-        restored=None if saved is None else saved.progress.step,
-        skipped=() if saved is None else saved.skipped,
-        clock=run.clock,
-    )
-
-
-def _bar(run: _Run, first: int) -> tqdm:
-    return tqdm(
-        desc=run.workdir.name,
-        total=run.config.steps,
-        initial=first,
-        unit=" steps",
-        file=STDERR,
-        disable=True if jax.process_index() else None,  # None: silent where that is no terminal
-        dynamic_ncols=True,
-    )
-
-
-def _until_due(run: _Run, step: int, *, checkpoints: Checkpoints, meters: Meters) -> int:
-    """Return how many steps can be dispatched at once: up to the next after which something happens."""
-    count = min(run.config.steps_per_dispatch, run.config.steps - step)
-    seconds = _seconds(run, meters) if count > 1 else 0.0
-    first, last = run.config.profile or (0, 0)
-    for now in range(step + 1, step + count):
-        if now in (first - 1, last) or checkpoints.is_due(now) or _due(run, now, seconds):
-            return now - step
-    return count
-
-
-def _take(run: _Run, step: int, *, count: int, positions: list[Any]) -> list[Batch]:
-    """Return the batches of the steps after ``step``; add the position of the iterator before each to ``positions``."""
-    batches = []
-    for number in range(step, step + count):
-        positions.append(copy.deepcopy(run.batches.get_state()))
-        try:
-            batches.append(next(run.batches))
-        except StopIteration:
-            raise ValueError(
-                f"wanted batches for {run.config.steps} steps, got {number}; "
-                "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
-            ) from None
-    return batches
-
-
-def _items(batch: Batch, program: CompiledTraining) -> int:
-    """Return B, of all hosts together."""
-    return batch_size(batch) * program.shards if program.members is None else next(iter(batch.values())).shape[1]
-
-
-def _seconds(run: _Run, meters: Meters) -> float:
-    """Return the seconds of training so far, the same on all hosts where an action may depend on them."""
-    if jax.process_count() == 1 or all(isinstance(action, EverySteps) for action in run.actions):
-        return meters.watch.seconds()
-    return max_over_hosts(int(1000 * meters.watch.seconds())) / 1000
-
-
-def _due(run: _Run, step: int, seconds: float) -> list[Action]:
-    moment = Moment(step, seconds, step == run.config.steps)
-    return [action for action in run.actions if action.is_due(moment)]
-
-
 def _ask(flag: Flag, checkpoints: Checkpoints) -> tuple[int, bool]:
     """Return, the same on all hosts, the signal that has come to one, or 0, and whether a checkpoint is overdue."""
     received, overdue = divmod(max_over_hosts(2 * (flag.signal or 0) + checkpoints.is_overdue()), 2)
     return received, bool(overdue)
-
-
-def _not_finite(run: _Run, failure: Failure, state: TrainState) -> NotFiniteError:
-    spoilt = [name for name, leaf in named_leaves(state.params).items() if bool(jnp.isnan(leaf).any())]
-    already = f" {', '.join(spoilt[:3])} had NaN before it." if spoilt else ""
-    message = (
-        f"Stopped: {failure.what}.{already} The state after step {failure.step - 1} is saved in {run.workdir}; go on "
-        "from it with a lower learning rate or clipping, or look at that batch. "
-        f"{run.resume_hint} would come to the same end."
-    )
-    logger.error(message)
-    return NotFiniteError(failure.step, message)
-
-
-def _interrupted(run: _Run, received: signal.Signals, step: int) -> Interrupted:
-    message = (
-        f"Stopped by {received.name} after step {step} of {run.config.steps}, saved in {run.workdir}. "
-        f"To go on: {run.resume_hint}."
-    )
-    logger.warning(message)
-    return Interrupted(received, message)
