@@ -123,7 +123,7 @@ def test_an_empty_set_is_refused_by_name():
 
 
 def classes_of_the_original(num_classes, rare, common, holdout, group, seed):
-    """Return the classes at each position as the original's code is described: in a seeded order, holdout from its end."""
+    """Return the classes at each position as in the description of their code: a seeded order, holdout at its end."""
     groups = np.split(np.arange(num_classes), num_classes // group)
     order = np.random.default_rng(seed).choice(range(len(groups)), size=len(groups), replace=False)
     classes = [cls for number in order for cls in groups[number]]
