@@ -12,7 +12,7 @@ from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
-from icl_data.batch import Sampler, Transform
+from icl_data.batch import Batch, Sampler, Transform
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.statistics import Statistics, statistics
@@ -57,6 +57,7 @@ __all__ = [
     "AbsoluteValue",
     "Activation",
     "Affine",
+    "Batch",
     "BatchIterator",
     "BatchSource",
     "BatchStream",
