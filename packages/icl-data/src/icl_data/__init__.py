@@ -7,7 +7,7 @@ task, X inputs of a point or numbers of a vector, Y outputs.
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
 from icl_data.banks.glyphs import glyphs
 from icl_data.banks.idx import bank_from_idx, read_idx
-from icl_data.banks.omniglot import Polarity, omniglot
+from icl_data.banks.omniglot import Polarity, omniglot, tfds_order
 from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
@@ -139,5 +139,6 @@ __all__ = [
     "resize",
     "statistics",
     "symbols",
+    "tfds_order",
     "to_float",
 ]
