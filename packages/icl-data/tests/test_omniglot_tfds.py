@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icl_data import omniglot, prepare_omniglot
+from icl_data import omniglot, prepare_omniglot, tfds_order
 from icl_data.banks.omniglot_tfds import omniglot_builder
 
 tfds = pytest.importorskip("tensorflow_datasets", reason='needs pip install "icl-data[tfds]"')
@@ -197,3 +197,19 @@ def test_neither_tensorflow_nor_opencv_nor_jax_is_needed(directory, zips):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False []"
+
+
+def test_the_order_of_tfdss_records_is_known_without_tfds(directory, zips):
+    shown = []
+    for split in ("train", "test", "small1"):
+        source = tfds.builder_from_directory(directory).as_data_source(
+            split, decoders={"image": tfds.decode.SkipDecoding()}
+        )
+        shown += [int(example["label"]) for example in source]
+    first_shown = list(dict.fromkeys(shown))
+    assert first_shown != sorted(first_shown)
+    for sources in (zips, zips[::-1], directory):
+        assert (np.unique(first_shown)[tfds_order(sources)] == first_shown).all()
+    bank = omniglot(zips, size=28)
+    brought = bank.subset(tfds_order(zips)).augmented()
+    assert (brought.num_classes, brought.group) == (8 * bank.num_classes, 8)

@@ -289,3 +289,17 @@ def test_a_batch_of_too_few_rows_is_no_batch():
         ValueError, match=r"OwnSampler.sample must return arrays .* 8 indices, got 'labels' of shape \[7, 3\]"
     ):
         source[0]
+
+
+def test_a_source_is_what_a_loader_of_map_style_data_sets_asks_for(source):
+    # torch.utils.data: __getitem__ and __len__, and for its workers that it can be pickled; sampler gives the numbers.
+    fetched = [pickle.loads(pickle.dumps(source))[number] for number in range(3, 6)]
+    assert [batch["index"][0] for batch in fetched] == [18, 24, 30]
+    assert all(same(batch, source[number]) for number, batch in enumerate(fetched, start=3))
+    assert len(source) > 10**9 and all(isinstance(values, np.ndarray) for values in fetched[0].values())
+
+
+def test_torchs_own_loader_gives_the_batches_in_their_order(source):
+    data = pytest.importorskip("torch.utils.data", reason="torch is not of the packages that the tests need")
+    loader = data.DataLoader(source, batch_size=None, sampler=range(3, 8), num_workers=2)
+    assert [batch["index"][0].item() for batch in loader] == [18, 24, 30, 36, 42]

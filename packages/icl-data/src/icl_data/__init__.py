@@ -7,12 +7,12 @@ task, X inputs of a point or numbers of a vector, Y outputs.
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
 from icl_data.banks.glyphs import glyphs
 from icl_data.banks.idx import bank_from_idx, read_idx
-from icl_data.banks.omniglot import Polarity, omniglot
+from icl_data.banks.omniglot import Polarity, omniglot, tfds_order
 from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
-from icl_data.batch import Sampler, Transform
+from icl_data.batch import Batch, Sampler, Transform
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.statistics import Statistics, statistics
@@ -67,6 +67,7 @@ __all__ = [
     "AbsoluteValue",
     "Activation",
     "Affine",
+    "Batch",
     "BatchIterator",
     "BatchSource",
     "BatchStream",
@@ -149,5 +150,6 @@ __all__ = [
     "resize",
     "statistics",
     "symbols",
+    "tfds_order",
     "to_float",
 ]

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from icl_data.bank import ExemplarBank
 from icl_data.batch import Batch, Sampler
 from icl_data.checks import check_whole
+from icl_data.map_dataset import MapDataset
 from icl_data.sequences.sampler import SequenceSampler
 
 _KEPT_BLOCKS = 4  # forwards needs one; a few more serve several readers of one source
@@ -39,7 +40,7 @@ class _LatestBlocks:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class BatchSource:
+class BatchSource(MapDataset[Batch]):
     """Batches by number: batch t holds the sequences t * batch_size .. (t + 1) * batch_size - 1.
 
     Of S shards (hosts), each makes its own rows of every batch; laid one after another they are the whole batch,
@@ -47,6 +48,8 @@ class BatchSource:
 
     Any number may be asked for at any time. Neighbours are cheap: sequences are drawn in blocks (of 512 or more, for
     sequences of items), and the latest blocks are kept. Images are gathered for one batch at a time.
+
+    It is a map-style data set, which ``torch.utils.data.DataLoader`` takes with ``batch_size=None``.
 
     Attributes:
       sampler: makes the sequences or tasks.
@@ -119,7 +122,7 @@ class BatchSource:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class SequenceSource:
+class SequenceSource(MapDataset[Batch]):
     """Single sequences by index, for a Grain pipeline of your own; batched, they are what ``BatchSource`` gives.
 
     Every element costs Grain some 40 microseconds, as much as a whole batch: prefer ``batches`` where it will do.

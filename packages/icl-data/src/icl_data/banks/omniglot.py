@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image
 
 from icl_data.bank import ExemplarBank, bank_from_runs
 from icl_data.banks.image_decoding import decode_image
 from icl_data.banks.omniglot_files import Drawing, as_paths, read_folder, read_zip
-from icl_data.banks.omniglot_tfds import find_prepared, read_prepared
+from icl_data.banks.omniglot_tfds import find_prepared, place_in_tfds, read_prepared
 from icl_data.checks import check_choice
 
 Polarity = Literal["ink_is_one", "paper_is_one"]
@@ -83,6 +83,30 @@ def omniglot(
             pixels = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BOX))
         items[row] = 255 - pixels if polarity == "ink_is_one" else pixels
     return bank_from_runs(items, np.unique([label for label, _ in drawings], return_counts=True)[1])
+
+
+def tfds_order(sources: str | PathLike[str] | Iterable[str | PathLike[str]]) -> Int[np.ndarray, " C"]:
+    """Return Omniglot's classes in the order in which TFDS's records first show them, by split.
+
+    Chan et al.'s code numbers augmented characters so: ``omniglot(sources).subset(tfds_order(sources)).augmented()``.
+
+    Args:
+      sources: as ``omniglot`` takes them, complete sets; no image is decoded.
+
+    Returns:
+      Numbers of the classes of ``omniglot(sources)``, int64 [C], each once.
+
+    Raises:
+      FileNotFoundError: a path that does not exist, as for ``omniglot``, and so are the others.
+
+    >>> tfds_order("nowhere/images_background.zip")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: No Omniglot zip at nowhere/images_background.zip; give the path of images_background.zip ...
+    """
+    drawings = sorted(itertools.chain.from_iterable(map(_read, as_paths(sources))), key=place_in_tfds)
+    labels = list(dict.fromkeys(drawing.label for drawing in drawings))
+    return np.searchsorted(np.sort(labels), labels)
 
 
 def _read(path: Path) -> Iterator[Drawing]:

@@ -155,6 +155,17 @@ def _character_names(drawings: Iterable[Drawing]) -> list[str]:
     return [names.get(label, f"unknown_{label:04d}") for label in CHARACTERS]
 
 
+def place_in_tfds(drawing: Drawing) -> tuple[int, bytes]:
+    """Return what TFDS sorts its records by: the place of the split, and the MD5 of the record's name."""
+    split = SPLITS.get(drawing.set, drawing.set)
+    name = _key(drawing.alphabet, drawing.character - 1, drawing.label, drawing.drawer)
+    return [*SPLITS.values(), split].index(split), _hash(split, name)
+
+
+def _hash(split: str, name: str) -> bytes:
+    return hashlib.md5((split + name).encode()).digest()
+
+
 def _key(alphabet: str, character_id: int, label: int, drawer: int) -> str:
     """Return TFDS's name of a record."""
     return f"{alphabet}_{character_id}_{label:04d}_{drawer:02d}.png"
@@ -169,9 +180,8 @@ def _name_drawers(
         label: (alphabets.get(example["alphabet"], "unknown"), example["alphabet_char_id"])
         for label, example in zip(labels, examples, strict=True)
     }
-    # TFDS sorts by the MD5 of the split's name and the record's.
     order = sorted(
-        (hashlib.md5((split + _key(*characters[label], label, drawer)).encode()).digest(), label, drawer)
+        (_hash(split, _key(*characters[label], label, drawer)), label, drawer)
         for label in characters
         for drawer in DRAWERS
     )

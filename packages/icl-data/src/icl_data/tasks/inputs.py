@@ -31,7 +31,12 @@ class InputDistribution(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UniformInputs:
-    """Each coordinate uniform between two bounds."""
+    """Each coordinate uniform between two bounds.
+
+    Attributes:
+      low: lower bound.
+      high: upper bound, at least as high.
+    """
 
     low: float = -1.0
     high: float = 1.0

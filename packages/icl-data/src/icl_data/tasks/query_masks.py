@@ -25,6 +25,9 @@ class QueryMask(Protocol):
 class LastQueries:
     """The last ``count`` points.
 
+    Attributes:
+      count: how many, at least 1.
+
     >>> LastQueries(2).mask(np.zeros((1, 5))).astype(int)
     array([[0, 0, 1, 1]])
     """
@@ -43,7 +46,11 @@ class LastQueries:
 
 @dataclasses.dataclass(frozen=True)
 class RandomQueries:
-    """``count`` points anywhere."""
+    """``count`` points anywhere.
+
+    Attributes:
+      count: how many, at least 1.
+    """
 
     count: int
 

@@ -44,6 +44,7 @@ class Polynomial(CurveFamily):
     """y = c_0 + c_1 t + ... + c_d t^d, with standard normal coefficients.
 
     Attributes:
+      num_inputs: X, at least 1.
       degree: d, at least 1: 2 is a quadratic, 3 a cubic.
     """
 
@@ -68,6 +69,7 @@ class Sine(CurveFamily):
     The ranges are those of the notebook that the function-fitting form comes from.
 
     Attributes:
+      num_inputs: X, at least 1.
       amplitude: of A.
       frequency: of w, in radians per unit of t.
       phase: of p, in radians.
@@ -117,7 +119,12 @@ class Placed(CurveFamily):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AbsoluteValue(Placed):
-    """y = a |t - c| + b."""
+    """y = a |t - c| + b.
+
+    Attributes:
+      num_inputs: X, at least 1.
+      centre: range of c.
+    """
 
     def shape(self, way: Values) -> Values:
         """Return |t|."""
@@ -126,7 +133,12 @@ class AbsoluteValue(Placed):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepFunction(Placed):
-    """y = a [t >= c] + b."""
+    """y = a [t >= c] + b.
+
+    Attributes:
+      num_inputs: X, at least 1.
+      centre: range of c.
+    """
 
     def shape(self, way: Values) -> Values:
         """Return 0 below 0, else 1."""
@@ -138,6 +150,7 @@ class Exponential(CurveFamily):
     """y = a exp(r t) + b, with standard normal a and b.
 
     Attributes:
+      num_inputs: X, at least 1.
       rate: range of r.
     """
 
@@ -159,6 +172,7 @@ class PiecewiseLinear(CurveFamily):
     """Straight pieces between knots with standard normal values; level beyond the first and the last.
 
     Attributes:
+      num_inputs: X, at least 1.
       pieces: how many, at least 1.
       bounds: where the first and the last knot are; those between are drawn uniformly for each task.
     """

@@ -12,6 +12,7 @@ class Linear(Scalar):
     """y = w x, with standard normal weights.
 
     Attributes:
+      num_inputs: X, at least 1.
       slopes: draw the weights uniformly between these two instead.
 
     >>> import numpy as np
@@ -40,7 +41,12 @@ class Linear(Scalar):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Affine(Linear):
-    """y = w x + b, with standard normal weights and offset."""
+    """y = w x + b, with standard normal weights and offset.
+
+    Attributes:
+      num_inputs: X, at least 1.
+      slopes: draw the weights uniformly between these two instead.
+    """
 
     def draw(self, draws: TaskRandomness) -> Specs:
         """Return ``weights`` [B, X] and ``offset`` [B]."""
@@ -56,6 +62,7 @@ class SparseLinear(Scalar):
     """y = w x, where all but a few weights are 0 (Garg et al. 2022, with 3 of 20).
 
     Attributes:
+      num_inputs: X, at least 1.
       nonzero: how many weights are not 0, in 1..num_inputs; which ones is drawn for each task.
 
     Raises:

@@ -17,6 +17,7 @@ class GaussianProcessDraw(Scalar):
     normal. So a draw is a function, which can be asked at other points again.
 
     Attributes:
+      num_inputs: X, at least 1.
       length_scale: of the kernel, in units of x, above 0.
       features: how many cosines, at least 1.
     """
@@ -48,6 +49,7 @@ class ReluNetwork(Scalar):
     """y = sum_i a_i relu(w_i x), w_i standard normal and a_i of variance 2 / hidden (Garg et al. 2022, section 4).
 
     Attributes:
+      num_inputs: X, at least 1.
       hidden: units of the layer, at least 1.
       bias_scale: standard deviation of a bias within each relu; Garg et al. have none, but with one input all kinks
         would be at 0 then.
@@ -83,6 +85,7 @@ class DecisionTree(Scalar):
     Garg et al. (2022, section 4) have depth 4, 20 inputs and thresholds of 0.
 
     Attributes:
+      num_inputs: X, at least 1.
       depth: questions on the way to a leaf, at least 1.
       thresholds: their range.
     """
