@@ -1,6 +1,7 @@
 """What options must be: each check raises a ``ValueError`` that says what was wanted and what came."""
 
 import math
+import numbers
 import operator
 from typing import Any
 
@@ -27,5 +28,5 @@ def check_positive(name: str, value: float) -> None:
     Traceback (most recent call last):
     ValueError: penalty must be a finite number above 0, got 0.0.
     """
-    if not (value > 0 and math.isfinite(value)):
+    if not isinstance(value, numbers.Real) or not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Int
 
 from icl_eval.attention.scores import SCORES, HeadScores, head_scores, uniform_scores
 from icl_eval.attention.token_positions import TokenPositions
-from icl_eval.results.collect import Batch, as_array, collect, first_images, joined
+from icl_eval.checks import check_whole
+from icl_eval.results.collect import Batch, as_array, check_function, collect, first_images, joined
 from icl_eval.results.own_measures import OwnMeasure, check_own, own_ratios, own_words
 from icl_eval.results.result import Measure, Result
 from icl_eval.results.saved_arrays import NO_LABEL, AttentionMaps
@@ -79,7 +80,9 @@ def evaluate_heads(
     >>> result.metrics["induction_0_0"].value, round(result.chance["induction_0_0"], 3)
     (1.0, 0.2)
     """
-    if count < 1 or not 0 <= examples <= count:
+    check_function(attend, name=f"{name}: attend")
+    check_whole(f"{name}: count", count, least=1)
+    if not 0 <= examples <= count:
         raise ValueError(f"{name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
 
     check_own(measures, (), name=name)
@@ -128,7 +131,10 @@ def _attended(
     labels, classes = (_of_items(batch, key, len(positions.items), name) for key in ("labels", "classes"))
     hidden = labels.copy()  # the caller's batch keeps its answers
     hidden[:, -1] = 0
-    attention, logits = attend({**batch, "labels": hidden})
+    found = attend({**batch, "labels": hidden})
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise TypeError(f"{name}: wanted (attention, logits or None); attend gave a {type(found).__name__}.")
+    attention, logits = found
     attention = as_array(attention, name=name, who="attend")
     logits = None if logits is None else as_array(logits, name=name, who="attend")
     _check_shapes(attention, logits, len(labels), positions.length, name)

@@ -1,6 +1,7 @@
 """What learners that are no networks make of the same context: closed forms, for all tasks of a batch at once."""
 
 import dataclasses
+import numbers
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -187,7 +188,7 @@ class GaussianProcess:
 
     def __post_init__(self) -> None:
         check_positive("length_scale", self.length_scale)
-        if not 0 <= self.noise < np.inf:
+        if not isinstance(self.noise, numbers.Real) or not 0 <= self.noise < np.inf:
             raise ValueError(f"noise must be a finite variance of at least 0, got {self.noise!r}.")
 
     def predict(self, inputs: Inputs, targets: Targets, is_query: Queries) -> Targets:

@@ -31,10 +31,10 @@ def points(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Poi
             f"{list(inputs.shape)}, {list(targets.shape)} and {list(is_query.shape)}; a single task wants inputs[None]."
         )
     shown = _shown(is_query)
-    blotted = np.where(shown[:, :, None], targets, 0).astype(np.float64)
     _check_filled("inputs", inputs)
+    blotted = np.where(shown[:, :, None], targets, 0)
     _check_filled("the targets of context points", blotted)
-    return Points(inputs.astype(np.float64), blotted, shown)
+    return Points(inputs.astype(np.float64), blotted.astype(np.float64), shown)
 
 
 def labelled(items: np.ndarray, labels: np.ndarray, is_query: np.ndarray, num_labels: int) -> Points:
@@ -67,5 +67,7 @@ def _shown(is_query: np.ndarray) -> Bool[np.ndarray, "B N"]:
 def _check_filled(name: str, values: np.ndarray) -> None:
     if not values.size:
         raise ValueError(f"Wanted at least one of everything in {name}, got the shape {list(values.shape)}.")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"Wanted numbers, but {name} are of {values.dtype}.")
     if not np.isfinite(values).all():
         raise ValueError(f"Wanted finite numbers, but {name} hold {np.count_nonzero(~np.isfinite(values))} others.")

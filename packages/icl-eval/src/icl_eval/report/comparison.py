@@ -1,5 +1,6 @@
 """A comparison of runs: their curves in one figure, or a self-contained page with figures and tables."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -61,7 +62,7 @@ class Shared(NamedTuple):
         return [list(run.evaluations.get(name, {}).values()) for run, name in names]
 
 
-def write_comparison(folders: Sequence[AnyPath], to: AnyPath) -> Path:
+def write_comparison(folders: AnyPath | Sequence[AnyPath], to: AnyPath) -> Path:
     """Write a comparison of runs: a figure (.png or .svg), or a page (.html) with figures and tables.
 
     Shown are the headlines that the runs share. Runs that differ in nothing but their seed are one line: the mean, in a
@@ -90,7 +91,7 @@ def write_comparison(folders: Sequence[AnyPath], to: AnyPath) -> Path:
         raise ValueError(f"Wanted a .png or .svg file to draw to, or a page that ends in .html; got {to}.")
     if not folders:
         raise ValueError("Wanted one or more run folders to compare, got none.")
-    runs = [read_run(folder) for folder in folders]
+    runs = [read_run(folder) for folder in ([folders] if isinstance(folders, str | os.PathLike) else folders)]
     if to.suffix == ".html":
         said = f"python -m icl_eval compare {' '.join(f'runs/{run.name}' for run in runs)} --to <page>.html"
         write_comparison_page(to, runs, command=said)

@@ -1,12 +1,14 @@
 """The one loop of all evaluations: a stream scored, its first `count` rows exactly, with the device kept busy."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
+from icl_eval.checks import check_whole
 from icl_eval.results.result import Unit
 from icl_eval.results.saved_arrays import MODEL, check_axes
 
@@ -33,11 +35,12 @@ def collect(
     >>> [*collect(lambda batch, before: batch["x"] + before, iter([{"x": np.zeros(2)}] * 5), name="x", count=3)]
     [array([0., 0.]), array([2.])]
     """
-    if count < 1:
-        raise ValueError(f"{name}: wanted count >= 1, got {count}.")
+    check_whole(f"{name}: count", count, least=1)
     waiting: tuple[_Scores, int] | None = None  # what the device may still be at work on, and the rows wanted of it
     taken = 0
     for batch in batches:
+        if not isinstance(batch, Mapping):
+            raise TypeError(f"{name}: wanted batches as dicts of arrays, got a {type(batch).__name__}.")
         scores = score(batch, taken)
         if waiting is not None:
             yield _fetched(*waiting)
@@ -74,38 +77,52 @@ def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
             "add them or pass examples=0."
         )
     images = np.asarray(batch["images"][:rows])
-    return np.round(images.clip(0, 1) * 255).astype(np.uint8) if images.dtype.kind == "f" else images
+    if images.ndim != 4 or (images.dtype != np.uint8 and images.dtype.kind != "f"):
+        raise ValueError(
+            "Examples want grey images [B, S, H, W], uint8 or floats of 0..1, got "
+            f"{images.dtype} {list(images.shape)}; pass examples=0 if the items are no such images."
+        )
+    return np.round(np.nan_to_num(images).clip(0, 1) * 255).astype(np.uint8) if images.dtype.kind == "f" else images
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:
     """Return copies of the arrays of a batch that must be there (see `check_axes`): the caller's keep their answers."""
     check_axes(batch, keys, name=name)
-    return [np.asarray(batch[key]).copy() for key in keys]
+    return [np.array(as_array(batch[key], name=name, who=f"the batch's {key}")) for key in keys]
 
 
-def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:
-    """Return on how many tasks the named baselines are measured: all of them unless told."""
-    if MODEL in names:
+def baseline_tasks(baselines: Mapping[str, Any], baseline_count: int | None, *, name: str, count: int) -> int:
+    """Return on how many tasks the baselines, functions by name, are measured: all of them unless told."""
+    if MODEL in baselines:
         raise ValueError(f"{name}: the curve named {MODEL!r} is the model's; give that baseline another name.")
+    for each, baseline in baselines.items():
+        check_function(baseline, name=f"{name}: the baseline {each}")
     chosen = count if baseline_count is None else baseline_count
     if baseline_count is not None and not 1 <= chosen <= count:
         raise ValueError(f"{name}: wanted a baseline_count in 1..{count}, got {chosen}.")
     return chosen
 
 
+def check_function(function: Any, *, name: str) -> None:
+    """Refuse what cannot be called, such as a baseline in place of its `predict`."""
+    if not callable(function):
+        raise TypeError(
+            f"{name} is to be a function, got a {type(function).__name__}; give a function that asks it, such as its "
+            "predict."
+        )
+
+
 def as_array(values: Any, *, name: str, who: str) -> Array | np.ndarray:
     """Return what `who` made as an array, on the device where it is there; anything that NumPy can take will do."""
-    if isinstance(values, np.ndarray | jax.Array):
-        return values
     try:
-        found = np.asarray(values)
+        found = values if isinstance(values, np.ndarray | jax.Array) else np.asarray(values)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise TypeError(
             f"{name}: {who} gave a {type(values).__name__} that is no array to NumPy ({reason}); of a tensor of "
             "PyTorch give tensor.detach().float().cpu()."
         ) from error
-    if found.dtype.kind not in "biuf":
+    if not (jnp.issubdtype(found.dtype, np.floating) or found.dtype.kind in "biu"):
         raise TypeError(f"{name}: wanted numbers; {who} gave a {type(values).__name__} of {found.dtype}.")
     return found
 

@@ -50,8 +50,8 @@ class Estimate:
 
     def to_json(self) -> dict[str, float | int | None]:
         """Return {"value", "low", "high", "count"}; JSON has no NaN, so that becomes None."""
-        ends = {name: getattr(self, name) for name in ("value", "low", "high")}
-        return {name: end if math.isfinite(end) else None for name, end in ends.items()} | {"count": self.count}
+        ends = {name: float(getattr(self, name)) for name in ("value", "low", "high")}
+        return {name: end if math.isfinite(end) else None for name, end in ends.items()} | {"count": int(self.count)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Estimate":
@@ -103,8 +103,11 @@ def task_proportion(correct: Bool[np.ndarray, "B P"]) -> Estimate:
     >>> print(task_proportion(np.array([[True, True], [True, False]])))
     0.750 (0.301-0.954, n=2)
     """
-    if correct.size == 0:
-        raise ValueError(f"Wanted at least 1 task and 1 prediction, got the shape {list(correct.shape)}.")
+    correct = np.asarray(correct)
+    if correct.ndim != 2 or correct.size == 0:
+        raise ValueError(
+            f"Wanted predictions [B, P] of at least 1 task and 1 prediction, got the shape {list(correct.shape)}."
+        )
     count, predictions = correct.shape
     variance = float(correct.mean(axis=1).var()) / count
     return effective_proportion(float(correct.mean()), variance, count=count, predictions=count * predictions)
@@ -157,8 +160,10 @@ def mean(values: Num[np.ndarray, " N"]) -> Estimate:
     >>> print(mean(np.array([1.0, 2.0, 3.0, 2.0])))
     2.000 (1.200-2.800, n=4)
     """
-    count = len(values)
-    if count < 1:
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise ValueError(f"A mean wants numbers [N], one per sequence, got the shape {list(values.shape)}.")
+    if (count := len(values)) < 1:
         raise ValueError("A mean wants at least 1 value, got none; evaluate some sequences first.")
     ordered: Float[np.ndarray, " N"] = np.sort(np.asarray(values, np.float64))
     if not np.isfinite(ordered).all():
@@ -182,11 +187,12 @@ def ratio(numerators: Num[np.ndarray, " N"], denominators: Num[np.ndarray, " N"]
     >>> print(ratio(np.array([1.0, 2.0, 0.0]), np.array([2.0, 2.0, 2.0])))
     0.500 (0-1.000, n=3)
     """
-    count = len(numerators)
-    if count < 1 or len(denominators) != count or (np.asarray(denominators) < 0).any():
+    numerators, denominators = np.asarray(numerators), np.asarray(denominators)
+    count = numerators.size
+    if numerators.ndim != 1 or numerators.shape != denominators.shape or not count or (denominators < 0).any():
         raise ValueError(
-            f"A ratio wants one numerator and one denominator of 0 or more for each of 1 or more tasks, got {count} "
-            f"numerators and {len(denominators)} denominators of {np.min(denominators, initial=0)} or more."
+            f"A ratio wants one numerator and one denominator of 0 or more for each of 1 or more tasks, [N], got "
+            f"{list(numerators.shape)} and {list(denominators.shape)}, of {np.min(denominators, initial=0)} or more."
         )
     pairs = np.stack([np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)])
     pairs = pairs[:, np.lexsort(pairs)]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import math
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -35,7 +37,7 @@ class Measure:
     baseline: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.sentence.endswith(".") or self.kind not in get_args(Kind):
+        if not str(self.sentence).endswith(".") or self.kind not in get_args(Kind):
             raise ValueError(
                 f"A measure wants a sentence with a full stop and a kind of {get_args(Kind)}, "
                 f"got {self.sentence!r} and {self.kind!r}."
@@ -80,7 +82,7 @@ class Family:
     sentence: str
 
     def __post_init__(self) -> None:
-        if not self.title or not self.sentence.endswith("."):
+        if not self.title or not str(self.sentence).endswith("."):
             raise ValueError(
                 f"A family wants a title and a sentence with a full stop, got {self.title!r} and {self.sentence!r}."
             )
@@ -104,7 +106,13 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        labels = tuple(int(label) for label in self.possible_labels)
+        try:
+            labels = tuple(operator.index(label) for label in self.possible_labels)
+        except TypeError as error:
+            raise ValueError(
+                f"{self.name}: wanted possible labels as whole numbers, such as range(ways), got "
+                f"{self.possible_labels!r}."
+            ) from error
         if not labels or min(labels) < 0 or len(set(labels)) < len(labels):
             raise ValueError(
                 f"{self.name}: wanted one or more distinct possible labels, each 0 or more, "
@@ -136,6 +144,13 @@ class Result:
     arrays: Mapping[str, SavedArrays] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        unlike = [name for name, estimate in self.metrics.items() if not isinstance(estimate, Estimate)]
+        if unlike or not self.metrics:
+            raise ValueError(
+                f"{self.evaluation}: wanted one or more metrics, each an Estimate, got "
+                + (f"{self.metrics[unlike[0]]!r} for {unlike[0]}" if unlike else "none")
+                + "; `mean`, `proportion` and others make estimates of numbers."
+            )
         own = {name: words for name, words in self.measures.items() if name in self.metrics}
         object.__setattr__(self, "measures", own)
 
@@ -145,7 +160,7 @@ class Result:
     @property
     def count(self) -> int:
         """How many sequences or tasks were evaluated."""
-        return max(estimate.count for estimate in self.metrics.values())
+        return max(int(estimate.count) for estimate in self.metrics.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return {"evaluation", "unit", "family" if any, "count", "chance", "metrics"}, ready for `json.dumps`."""
@@ -155,7 +170,7 @@ class Result:
             "unit": self.unit,
             **family,
             "count": self.count,
-            "chance": dict(self.chance),
+            "chance": {name: float(chance) for name, chance in self.chance.items() if math.isfinite(chance)},
             "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
         }
 
@@ -184,7 +199,7 @@ class Result:
 
 def check_name(name: str) -> None:
     """Refuse a name of an evaluation that would not do in a file name."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError(f"Wanted an evaluation name of letters, digits, _ and -, got {name!r}.")
 
 

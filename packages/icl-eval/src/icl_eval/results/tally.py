@@ -59,6 +59,10 @@ class Tally:
         >>> print(tally.estimate("loss", "mean"))
         2.000 (1.000-3.000, n=3)
         """
+        shapes = {name: [np.shape(part) for part in ratio] for name, ratio in ratios.items()}
+        found = {shape for of_ratio in shapes.values() for shape in of_ratio}
+        if len(found) != 1 or [len(shape) for shape in found] != [1] or found == {(0,)}:
+            raise ValueError(f"Wanted one or more ratios, all of the same one or more sequences, got {shapes}.")
         above = np.stack([np.asarray(ratio.numerators, np.float64) for ratio in ratios.values()], 1)
         below = np.stack([np.asarray(ratio.denominators, np.float64) for ratio in ratios.values()], 1)
         with np.errstate(invalid="ignore", over="ignore"):  # a loss that is not finite makes sums that are not

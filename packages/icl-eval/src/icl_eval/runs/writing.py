@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import math
+import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import filelock
 
+from icl_eval.checks import check_whole
 from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.result import Result
 from icl_eval.results.saved_arrays import KINDS
@@ -36,9 +38,11 @@ def append_evaluations(folder: AnyPath, *, step: int, results: Iterable[Result])
     Raises:
       ValueError: if the step is below 0, or arrays are of a kind, or an evaluation of a name, that no file can have.
     """
-    folder, results = as_path(folder), list(results)
-    if step < 0:
-        raise ValueError(f"Wanted a step of 0 or more, got {step}.")
+    folder = as_path(folder)
+    if isinstance(results, Result):
+        raise TypeError("Wanted a list of results, got one; pass results=[result].")
+    check_whole("step", step, least=0)
+    step, results = operator.index(step), list(results)
     arrays = {
         (result.evaluation, kind): (_array_path(folder, kind, result.evaluation), saved)
         for result in results

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from icl_eval.results.collect import Batch, as_array, as_shaped, collect, first_images, joined
+from icl_eval.checks import check_whole
+from icl_eval.results.collect import Batch, as_array, as_shaped, check_function, collect, first_images, joined
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.own_measures import OwnMeasure, check_own, own_ratios, own_words
 from icl_eval.results.result import Evaluation, Family, Measure, Result, some_of
@@ -84,7 +85,12 @@ def evaluate(
     >>> print(result.metrics["accuracy_closed"])
     1.000 (0.342-1.000, n=2)
     """
-    if count < 1 or not 0 <= examples <= count:
+    if not isinstance(evaluation, Evaluation):
+        raise TypeError(f"Wanted an Evaluation(name, possible_labels), got {evaluation!r}.")
+    check_whole(f"{evaluation.name}: count", count, least=1)
+    for each, function in (("predict", predict), *((f"the baseline {each}", b) for each, b in baselines.items())):
+        check_function(function, name=f"{evaluation.name}: {each}")
+    if not 0 <= examples <= count:
         raise ValueError(f"{evaluation.name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
     scorer = _Scorer(
         predict=predict,

@@ -39,6 +39,9 @@ class LabelSets:
         for name in ("rare", "common", "few_shot"):
             if len(getattr(self, name)) and min(getattr(self, name)) < 0:
                 raise ValueError(f"Wanted {name} labels of 0 or more, got {min(getattr(self, name))}.")
+        for name in ("class_of_label", "class_frequency"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, np.asarray(given))
         classes, frequency = self.class_of_label, self.class_frequency
         if classes is not None and (classes.ndim != 1 or classes.dtype.kind not in "iu" or classes.min(initial=0) < -1):
             raise ValueError(

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from icl_eval.results.collect import Batch, as_shaped, baseline_tasks, collect, joined, wanted
+from icl_eval.checks import check_whole
+from icl_eval.results.collect import Batch, as_shaped, baseline_tasks, check_function, collect, joined, wanted
 from icl_eval.results.estimate import Estimate, mean, ratio
 from icl_eval.results.own_measures import OwnMeasure, check_own, own_estimates, own_ratios, own_words
 from icl_eval.results.result import Family, Measure, Result, check_name, words_of_baselines
@@ -84,9 +85,12 @@ def evaluate_functions(
     [5.0, 1.0, 5.0]
     """
     check_name(name)
-    asked = tuple(int(size) for size in context_sizes)
-    if list(asked) != sorted(set(asked)) or (asked and asked[0] < 0):
+    asked = tuple(context_sizes)
+    for size in asked:
+        check_whole(f"{name}: each of context_sizes", size, least=0)
+    if list(asked) != sorted(set(asked)):
         raise ValueError(f"{name}: wanted increasing context_sizes of 0 or more, got {list(asked)}.")
+    check_function(predict, name=f"{name}: predict")
     words = _words(baselines)
     check_own(measures, words, name=name)
     scorer = _Scorer(
@@ -168,7 +172,9 @@ class _Scorer:
         for mask in masks:  # the full context last
             shown = {**batch, "targets": _hide(targets, mask), "is_query": mask}
             values = as_shaped(self.predict(shown), targets.shape, name=self.name, who="predict")
-            errors.append(_score(jnp.asarray(values), jnp.asarray(targets), jnp.asarray(is_query)))
+            with np.errstate(over="ignore"):
+                values = jnp.asarray(values, jnp.float32)
+            errors.append(_score(values, jnp.asarray(targets), jnp.asarray(is_query)))
         rows = slice(max(0, self.baseline_count - before))
         found = {
             each: self._baseline(each, inputs[rows], targets[rows], is_query[rows], [mask[rows] for mask in masks])
@@ -217,7 +223,8 @@ class _Scorer:
             predicted = self.baselines[each](inputs, _hide(targets, mask), mask)
             found = as_shaped(predicted, targets.shape, name=f"{self.name}: {each}", who="the baseline")
             values = np.asarray(found, np.float64)
-            squares = np.where(is_query, ((values - targets) ** 2).mean(axis=2), 0)
+            with np.errstate(over="ignore", invalid="ignore"):  # an error beyond floats is said to be not finite
+                squares = np.where(is_query, ((values - targets) ** 2).mean(axis=2), 0)
             errors[:, number] = squares.sum(axis=1) / is_query.sum(axis=1)
         return errors
 

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
-from icl_eval.results.collect import Batch, as_array, as_shaped, baseline_tasks, collect, joined, wanted
+from icl_eval.checks import check_whole
+from icl_eval.results.collect import Batch, as_array, as_shaped, baseline_tasks, check_function, collect, joined, wanted
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion, task_proportion
 from icl_eval.results.own_measures import OwnMeasure, check_own, own_estimates, own_ratios, own_words
-from icl_eval.results.result import Evaluation, Family, Measure, Result, words_of_baselines
+from icl_eval.results.result import Family, Measure, Result, check_name, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
 from icl_eval.results.tally import Ratio
 from icl_eval.sequences.measures import cross_entropy, predicted_label
@@ -87,7 +88,9 @@ def evaluate_labels(
     >>> result.arrays["shots"].curves["model"].values
     array([0.5, 1. , 1. , 1. ])
     """
-    Evaluation(name, range(num_labels))  # checks the name, and that there are labels
+    check_name(name)
+    check_whole(f"{name}: num_labels", num_labels, least=1)
+    check_function(predict, name=f"{name}: predict")
     words = _words(baselines)
     check_own(measures, words, name=name)
     scorer = _Scorer(
@@ -245,8 +248,10 @@ def _sizes(shape: tuple[int, ...], targets: Int[np.ndarray, "B S"], *, name: str
 def _positions(chosen: Sequence[int] | None, sizes: tuple[int, int], *, window: int, name: str) -> tuple[int, ...]:
     """Return the numbers of the items that baselines predict, after checking them."""
     S, P = sizes
-    positions = tuple(range(S - P, S)) if chosen is None else tuple(int(position) for position in chosen)
-    if list(positions) != sorted(set(positions)) or not positions or positions[0] < 0 or positions[-1] >= S:
+    positions = tuple(range(S - P, S)) if chosen is None else tuple(chosen)
+    for position in positions:
+        check_whole(f"{name}: each of baseline_positions", position, least=0)
+    if list(positions) != sorted(set(positions)) or not positions or positions[-1] >= S:
         raise ValueError(f"{name}: wanted increasing baseline_positions in 0..{S - 1}, got {list(positions)}.")
     if positions[-1] < S - window:
         raise ValueError(
