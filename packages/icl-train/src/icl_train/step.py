@@ -20,6 +20,13 @@ from icl_train.types import Init, LossFunction
 class StepConfig:
     """What a step does besides loss, gradient and update, see `train_step`.
 
+    Attributes:
+        accumulate: Micro-batches that a batch is cut into, one after the other in memory; at least 1.
+        freeze: Patterns (regular expressions) of the names of parameters that are not trained.
+        ema_decay: Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1.
+        stop_when_not_finite: Stop at a loss or gradient that is infinite or no number, with the state before that step
+            saved.
+
     Raises:
         ValueError: If a value is out of the range stated with it.
 
@@ -28,16 +35,9 @@ class StepConfig:
     """
 
     accumulate: int = 1
-    """Micro-batches that a batch is cut into, one after the other in memory; at least 1."""
-
     freeze: tuple[str, ...] = ()
-    """Patterns (regular expressions) of the names of parameters that are not trained."""
-
     ema_decay: float | None = None
-    """Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1."""
-
     stop_when_not_finite: bool = True
-    """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
 
     def __post_init__(self) -> None:
         self._check_whole("accumulate", 1)
