@@ -82,7 +82,7 @@ def test_parameters_of_another_run_can_be_begun_with_and_partly_frozen(finished,
     wider = ["--data.characters", 14]  # another number of labels: the classifier does not fit
     run("laptop", *TINY, *wider, *options, "--workdir", tmp_path / "run")
     words = capsys.readouterr().err
-    assert "params/classifier/w: [16, 96] in" in words and "here, stays as initialised" in words
+    assert "params/classifier/w: float32[16, 96] in" in words and "here, stays as initialised" in words
 
     def trunk(folder):
         import orbax.checkpoint as ocp

@@ -13,6 +13,53 @@ import pytest
 from icl_train import OptimizerConfig, Schedule, learning_rate_schedule
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.chain(optax.adam(0.05), optax.contrib.reduce_on_plateau(patience=2, cooldown=1)),
+        optax.polyak_sgd(max_learning_rate=0.1),
+        optax.lbfgs(),
+    ],
+    ids=["plateau", "polyak", "lbfgs"],
+)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_optimizer_may_want_the_loss_and_a_run_with_it_resumes_exactly(problem, optimizer, accumulate):
+    """Each step on the same rows, written out by hand as optax's documentation has it."""
+
+    class Same(problem.Rows):
+        def __next__(self):
+            return super().__next__() | {
+                "inputs": np.eye(4, 3, dtype=np.float32),
+                "targets": np.arange(4.0, dtype=np.float32),
+            }
+
+    def init(rng):
+        return {"w": jnp.zeros(3), "b": jnp.zeros(())}, {}
+
+    def loss(params):
+        return jnp.mean((jnp.eye(4, 3) @ params["w"] + params["b"] - jnp.arange(4.0)) ** 2)
+
+    def loss_fn(params, state, rng, batch):
+        return jnp.mean((batch["inputs"] @ params["w"] + params["b"] - batch["targets"]) ** 2), ({}, state)
+
+    @jax.jit
+    def step(params, state):
+        value, grad = jax.value_and_grad(loss)(params)
+        updates, state = optimizer.update(grad, state, params, value=value, grad=grad, value_fn=loss)
+        return optax.apply_updates(params, updates), state
+
+    arguments = {"init": init, "loss_fn": loss_fn, "optimizer": optimizer, "accumulate": accumulate}
+    whole = problem.run("whole", batches=Same(), steps=8, **arguments)
+    params = init(None)[0]
+    state = optimizer.init(params)
+    for _ in range(8):
+        params, state = step(params, state)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), whole.state.params, params)
+    problem.run("parts", batches=Same(), steps=5, **arguments)
+    parts = problem.run("parts", batches=Same(), steps=8, resume=True, **arguments)
+    assert problem.same(parts.state, whole.state)
+
+
 def formula(schedule, step, *, peak, warmup, total):
     """The learning rate of step number ``step``, from 1, as the docstring states it."""
     if step < warmup:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icl_train.checkpoints.positions import decode, encode
+from icl_train.positions import decode, encode
 
 NUMBERS = st.sampled_from(["u1", "<i8", ">i4", "f4", "<f8", "?", "c8", "<U3", "S2"]).flatmap(
     lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=2, max_side=3, min_side=0))

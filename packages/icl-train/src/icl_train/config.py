@@ -12,6 +12,22 @@ from icl_train.step import StepConfig
 class TrainConfig(StepConfig):
     """How long to train, from which seed, on which devices, and how often to log and to save.
 
+    Attributes:
+        steps: Steps to make in all, at least 1. A finished run goes on when it is resumed with more.
+        seed: Seed of initialisation and of the randomness inside the loss, 0 to 2**32 - 1. A run keeps it.
+        steps_per_dispatch: Steps that the devices make without the host, at least 1; worth it for steps of less than a
+            few milliseconds. Fewer are made where something is due; best if it divides all intervals.
+        mesh: How devices share batches and parameters.
+        ensemble: How many models to train side by side.
+        log_every: Steps per line of metrics.jsonl, at least 1; losses and accuracies in it are means over them.
+        tensorboard: Also write what metrics.jsonl has for TensorBoard; wants the package tensorboardX.
+        checkpoint_every: Steps between checkpoints, at least 1. One more is saved at the end and when a signal comes.
+        checkpoint_minutes: Also save one when the latest is this old, above 0.
+        keep_checkpoints: Checkpoints to keep, the latest ones, at least 1.
+        keep_every: Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1.
+        profile: First and last step of which to write a profile.
+        accumulate, freeze, ema_decay, stop_when_not_finite: See `StepConfig`.
+
     Raises:
         ValueError: If a value is out of the range stated with it.
 
@@ -20,41 +36,17 @@ class TrainConfig(StepConfig):
     """
 
     steps: int = 2_000
-    """Steps to make in all, at least 1. A finished run goes on when it is resumed with more."""
-
     seed: int = 0
-    """Seed of initialisation and of the randomness inside the loss, 0 to 2**32 - 1. A run keeps it."""
-
     steps_per_dispatch: int = 1
-    """Steps that the devices make without the host, at least 1; worth it for steps of less than a few milliseconds.
-    Fewer are made where something is due; best if it divides all intervals."""
-
     mesh: MeshConfig = MeshConfig()
-    """How devices share batches and parameters."""
-
     ensemble: EnsembleConfig = EnsembleConfig()
-    """How many models to train side by side."""
-
     log_every: int = 50
-    """Steps per line of metrics.jsonl, at least 1; losses and accuracies in it are means over them."""
-
     tensorboard: bool = False
-    """Also write what metrics.jsonl has for TensorBoard; wants the package tensorboardX."""
-
     checkpoint_every: int = 500
-    """Steps between checkpoints, at least 1. One more is saved at the end and when a signal comes."""
-
     checkpoint_minutes: float | None = None
-    """Also save one when the latest is this old, above 0."""
-
     keep_checkpoints: int = 2
-    """Checkpoints to keep, the latest ones, at least 1."""
-
     keep_every: int | None = None
-    """Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1."""
-
     profile: tuple[int, int] | None = None
-    """First and last step of which to write a profile."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

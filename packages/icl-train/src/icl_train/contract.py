@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from icl_train.checkpoints.positions import encode
 from icl_train.paths import name_of, named_leaves
+from icl_train.positions import encode
 from icl_train.types import Init
 
 RESERVED_METRICS = (

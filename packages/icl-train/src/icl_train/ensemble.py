@@ -31,6 +31,12 @@ OptimizerOf = Callable[[Mapping[str, Array]], optax.GradientTransformation]
 class EnsembleConfig:
     """How the members of an ensemble share a device.
 
+    Attributes:
+        members: Models to train in one program, each with a seed of its own; divides by the number of devices, or there
+            are fewer members than devices, and some devices stay idle.
+        on_device: The members on one device: all at once (vmap) or one after the other (map); auto: map on CPUs, else
+            vmap.
+
     Raises:
         ValueError: If a value is out of its range.
 
@@ -39,11 +45,7 @@ class EnsembleConfig:
     """
 
     members: int = 1
-    """Models to train in one program, each with a seed of its own; divides by the number of devices, or there are
-    fewer members than devices, and some devices stay idle."""
-
     on_device: Literal["auto", "vmap", "map"] = "auto"
-    """The members on one device: all at once (vmap) or one after the other (map); auto: map on CPUs, else vmap."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", as_whole("members", self.members, least=1))

@@ -86,6 +86,19 @@ def learning_rate_schedule(
 class OptimizerConfig:
     """Adam, its learning rate over time, clipping and weight decay.
 
+    Attributes:
+        learning_rate: Peak learning rate, above 0.
+        warmup_steps: Steps of linear warm-up to the peak, 0 or more; at least 1 with inverse_sqrt.
+        schedule: What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine and trapezoid end with the
+            run.
+        first_step: Number of the first step in the schedule; counted from 0, as in the code of Chan et al. 2022, the
+            first step of a warm-up has rate 0.
+        b1: Adam's decay of the mean of gradients, at least 0 and below 1.
+        b2: Adam's decay of the mean of squared gradients, at least 0 and below 1.
+        eps: Adam's term in the denominator, above 0.
+        weight_decay: Decoupled weight decay of every parameter (AdamW), times the learning rate; 0 or more.
+        clip_norm: Global norm to which gradients are clipped, above 0; None does not clip.
+
     Raises:
         ValueError: If a value is out of the range stated with it.
 
@@ -95,32 +108,14 @@ class OptimizerConfig:
     """
 
     learning_rate: float = 1e-3
-    """Peak learning rate, above 0."""
-
     warmup_steps: int = 200
-    """Steps of linear warm-up to the peak, 0 or more; at least 1 with inverse_sqrt."""
-
     schedule: Schedule = "constant"
-    """What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine and trapezoid end with the run."""
-
     first_step: Literal[0, 1] = 1
-    """Number of the first step in the schedule; counted from 0, as in the code of Chan et al. 2022, the first step of a
-    warm-up has rate 0."""
-
     b1: float = 0.9
-    """Adam's decay of the mean of gradients, at least 0 and below 1."""
-
     b2: float = 0.999
-    """Adam's decay of the mean of squared gradients, at least 0 and below 1."""
-
     eps: float = 1e-8
-    """Adam's term in the denominator, above 0."""
-
     weight_decay: float = 0.0
-    """Decoupled weight decay of every parameter (AdamW), times the learning rate; 0 or more."""
-
     clip_norm: float | None = 1.0
-    """Global norm to which gradients are clipped, above 0; None does not clip."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "eps"):

@@ -51,7 +51,14 @@ class CompiledTraining(NamedTuple):
 
 
 class StepSpec(NamedTuple):
-    """What a step is made of, see `train_step`."""
+    """What a step is made of, see `train_step`.
+
+    Attributes:
+        init: Makes parameters and model state.
+        loss_fn: See `LossFunction`.
+        optimizer: Any optax transformation.
+        config: What a step does besides.
+    """
 
     init: Init
     loss_fn: LossFunction

@@ -21,6 +21,13 @@ from icl_train.types import Init, LossFunction
 class StepConfig:
     """What a step does besides loss, gradient and update, see `train_step`.
 
+    Attributes:
+        accumulate: Micro-batches that a batch is cut into, one after the other in memory; at least 1.
+        freeze: Patterns (regular expressions) of the names of parameters that are not trained.
+        ema_decay: Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1.
+        stop_when_not_finite: Stop at a loss or gradient that is infinite or no number, with the state before that step
+            saved.
+
     Raises:
         ValueError: If a value is out of the range stated with it.
 
@@ -29,16 +36,9 @@ class StepConfig:
     """
 
     accumulate: int = 1
-    """Micro-batches that a batch is cut into, one after the other in memory; at least 1."""
-
     freeze: tuple[str, ...] = ()
-    """Patterns (regular expressions) of the names of parameters that are not trained."""
-
     ema_decay: float | None = None
-    """Decay of an exponential moving average of the parameters, kept beside them; above 0 and below 1."""
-
     stop_when_not_finite: bool = True
-    """Stop at a loss or gradient that is infinite or no number, with the state before that step saved."""
 
     def __post_init__(self) -> None:
         self._set_whole("accumulate", 1)
@@ -106,7 +106,8 @@ def train_step(
         number: n, or None if it is known to be ``state.step + 1``. Where it is not, a step before this one failed
             (see ``stop_when_not_finite``), and the state stays as it is.
         loss_fn: See `LossFunction`.
-        optimizer: Any optax transformation.
+        optimizer: Any optax transformation; one that wants the loss (`optax.contrib.reduce_on_plateau`,
+            `optax.lbfgs`) is given that of this batch.
         accumulate: k, into how many micro-batches the batch is cut; B divides by it. Their gradients, losses and
             metrics are averaged, so that a loss that is a mean over independent rows gives what k = 1 gives, in
             a k-th of the memory. Micro-batch j is rows j, j + k, j + 2k, ...; it gets ``fold_in`` of the step's
@@ -136,10 +137,20 @@ def train_step(
         params = jax.tree.map(lambda p, fixed: jax.lax.stop_gradient(p) if fixed else p, params, frozen)
         return loss_parts(loss_fn(params, model_state, rng, batch), model_state)
 
-    (loss, (extra, model_state)), gradients = _accumulated(loss_of_trained, accumulate)(
-        state.params, state.model_state, jax.random.fold_in(key, step), batch
+    def evaluate(params: PyTree) -> Any:
+        rng = jax.random.fold_in(key, step)
+        return _accumulated(loss_of_trained, accumulate)(params, state.model_state, rng, batch)
+
+    (loss, (extra, model_state)), gradients = evaluate(state.params)
+    updates, opt_state = optax.with_extra_args_support(_partly(optimizer, state.params, freeze)).update(
+        gradients,
+        state.opt_state,
+        state.params,
+        # Read by those that want the loss alone, such as a line search.
+        value=loss,
+        grad=gradients,
+        value_fn=lambda params: evaluate(params)[0][0],
     )
-    updates, opt_state = _partly(optimizer, state.params, freeze).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema if ema_decay is None else optax.incremental_update(params, state.ema, 1 - ema_decay)
     norm = optax.tree.norm(gradients)

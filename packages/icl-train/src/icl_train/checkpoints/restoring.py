@@ -12,7 +12,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from icl_train.checkpoints.digest import find_damage
-from icl_train.checkpoints.positions import decode
 from icl_train.checkpoints.progress import Progress
 from icl_train.contract import initial_model
 from icl_train.devices.hosts import max_over_hosts
@@ -21,6 +20,7 @@ from icl_train.devices.sharding_rules import with_shardings
 from icl_train.errors import RunError
 from icl_train.log import logger
 from icl_train.paths import name_of, named_leaves
+from icl_train.positions import decode
 from icl_train.run_folder import UNFINISHED, expanded
 from icl_train.state import TrainState
 from icl_train.types import Init

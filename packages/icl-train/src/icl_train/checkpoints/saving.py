@@ -19,12 +19,12 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AsyncOptions
 
 from icl_train.checkpoints.digest import write_digest
-from icl_train.checkpoints.positions import encode
 from icl_train.checkpoints.progress import Progress
 from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, items, saved_steps
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.errors import CheckpointError, RunError
 from icl_train.log import logger
+from icl_train.positions import encode
 from icl_train.run_folder import UNFINISHED
 from icl_train.state import TrainState
 

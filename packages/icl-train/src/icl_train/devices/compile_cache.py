@@ -44,8 +44,11 @@ def use_compile_cache(folder: str | Path | None) -> Path | None:
     if chosen_by_user:
         return Path(chosen_by_user)
     if folder is not None:
-        folder = expanded(folder).absolute()
-        problem = _problem_with(folder)
+        try:
+            folder = expanded(folder).absolute()
+            problem = _problem_with(folder)
+        except ValueError as error:  # a ~ without a home
+            problem = str(error)
         if problem is not None:
             logger.warning(
                 f"Warning: compiling without a cache, since {folder} cannot be written to ({problem}). "

@@ -36,6 +36,14 @@ _name = "a process"
 class HostsConfig:
     """Which processes train together; one alone by default.
 
+    Attributes:
+        detect: Find coordinator, count and index in the cluster's environment: SLURM, Open MPI, Kubernetes, TPU.
+        coordinator: address:port of process 0, where the others find it; given together with count and index.
+        count: Processes in all, at least 1.
+        index: Which of them this one is, 0 to count - 1; 0 writes the logs.
+        timeout_seconds: Longest wait for the other processes, at the start and at the end, at least 1.
+        heartbeat_seconds: After so long a process that does not answer counts as dead and ends the job, at least 1.
+
     Raises:
         TypeError: If a value is not of the type stated.
         ValueError: If a number is not whole or out of its range, or the values do not go together.
@@ -45,22 +53,11 @@ class HostsConfig:
     """
 
     detect: bool = False
-    """Find coordinator, count and index in the cluster's environment: SLURM, Open MPI, Kubernetes, TPU."""
-
     coordinator: str | None = None
-    """address:port of process 0, where the others find it; given together with count and index."""
-
     count: int | None = None
-    """Processes in all, at least 1."""
-
     index: int | None = None
-    """Which of them this one is, 0 to count - 1; 0 writes the logs."""
-
     timeout_seconds: int = 300
-    """Longest wait for the other processes, at the start and at the end, at least 1."""
-
     heartbeat_seconds: int = 30
-    """After so long a process that does not answer counts as dead and ends the job, at least 1."""
 
     def __post_init__(self) -> None:
         for name, least in (("count", 1), ("index", 0), ("timeout_seconds", 1), ("heartbeat_seconds", 1)):

@@ -22,6 +22,12 @@ DATA, FSDP, MODEL = "data", "fsdp", "model"
 class MeshConfig:
     """Sizes of the axes of a mesh, whose product is the number of devices.
 
+    Attributes:
+        data: Devices that each have rows of a batch and a copy of the state; -1: as many as there are for the other
+            two.
+        fsdp: Devices that each have rows of a batch and a part of the state (fully sharded data parallel).
+        model: Devices that share rows, and each have a part of the state (tensor parallel).
+
     Raises:
         ValueError: If a size is neither positive nor, for ``data``, -1.
 
@@ -30,13 +36,8 @@ class MeshConfig:
     """
 
     data: int = -1
-    """Devices that each have rows of a batch and a copy of the state; -1: as many as there are for the other two."""
-
     fsdp: int = 1
-    """Devices that each have rows of a batch and a part of the state (fully sharded data parallel)."""
-
     model: int = 1
-    """Devices that share rows, and each have a part of the state (tensor parallel)."""
 
     def __post_init__(self) -> None:
         for name, least in ((DATA, -1), (FSDP, 1), (MODEL, 1)):
