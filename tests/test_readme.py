@@ -1,6 +1,7 @@
 """The READMEs do what they say."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -19,11 +20,26 @@ ROOT = Path(__file__).parents[1]
 READMES = sorted(ROOT.glob("packages/*/README.md"))
 DOCS = [ROOT / "README.md", *READMES, *sorted(ROOT.glob("docs/**/*.md"))]
 CONTRACT = {"images", "items", "labels", "classes", "exemplars", "is_rare", "index"}
+OTHERS = {"equinox", "flax"}  # too much to install for a snippet each
 FUNCTION_CONTRACT = {"inputs", "targets", "is_query", "task", "index"}
 
 
 def blocks(path, language):
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def imported(snippet):
+    """Return the packages that a snippet imports."""
+    nodes = list(ast.walk(ast.parse(snippet)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def is_installed(package):
+    """Return whether a package can be imported; only those that show another library's use may be absent."""
+    assert importlib.util.find_spec(package) is not None or package in OTHERS, f"{package} is not installed"
+    return package not in OTHERS or importlib.util.find_spec(package) is not None
 
 
 def named(path):
@@ -32,7 +48,7 @@ def named(path):
 
 @pytest.mark.parametrize("readme", [*READMES, ROOT / "docs" / "own_experiment.md"], ids=named)
 def test_its_snippets_run_in_order(readme, tmp_path, monkeypatch):
-    snippets = blocks(readme, "python")
+    snippets = [snippet for snippet in blocks(readme, "python") if all(map(is_installed, imported(snippet)))]
     assert snippets
     monkeypatch.setenv("ICL_DATA_CACHE", str(tmp_path / "cache"))
     (tmp_path / "snippets.py").write_text("\n".join(snippets))

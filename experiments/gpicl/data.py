@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -27,13 +26,15 @@ def read_banks(config: DataConfig) -> dict[str, data.ExemplarBank]:
         banks = {"digits": data.bank_from_labels((digits.images * 15).astype(np.uint8), digits.target)}
     elif config.source == "idx":
         assert config.images is not None and config.labels is not None
-        banks = {"idx": _read_idx(config.images, config.labels)}
+        banks = {"idx": data.bank_from_idx(config.images, config.labels)}
     elif config.source == "tfds":
         banks = {_name(config.tfds): tfds(config.tfds)}
     else:
         banks = {"glyphs": data.glyphs(config.glyphs)}
     pairs = zip(config.extra_idx[::2], config.extra_idx[1::2], strict=True)
-    others = [(_name(f"{images.parent.name}_{images.name}"), _read_idx(images, labels)) for images, labels in pairs]
+    others = [
+        (_name(f"{images.parent.name}_{images.name}"), data.bank_from_idx(images, labels)) for images, labels in pairs
+    ]
     others += [(_name(name), tfds(name)) for name in config.extra_tfds]
     names = [*banks, *(name for name, _ in others), "random"]
     if len(set(names)) < len(names):
@@ -65,10 +66,6 @@ def make_sets(config: DataConfig, banks: Mapping[str, data.ExemplarBank]) -> Set
 def _name(path: str) -> str:
     """Return the name of an evaluation for that of a file or set."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", path.removesuffix(".gz"))
-
-
-def _read_idx(images: Path, labels: Path) -> data.ExemplarBank:
-    return data.bank_from_labels(data.read_idx(images), data.read_idx(labels))
 
 
 def _grey(images: np.ndarray) -> np.ndarray:

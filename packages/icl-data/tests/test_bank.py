@@ -300,3 +300,20 @@ def test_arrays_that_make_no_bank_get_one_clear_line(classes, message):
     with pytest.raises(ValueError, match=message) as caught:
         inspect.unwrap(bank_from_arrays)(classes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "u2", "i4", "u4", "i8", ">u2", "?"])
+def test_images_of_other_integers_are_refused_however_the_bank_is_made(dtype):
+    images = np.ones((4, 3, 3), dtype)
+    for make in (
+        lambda: bank_from_arrays([images, images]),
+        lambda: bank_from_labels(images, [0, 0, 1, 1]),
+        lambda: bank_from_labels(np.dstack([images[..., None]] * 3), [0, 0, 1, 1]),
+        lambda: ExemplarBank(items=images, starts=np.array([0]), counts=np.array([4]), symmetries=np.array([0])),
+    ):
+        with pytest.raises(
+            ValueError, match=r"Images must be uint8 \(0..255\) or floats \(0..1\), got .*astype\(np.uint8\)"
+        ):
+            make()
+    assert bank_from_labels(images.reshape(4, 9), [0, 0, 1, 1]).key == "items"  # numbers that are no images
+    assert bank_from_labels(images.astype(np.uint8), [0, 0, 1, 1]).key == "images"

@@ -84,7 +84,7 @@ def test_whatever_differs_is_told_apart():
     banks = {
         "bank": bank,
         "one bit": dataclasses.replace(bank, items=changed),
-        "dtype": dataclasses.replace(bank, items=bank.items.view(np.int8)),
+        "dtype": dataclasses.replace(bank, items=bank.items.astype(np.float32)),
         "shape": dataclasses.replace(bank, items=bank.items.reshape(4, 4)),
         "group": dataclasses.replace(bank, group=2),
         "order": bank.subset([1, 0]),

@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from icl_data import bank_from_labels, read_idx
+from icl_data import bank_from_idx, bank_from_labels, read_idx
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
@@ -30,7 +30,8 @@ def test_what_was_written_is_read(tmp_path, dtype, shape, compress):
 def test_mnist_becomes_ten_classes(mnist):
     images, labels = map(read_idx, mnist)
     assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((10_000, 28, 28), "u1", (10_000,), "u1")
-    bank = bank_from_labels(images, labels)
+    bank = bank_from_idx(*mnist)
+    assert bank.fingerprint() == bank_from_labels(images, labels).fingerprint()
     assert bank.counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert np.array_equal(bank.gather(np.array([7, 2, 1, 0, 4]), np.zeros(5, np.int64)), images[:5])
@@ -94,3 +95,52 @@ def test_no_more_is_read_than_was_allowed(tmp_path):
     with pytest.raises(ValueError, match=r"bomb\.gz promises .* \(3, 1000\) float64, more than max_bytes=23999;"):
         read_idx(tmp_path / "bomb.gz", max_bytes=23_999)
     assert read_idx(tmp_path / "bomb.gz", max_bytes=24_000).shape == (3, 1000)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function that writes arrays as IDX files, and returns their paths."""
+
+    def write(**arrays):
+        for name, array in arrays.items():
+            (tmp_path / name).write_bytes(idx(array))
+        return [tmp_path / name for name in arrays]
+
+    return write
+
+
+DIGITS = np.arange(4 * 2 * 3, dtype="u1").reshape(4, 2, 3)
+
+
+def test_emnists_images_are_turned_back(written):
+    # EMNIST's readme: the images "need to be transposed" to look as MNIST's do.
+    files = written(images=DIGITS, labels=np.array([5, 2, 5, 2], "u1"))
+    bank = bank_from_idx(*files, transposed=True)
+    assert bank.items.shape == (4, 3, 2)
+    assert bank.gather(np.array([1]), np.array([1]))[0].tolist() == [[12, 15], [13, 16], [14, 17]]
+    assert np.array_equal(bank_from_idx(*files).items, DIGITS[[1, 3, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros(4, "u1"), DIGITS, r"images should hold images \[N, H, W\], but has uint8 \[4\]; give images first"),
+        (np.zeros(4, "u1"), np.zeros(4, "u1"), r"images should hold images \[N, H, W\]"),
+        (DIGITS, DIGITS, r"labels should hold labels \[N\], but has uint8 \[4, 2, 3\]"),
+        (DIGITS, np.zeros(3, "u1"), "has 4 images, but .*labels 3 labels; give two of one set"),
+        (DIGITS, np.zeros(4, "f4"), "labels must be integers"),
+        (DIGITS.astype("i4"), np.zeros(4, "u1"), r"Images must be uint8 .* got int32 \[4, 2, 3\]"),
+        (DIGITS.astype("i2"), np.zeros(4, "u1"), "Images must be uint8 .* got int16"),
+    ],
+)
+def test_two_files_that_do_not_belong_together_get_one_clear_line(written, images, labels, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        bank_from_idx(*written(images=images, labels=labels))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [GOOD[:-1], GOOD[:5], GOOD[:3], b"", b"<html>503", gzip.compress(GOOD)[:-5]])
+def test_an_interrupted_download_is_told_to_be_downloaded_again(tmp_path, content):
+    (tmp_path / "cut").write_bytes(content)
+    with pytest.raises(ValueError, match=r"cut .*[dD]ownload it again"):
+        read_idx(tmp_path / "cut")

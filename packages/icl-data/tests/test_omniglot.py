@@ -77,9 +77,92 @@ def test_overlapping_zips_merge(small1, tmp_path):
     assert omniglot([rest]).num_classes < 136
 
 
-def test_what_macos_adds_is_passed_over(tmp_path):
-    path = write_zip(tmp_path / "a.zip", {GOOD: png(), "__MACOSX/._x": b"", "images_background/.DS_Store": b""})
-    assert omniglot([path]).num_classes == 1
+LITTER = [
+    *("__MACOSX/._x", "__MACOSX/images_background/Greek/._character01", ".DS_Store", "images_background/.DS_Store"),
+    *("images_background/._Greek", "images_background/Greek/character01/._0394_01.png", "._images_background"),
+    *("images_background/Greek/Thumbs.db", "images_background/Greek/character01/thumbs.db", "desktop.ini"),
+    *("images_background/Greek/Desktop.ini", ".ipynb_checkpoints/a.ipynb"),
+    *("images_background/Greek/character01/.ipynb_checkpoints/0394_01-checkpoint.png", "@eaDir/x"),
+    *("images_background/Greek/@eaDir/character01/0394_01.png", "images_background/Greek/character01/.nfs000000012a"),
+]
+
+
+@pytest.mark.parametrize("form", ["as it was", "./", "outer/", "./outer folder/"])
+@pytest.mark.parametrize("litter", [[name] for name in LITTER] + [LITTER])
+def test_litter_outer_folders_and_dots_in_front_are_passed_over(tmp_path, form, litter):
+    front = "" if form == "as it was" else form
+    content = dict.fromkeys(litter, b"\x00litter") | {GOOD: png(), GOOD.replace("_01", "_02"): png(ink=5)}
+    whole = {f"{front}{name}": value for name, value in content.items()}
+    if front:
+        whole = {front: b"", f"{front}images_background/": b"", **whole}
+    bank = omniglot([write_zip(tmp_path / "a.zip", whole)])
+    assert (bank.num_classes, bank.counts.tolist()) == (1, [2])
+    if "outer" not in form:
+        assert omniglot(unpack(tmp_path / "unpacked", content)).fingerprint() == bank.fingerprint()
+
+
+def test_litter_beside_an_outer_folder_does_not_hide_it(tmp_path):
+    entries = {"outer/" + GOOD: png(), "__MACOSX/outer/._images_background": b"", ".DS_Store": b""}
+    assert omniglot([write_zip(tmp_path / "a.zip", entries)]).num_classes == 1
+
+
+@pytest.mark.parametrize("front", ["../", "/", "outer/../", "outer/inner/", "out\0er/", "./../", ".//"])
+def test_an_outer_folder_is_one_and_leads_nowhere(tmp_path, front):
+    with pytest.raises(ValueError, match=r"unexpected entry|not a sound zip|no Omniglot image"):
+        omniglot([write_zip(tmp_path / "a.zip", {front + GOOD: png()})])
+
+
+@pytest.mark.parametrize("name", ["x.db", "Thumbs.db.png", "a._b", "nfs1", "eaDir/x.png", "readme"])
+def test_what_only_looks_like_litter_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="unexpected entry"):
+        omniglot([write_zip(tmp_path / "a.zip", {GOOD: png(), f"images_background/Greek/{name}": b""})])
+
+
+def saved(pixels, mode=None, **options):
+    """Save an image again as a program might: pixels with channels, or of 16 bits, with options of Pillow's."""
+    file = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+PAPER = np.full((105, 105), 255, np.uint8)
+PAPER[20:60, 30:50] = 0  # 7 % ink
+ALPHA = 255 - PAPER
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (saved(255 - PAPER), "93% dark pixels; Omniglot's drawings are dark strokes on light paper"),
+        (saved(np.full((105, 105), 255, np.uint8)), "0% dark pixels"),
+        (saved(np.zeros((105, 105), np.uint8)), "100% dark pixels"),
+        (saved(np.dstack([PAPER, PAPER, PAPER, ALPHA])), "transparent pixels, which would be lost"),
+        (saved(np.dstack([PAPER * 0, PAPER * 0, PAPER * 0, ALPHA])), "transparent pixels"),
+        (saved(np.dstack([PAPER, ALPHA])), "transparent pixels"),
+        (saved(PAPER, "P", transparency=255), "transparent pixels"),
+        (saved(PAPER, transparency=255), "transparent pixels"),
+        (saved(PAPER.astype(np.uint16) * 3), "more than 8 bits"),
+    ],
+)
+def test_a_set_that_was_saved_again_otherwise_is_noticed(tmp_path, content, message):
+    with pytest.raises(ValueError, match=rf"a\.zip: {GOOD} has {message}") as caught:
+        omniglot([write_zip(tmp_path / "a.zip", {GOOD: content})], size=28)
+    assert "use the original file" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(np.dstack([PAPER] * 3)),
+        saved(PAPER, "P"),
+        saved(PAPER, "1"),
+        saved(np.dstack([PAPER] * 3 + [PAPER * 0 + 255])),
+    ],
+)
+def test_a_set_that_was_saved_again_alike_is_read(tmp_path, content):
+    bank = omniglot([write_zip(tmp_path / "a.zip", {GOOD: content})])
+    assert np.array_equal(bank.items[0], 255 - PAPER)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from icl_data import ClassSplit
+from icl_data import ClassSplit, original_order, symbols
 from icl_data.draws import uniform_rows
 
 
@@ -118,3 +120,31 @@ def test_the_smallest_and_largest_uniforms_give_the_first_and_last_class_that_is
 def test_an_empty_set_is_refused_by_name():
     with pytest.raises(ValueError, match="holdout=0"):
         ClassSplit(num_classes=5, rare=5).distribution("holdout")
+
+
+def classes_of_the_original(num_classes, rare, common, holdout, group, seed):
+    """Return the class at each position as the original code has them: in a seeded order, holdout from its end."""
+    groups = np.split(np.arange(num_classes), num_classes // group)
+    order = np.random.default_rng(seed).choice(range(len(groups)), size=len(groups), replace=False)
+    classes = [cls for number in order for cls in groups[number]]
+    return classes[: rare + common] + classes[num_classes - holdout :]
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "rare", "common", "holdout", "group", "seed"),
+    [
+        (1623, 1603, 10, 10, 1, 1337),
+        (1623, 800, 10, 10, 1, 1337),
+        (12984, 12700, 100, 80, 8, 1337),
+        (60, 20, 0, 40, 20, 5),
+    ],
+)
+def test_the_originals_classes_can_be_brought_in(num_classes, rare, common, holdout, group, seed):
+    split = ClassSplit(num_classes=num_classes, rare=rare, common=common, holdout=holdout, group=group, seed=seed)
+    bank = dataclasses.replace(symbols(num_classes), group=group)
+    brought = bank.subset(original_order(split))
+    expected = classes_of_the_original(num_classes, rare, common, holdout, group, seed)
+    assert brought.gather(split.classes, np.zeros(len(expected), np.int64)).tolist() == expected
+    if seed == 1337 and group == 1:
+        assert expected[:5] == [318, 1589, 543, 304, 851]  # NumPy's choice stays what it was
+    assert split.classes.tolist() != expected  # without it the seed gives others

@@ -99,6 +99,13 @@ def test_colour_jpeg_and_images_whose_size_is_not_told(tmp_path):
     assert np.abs(bank.items.astype(int).mean((1, 2)) - 50 * np.arange(5)).max() < 2
 
 
+def test_images_that_are_stored_column_by_column_are_turned_back(tmp_path):
+    images, labels, pairs = random_pairs(5, (6, 4))
+    prepare(tmp_path, {"train": pairs}, shape=(6, 4, 1))
+    bank = bank_from_tfds("little", split="train", data_dir=tmp_path, transposed=True)
+    assert same(bank, bank_from_labels(np.stack([image.T for image in images]), labels))
+
+
 def test_the_newest_version_is_read_unless_one_is_named(tmp_path):
     for count, version in [(3, "1.9.0"), (4, "1.10.0")]:
         prepare(tmp_path, {"train": random_pairs(count)[2]}, version=version)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from icl_data import ExemplarBank, bank_from_labels, fit_vectors, random_vectors
+from icl_data import ExemplarBank, ProjectedSampler, bank_from_labels, fit_vectors, random_vectors
 
 
 def images(seed=0):
@@ -61,3 +61,18 @@ def test_random_vectors_have_nothing_in_common():
     assert not np.array_equal(bank.items, random_vectors(4, exemplars=3, dimensions=500, seed=1).items)
     with pytest.raises(ValueError, match="exemplars"):
         random_vectors(4, exemplars=0, dimensions=5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("components", [None, 2])
+def test_items_that_are_not_finite_are_named(bad, components):
+    items = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    way = fit_vectors(items, components=components)
+    items[[2, 5], 1] = bad
+    with pytest.raises(ValueError, match="finite items, got 2 of 6 with NaN or infinity"):
+        fit_vectors(items, components=components)
+    bank = bank_from_labels(items, np.arange(6) % 2)
+    with pytest.raises(ValueError, match="finite items, got 2 of 6"):
+        way.apply(bank)
+    with pytest.raises(ValueError, match="finite vectors, got some with NaN or infinity"):
+        ProjectedSampler(bank=bank)

@@ -13,13 +13,9 @@ from icl_eval import (
     Evaluation,
     Family,
     LabelSets,
-    Measure,
-    Ratio,
     Result,
-    Sequences,
     context_baselines,
     evaluate,
-    proportion,
 )
 
 FEWSHOT = Evaluation("fewshot_holdout", range(2))
@@ -116,40 +112,6 @@ def test_logits_that_are_not_finite_are_wrong_and_make_the_loss_not_finite(strea
     assert result.metrics["accuracy_closed"].value == 0
     assert np.isnan(result.metrics["loss"].value)
     assert result.to_json()["metrics"]["loss"]["value"] is None
-
-
-def first_label_is_0(sequences: Sequences) -> Ratio:
-    """Count what no measure of the package does, of the sequences that begin with class 10."""
-    assert sequences.logits.shape[1:] == (1, 7) and sequences.classes is not None
-    return Ratio(sequences.labels[:, 0] == 0, sequences.classes[:, 0] == 10)
-
-
-OWN = Measure(sentence="Share of sequences that begin with label 0.", kind="proportion")
-
-
-@pytest.mark.parametrize("batch_size", [7, 10])
-def test_a_measure_of_ones_own_is_taken_in_the_same_pass_with_its_words(stream: Stream, batch_size: int) -> None:
-    batches = stream(batch_size=batch_size, total=30)
-    result = evaluate(noisy, batches, FEWSHOT, count=20, measures={"begins": (first_label_is_0, OWN)})
-    begins = next(stream(batch_size=30, total=30))["classes"][:20, 0] == 10
-    assert result.metrics["begins"] == proportion(int(begins.sum()), int(begins.sum()))
-    assert result.measures["begins"] == OWN
-    assert result.metrics["accuracy_open"].count == 20
-
-
-def test_a_measure_that_is_none_is_an_error(stream: Stream) -> None:
-    for name, ratio, message in (
-        ("accuracy_open", Ratio(np.ones(10), np.ones(10)), "a measure accuracy_open already"),
-        (
-            "own",
-            Ratio(np.ones((10, 1)), np.ones(10)),
-            r"own: wanted numerators and denominators \[10\], got .* \[\[10, 1\]",
-        ),
-        ("own", Ratio(np.full(10, 2.0), np.ones(10)), r"proportion in 0\.\.1, got 2"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            own = {name: (lambda sequences, ratio=ratio: ratio, OWN)}
-            evaluate(noisy, stream(batch_size=10, total=10), FEWSHOT, count=10, measures=own)
 
 
 def test_every_metric_has_its_words_and_a_baseline_its_own(stream: Stream) -> None:

@@ -1,8 +1,11 @@
 """A strict environment (no silent broadcasting), and every program compiled once, and soon rather than well."""
 
+import importlib.metadata
 import os
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+# Compiles sooner; JAX 0.12 has no such flag any more, and ends a process that sets it.
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 12):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
 
 import importlib.util
 import json

@@ -6,6 +6,7 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 
 import dataclasses
 import json
+import pwd
 import tempfile
 from types import SimpleNamespace
 
@@ -124,6 +125,17 @@ def problem(tmp_path):
 def shared(tmp_path_factory):
     """The same for all tests of a file: for runs that are made once, and only looked at."""
     return pieces(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def no_home(monkeypatch):
+    """A user who has no HOME and is in no passwd file, as in a container that is started with a number."""
+
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
 
 
 @pytest.fixture(scope="session")

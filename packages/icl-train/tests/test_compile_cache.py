@@ -131,3 +131,13 @@ def test_the_default_folder_is_the_first_that_the_environment_names(monkeypatch)
     assert default_compile_cache() == Path("/fast/icl/jax")
     monkeypatch.setenv("ICL_COMPILE_CACHE", "~/compiled")
     assert default_compile_cache() == Path("/home/someone/compiled")
+    monkeypatch.delenv("ICL_COMPILE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/fast")
+    assert default_compile_cache() == Path("/home/someone/fast/icl/jax")
+
+
+def test_a_user_without_a_home_compiles_without_a_cache(monkeypatch, no_home):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_compile_cache() is None and use_compile_cache(default_compile_cache()) is None
+    monkeypatch.setenv("ICL_COMPILE_CACHE", "~/compiled")
+    assert default_compile_cache() is None

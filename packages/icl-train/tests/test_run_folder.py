@@ -4,10 +4,22 @@ import json
 import platform
 import re
 import subprocess
+import sys
+import types
+from pathlib import Path
 
 import pytest
 
-from icl_train import open_run
+from icl_train import (
+    checkpoint_steps,
+    drop_lines_after,
+    is_last_checkpoint,
+    latest_step,
+    member_folder,
+    open_run,
+    restore_model,
+    watch,
+)
 
 CONFIG = {
     "train": {"steps": 100, "seed": 0},
@@ -40,6 +52,72 @@ def test_the_git_revision_is_recorded_with_whether_files_differ_from_it(tmp_path
     assert re.fullmatch("[0-9a-f]{40}", git["revision"]) and git["dirty"] is False
     (repository / "new").touch()
     assert json.loads((open_run(tmp_path / "c", {}, source=repository) / "config.json").read_text())["git"]["dirty"]
+
+
+@pytest.fixture
+def repositories(tmp_path):
+    """The revisions of two git repositories, "study" and "other", each with the folder "runs" ignored."""
+    revisions = {}
+    for name in ("study", "other"):
+        folder = tmp_path / name
+        git = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "init", "-q", str(folder)], check=True)
+        (folder / ".gitignore").write_text("runs\n")
+        (folder / "train.py").touch()
+        (folder / "runs").mkdir()
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", name], check=True)
+        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        revisions[name] = done.stdout.strip()
+    assert len(set(revisions.values())) == 2
+    return revisions
+
+
+@pytest.mark.parametrize(
+    ("script", "of", "is_dirty"),
+    [
+        ("study/train.py", "study", False),
+        ("study/new.py", "study", True),
+        ("link.py", "study", False),
+        ("other/runs/bin/tool.py", None, None),
+        ("outside.py", None, None),
+        (None, None, None),
+    ],
+)
+def test_the_revision_is_that_of_what_runs_and_not_of_the_folder_it_runs_in(
+    tmp_path, monkeypatch, repositories, script, of, is_dirty
+):
+    monkeypatch.chdir(tmp_path / "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))  # as in a hook of git's
+    (tmp_path / "link.py").symlink_to(tmp_path / "study" / "train.py")
+    main = types.ModuleType("__main__")
+    if script is not None:
+        (tmp_path / script).parent.mkdir(exist_ok=True)
+        (tmp_path / script).touch()
+        main.__file__ = str(tmp_path / script)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    git = json.loads((open_run(tmp_path / "run", {}) / "config.json").read_text())["git"]
+    assert git == (None if of is None else {"revision": repositories[of], "dirty": is_dirty})
+
+
+def test_a_tilde_is_the_users_home_and_no_folder_of_that_name(problem, monkeypatch):
+    monkeypatch.setenv("HOME", str(problem.folder))
+    monkeypatch.chdir(problem.folder)
+    open_run("~/run", {"steps": 2})
+    problem.run("x", workdir="~/run", steps=2)
+    assert latest_step("~/run") == 2 and checkpoint_steps("~/run") == [2] and is_last_checkpoint("~/run", 2)
+    assert list(watch("~/run")) == [2] and restore_model("~/run", init=problem.init).step == 2
+    assert member_folder("~/run", 1) == problem.folder / "run" / "member-001"
+    drop_lines_after(Path("~/run/metrics.jsonl"), 0)
+    assert (problem.folder / "run" / "metrics.jsonl").read_text() == ""
+    problem.run("warm", workdir="~/warm", steps=1, init_from="~/run")
+    assert sorted(path.name for path in problem.folder.iterdir()) == ["run", "warm"]
+
+
+def test_a_tilde_without_a_home_is_refused_in_one_line(monkeypatch, no_home):
+    for do in (lambda: open_run("~/run", {}), lambda: latest_step("~/run")):
+        with pytest.raises(ValueError, match=r"^wanted a home folder for the ~ in '~/run', got none .*; set HOME, or"):
+            do()
 
 
 def test_the_same_configuration_may_be_resumed_and_nothing_is_rewritten(tmp_path):

@@ -6,7 +6,7 @@ task, X inputs of a point or numbers of a vector, Y outputs.
 
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
 from icl_data.banks.glyphs import glyphs
-from icl_data.banks.idx import read_idx
+from icl_data.banks.idx import bank_from_idx, read_idx
 from icl_data.banks.omniglot import Polarity, omniglot
 from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
@@ -30,7 +30,7 @@ from icl_data.sequences.kinds import (
 from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
-from icl_data.sequences.split import ClassSet, ClassSplit
+from icl_data.sequences.split import ClassSet, ClassSplit, original_order
 from icl_data.source import BatchSource, SequenceSource
 from icl_data.stream import BatchIterator, BatchStream, batches
 from icl_data.tasks.families import (
@@ -130,6 +130,7 @@ __all__ = [
     "UniformInputs",
     "Vectors",
     "bank_from_arrays",
+    "bank_from_idx",
     "bank_from_labels",
     "bank_from_tfds",
     "batches",
@@ -141,6 +142,7 @@ __all__ = [
     "glyphs",
     "num_labels",
     "omniglot",
+    "original_order",
     "prepare_omniglot",
     "random_vectors",
     "read_idx",

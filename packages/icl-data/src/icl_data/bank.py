@@ -23,7 +23,8 @@ class ExemplarBank:
     the same ``items``: only the three small integer arrays differ.
 
     Attributes:
-      items: the stored items [rows, ...]; images are uint8 [rows, H, W].
+      items: the stored items [rows, ...]; images, which have two axes or more, are uint8 [rows, H, W] or floats
+        of 0..1.
       starts: int64 [C], the row of each class's first exemplar; other integers become int64, as in the next two.
       counts: int64 [C], how many exemplars each class has, at least 1.
       symmetries: int64 [C] in 0..7, applied to an item when it is gathered: ``flip * 4 + quarter turns``.
@@ -41,6 +42,11 @@ class ExemplarBank:
         if self.items.ndim == 0 or self.items.dtype.hasobject:
             got = "Python objects; are they of different shapes?" if self.items.ndim else "a single number."
             raise ValueError(f"items must be an array [rows, ...] of numbers, got {got}")
+        if self.key == "images" and self.items.dtype.kind in "iub" and self.items.dtype != np.uint8:
+            raise ValueError(
+                f"Images must be uint8 (0..255) or floats (0..1), got {self.items.dtype} {list(self.items.shape)}. Of "
+                "grey levels 0..255 make items.astype(np.uint8); divide others by their largest: items / 65535, say."
+            )
         for name in ("starts", "counts", "symmetries"):
             numbers = np.asarray(getattr(self, name))
             if numbers.dtype.kind not in "iu" or numbers.shape != (np.size(self.starts),):

@@ -50,6 +50,7 @@ from icl_eval.report.report import write_report
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion, ratio, task_proportion
 from icl_eval.results.headline import Headline
+from icl_eval.results.own_measures import OwnMeasure
 from icl_eval.results.result import Evaluation, Family, Measure, Result
 from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, ShotCurves
 from icl_eval.results.tally import Ratio, Tally
@@ -93,6 +94,7 @@ __all__ = [
     "Measure",
     "NearestLabels",
     "NearestNeighbours",
+    "OwnMeasure",
     "Picture",
     "Ratio",
     "Regressor",

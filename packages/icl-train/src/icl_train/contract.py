@@ -32,6 +32,7 @@ _PARTITION = (
     "in Flax NNX, graph, params, state = nnx.split(model, nnx.Param, ...); in Equinox, "
     "params, static = eqx.partition(model, eqx.is_inexact_array)"
 )
+_NARROW = {int: jnp.int32, float: jnp.float32, complex: jnp.complex64}
 _LISTED = 3  # arrays that an error names
 
 
@@ -105,7 +106,7 @@ def check_members(members: Sequence[Any]) -> None:
 
 
 def initial_model(init: Init, rng: Array) -> tuple[PyTree, PyTree]:
-    """Return parameters and model state as ``init`` makes them.
+    """Return parameters and model state as ``init`` makes them; Python's numbers have 32 bits in any mode of JAX's.
 
     Raises:
         TypeError: If it returns anything but these two, if a leaf is no array, or if a parameter is no float.
@@ -128,7 +129,7 @@ def initial_model(init: Init, rng: Array) -> tuple[PyTree, PyTree]:
                 f"put what is not trained into the model state ({_PARTITION})"
             )
     check_names({"params": made[0], "model_state": made[1]})
-    return made
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, _NARROW[type(leaf)]) if type(leaf) in _NARROW else leaf, made)
 
 
 def check_names(tree: PyTree) -> None:

@@ -28,7 +28,7 @@ from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, StepLog
 from icl_train.program import StepSpec, compile_single
 from icl_train.resuming import find_saved
-from icl_train.run_folder import describe_members, member_folder
+from icl_train.run_folder import describe_members, expanded, member_folder
 from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
 from icl_train.trainer_lock import Hold, hold_for_training
@@ -131,7 +131,7 @@ def train(
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
     )
-    run = Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock)
+    run = Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
 
 
@@ -193,7 +193,7 @@ def train_ensemble(
         mesh=config.ensemble.build() if mesh is None else mesh,
     )
     batches = EnsembleBatches([member.batches for member in members])
-    run = Run(config, program, batches, Path(workdir), as_actions(actions), resume_hint, clock, described(members))
+    run = Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock, described(members))
     return _train(run, resume=resume)
 
 

@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +32,7 @@ def open_run(
     read_only: bool = False,
     defaults: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    source: str | Path = ".",
+    source: str | Path | None = None,
 ) -> Path:
     """Return the folder of a run: one that is made and describes it, or one that is known to be of this run.
 
@@ -49,7 +51,8 @@ def open_run(
         read_only: Whether nothing is written to a folder that has a run, whatever may change: for who only looks at it.
         defaults: Values of settings that the config.json of an older version lacks, as JSON values.
         metadata: What else config.json is to say of the session that began the run, as JSON values by name.
-        source: A folder in the git repository whose revision is recorded.
+        source: A file or folder in the git repository whose revision is recorded; by default the script or package
+            that Python was started with. None is recorded where that lies in no repository, or in one that ignores it.
 
     Returns:
         The folder.
@@ -66,16 +69,15 @@ def open_run(
     ...
     ValueError: wanted to resume ... as it was begun, but train.steps was 100 and came as 200; ...
     """
-    workdir = Path(workdir)
+    workdir = expanded(workdir)
     config = json.loads(json.dumps(config))  # tuples become lists, as they will be when read back
     if not read_only:
         check_writable(workdir)
     record = _read_record(workdir)
-    if record is None:
-        _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(metadata or {}))))
-        return workdir
-    if not resume and not has_run(workdir):  # it failed before its first step
-        _write_record(workdir, _describe(config, source=Path(source)) | json.loads(json.dumps(dict(metadata or {}))))
+    # One that failed before its first step is as good as none.
+    if record is None or not (resume or has_run(workdir)):
+        described = _describe(config, source=_running_file() if source is None else expanded(source))
+        _write_record(workdir, described | json.loads(json.dumps(dict(metadata or {}))))
         return workdir
     if not resume:
         raise ValueError(
@@ -100,9 +102,23 @@ def has_run(workdir: str | Path) -> bool:
     """
     return any(
         path.name not in _FRAME and path.is_file() and path.stat().st_size > 0
-        for path in Path(workdir).rglob("*")
-        if not any(UNFINISHED in part for part in path.relative_to(workdir).parts)
+        for path in expanded(workdir).rglob("*")
+        if not any(UNFINISHED in part for part in path.relative_to(expanded(workdir)).parts)
     )
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path in which a ``~`` at the beginning is the user's home.
+
+    Raises:
+        ValueError: If the home is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"wanted a home folder for the ~ in {str(path)!r}, got none ({error}); set HOME, or give a path without ~"
+        ) from error
 
 
 def describe_members(folders: Sequence[Path], members: Sequence[Mapping[str, Any]]) -> None:
@@ -124,7 +140,7 @@ def member_folder(workdir: str | Path, member: int) -> Path:
     >>> member_folder('runs/x', 3).as_posix()
     'runs/x/member-003'
     """
-    return Path(workdir) / f"member-{member:03}"
+    return expanded(workdir) / f"member-{member:03}"
 
 
 def check_writable(workdir: Path) -> None:
@@ -204,7 +220,7 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _describe(config: Mapping[str, Any], *, source: Path) -> dict[str, Any]:
+def _describe(config: Mapping[str, Any], *, source: Path | None) -> dict[str, Any]:
     versions = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
     return {
         "config": config,
@@ -216,12 +232,30 @@ def _describe(config: Mapping[str, Any], *, source: Path) -> dict[str, Any]:
     }
 
 
-def _git(source: Path) -> dict[str, Any] | None:
-    def ask(*arguments: str) -> str:
-        command = ["git", "-C", str(source), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+def _running_file() -> Path | None:
+    """Return the file that Python was started with, or None, as in a notebook."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return None if file is None else Path(file).resolve()
+
+
+def _git(source: Path | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    folder = source if source.is_dir() else source.parent
+    # Git itself sets GIT_DIR for its hooks, and would look there.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def ask(*arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, env=environment
+        )
+        if done.returncode not in allowed:
+            raise subprocess.SubprocessError(done.stderr)
+        return done.stdout.strip()
 
     try:
+        if ask("check-ignore", str(source), allowed=(0, 1)):  # it says the path, with code 0, or nothing, with 1
+            return None
         return {"revision": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):  # no git, or no repository: not an error for a run
         return None

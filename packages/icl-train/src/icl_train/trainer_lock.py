@@ -11,7 +11,7 @@ import jax
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.errors import RunError
 from icl_train.log import logger
-from icl_train.run_folder import LOCK_FILE, check_writable
+from icl_train.run_folder import LOCK_FILE, check_writable, expanded
 
 _LEASE_SECONDS = 30.0
 """A trainer on another machine is taken to be dead when it has not touched its file for so long."""
@@ -57,7 +57,7 @@ def hold_for_training(workdir: str | Path) -> Iterator[Hold]:
     >>> with hold_for_training(tempfile.mkdtemp()) as hold:
     ...     hold.check()
     """
-    workdir = Path(workdir)
+    workdir = expanded(workdir)
     check_writable(workdir)
     # One for a folder and thread, which counts how often it is held.
     lease = filelock.SoftFileLease(workdir.resolve() / LOCK_FILE, lease_duration=_LEASE_SECONDS, is_singleton=True)

@@ -10,11 +10,48 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from icl_data.bank import ExemplarBank, bank_from_labels
 from icl_data.paths import user_path
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_RANK = 16  # NumPy has its limit at 64
 _AT_ONCE = 1 << 24  # bytes; so that a header which promises more than the file has takes no memory
+
+
+def bank_from_idx(
+    images: str | PathLike[str], labels: str | PathLike[str], *, transposed: bool = False
+) -> ExemplarBank:
+    """Return the labelled images of two IDX files, as those of MNIST and its kin come.
+
+    Args:
+      images: path of ``t10k-images-idx3-ubyte.gz``, for example.
+      labels: path of ``t10k-labels-idx1-ubyte.gz``, which belongs to it.
+      transposed: whether the images are stored column by column, as EMNIST's are, and to be turned back.
+
+    Returns:
+      A bank of uint8 images with a class for each label that occurs, in ascending order.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: files that ``read_idx`` refuses, that have changed places or do not belong together.
+
+    >>> bank_from_idx("nowhere-images", "nowhere-labels")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: No IDX file at nowhere-images; give the path of t10k-images-idx3-ubyte.gz or a like file.
+    """
+    items, numbers = read_idx(images), read_idx(labels)
+    for path, array, what, right in (
+        (images, items, "images [N, H, W]", items.ndim in (3, 4)),
+        (labels, numbers, "labels [N]", numbers.ndim == 1),
+    ):
+        if not right:
+            raise ValueError(
+                f"{path} should hold {what}, but has {array.dtype} {list(array.shape)}; give images first."
+            )
+    if len(items) != len(numbers):
+        raise ValueError(f"{images} has {len(items)} images, but {labels} {len(numbers)} labels; give two of one set.")
+    return bank_from_labels(items.swapaxes(1, 2) if transposed else items, numbers)
 
 
 def read_idx(path: str | PathLike[str], *, max_bytes: int = 2**31) -> Shaped[np.ndarray, "..."]:
@@ -40,10 +77,6 @@ def read_idx(path: str | PathLike[str], *, max_bytes: int = 2**31) -> Shaped[np.
     ...     read_idx(file.name)
     array([[0, 1, 2],
            [3, 4, 5]], dtype=uint8)
-
-    MNIST's test set as a bank of ten classes::
-
-        bank_from_labels(read_idx("t10k-images-idx3-ubyte.gz"), read_idx("t10k-labels-idx1-ubyte.gz"))
     """
     path = user_path(path)
     if not path.is_file():
@@ -63,7 +96,10 @@ def read_idx(path: str | PathLike[str], *, max_bytes: int = 2**31) -> Shaped[np.
 def _read(file: io.BufferedIOBase, path: Path, max_bytes: int) -> Shaped[np.ndarray, "..."]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_RANK:
-        raise ValueError(f"{path} is not an IDX file: it starts with {magic!r}; expected 0, 0, a type and a rank.")
+        raise ValueError(
+            f"{path} is not an IDX file: it starts with {magic!r}; expected 0, 0, a type and a rank. "
+            "Download it again, or give the path of another file."
+        )
     rank = magic[3]
     sizes = file.read(4 * rank)
     if len(sizes) < 4 * rank:
@@ -83,5 +119,7 @@ def _read(file: io.BufferedIOBase, path: Path, max_bytes: int) -> Shaped[np.ndar
         content += chunk
     if len(content) != wanted:
         found = f"only {len(content)}" if len(content) < wanted else "more"
-        raise ValueError(f"{path} should hold {wanted} bytes of {shape} {dtype.name}, but has {found}.")
+        raise ValueError(
+            f"{path} should hold {wanted} bytes of {shape} {dtype.name}, but has {found}; download it again."
+        )
     return np.frombuffer(content, dtype).astype(dtype.newbyteorder("="), copy=False).reshape(shape)

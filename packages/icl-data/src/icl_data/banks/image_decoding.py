@@ -33,7 +33,8 @@ def decode_image(
       A new uint8 array.
 
     Raises:
-      ValueError: a damaged file, one of another format or size, or one too large to be an image.
+      ValueError: a damaged file, one of another format or size, one with transparent pixels or more than 8 bits, or one
+        too large to be an image.
 
     >>> file = io.BytesIO()
     >>> Image.new("1", (3, 2), color=1).save(file, "PNG")
@@ -52,10 +53,25 @@ def decode_image(
                     image.verify()  # every checksum, to the end: decoding alone overlooks a missing tail
             if found == wanted:
                 with Image.open(io.BytesIO(encoded), formats=formats) as image:
-                    return np.array(image.convert(mode))
+                    lost = _lost(image)
+                    if lost is None:
+                        return np.array(image.convert(mode))
     except _UNSOUND as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"{source} is not a sound {kind} ({reason}); download or make the file again.") from error
+    if found == wanted:
+        raise ValueError(
+            f"{source} has {lost}, which would be lost; use the original file, or save it as {mode} of 8 bits."
+        )
     raise ValueError(
         f"{source} has {found[0]} x {found[1]} pixels; expected {wanted[0]} x {wanted[1]}. Use the original file."
     )
+
+
+def _lost(image: Image.Image) -> str | None:
+    """Return what an image has that eight bits of grey or colour do not hold, if anything."""
+    if image.mode.startswith(("I", "F")):
+        return "more than 8 bits"
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        return "transparent pixels"
+    return None

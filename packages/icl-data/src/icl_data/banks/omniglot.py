@@ -19,6 +19,8 @@ from icl_data.checks import check_choice
 Polarity = Literal["ink_is_one", "paper_is_one"]
 
 SIDE = 105  # pixels, both ways, of every original image
+_HALF_GREY = 128  # the originals are black and white
+_MOST_INK = 0.5  # of an image; images_background_small1 has 2 % to 19 %
 
 
 def omniglot(
@@ -44,14 +46,17 @@ def omniglot(
       polarity: ``"ink_is_one"``: strokes are 255 on 0; ``"paper_is_one"``: strokes are 0 on 255, as in
         the files and in Chan et al. (2022).
 
+    What systems and tools leave in folders and zips (``.DS_Store``, ``Thumbs.db``, ``@eaDir/``, ...) is passed over; a
+    zip may have one folder around all of its own.
+
     Returns:
       A bank of uint8 images [rows, size, size].
 
     Raises:
       FileNotFoundError: a path that does not exist.
       ValueError: another size or polarity, a source that holds no Omniglot, a file that Omniglot does not have, a
-        symbolic link inside a folder, an image that is damaged or not 105 x 105, or two different images for one
-        (character, drawer).
+        symbolic link inside a folder, an image that is damaged, not 105 x 105, transparent or not of dark strokes on
+        light paper, or two different images for one (character, drawer).
       ImportError: a TFDS directory without tensorflow-datasets installed.
 
     >>> omniglot("nowhere/images_background.zip")
@@ -88,4 +93,11 @@ def _read(path: Path) -> Iterator[Drawing]:
 
 
 def _decode(drawing: Drawing) -> UInt8[np.ndarray, "side side"]:
-    return decode_image(drawing.png, drawing.source, formats=["PNG"], mode="L", size=(SIDE, SIDE))
+    pixels = decode_image(drawing.png, drawing.source, formats=["PNG"], mode="L", size=(SIDE, SIDE))
+    ink = (pixels < _HALF_GREY).mean()
+    if not 0 < ink < _MOST_INK:
+        raise ValueError(
+            f"{drawing.source} has {ink:.0%} dark pixels; Omniglot's drawings are dark strokes on light paper, at "
+            f"most {_MOST_INK:.0%} of an image. It was saved again, perhaps as white on black; use the original file."
+        )
+    return pixels

@@ -22,7 +22,10 @@ _ENTRY = re.compile(
     re.ASCII,
 )
 _FOLDER = re.compile(r"(?!\.\.?/)[^/\\]+/((?!\.\.?/)[^/\\]+/(character\d\d/)?)?")
-_FROM_MAC = re.compile(r"__MACOSX/.*|(.*/)?\.DS_Store")  # what macOS adds when it zips a folder again
+# What systems and tools leave in folders, and in zips of them: macOS, Windows, Jupyter, Synology's and NFS servers.
+_LITTER = re.compile(
+    r"__MACOSX|\._.*|\.DS_Store|thumbs\.db|desktop\.ini|\.ipynb_checkpoints|@eaDir|\.nfs.*", re.IGNORECASE | re.DOTALL
+)
 # What zipfile raises for damaged, cut, encrypted or oddly compressed files.
 _UNSOUND = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -71,8 +74,8 @@ def read_zip(path: Path) -> Iterator[Drawing]:
         archive = zipfile.ZipFile(path)
     found = False
     with archive:
-        for info in archive.infolist():
-            if match := _match(info.filename, info.is_dir(), path):
+        for name, info in _without_outer_folder(archive.infolist()):
+            if match := _match(name, info.is_dir(), path):
                 source = f"{path}: {info.filename}"
                 _check_size(info.file_size, source)
                 with _naming(path):
@@ -81,6 +84,19 @@ def read_zip(path: Path) -> Iterator[Drawing]:
                 yield _drawing(match, source, png)
     if not found:
         raise ValueError(f"{path} holds no Omniglot image; expected {_LAYOUT}.")
+
+
+def _without_outer_folder(entries: Iterable[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Return the entries with their names as in the original zips, without litter.
+
+    Zips that were made again have ``./`` before all names, or one folder around all.
+    """
+    named = [(re.sub(r"^(\./)+", "", info.filename), info) for info in entries]
+    named = [(name, info) for name, info in named if name and not _is_litter(name)]
+    tops = {name.partition("/")[0] for name, _ in named}
+    if len(tops) == 1 and not tops & {"", ".."} and any(_ENTRY.fullmatch(name.partition("/")[2]) for name, _ in named):
+        named = [(name.partition("/")[2], info) for name, info in named]
+    return [(name, info) for name, info in named if name]
 
 
 @contextlib.contextmanager
@@ -97,7 +113,7 @@ def read_folder(folder: Path) -> Iterator[Drawing]:
     """Yield the drawings of a folder: of its ``images_*.zip`` and of the sets that were unpacked in it.
 
     A set is a folder with ``<alphabet>/characterNN/`` in it; ``folder`` may be a set itself. Within a set nothing
-    but Omniglot's files may be; whatever else lies beside the sets is not touched.
+    but Omniglot's files may be, and what systems leave there; whatever else lies beside the sets is not touched.
 
     Raises:
       ValueError: nothing found, a symbolic link, or a file that an Omniglot set does not have.
@@ -106,7 +122,10 @@ def read_folder(folder: Path) -> Iterator[Drawing]:
     for path in zips:
         _refuse_link(path)
         yield from read_zip(path)
-    candidates = [folder.resolve(), *sorted(path for path in folder.iterdir() if path.is_dir())]
+    candidates = [
+        folder.resolve(),
+        *sorted(path for path in folder.iterdir() if path.is_dir() and not _is_litter(path.name)),
+    ]
     sets = [path for path in candidates if any(path.glob("*/character[0-9][0-9]"))]
     for path in sets:
         yield from _read_set(path)
@@ -122,6 +141,8 @@ def _read_set(folder: Path) -> Iterator[Drawing]:
     found = False
     # Sorted, so that the first error is the same on every machine.
     for path in sorted(folder.rglob("*")):
+        if _is_litter(path.relative_to(folder).as_posix()):
+            continue
         _refuse_link(path)
         status = path.stat()
         is_folder = stat.S_ISDIR(status.st_mode)
@@ -137,13 +158,18 @@ def _read_set(folder: Path) -> Iterator[Drawing]:
 
 
 def _match(name: str, is_folder: bool, source: Path) -> re.Match[str] | None:
-    """Return the parts of a drawing's name; None for a folder and for what macOS adds."""
-    if _FROM_MAC.fullmatch(name) or (is_folder and _FOLDER.fullmatch(name)):
+    """Return the parts of a drawing's name; None for a folder."""
+    if is_folder and _FOLDER.fullmatch(name):
         return None
     match = _ENTRY.fullmatch(name)
     if match is None or ".." in name.split("/"):
         raise ValueError(f"{source}: unexpected entry {name!r}; Omniglot has only {_LAYOUT}. Use the original files.")
     return match
+
+
+def _is_litter(name: str) -> bool:
+    """Return whether a name has a part that no set has, but many a shared folder."""
+    return any(_LITTER.fullmatch(part) for part in name.split("/"))
 
 
 def _drawing(match: re.Match[str], source: str, png: bytes) -> Drawing:

@@ -17,7 +17,7 @@ _NAME = re.compile(r"(?P<path>\w+(/(?!\.)[\w.+-]+)?)(:(?P<version>\d+\.\d+\.\d+)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
-def bank_from_tfds(name: str, *, split: str, data_dir: str | PathLike[str]) -> ExemplarBank:
+def bank_from_tfds(name: str, *, split: str, data_dir: str | PathLike[str], transposed: bool = False) -> ExemplarBank:
     """Return a labelled set of images that TFDS has prepared on this machine; nothing is downloaded.
 
     Any set with the features ``image`` and ``label`` will do, whoever prepared it, as ArrayRecord or TFRecord. It is
@@ -27,6 +27,7 @@ def bank_from_tfds(name: str, *, split: str, data_dir: str | PathLike[str]) -> E
       name: ``"mnist"``, ``"emnist/letters"``, or with the version that is wanted: ``"mnist:3.0.1"``; else the newest.
       split: in TFDS's words: ``"train"``, ``"train[:1000]"``, ``"train+test"``.
       data_dir: TFDS's own, the folder with ``mnist/3.0.1`` in it.
+      transposed: whether the images are stored column by column, as EMNIST's are in TFDS too, and to be turned back.
 
     Returns:
       A bank of uint8 images, [rows, H, W] if they are grey, else [rows, H, W, 3]. The classes are the labels that the
@@ -55,7 +56,8 @@ def bank_from_tfds(name: str, *, split: str, data_dir: str | PathLike[str]) -> E
             raise ValueError(f"{source} has no label (-1); name a split with labels, such as 'train'.")
         images.append(image)
         labels.append(int(example["label"]))
-    return bank_from_labels(np.stack(images), np.array(labels))
+    items = np.stack(images)
+    return bank_from_labels(items.swapaxes(1, 2) if transposed else items, np.array(labels))
 
 
 def _find(name: str, data_dir: Path) -> Path:

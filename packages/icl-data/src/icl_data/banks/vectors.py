@@ -28,7 +28,7 @@ class Vectors:
         """Return a bank of float32 vectors [rows, X] of a bank's items; classes and exemplars stay.
 
         Raises:
-          ValueError: items of another size, or a bank of rotated images.
+          ValueError: items of another size, with NaN or infinity, or a bank of rotated images.
         """
         if bank.symmetries.any():
             raise ValueError("Vectors are made of the items as they are stored, so not of an augmented bank.")
@@ -45,7 +45,7 @@ def fit_vectors(items: Shaped[np.ndarray, "rows ..."], *, components: int | None
       components: X, how many principal components to keep; None keeps every number (Kirsch et al. 2022 do).
 
     Raises:
-      ValueError: fewer than two items, all alike, or more components than an item has numbers.
+      ValueError: fewer than two items, all alike, NaN or infinity, or more components than an item has numbers.
 
     >>> items = np.random.default_rng(0).normal(size=(50, 8, 8))
     >>> bank = bank_from_runs(items, np.array([30, 20]))
@@ -97,4 +97,7 @@ def random_vectors(num_classes: int, *, exemplars: int, dimensions: int, seed: i
 def _flat(items: Shaped[np.ndarray, "rows ..."], size: int) -> Float[np.ndarray, "rows P"]:
     if items.dtype.kind not in "fiub" or int(np.prod(items.shape[1:])) != size:
         raise ValueError(f"Wanted items of {size} numbers, got {items.dtype} {list(items.shape[1:])}.")
-    return items.reshape(len(items), size).astype(np.float64)
+    flat = items.reshape(len(items), size).astype(np.float64)
+    if unsound := np.count_nonzero(~np.isfinite(flat).all(axis=1)):
+        raise ValueError(f"Wanted finite items, got {unsound} of {len(items)} with NaN or infinity; leave these out.")
+    return flat

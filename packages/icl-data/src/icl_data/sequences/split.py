@@ -126,9 +126,7 @@ class ClassSplit:
     @functools.cached_property
     def classes(self) -> Int[np.ndarray, " positions"]:
         """The bank's class at each position, int64 [rare + common + holdout], read-only."""
-        groups = self.num_classes // self.group
-        order = np.argsort(uniform_rows(self.seed, "class order", np.arange(groups), width=1)[:, 0], kind="stable")
-        classes = (order[:, None] * self.group + np.arange(self.group)).reshape(-1)
+        classes = _classes_of(_group_order(self), self.group)
         used = np.concatenate([classes[: self.rare + self.common], classes[self.num_classes - self.holdout :]])
         used.flags.writeable = False  # it is kept
         return used
@@ -159,6 +157,38 @@ class ClassSplit:
             last = self.rare + self.common - first
             weights = _quantise(np.arange(last, last - size, -1.0) ** -self.zipf_exponent)
         return ClassDistribution(first, np.concatenate([[0], np.cumsum(weights)]), uniform)
+
+
+def original_order(split: ClassSplit) -> Int[np.ndarray, " C"]:
+    """Return the order of a bank's classes that brings those of Chan et al.'s code to where they are there.
+
+    The same seed gives other classes here and there. ``bank.subset(original_order(split))`` has at each position of the
+    split the class that their code takes from ``bank`` by the split's sizes, group (``preserve_ordering_every_n``) and
+    seed. Theirs is the order of ``numpy.random.default_rng(seed).choice(groups, size=groups, replace=False)``.
+
+    Returns:
+      Class numbers, int64 [num_classes], each once, groups together.
+
+    >>> from icl_data import symbols
+    >>> split = ClassSplit(num_classes=1623, rare=1603, common=10, holdout=10)
+    >>> bank = symbols(1623).subset(original_order(split))
+    >>> bank.gather(split.classes[:4], np.zeros(4, np.int64))
+    array([ 318, 1589,  543,  304], dtype=int32)
+    """
+    groups = split.num_classes // split.group
+    order = np.empty(groups, np.int64)
+    order[_group_order(split)] = np.random.default_rng(split.seed).choice(groups, size=groups, replace=False)
+    return _classes_of(order, split.group)
+
+
+def _group_order(split: ClassSplit) -> Int[np.ndarray, " groups"]:
+    """Return the bank's groups of classes in the order of a split's seed."""
+    groups = np.arange(split.num_classes // split.group)
+    return np.argsort(uniform_rows(split.seed, "class order", groups, width=1)[:, 0], kind="stable")
+
+
+def _classes_of(groups: Int[np.ndarray, " groups"], group: int) -> Int[np.ndarray, " C"]:
+    return (groups[:, None] * group + np.arange(group)).reshape(-1)
 
 
 def _quantise(weights: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -61,6 +61,8 @@ class ProjectedSampler:
                 f"bank must have float32 vectors [rows, X], got {self.bank.items.dtype} {list(self.bank.items.shape)}; "
                 "make them with fit_vectors(bank.items).apply(bank)."
             )
+        if not np.isfinite(self.bank.items).all():
+            raise ValueError("bank must have finite vectors, got some with NaN or infinity; leave these out.")
         check_whole("ways", self.num_labels, least=1)
         if self.num_labels > self.bank.num_classes:
             raise ValueError(f"ways must be at most the bank's {self.bank.num_classes} classes, got {self.ways}.")

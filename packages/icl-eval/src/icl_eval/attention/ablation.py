@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from icl_eval.checks import check_whole
 from icl_eval.results.collect import Batch
 from icl_eval.results.estimate import Estimate
+from icl_eval.results.own_measures import OwnMeasure
 from icl_eval.results.result import Evaluation, Measure, Result
 from icl_eval.sequences.evaluate import NOTHING_KNOWN, Predictor, evaluate
 from icl_eval.sequences.label_sets import LabelSets
@@ -26,6 +27,7 @@ def ablate_heads(
     heads: int,
     count: int,
     label_sets: LabelSets = NOTHING_KNOWN,
+    measures: Mapping[str, OwnMeasure] = {},
 ) -> Result:
     """Return what is left of a model's measures without each attention head in turn, on the same sequences.
 
@@ -40,6 +42,7 @@ def ablate_heads(
       heads: H, in each layer.
       count: how many sequences of each evaluation.
       label_sets: what the labels stand for, if the metrics need that.
+      measures: of your own, of which a metric may be one; see `evaluate`.
 
     Returns:
       The result `ablated_heads`: for each headline its metric with nothing removed (`icl`), and without head H of
@@ -67,21 +70,23 @@ def ablate_heads(
         raise ValueError("Wanted at least one evaluation, such as 'icl', got none.")
     metrics: dict[str, Estimate] = {}
     chance: dict[str, float] = {}
-    measures: dict[str, Measure] = {}
+    words: dict[str, Measure] = {}
     for headline, (evaluation, make_batches, metric) in evaluations.items():
         batches = _enough(make_batches(), count)
         for suffix, keep in _removals(layers, heads):
-            result = evaluate(_keeping(predict, keep), batches, evaluation, count=count, label_sets=label_sets)
+            result = evaluate(
+                _keeping(predict, keep), batches, evaluation, count=count, label_sets=label_sets, measures=measures
+            )
             if metric not in result.metrics:
                 raise ValueError(
                     f"{headline}: wanted one of the metrics {', '.join(result.metrics)} of {evaluation.name}, "
                     f"got {metric!r}."
                 )
             metrics[headline + suffix] = result.metrics[metric]
-            measures[headline + suffix] = _words(metric, evaluation, result, is_whole=not suffix)
+            words[headline + suffix] = _words(metric, evaluation, result, is_whole=not suffix)
             if metric in result.chance:
                 chance[headline + suffix] = result.chance[metric]
-    return Result(evaluation="ablated_heads", metrics=metrics, chance=chance, measures=measures)
+    return Result(evaluation="ablated_heads", metrics=metrics, chance=chance, measures=words)
 
 
 def _keeping(predict: PredictKeeping, keep: Float[np.ndarray, "L H"]) -> Predictor:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Int
 
 from icl_eval.attention.scores import SCORES, HeadScores, head_scores, uniform_scores
 from icl_eval.attention.token_positions import TokenPositions
-from icl_eval.results.collect import Batch, collect, first_images, joined
-from icl_eval.results.result import Result
+from icl_eval.results.collect import Batch, as_array, collect, first_images, joined
+from icl_eval.results.own_measures import OwnMeasure, check_own, own_ratios, own_words
+from icl_eval.results.result import Measure, Result
 from icl_eval.results.saved_arrays import NO_LABEL, AttentionMaps
 from icl_eval.results.tally import Ratio, Tally
 from icl_eval.sequences.measures import predicted_label
@@ -36,6 +37,7 @@ def evaluate_heads(
     causal: bool = True,
     examples: int = 0,
     possible_labels: Sequence[int] | None = None,
+    measures: Mapping[str, OwnMeasure] = {},
 ) -> Result:
     """Return the scores of the attention heads of a model on exactly `count` sequences.
 
@@ -53,6 +55,9 @@ def evaluate_heads(
       causal: whether a token attends to none after it. It decides what uniform attention is.
       examples: of how many of the first sequences to keep the attention, at most `count`.
       possible_labels: what the examples' predictions choose from; None is all V labels. Without logits they are -1.
+
+      measures: of your own, by name: a function of (attention, batch), the batch with its answers, to a number for each
+        sequence, [B]; and its words. See `OwnMeasure`.
 
     Returns:
       The result; examples are under "attention" of its arrays, if some were asked for and their attention is finite.
@@ -77,19 +82,24 @@ def evaluate_heads(
     if count < 1 or not 0 <= examples <= count:
         raise ValueError(f"{name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
 
+    check_own(measures, (), name=name)
+
     def score(batch: Batch, before: int) -> _Scores:
         classes, attention, logits = _attended(attend, batch, positions, name)
         if not before:
             _check_probabilities(attention, causal, name)
         heads, uniform = _scores(attention, classes, positions=positions, causal=causal)
         kept = _first_rows(batch, attention, logits, possible_labels, examples - before) if before < examples else None
-        return _Scores(heads, uniform, kept)
+        own = own_ratios(measures, attention, batch, count=len(classes), name=name)
+        return _Scores(heads, uniform, own, kept)
 
     tally, kept = Tally.empty(), list[dict[str, Any]]()
     for scores in collect(score, batches, name=name, count=count):
-        tally += Tally.of(_measures(scores.heads, scores.uniform))
+        found = _measures(scores.heads, scores.uniform)
+        check_own(measures, found, name=name)
+        tally += Tally.of(found | scores.own)
         kept += [] if scores.examples is None else [scores.examples]
-    result = _result(name, tally)
+    result = _result(name, tally, own_words(measures))
     if kept:
         rows = joined(kept)
         rows["attention"] = rows["attention"].astype(np.float32)
@@ -104,6 +114,7 @@ class _Scores(NamedTuple):
 
     heads: HeadScores
     uniform: HeadScores
+    own: dict[str, Ratio]
     examples: dict[str, Any] | None
 
 
@@ -118,6 +129,8 @@ def _attended(
     hidden = labels.copy()  # the caller's batch keeps its answers
     hidden[:, -1] = 0
     attention, logits = attend({**batch, "labels": hidden})
+    attention = as_array(attention, name=name, who="attend")
+    logits = None if logits is None else as_array(logits, name=name, who="attend")
     _check_shapes(attention, logits, len(labels), positions.length, name)
     return classes, attention, logits
 
@@ -196,9 +209,10 @@ def _extremes(attention: Array) -> tuple[Array, Array, Array, Array]:
     return probabilities.min(), sums.min(), sums.max(), jnp.triu(probabilities, 1).max()
 
 
-def _result(name: str, tally: Tally) -> Result:
-    """Return the scores as metrics, and those of uniform attention as their chance."""
-    estimates = tally.estimates({})  # all are means
+def _result(name: str, tally: Tally, own: Mapping[str, Measure]) -> Result:
+    """Return the scores and the caller's own measures as metrics, and scores of uniform attention as their chance."""
+    estimates = tally.estimates(own)  # all others are means
+    found = {key: estimates.pop(key) for key in own if key in estimates}
     uniform = {key.removeprefix(_UNIFORM): estimates.pop(key).value for key in list(estimates) if _UNIFORM in key}
     if not estimates:
         raise ValueError(
@@ -208,9 +222,9 @@ def _result(name: str, tally: Tally) -> Result:
     kinds = {key: key.rsplit("_", 2)[0] for key in estimates}
     return Result(
         evaluation=name,
-        metrics=estimates,
+        metrics=estimates | found,
         chance={key: uniform[kind] for key, kind in kinds.items()},
-        measures={key: SCORES[kind] for key, kind in kinds.items()},
+        measures={**{key: SCORES[kind] for key, kind in kinds.items()}, **own},
     )
 
 
@@ -218,7 +232,7 @@ def _first_rows(
     batch: Batch, attention: Any, logits: Any, possible_labels: Sequence[int] | None, rows: int
 ) -> dict[str, Any]:
     """Return what `AttentionMaps` wants of the first rows of a batch."""
-    images, labels = first_images(batch, rows), np.array(batch["labels"][:rows])
+    images, labels = first_images(batch, rows), np.asarray(batch["labels"][:rows])
     predicted = np.full(len(labels), NO_LABEL, np.int32)
     if logits is not None:
         V = np.shape(logits)[1]

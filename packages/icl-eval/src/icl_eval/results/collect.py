@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Array, UInt8
 
 from icl_eval.results.result import Unit
 from icl_eval.results.saved_arrays import MODEL, check_axes
@@ -73,14 +73,14 @@ def first_images(batch: Batch, rows: int) -> UInt8[np.ndarray, "B S H W"]:
             f"Examples want 'images' uint8 [B, S, H, W] in a batch, got the keys {sorted(batch)}; "
             "add them or pass examples=0."
         )
-    images = np.array(batch["images"][:rows])
+    images = np.asarray(batch["images"][:rows])
     return np.round(images.clip(0, 1) * 255).astype(np.uint8) if images.dtype.kind == "f" else images
 
 
 def wanted(batch: Batch, keys: Mapping[str, str], *, name: str) -> list[np.ndarray]:
     """Return copies of the arrays of a batch that must be there (see `check_axes`): the caller's keep their answers."""
     check_axes(batch, keys, name=name)
-    return [np.array(batch[key]) for key in keys]
+    return [np.asarray(batch[key]).copy() for key in keys]
 
 
 def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: str, count: int) -> int:
@@ -93,7 +93,26 @@ def baseline_tasks(names: Collection[str], baseline_count: int | None, *, name: 
     return chosen
 
 
-def check_shape(got: Sequence[int], asked: Sequence[int], *, name: str, who: str) -> None:
-    """Refuse the shape of what `who` made if it is not the one that was asked for."""
-    if tuple(got) != tuple(asked):
-        raise ValueError(f"{name}: wanted the shape {list(asked)}; {who} gave {list(got)}.")
+def as_array(values: Any, *, name: str, who: str) -> Array | np.ndarray:
+    """Return what `who` made as an array, on the device where it is there; anything that NumPy can take will do."""
+    if isinstance(values, np.ndarray | jax.Array):
+        return values
+    try:
+        found = np.asarray(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise TypeError(
+            f"{name}: {who} gave a {type(values).__name__} that is no array to NumPy ({reason}); of a tensor of "
+            "PyTorch give tensor.detach().float().cpu()."
+        ) from error
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: wanted numbers; {who} gave a {type(values).__name__} of {found.dtype}.")
+    return found
+
+
+def as_shaped(values: Any, asked: Sequence[int], *, name: str, who: str) -> Array | np.ndarray:
+    """Return what `who` made as an array, after refusing another shape than the one that was asked for."""
+    found = as_array(values, name=name, who=who)
+    if found.shape != tuple(asked):
+        raise ValueError(f"{name}: wanted the shape {list(asked)}; {who} gave {list(found.shape)}.")
+    return found

@@ -1,6 +1,7 @@
 """A tally: sums of measures over sequences, which add up over batches and hosts and tell each measure's interval."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -125,7 +126,9 @@ class Tally:
             return None
         place, variance = self.names.index(name), self.variance(name)
         count, below = int(self.counts[place]), float(self.below[place])
-        if kind == "proportion":
+        if kind == "proportion" and math.isfinite(value):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: wanted a proportion in 0..1, got {value}; what can be beyond is a mean.")
             return effective_proportion(value, variance, count=count, predictions=below)
         lowest, highest = float(self.lowest[place]), float(self.highest[place])
         return about_mean(value, variance, count=count, lowest=lowest, highest=highest)

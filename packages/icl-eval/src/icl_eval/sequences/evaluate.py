@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from icl_eval.results.collect import Batch, check_shape, collect, first_images, joined
+from icl_eval.results.collect import Batch, as_array, as_shaped, collect, first_images, joined
 from icl_eval.results.estimate import Estimate
+from icl_eval.results.own_measures import OwnMeasure, check_own, own_ratios, own_words
 from icl_eval.results.result import Evaluation, Family, Measure, Result, some_of
 from icl_eval.results.saved_arrays import Examples
 from icl_eval.results.tally import CONTEXT, Ratio, Tally
@@ -27,7 +28,6 @@ from icl_eval.sequences.sequence_measures import (
 
 Predictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B *S V"]]
 Baseline = Callable[[dict[str, Any]], Int[Array | np.ndarray, " B"]]
-OwnMeasure = tuple[Callable[[Sequences], Ratio], Measure]
 
 NOTHING_KNOWN = LabelSets()
 
@@ -62,8 +62,8 @@ def evaluate(
       label_sets: what the labels stand for in training; what it leaves out is not measured.
       baselines: by name, functions from a batch, without the query's label, to the label [B] they predict for it;
         those of `context_baselines` have their own words.
-      measures: of your own, by name: a function of the batch with its logits [B, P, V], of the query (P = 1) or of all
-        items, to what each sequence adds; and its words. A proportion's numerators are 0..1 of its denominators.
+      measures: of your own, by name: a function of (logits, batch), the batch with its answers, to a number for each
+        sequence or item; and its words. See `OwnMeasure`.
       family: the evaluations that this one stands with in a report.
 
     Returns:
@@ -95,11 +95,13 @@ def evaluate(
         baselines=baselines,
         own=measures,
     )
+    words = {**MEASURES, **_words(baselines)}
+    check_own(measures, words, name=evaluation.name)
+    words |= own_words(measures)
     tally, kept = Tally.empty(), list[dict[str, Any]]()
     for scores in collect(scorer, batches, name=evaluation.name, count=count):
         tally += Tally.of(scores.measures)
         kept += [] if scores.examples is None else [scores.examples]
-    words = {**MEASURES, **_words(baselines), **{name: words for name, (_, words) in measures.items()}}
     metrics = sequence_estimates(tally, words)
     return Result(
         evaluation=evaluation.name,
@@ -138,38 +140,27 @@ class _Scorer:
     def __call__(self, batch: Batch, before: int) -> _Scores:
         name, possible = self.evaluation.name, self.evaluation.possible_labels
         labels, shown = _hide_answers(batch, self.evaluation, needed=self.count - before)
-        logits = self.predict(shown)
-        _check_logits(np.shape(logits), labels.shape, self.evaluation)
+        logits = as_array(self.predict(shown), name=name, who="predict")
+        _check_logits(logits.shape, labels.shape, self.evaluation)
         if self.lookups is None or self.num_labels != logits.shape[-1]:
             self.num_labels = int(logits.shape[-1])
             self.lookups = LabelLookups.of(possible, self.label_sets, self.num_labels)
-        sequences = Sequences(logits[:, None] if logits.ndim == 2 else logits, labels, batch.get("classes"))
+        classes = _classes(batch, labels.shape, name=name)
+        sequences = Sequences(logits[:, None] if logits.ndim == 2 else logits, labels, classes)
         scores, measures = _measure(sequences, self.lookups)
         for each, baseline in self.baselines.items():
-            predicted = baseline(shown)
-            check_shape(np.shape(predicted), labels[:, -1].shape, name=name, who=f"the baseline {each}")
+            predicted = as_shaped(baseline(shown), (len(labels),), name=name, who=f"the baseline {each}")
             measures[f"accuracy_{each}"] = Ratio(predicted == labels[:, -1], np.ones(len(labels)))
-        for each, (function, _) in self.own.items():
-            if each in measures:
-                raise ValueError(f"{name}: there is a measure {each} already; give yours another name.")
-            measures[each] = _checked(function(sequences), len(labels), name=f"{name}: {each}")
+        measures |= own_ratios(self.own, logits, batch, count=len(labels), name=name)
         if (rows := self.examples - before) <= 0:
             return _Scores(measures, None)
         of_first = {
             "images": first_images(batch, rows),
-            "labels": np.array(batch["labels"][:rows]),
+            "labels": np.asarray(batch["labels"][:rows]),
             "predicted_closed": scores.predicted_closed[:rows, -1],
             "predicted_open": scores.predicted_open[:rows, -1],
         }
         return _Scores(measures, of_first)
-
-
-def _checked(ratio: Ratio, sequences: int, *, name: str) -> Ratio:
-    """Return what a measure of the caller's own gave, after checking that it is a number for each sequence, twice."""
-    shapes = [list(np.shape(part)) for part in ratio]
-    if shapes != [[sequences], [sequences]]:
-        raise ValueError(f"{name}: wanted numerators and denominators [{sequences}], got the shapes {shapes}.")
-    return Ratio(*ratio)
 
 
 def _check_logits(shape: tuple[int, ...], of_labels: tuple[int, ...], evaluation: Evaluation) -> None:
@@ -212,6 +203,18 @@ def _hide_answers(
     shown = labels.copy()  # the caller's batch keeps its answers
     shown[:, -1] = 0
     return labels.astype(np.int32), {**batch, "labels": shown}
+
+
+def _classes(batch: Batch, of_labels: tuple[int, ...], *, name: str) -> Int[np.ndarray, "B S"] | None:
+    if "classes" not in batch:
+        return None
+    classes = np.asarray(batch["classes"])
+    if classes.shape != of_labels or classes.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: wanted integer classes {list(of_labels)}, as the labels are, got {classes.dtype} "
+            f"{list(classes.shape)}; leave them out if they are not known."
+        )
+    return classes
 
 
 def _chances(

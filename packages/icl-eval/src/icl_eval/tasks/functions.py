@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
+from icl_eval.results.collect import Batch, as_shaped, baseline_tasks, collect, joined, wanted
 from icl_eval.results.estimate import Estimate, mean, ratio
+from icl_eval.results.own_measures import OwnMeasure, check_own, own_estimates, own_ratios, own_words
 from icl_eval.results.result import Family, Measure, Result, check_name, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
+from icl_eval.results.tally import Ratio
 from icl_eval.tasks.shots import mean_by_shots
 
 FunctionPredictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B N Y"]]
@@ -29,6 +31,7 @@ def evaluate_functions(
     name: str,
     count: int,
     baselines: Mapping[str, FunctionBaseline] = {},
+    measures: Mapping[str, OwnMeasure] = {},
     context_sizes: Sequence[int] = (),
     baseline_count: int | None = None,
     family: Family | None = None,
@@ -49,6 +52,8 @@ def evaluate_functions(
       name: of the evaluation, such as `seen_tasks`: letters, digits, _ and -.
       count: how many tasks, at least 1.
       baselines: by name, functions of (inputs, targets, is_query) that give values [B, N, Y].
+      measures: of your own, by name: a function of (values, batch), the values [B, N, Y] predicted from the full
+        context and the batch with all its targets, to a number for each task, [B]; and its words. See `OwnMeasure`.
       context_sizes: numbers of context points, increasing, from 0 to what the tasks have; the full context is always
         the last one measured, named or not. Wants tasks with equally many context points.
       baseline_count: the baselines see only the first so many tasks; all if not given.
@@ -82,11 +87,14 @@ def evaluate_functions(
     asked = tuple(int(size) for size in context_sizes)
     if list(asked) != sorted(set(asked)) or (asked and asked[0] < 0):
         raise ValueError(f"{name}: wanted increasing context_sizes of 0 or more, got {list(asked)}.")
+    words = _words(baselines)
+    check_own(measures, words, name=name)
     scorer = _Scorer(
         predict=predict,
         name=name,
         count=count,
         baselines=baselines,
+        own=measures,
         context_sizes=asked,
         baseline_count=baseline_tasks(baselines, baseline_count, name=name, count=count),
     )
@@ -98,12 +106,13 @@ def evaluate_functions(
     if asked and asked[0] == 0:
         metrics["normalised_error_first"] = _normalised(scores, 0)
     metrics |= {f"squared_error_{each}": mean(scores.baselines[each][:, -1]) for each in baselines}
+    metrics |= own_estimates(measures, scores.own)
     curves = {each: mean_by_shots(values, examples=sizes) for each, values in errors.items()}
     return Result(
         evaluation=name,
         metrics=metrics,
         chance={each: 1.0 for each in metrics if each.startswith("normalised_error")},  # the best constant's
-        measures=_words(baselines),
+        measures=words | own_words(measures),
         unit="tasks",
         family=family,
         arrays={"shots": ShotCurves(measure="squared_error", curves=curves, count=count)},
@@ -135,6 +144,7 @@ class _Scores(NamedTuple):
     constant: Float[np.ndarray, " B"]  # summed squared error of the best constant
     context: Int[np.ndarray, " B"]  # how many context points the task has
     baselines: Mapping[str, Float[np.ndarray, "R C"]]  # errors by name
+    own: Mapping[str, Ratio]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,6 +155,7 @@ class _Scorer:
     name: str
     count: int
     baselines: Mapping[str, FunctionBaseline]
+    own: Mapping[str, OwnMeasure]
     context_sizes: tuple[int, ...]
     baseline_count: int
     contexts: set[int] = dataclasses.field(default_factory=set)  # numbers of context points met so far
@@ -153,10 +164,10 @@ class _Scorer:
         keys = {"inputs": "B N X", "targets": "B N Y", "is_query": "B N"}
         inputs, targets, is_query = wanted(batch, keys, name=self.name)
         masks = self._masks(is_query, needed=self.count - before)
-        errors = []
-        for mask in masks:
-            values = self.predict({**batch, "targets": _hide(targets, mask), "is_query": mask})
-            check_shape(np.shape(values), targets.shape, name=self.name, who="predict")
+        errors, values = [], None
+        for mask in masks:  # the full context last
+            shown = {**batch, "targets": _hide(targets, mask), "is_query": mask}
+            values = as_shaped(self.predict(shown), targets.shape, name=self.name, who="predict")
             errors.append(_score(jnp.asarray(values), jnp.asarray(targets), jnp.asarray(is_query)))
         rows = slice(max(0, self.baseline_count - before))
         found = {
@@ -169,6 +180,7 @@ class _Scorer:
             constant=_best_constant(targets, is_query),
             context=(~is_query).sum(axis=1),
             baselines=found,
+            own=own_ratios(self.own, values, batch, count=len(targets), name=self.name),
         )
 
     def _masks(self, is_query: Shaped[np.ndarray, "B N"], *, needed: int) -> list[Bool[np.ndarray, "B N"]]:
@@ -202,8 +214,9 @@ class _Scorer:
         """Return the error of a baseline on each task, by context size."""
         errors = np.zeros((len(inputs), len(masks)))
         for number, mask in enumerate(masks if len(inputs) else ()):
-            values = np.asarray(self.baselines[each](inputs, _hide(targets, mask), mask), np.float64)
-            check_shape(values.shape, targets.shape, name=f"{self.name}: {each}", who="the baseline")
+            predicted = self.baselines[each](inputs, _hide(targets, mask), mask)
+            found = as_shaped(predicted, targets.shape, name=f"{self.name}: {each}", who="the baseline")
+            values = np.asarray(found, np.float64)
             squares = np.where(is_query, ((values - targets) ** 2).mean(axis=2), 0)
             errors[:, number] = squares.sum(axis=1) / is_query.sum(axis=1)
         return errors

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
-from icl_eval.results.collect import Batch, baseline_tasks, check_shape, collect, joined, wanted
+from icl_eval.results.collect import Batch, as_array, as_shaped, baseline_tasks, collect, joined, wanted
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion, task_proportion
+from icl_eval.results.own_measures import OwnMeasure, check_own, own_estimates, own_ratios, own_words
 from icl_eval.results.result import Evaluation, Family, Measure, Result, words_of_baselines
 from icl_eval.results.saved_arrays import MODEL, ShotCurves
+from icl_eval.results.tally import Ratio
 from icl_eval.sequences.measures import cross_entropy, predicted_label
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, last_window
 
@@ -33,6 +35,7 @@ def evaluate_labels(
     num_labels: int,
     window: int | None = None,
     baselines: Mapping[str, LabelBaseline] = {},
+    measures: Mapping[str, OwnMeasure] = {},
     baseline_positions: Sequence[int] | None = None,
     baseline_count: int | None = None,
     family: Family | None = None,
@@ -57,6 +60,8 @@ def evaluate_labels(
       window: how many items are the last ones, in 1..P; an eighth of P and at least 1 if not given.
       baselines: by name, functions of (items, labels, positions) that give the predicted label of the item at
         each position from the items and labels before it; a position is the item's number, 0..S-1.
+      measures: of your own, by name: a function of (logits, batch), the batch with its answers, to a number for each
+        task, [B], or item, [B, P]; and its words. See `OwnMeasure`.
       baseline_positions: where baselines predict, increasing, at least one of the last `window` items among them;
         every item that the model predicts if not given.
       baseline_count: the baselines see only the first so many tasks; all if not given.
@@ -83,6 +88,8 @@ def evaluate_labels(
     array([0.5, 1. , 1. , 1. ])
     """
     Evaluation(name, range(num_labels))  # checks the name, and that there are labels
+    words = _words(baselines)
+    check_own(measures, words, name=name)
     scorer = _Scorer(
         predict=predict,
         name=name,
@@ -90,6 +97,7 @@ def evaluate_labels(
         num_labels=num_labels,
         window=window,
         baselines=baselines,
+        own=measures,
         positions=baseline_positions,
         baseline_count=baseline_tasks(baselines, baseline_count, name=name, count=count),
     )
@@ -97,9 +105,9 @@ def evaluate_labels(
     metrics, curves = _summarised(scores, scorer)
     return Result(
         evaluation=name,
-        metrics=metrics,
+        metrics=metrics | own_estimates(measures, scores.own),
         chance={metric: 1 / num_labels for metric in metrics if metric.startswith("accuracy_")},
-        measures=_words(baselines),
+        measures=words | own_words(measures),
         unit="tasks",
         family=family,
         arrays={"shots": ShotCurves(measure="accuracy", curves=curves, count=count)},
@@ -143,6 +151,7 @@ class _Scores(NamedTuple):
     correct: Bool[Array | np.ndarray, "B P"]
     loss: Float[Array | np.ndarray, "B P"]
     baselines: Mapping[str, Bool[np.ndarray, "R Q"]]
+    own: Mapping[str, Ratio]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,6 +164,7 @@ class _Scorer:
     num_labels: int
     window: int | None
     baselines: Mapping[str, LabelBaseline]
+    own: Mapping[str, OwnMeasure]
     positions: Sequence[int] | None
     baseline_count: int
     sizes: set[tuple[int, int]] = dataclasses.field(default_factory=set)  # S and P of the batches so far
@@ -163,8 +173,8 @@ class _Scorer:
         keys = {"labels": "B S"} | ({"items": "B S X"} if self.baselines else {})
         labels, *items = wanted(batch, keys, name=self.name)
         targets = _hide_last(labels, name=self.name, num_labels=self.num_labels, needed=self.count - before)
-        logits = self.predict({**batch, "labels": labels})
-        S, P = _sizes(np.shape(logits), targets, name=self.name, num_labels=self.num_labels)
+        logits = as_array(self.predict({**batch, "labels": labels}), name=self.name, who="predict")
+        S, P = _sizes(logits.shape, targets, name=self.name, num_labels=self.num_labels)
         self.sizes.add((S, P))
         if len(self.sizes) > 1:
             raise ValueError(f"{self.name}: wanted tasks of one size, got (items, predicted) {sorted(self.sizes)}.")
@@ -175,7 +185,8 @@ class _Scorer:
             each: self._baseline(each, items[0][rows], labels[rows], positions, targets[rows])
             for each in self.baselines
         }
-        return _Scores(correct, loss, found)
+        own = own_ratios(self.own, logits, batch, count=len(labels), name=self.name)
+        return _Scores(correct, loss, found, own)
 
     def _baseline(
         self,
@@ -188,9 +199,9 @@ class _Scorer:
         """Return whether a baseline is right at each of its positions."""
         if not len(items):  # the tasks of baselines are done
             return np.zeros((0, len(positions)), bool)
-        predicted = np.asarray(self.baselines[each](items, labels, positions))
         asked = (len(items), len(positions))
-        check_shape(predicted.shape, asked, name=f"{self.name}: {each}", who="the baseline")
+        found = self.baselines[each](items, labels, positions)
+        predicted = np.asarray(as_shaped(found, asked, name=f"{self.name}: {each}", who="the baseline"))
         return predicted == targets[:, list(positions)]
 
 

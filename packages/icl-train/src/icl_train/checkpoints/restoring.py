@@ -21,7 +21,7 @@ from icl_train.devices.sharding_rules import with_shardings
 from icl_train.errors import RunError
 from icl_train.log import logger
 from icl_train.paths import name_of, named_leaves
-from icl_train.run_folder import UNFINISHED
+from icl_train.run_folder import UNFINISHED, expanded
 from icl_train.state import TrainState
 from icl_train.types import Init
 
@@ -262,7 +262,7 @@ def items(state: TrainState) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
 
 
 def _folder(workdir: str | Path) -> Path:
-    return Path(workdir).absolute() / CHECKPOINTS_FOLDER
+    return expanded(workdir).absolute() / CHECKPOINTS_FOLDER
 
 
 def _whole_checkpoint(workdir: str | Path, step: int | None) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from icl_train.checkpoints.progress import read_progress
 from icl_train.checkpoints.restoring import CHECKPOINTS_FOLDER, saved_steps
+from icl_train.run_folder import expanded
 
 
 def watch(
@@ -41,7 +42,7 @@ def watch(
     for name, seconds in (("poll_seconds", poll_seconds), ("timeout_seconds", timeout_seconds)):
         if seconds is not None and not seconds > 0:
             raise ValueError(f"wanted {name} above 0, got {seconds}")
-    folder = Path(workdir) / CHECKPOINTS_FOLDER
+    folder = expanded(workdir) / CHECKPOINTS_FOLDER
     return _watch(folder, poll_seconds=poll_seconds, timeout_seconds=timeout_seconds, sleep=sleep, clock=clock)
 
 
@@ -51,7 +52,7 @@ def is_last_checkpoint(workdir: str | Path, step: int) -> bool:
     >>> is_last_checkpoint('/no/such/run', 100)
     False
     """
-    return _is_last(Path(workdir) / CHECKPOINTS_FOLDER / str(step))
+    return _is_last(expanded(workdir) / CHECKPOINTS_FOLDER / str(step))
 
 
 def _watch(

@@ -8,23 +8,26 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from icl_train.log import logger
+from icl_train.run_folder import expanded
 
 _LEAST_SECONDS = 0.3  # of compilation, for a program to be worth a file; JAX's default of 1 leaves most of a model out
 
 
-def default_compile_cache() -> Path:
+def default_compile_cache() -> Path | None:
     """Return the folder of the compilation cache that all runs of a user share.
 
     Returns:
-        ``$ICL_COMPILE_CACHE``, or else ``$XDG_CACHE_HOME/icl/jax``, or else ``~/.cache/icl/jax``.
+        ``$ICL_COMPILE_CACHE``, or else ``$XDG_CACHE_HOME/icl/jax``, or else ``~/.cache/icl/jax``; None for a user
+        without a home, as in some containers.
     """
     chosen = os.environ.get("ICL_COMPILE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "icl" / "jax"
+    try:
+        return expanded(chosen) if chosen else expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "icl" / "jax"
+    except ValueError:
+        return None
 
 
-def use_compile_cache(folder: Path | None) -> Path | None:
+def use_compile_cache(folder: str | Path | None) -> Path | None:
     """Keep compiled programs in a folder from now on, in this process, and use those that are there.
 
     Where the user has set ``JAX_COMPILATION_CACHE_DIR``, that folder is used instead, whatever is asked for here.
@@ -41,7 +44,7 @@ def use_compile_cache(folder: Path | None) -> Path | None:
     if chosen_by_user:
         return Path(chosen_by_user)
     if folder is not None:
-        folder = folder.expanduser().absolute()
+        folder = expanded(folder).absolute()
         problem = _problem_with(folder)
         if problem is not None:
             logger.warning(

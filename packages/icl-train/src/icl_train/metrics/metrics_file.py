@@ -7,6 +7,7 @@ from typing import Any
 
 from icl_train.errors import RunError
 from icl_train.log import logger
+from icl_train.run_folder import expanded
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -62,6 +63,7 @@ def drop_lines_after(path: Path, step: int) -> None:
     >>> path.read_text()
     '{"step": 10}\n'
     """
+    path = expanded(path)
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
