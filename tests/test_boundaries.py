@@ -166,7 +166,7 @@ def test_experiments_stay_thin():
     for path in (ROOT / "experiments").glob("*/__main__.py"):
         assert len(path.read_text().splitlines()) <= 40, path
     linear = sum(len(path.read_text().splitlines()) for path in (ROOT / "experiments" / "linear").glob("*.py"))
-    assert linear < 150  # what a new experiment takes
+    assert linear <= 150  # what a new experiment takes
 
 
 def test_the_workspace_has_every_extra_of_every_package_and_every_group():

@@ -49,9 +49,7 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearConfig(lab.ExperimentConfig):
-    """Linear regression in context: the model sees points of a linear function, and is asked at others.
-
-    All else is of `ExperimentConfig`.
+    """Linear regression in context, at points of a linear function; what is not here is of `ExperimentConfig`.
 
     Attributes:
       model: A Transformer over points, without positions.

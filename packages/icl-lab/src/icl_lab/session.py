@@ -52,14 +52,6 @@ class Preset:
     config: Mapping[str, Any]
 
 
-def _default_compile_cache() -> Path | None:
-    """Return where compiled programs are kept, or None for a user without a home folder, as in some containers."""
-    try:
-        return training.default_compile_cache()
-    except RuntimeError:
-        return None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SessionConfig:
     """What an experiment is asked to do this time; its configuration adds what makes the run.
@@ -93,7 +85,7 @@ class SessionConfig:
     print_config: bool = False
     resume: bool = False
     hosts: training.HostsConfig = training.HostsConfig()
-    compile_cache: Path | None = dataclasses.field(default_factory=_default_compile_cache)
+    compile_cache: Path | None = dataclasses.field(default_factory=training.default_compile_cache)
     disable_jit: bool = False
     stop_at_nan: bool = False
 
