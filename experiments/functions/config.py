@@ -35,55 +35,48 @@ _READ_BY = dict.fromkeys(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which functions are trained on, at which points, and which are tested on."""
+    """Which functions are trained on, at which points, and which are tested on.
+
+    Attributes:
+      tasks: Distribution of the networks that make tasks: mlp as the next options say, or one of the notebook's.
+      num_inputs: For mlp: inputs of a function.
+      hidden: For mlp: units of each hidden layer.
+      activation: For mlp: of the hidden layers; mixed draws one for each layer of each task.
+      weight_scale: For mlp: range of the standard deviation of weights, drawn for each task, times the root of a
+        layer's inputs.
+      bias_scale: For mlp: range of the standard deviation of biases, drawn for each task.
+      inputs: For mlp: inputs uniform in -1..1, or standard normal.
+      noise: Standard deviation of noise on all targets, before they are standardised.
+      standardise: Shift and scale targets so that those of the context have mean 0 and variance 1; the notebook does
+        not.
+      num_tasks: Number of tasks in the pool; None makes fresh ones for ever.
+      points: Points of a task, queries included.
+      queries: Points that are queries: in evaluations, and in training unless the next option says otherwise.
+      query_fraction: In training, smallest and largest share of points that are queries, at random places; None for as
+        above.
+      query_positions: In training, where that many queries are: the last points, or any; the model does not see the
+        order.
+      transfer: Known families to be tested on, none of them trained on; by default all that have as many inputs, or
+        can.
+      batch_size: Tasks in a training batch, over all devices and hosts.
+    """
 
     tasks: TaskName = "mlp"
-    """Distribution of the networks that make tasks: mlp as the next options say, or one of the notebook's."""
-
     num_inputs: int = 1
-    """For mlp: inputs of a function."""
-
     hidden: tuple[int, ...] = (32, 32)
-    """For mlp: units of each hidden layer."""
-
     activation: Activation = "tanh"
-    """For mlp: of the hidden layers; mixed draws one for each layer of each task."""
-
     weight_scale: tuple[float, float] = (1.0, 8.0)
-    """For mlp: range of the standard deviation of weights, drawn for each task, times the root of a layer's inputs."""
-
     bias_scale: tuple[float, float] = (1.0, 1.0)
-    """For mlp: range of the standard deviation of biases, drawn for each task."""
-
     inputs: Literal["uniform", "normal"] = "uniform"
-    """For mlp: inputs uniform in -1..1, or standard normal."""
-
     noise: float = 0.0
-    """Standard deviation of noise on all targets, before they are standardised."""
-
     standardise: bool = False
-    """Shift and scale targets so that those of the context have mean 0 and variance 1; the notebook does not."""
-
     num_tasks: int | None = None
-    """Number of tasks in the pool; None makes fresh ones for ever."""
-
     points: int = 48
-    """Points of a task, queries included."""
-
     queries: int = 8
-    """Points that are queries: in evaluations, and in training unless the next option says otherwise."""
-
     query_fraction: tuple[float, float] | None = None
-    """In training, smallest and largest share of points that are queries, at random places; None for as above."""
-
     query_positions: Literal["last", "random"] = "last"
-    """In training, where that many queries are: the last points, or any; the model does not see the order."""
-
     transfer: tuple[str, ...] = ()
-    """Known families to be tested on, none of them trained on; by default all that have as many inputs, or can."""
-
     batch_size: int = 32
-    """Tasks in a training batch, over all devices and hosts."""
 
     def __post_init__(self) -> None:
         """Refuse options that nothing would read, and families that there are not."""
@@ -95,30 +88,34 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A Transformer over points, without positions."""
+    """A Transformer over points, without positions.
+
+    Attributes:
+      width: Width of the tokens.
+      layers: Blocks.
+      heads: Attention heads.
+      key_size: Size of each head's keys; by default width / heads.
+      num_loops: How often the blocks run in a row, with the same parameters.
+      compute_dtype: Of the computations; parameters are float32.
+    """
 
     width: int = 64
-    """Width of the tokens."""
-
     layers: int = 4
-    """Blocks."""
-
     heads: int = 4
-    """Attention heads."""
-
     key_size: int | None = None
-    """Size of each head's keys; by default width / heads."""
-
     num_loops: int = 1
-    """How often the blocks run in a row, with the same parameters."""
-
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the computations; parameters are float32."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FunctionsConfig(lab.ExperimentConfig):
-    """Learning functions from their points: trained on random networks, tested on what was never seen."""
+    """Learning functions from their points: trained on random networks, tested on what was never seen.
+
+    All else is of `ExperimentConfig`.
+
+    Attributes:
+      model: A Transformer over points, without positions.
+    """
 
     same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.num_tasks", "data.noise"}
 

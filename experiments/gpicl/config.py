@@ -15,56 +15,45 @@ _READ_BY = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which labelled set, which tasks of it, which sequences."""
+    """Which labelled set, which tasks of it, which sequences.
+
+    Attributes:
+      source: Scikit-learn's digits of 8 x 8 pixels; MNIST or its kin from IDX files; a set that TFDS has; or invented
+        characters.
+      images: For idx: the file of images, such as train-images-idx3-ubyte.gz.
+      labels: For idx: the file of their labels.
+      tfds: For tfds: name of the set, such as mnist, fashion_mnist, kmnist, cifar10 or svhn_cropped; its split train.
+      glyphs: For glyphs: how many characters.
+      tfds_dir: Where TFDS has its sets.
+      extra_tfds: Further sets that TFDS has, to be evaluated on as data never seen.
+      extra_idx: Further sets, a file of images and one of labels for each, to be evaluated on as data never seen.
+      side: Side in pixels to which all images are resized, colours averaged; by default that of the training images.
+      components: Principal components of the training images that are kept; None keeps all pixels. Other sets have
+        their own.
+      test_share: Share of each class's images that are never trained on.
+      num_tasks: Number of tasks in the pool; None makes fresh ones for ever.
+      ways: Classes of a task, drawn for each; None for all that the set has.
+      length: Items in a sequence.
+      p_identity: Probability that a sequence has fixed classes with themselves as labels, which shortens the plateau.
+      batch_size: Sequences in a training batch, over all devices and hosts.
+    """
 
     source: Literal["digits", "idx", "tfds", "glyphs"] = "digits"
-    """Scikit-learn's digits of 8 x 8 pixels; MNIST or its kin from IDX files; a set that TFDS has; or invented
-    characters."""
-
     images: Path | None = None
-    """For idx: the file of images, such as train-images-idx3-ubyte.gz."""
-
     labels: Path | None = None
-    """For idx: the file of their labels."""
-
     tfds: str = "mnist"
-    """For tfds: name of the set, such as mnist, fashion_mnist, kmnist, cifar10 or svhn_cropped; its split train."""
-
     glyphs: int = 10
-    """For glyphs: how many characters."""
-
     tfds_dir: Path = Path("~/tensorflow_datasets")
-    """Where TFDS has its sets."""
-
     extra_tfds: tuple[str, ...] = ()
-    """Further sets that TFDS has, to be evaluated on as data never seen."""
-
     extra_idx: tuple[Path, ...] = ()
-    """Further sets, a file of images and one of labels for each, to be evaluated on as data never seen."""
-
     side: int | None = None
-    """Side in pixels to which all images are resized, colours averaged; by default that of the training images."""
-
     components: int | None = 8
-    """Principal components of the training images that are kept; None keeps all pixels. Other sets have their own."""
-
     test_share: float = 0.2
-    """Share of each class's images that are never trained on."""
-
     num_tasks: int | None = None
-    """Number of tasks in the pool; None makes fresh ones for ever."""
-
     ways: int | None = 4
-    """Classes of a task, drawn for each; None for all that the set has."""
-
     length: int = 16
-    """Items in a sequence."""
-
     p_identity: float = 0.0
-    """Probability that a sequence has fixed classes with themselves as labels, which shortens the plateau."""
-
     batch_size: int = 64
-    """Sequences in a training batch, over all devices and hosts."""
 
     def __post_init__(self) -> None:
         """Refuse options that the source would not read, and sets of which a file is missing."""
@@ -79,28 +68,25 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A trunk over tokens of an item and the label before it."""
+    """A trunk over tokens of an item and the label before it.
+
+    Attributes:
+      trunk: What runs over the tokens.
+      width: Width of the tokens, and units of each layer of any other trunk than the Transformer.
+      layers: Layers of the trunk.
+      heads: For the Transformer: number of attention heads.
+      key_size: For the Transformer: size of each head's keys; by default width / heads.
+      positions: What is added to the tokens to tell where they stand.
+      compute_dtype: Of the computations; parameters are float32.
+    """
 
     trunk: lab.TrunkName = "transformer"
-    """What runs over the tokens."""
-
     width: int = 64
-    """Width of the tokens, and units of each layer of any other trunk than the Transformer."""
-
     layers: int = 3
-    """Layers of the trunk."""
-
     heads: int = 8
-    """For the Transformer: number of attention heads."""
-
     key_size: int | None = None
-    """For the Transformer: size of each head's keys; by default width / heads."""
-
     positions: Literal["sinusoidal", "learned", "none"] = "learned"
-    """What is added to the tokens to tell where they stand."""
-
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the computations; parameters are float32."""
 
     def __post_init__(self) -> None:
         """Refuse an option that nothing would read."""
@@ -109,10 +95,13 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GpiclEvalConfig(lab.TaskEvalConfig):
-    """When and on how many tasks to evaluate, and on what else."""
+    """When and on how many tasks to evaluate, and on what else; the rest is of `TaskEvalConfig`.
+
+    Attributes:
+      other_datasets: At the end, evaluate on images that were trained on and on other labelled sets, too.
+    """
 
     other_datasets: bool = True
-    """At the end, evaluate on images that were trained on and on other labelled sets, too."""
 
 
 _EVAL = GpiclEvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
@@ -120,7 +109,13 @@ _EVAL = GpiclEvalConfig(every=100, count=512, final_count=2_048, baseline_count=
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GpiclConfig(lab.ExperimentConfig):
-    """General-purpose in-context learning on projected labelled sets (Kirsch et al. 2022)."""
+    """General-purpose in-context learning on projected labelled sets (Kirsch et al. 2022).
+
+    All else is of `ExperimentConfig`.
+
+    Attributes:
+      model: A trunk over tokens of an item and the label before it.
+    """
 
     same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.num_tasks", "data.p_identity"}
 

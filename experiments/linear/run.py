@@ -13,44 +13,47 @@ from icl_train import OptimizerConfig, TrainConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which linear functions are trained on."""
+    """Which linear functions are trained on.
+
+    Attributes:
+      num_inputs: Dimensions of x, which is N(0, I), as w is; y = w x.
+      noise: Standard deviation of noise on all targets.
+      num_tasks: Number of tasks in the pool; None makes fresh ones for ever.
+      points: Points of a task, queries included.
+      queries: Points that are queries, the last ones.
+      batch_size: Tasks in a training batch, over all devices and hosts.
+    """
 
     num_inputs: int = 5
-    """Dimensions of x, which is N(0, I), as w is; y = w x."""
-
     noise: float = 0.0
-    """Standard deviation of noise on all targets."""
-
     num_tasks: int | None = None
-    """Number of tasks in the pool; None makes fresh ones for ever."""
-
     points: int = 16
-    """Points of a task, queries included."""
-
     queries: int = 4
-    """Points that are queries, the last ones."""
-
     batch_size: int = 64
-    """Tasks in a training batch, over all devices and hosts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A Transformer over points, without positions."""
+    """A Transformer over points, without positions.
+
+    Attributes:
+      width: Width of the tokens.
+      layers: Blocks.
+      heads: Attention heads.
+    """
 
     width: int = 64
-    """Width of the tokens."""
-
     layers: int = 3
-    """Blocks."""
-
     heads: int = 4
-    """Attention heads."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearConfig(lab.ExperimentConfig):
-    """Linear regression in context: the model sees points of a linear function, and is asked at others."""
+    """Linear regression in context, at points of a linear function; what is not here is of `ExperimentConfig`.
+
+    Attributes:
+      model: A Transformer over points, without positions.
+    """
 
     same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.num_tasks", "data.noise"}
 

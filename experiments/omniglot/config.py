@@ -46,19 +46,20 @@ _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSequences:
-    """What training sees: one kind of sequence, or several, each with its share and its labels."""
+    """What training sees: one kind of sequence, or several, each with its share and its labels.
+
+    Attributes:
+      kinds: Kinds of sequences, by the original's names; each batch has some of each. All but fewshot_holdout.
+      shares: How often each kind is made, to any scale; by default equally often.
+      labels: How each kind is labelled: ordered (of several labels each with data.labels_per_class), original (the
+        class's own number), unfixed (0..ways-1, anew in each sequence) or offset (data.label_offset and the place in
+        the class set). By default few-shot problems are unfixed, and all else is ordered. In mixed sequences, few-shot
+        problems stay unfixed. Evaluations have the labels of trained classes, and few-shot problems there are unfixed.
+    """
 
     kinds: Annotated[tuple[SequenceName, ...], tyro.conf.arg(name="")] = ("bursty",)
-    """Kinds of sequences, by the original's names; each batch has some of each. All but fewshot_holdout."""
-
     shares: tuple[float, ...] = ()
-    """How often each kind is made, to any scale; by default equally often."""
-
     labels: tuple[LabelsName, ...] = ()
-    """How each kind is labelled: ordered (of several labels each with data.labels_per_class), original (the class's own
-    number), unfixed (0..ways-1, anew in each sequence) or offset (data.label_offset and the place in the class set). By
-    default few-shot problems are unfixed, and all else is ordered. In mixed sequences, few-shot problems stay unfixed.
-    Evaluations have the labels of trained classes, and few-shot problems there are unfixed."""
 
     def __post_init__(self) -> None:
         """Check the kinds, and that there is a share and a labelling for each, or none."""
@@ -79,94 +80,74 @@ class TrainingSequences:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images, which classes, which sequences."""
+    """Which images, which classes, which sequences.
+
+    Attributes:
+      source: Invented characters, which need no download; real ones; or integers (with --model.encoder embedding).
+      zips: For omniglot: images_background.zip, images_evaluation.zip, or the small ones; a folder of them, or a TFDS
+        directory, will do as well. Overlaps are merged.
+      characters: For glyphs and symbols: how many to make.
+      size: Side of the images in pixels.
+      polarity: For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright.
+      augmented: Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees.
+      exemplars: Images of each class: all, only the first, or each a class of its own (which makes 20 times the
+        classes).
+      noise: Standard deviation of Gaussian noise on pixels of 0..1, new for each item.
+      random_rare: Show a rare class as a fresh random binary image in every sequence.
+      rare: Number of rare classes (after augmentation); by default all that common and holdout leave.
+      common: Number of common classes.
+      holdout: Number of classes never trained on (after augmentation).
+      zipf_exponent: Of the class frequencies in training; 0 is uniform.
+      split_seed: Of the order of the classes, and so of which are held out.
+      labels_per_class: Labels of each rare class, of which every burst and every other item has one.
+      label_offset: First label of training sequences that are labelled by an offset.
+      length: Items in a sequence, the query included.
+      train: What training sees: one kind of sequence, or several, each with its share and its labels.
+      p_bursty: Probability of bursts in a bursty sequence.
+      shots: Items of each burst class in the context of a bursty sequence.
+      ways: Number of burst classes, and of classes in a few-shot problem.
+      grouped: Whether each run of as many items as ways holds every class once in the context of a few-shot problem.
+      distinct_ways: Whether the classes of bursts and of few-shot problems are all different; the original draws with
+        replacement.
+      distinct_fillers: Whether the classes of iid and no-support sequences all differ.
+      p_few_shot: Probability of a few-shot problem in a mixed sequence (0.1 in the original).
+      p_bursty_zipfian: Share of sequences with bursts whose classes and fillers are drawn by the class frequencies.
+      p_bursty_common: Share of sequences with bursts of common classes among rare fillers; the rest: rare ones among
+        common fillers.
+      non_bursty: What sequences without bursts are made of.
+      batch_size: Sequences in a training batch, over all devices and hosts.
+    """
 
     source: Literal["glyphs", "omniglot", "symbols"] = "glyphs"
-    """Invented characters, which need no download; real ones; or integers (with --model.encoder embedding)."""
-
     zips: tuple[Path, ...] = ()
-    """For omniglot: images_background.zip, images_evaluation.zip, or the small ones; a folder of them, or a TFDS
-    directory, will do as well. Overlaps are merged."""
-
     characters: int = 1_936
-    """For glyphs and symbols: how many to make."""
-
     size: int = 28
-    """Side of the images in pixels."""
-
     polarity: Polarity = "ink_is_one"
-    """For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright."""
-
     augmented: bool = False
-    """Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees."""
-
     exemplars: Literal["all", "single", "separated"] = "all"
-    """Images of each class: all, only the first, or each a class of its own (which makes 20 times the classes)."""
-
     noise: float = 0.0
-    """Standard deviation of Gaussian noise on pixels of 0..1, new for each item."""
-
     random_rare: bool = False
-    """Show a rare class as a fresh random binary image in every sequence."""
-
     rare: int | None = None
-    """Number of rare classes (after augmentation); by default all that common and holdout leave."""
-
     common: int = 0
-    """Number of common classes."""
-
     holdout: int = 336
-    """Number of classes never trained on (after augmentation)."""
-
     zipf_exponent: float = 0.0
-    """Of the class frequencies in training; 0 is uniform."""
-
     split_seed: int = 1337
-    """Of the order of the classes, and so of which are held out."""
-
     labels_per_class: int = 1
-    """Labels of each rare class, of which every burst and every other item has one."""
-
     label_offset: int = 0
-    """First label of training sequences that are labelled by an offset."""
-
     length: int = 9
-    """Items in a sequence, the query included."""
-
     train: TrainingSequences = TrainingSequences()
 
     p_bursty: float = 1.0
-    """Probability of bursts in a bursty sequence."""
-
     shots: int = 3
-    """Items of each burst class in the context of a bursty sequence."""
-
     ways: int = 2
-    """Number of burst classes, and of classes in a few-shot problem."""
-
     grouped: bool = False
-    """Whether each run of as many items as ways holds every class once in the context of a few-shot problem."""
-
     distinct_ways: bool = True
-    """Whether the classes of bursts and of few-shot problems are all different; the original draws with replacement."""
-
     distinct_fillers: bool = False
-    """Whether the classes of iid and no-support sequences all differ."""
-
     p_few_shot: float = 0.5
-    """Probability of a few-shot problem in a mixed sequence (0.1 in the original)."""
-
     p_bursty_zipfian: float = 1.0
-    """Share of sequences with bursts whose classes and fillers are drawn by the class frequencies."""
-
     p_bursty_common: float = 0.0
-    """Share of sequences with bursts of common classes among rare fillers; the rest: rare ones among common fillers."""
-
     non_bursty: NonBursty = "zipfian"
-    """What sequences without bursts are made of."""
-
     batch_size: int = 32
-    """Sequences in a training batch, over all devices and hosts."""
 
     def __post_init__(self) -> None:
         """Refuse options that the source would not read."""
@@ -179,64 +160,49 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """An encoder of items, tokens, and a trunk over them."""
+    """An encoder of items, tokens, and a trunk over them.
+
+    Attributes:
+      encoder: What makes a vector of an item: embedding for symbols, another for images.
+      flatten: For the ResNet: lay its last map flat instead of taking the mean.
+      layout: Tokens: item, label, item, ...; item and label in one; or item and the label before it in one.
+      positions: What is added to the tokens to tell where they stand.
+      trunk: What runs over the tokens.
+      width: Width of item and label vectors, and units of each layer of any other trunk than the Transformer.
+      layers: Layers of the trunk.
+      heads: For the Transformer: number of attention heads.
+      key_size: For the Transformer: size of each head's keys; by default width / heads.
+      mask: For the Transformer: whether a token sees what is before it, all but the query, or everything.
+      attention_only: For the Transformer: leave the MLPs out.
+      num_loops: For the Transformer: how often its layers run in a row, with the same parameters.
+      dropout: For the Transformer: rate of dropout in training, on what its layers add to the residual stream.
+      item_dropout: Rate of dropout on item vectors, in training and evaluation: noise in the data.
+      position_dropout: Rate of dropout on position vectors, in training.
+      label_init_std: Standard deviation of the label embeddings at initialisation (0.02 in the paper).
+      loss: What is trained on: the query, query and context with context_weight, or all items alike.
+      context_weight: For the weighted loss: weight of the context's own items; the rest is the query's.
+      compute_dtype: Of the computations; parameters are float32.
+    """
 
     encoder: Literal["conv", "resnet", "linear", "embedding"] = "conv"
-    """What makes a vector of an item: embedding for symbols, another for images."""
-
     flatten: bool = False
-    """For the ResNet: lay its last map flat instead of taking the mean."""
-
     layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
-    """Tokens: item, label, item, ...; item and label in one; or item and the label before it in one."""
-
     positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
-    """What is added to the tokens to tell where they stand."""
-
     trunk: lab.TrunkName = "transformer"
-    """What runs over the tokens."""
-
     width: int = 64
-    """Width of item and label vectors, and units of each layer of any other trunk than the Transformer."""
-
     layers: int = 2
-    """Layers of the trunk."""
-
     heads: int = 4
-    """For the Transformer: number of attention heads."""
-
     key_size: int | None = None
-    """For the Transformer: size of each head's keys; by default width / heads."""
-
     mask: Literal["causal", "prefix", "full"] = "causal"
-    """For the Transformer: whether a token sees what is before it, all but the query, or everything."""
-
     attention_only: bool = False
-    """For the Transformer: leave the MLPs out."""
-
     num_loops: int = 1
-    """For the Transformer: how often its layers run in a row, with the same parameters."""
-
     dropout: float = 0.0
-    """For the Transformer: rate of dropout in training, on what its layers add to the residual stream."""
-
     item_dropout: float = 0.0
-    """Rate of dropout on item vectors, in training and evaluation: noise in the data."""
-
     position_dropout: float = 0.0
-    """Rate of dropout on position vectors, in training."""
-
     label_init_std: float = 0.3
-    """Standard deviation of the label embeddings at initialisation (0.02 in the paper)."""
-
     loss: Literal["query", "weighted", "every_item"] = "query"
-    """What is trained on: the query, query and context with context_weight, or all items alike."""
-
     context_weight: float = 0.0
-    """For the weighted loss: weight of the context's own items; the rest is the query's."""
-
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the computations; parameters are float32."""
 
     def __post_init__(self) -> None:
         """Refuse options that nothing would read."""
@@ -245,22 +211,22 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OmniglotEvalConfig(lab.EvalConfig):
-    """When, on how many sequences and by what to evaluate."""
+    """When, on how many sequences and by what to evaluate; the rest is of `EvalConfig`.
+
+    Attributes:
+      extra: Evaluations besides fewshot_holdout and no_support_zipfian, which every run has.
+      extra_with_zipf: The same for runs with data.zipf_exponent above 0.
+      extra_at_end: Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways.
+      heads_count: Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out.
+      ablation_count: Sequences that the trained Transformer is evaluated on without each of its heads; 0 leaves that
+        out.
+    """
 
     extra: tuple[SequenceName, ...] = ()
-    """Evaluations besides fewshot_holdout and no_support_zipfian, which every run has."""
-
     extra_with_zipf: tuple[SequenceName, ...] = ()
-    """The same for runs with data.zipf_exponent above 0."""
-
     extra_at_end: tuple[SequenceName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
-    """Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways."""
-
     heads_count: int = 250
-    """Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out."""
-
     ablation_count: int = 1_000
-    """Sequences that the trained Transformer is evaluated on without each of its heads; 0 leaves that out."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -274,15 +240,24 @@ class OmniglotEvalConfig(lab.EvalConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OmniglotVaryConfig(lab.VaryConfig):
-    """What the members of an ensemble differ in besides their seeds: a value for each."""
+    """What the members of an ensemble differ in besides their seeds: a value for each; the rest is of `VaryConfig`.
+
+    Attributes:
+      p_bursty: A share of bursty sequences for each member, in place of data.p_bursty.
+    """
 
     p_bursty: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "data.p_bursty"})
-    """A share of bursty sequences for each member, in place of data.p_bursty."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OmniglotConfig(lab.ExperimentConfig):
-    """Emergent in-context learning on sequences of character images and labels (Chan et al. 2022)."""
+    """Emergent in-context learning on sequences of character images and labels (Chan et al. 2022).
+
+    All else is of `ExperimentConfig`.
+
+    Attributes:
+      model: An encoder of items, tokens, and a trunk over them.
+    """
 
     same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.p_bursty", "data.train.shares"}
 

@@ -27,28 +27,26 @@ VARIED = (*OPTIONS.values(), "model.key_size")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GridConfig:
-    """What the runs differ in: all combinations, each with several seeds."""
+    """What the runs differ in: all combinations, each with several seeds.
+
+    Attributes:
+      num_tasks: Sizes of the pool of tasks.
+      width: Widths of the model; none for model.width alone. A width is a group: its members are trained in one
+        program.
+      trunk: Trunks; none for model.trunk alone. Each is a group.
+      batch_size: Batch sizes; none for data.batch_size alone. Each is a group.
+      eps: Adam's epsilons; none for optimizer.eps alone.
+      p_identity: Shares of sequences with fixed labels; none for data.p_identity alone.
+      seeds: Runs of each combination, with seeds from train.seed on.
+    """
 
     num_tasks: tuple[int, ...] = (2**2, 2**4, 2**6, 2**8, 2**10, 2**12)
-    """Sizes of the pool of tasks."""
-
     width: tuple[int, ...] = ()
-    """Widths of the model; none for model.width alone. A width is a group: its members are trained in one program."""
-
     trunk: tuple[lab.TrunkName, ...] = ()
-    """Trunks; none for model.trunk alone. Each is a group."""
-
     batch_size: tuple[int, ...] = ()
-    """Batch sizes; none for data.batch_size alone. Each is a group."""
-
     eps: tuple[float, ...] = ()
-    """Adam's epsilons; none for optimizer.eps alone."""
-
     p_identity: tuple[float, ...] = ()
-    """Shares of sequences with fixed labels; none for data.p_identity alone."""
-
     seeds: int = 2
-    """Runs of each combination, with seeds from train.seed on."""
 
     def __post_init__(self) -> None:
         """Check that there is something to run, and nothing twice."""
@@ -62,7 +60,11 @@ class GridConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhasesConfig(GpiclConfig):
-    """A grid of gpicl runs; what the grid does not vary is as here."""
+    """A grid of gpicl runs; what the grid does not vary is as here, and of `GpiclConfig`.
+
+    Attributes:
+      grid: What the runs differ in: all combinations, each with several seeds.
+    """
 
     grid: GridConfig = GridConfig()
 

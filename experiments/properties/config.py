@@ -48,13 +48,15 @@ VARIED = tuple({f"data.{name}" for settings in SETTINGS.values() for each in set
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PropertiesConfig(OmniglotConfig):
-    """Runs of omniglot; what the property does not vary is as here."""
+    """Runs of omniglot; what the property does not vary is as here, and of `OmniglotConfig`.
+
+    Attributes:
+      properties: Which properties to vary, one at a time.
+      seeds: Runs of each setting, with seeds from train.seed on.
+    """
 
     properties: tuple[Property, ...] = PROPERTIES
-    """Which properties to vary, one at a time."""
-
     seeds: int = 2
-    """Runs of each setting, with seeds from train.seed on."""
 
     def __post_init__(self) -> None:
         """Refuse what the settings decide."""

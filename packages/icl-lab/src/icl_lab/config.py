@@ -18,19 +18,19 @@ MUTABLE = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """When and on how many sequences or tasks to evaluate."""
+    """When and on how many sequences or tasks to evaluate.
+
+    Attributes:
+      every: Steps between evaluations during training.
+      count: Sequences or tasks of each evaluation during training.
+      final_count: Sequences or tasks of each evaluation of the trained model, and with --mode eval.
+      batch_size: How many are evaluated at once.
+    """
 
     every: int = 200
-    """Steps between evaluations during training."""
-
     count: int = 1_000
-    """Sequences or tasks of each evaluation during training."""
-
     final_count: int = 10_000
-    """Sequences or tasks of each evaluation of the trained model, and with --mode eval."""
-
     batch_size: int = 500
-    """How many are evaluated at once."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -44,15 +44,18 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskEvalConfig(EvalConfig):
-    """When and on how many tasks to evaluate, and how many baselines are asked about."""
+    """When and on how many tasks to evaluate, and how many baselines are asked about; the rest is of `EvalConfig`.
+
+    Attributes:
+      baseline_count: Tasks, of those, that baselines are asked about at the end; 0 for no baselines. With baselines,
+        known families of functions are evaluated on as many, so that model and baselines are compared on the same.
+    """
 
     every: int = 500
     count: int = 256
     final_count: int = 256
     batch_size: int = 256
     baseline_count: int = 256
-    """Tasks, of those, that baselines are asked about at the end; 0 for no baselines. With baselines, known families of
-    functions are evaluated on as many, so that model and baselines are compared on the same."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -66,16 +69,16 @@ class VaryConfig:
     """What the members of an ensemble differ in besides their seeds, train.seed, train.seed + 1, ...: a value for each.
 
     A field stands for the option that its metadata name; experiments add theirs in a subclass.
+
+    Attributes:
+      learning_rate: A learning rate for each member, in place of optimizer.learning_rate.
+      weight_decay: A weight decay for each member, in place of optimizer.weight_decay.
+      eps: Adam's epsilon for each member, in place of optimizer.eps.
     """
 
     learning_rate: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "optimizer.learning_rate"})
-    """A learning rate for each member, in place of optimizer.learning_rate."""
-
     weight_decay: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "optimizer.weight_decay"})
-    """A weight decay for each member, in place of optimizer.weight_decay."""
-
     eps: tuple[float, ...] = dataclasses.field(default=(), metadata={"option": "optimizer.eps"})
-    """Adam's epsilon for each member, in place of optimizer.eps."""
 
     def given(self) -> dict[str, tuple[Any, ...]]:
         """Return the values of the options that are varied, by their dotted names."""
@@ -94,7 +97,16 @@ class HasBatchSize(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExperimentConfig(SessionConfig):
-    """What every experiment can be asked; each adds ``data`` and ``model``."""
+    """What every experiment can be asked, and what concerns a session, as `SessionConfig` has it; each adds ``model``.
+
+    Attributes:
+      data: What is trained and evaluated on.
+      optimizer: Adam, its learning rate over time, clipping and weight decay.
+      train: How long to train, from which seed, on which devices, and how often to log and to save.
+      eval: When, on how much and by what to evaluate.
+      vary: What the members of an ensemble differ in besides their seeds.
+      init_from: Folder of another run, whose parameters this one begins with wherever they fit.
+    """
 
     # Options in which runs may differ that one program trains; experiments add those of their data.
     same_program: ClassVar[frozenset[str]] = frozenset(
@@ -107,7 +119,6 @@ class ExperimentConfig(SessionConfig):
     eval: EvalConfig = EvalConfig()
     vary: VaryConfig = VaryConfig()
     init_from: Path | None = None
-    """Folder of another run, whose parameters this one begins with wherever they fit."""
 
     def __post_init__(self) -> None:
         """Refuse an ensemble that cannot be, or that has not a value for each member."""

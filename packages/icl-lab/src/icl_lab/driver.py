@@ -70,8 +70,10 @@ def execute(
                     log_line(inspect(runs.experiment, runs.first.config, runs.first.streams, to=to))
                 return
         trains = config.mode in ("train", "both")
-        with training.hold_for_training(config.workdir) if trains else contextlib.nullcontext():
+        with contextlib.ExitStack() as held:
             with one_line_errors():
+                if trains:
+                    held.enter_context(training.hold_for_training(config.workdir))
                 runs = open_folders(definition, runs)
             if trains:
                 try:

@@ -20,13 +20,15 @@ CheckpointStep = Literal["latest"] | int
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FollowConfig:
-    """How a run is followed."""
+    """How a run is followed.
+
+    Attributes:
+      poll_seconds: Time between two looks for a new checkpoint.
+      timeout_minutes: How long to wait for one: a run that was stopped may be resumed; None is for ever.
+    """
 
     poll_seconds: float = 5.0
-    """Time between two looks for a new checkpoint."""
-
     timeout_minutes: float | None = None
-    """How long to wait for one: a run that was stopped may be resumed; None is for ever."""
 
     def __post_init__(self) -> None:
         """Check the times."""
@@ -50,58 +52,42 @@ class Preset:
     config: Mapping[str, Any]
 
 
-def _default_compile_cache() -> Path | None:
-    """Return where compiled programs are kept, or None for a user without a home folder, as in some containers."""
-    try:
-        return training.default_compile_cache()
-    except RuntimeError:
-        return None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SessionConfig:
-    """What an experiment is asked to do this time; its configuration adds what makes the run."""
+    """What an experiment is asked to do this time; its configuration adds what makes the run.
+
+    Attributes:
+      mode: Train; evaluate a checkpoint of a run; train and evaluate on the way; follow a run that another process
+        trains, and evaluate each new checkpoint; or show what is in the data, draw it into <workdir>-data, and train
+        nothing.
+      step: For --mode eval: which checkpoint.
+      follow: For --mode follow.
+      report: Write report.html at the end; python -m icl_eval report makes it later.
+      preset: What the command line started from.
+      workdir: Folder of the run.
+      eval_to: For --mode eval and follow: another folder for results and report, for a run that is not to be written
+        to.
+      print_config: Print the options as JSON, for a file that stands in place of a preset, and do nothing else.
+      resume: Go on with the run in this workdir from its latest whole checkpoint.
+      hosts: Other processes that train with this one.
+      compile_cache: Folder where compiled programs are kept for the next run, or None.
+      disable_jit: For debugging: run as plain Python, many times slower, in which prints and breakpoints work.
+      stop_at_nan: For debugging: stop at the first operation that makes a NaN, and name it.
+    """
 
     mode: Literal["train", "eval", "both", "follow", "inspect"] = "both"
-    """Train; evaluate a checkpoint of a run; train and evaluate on the way; follow a run that another process
-    trains, and evaluate each new checkpoint; or show what is in the data, draw it into <workdir>-data, and train
-    nothing."""
-
     step: CheckpointStep = "latest"
-    """For --mode eval: which checkpoint."""
-
     follow: FollowConfig = FollowConfig()
-    """For --mode follow."""
-
     report: bool = True
-    """Write report.html at the end; python -m icl_eval report makes it later."""
-
     preset: tyro.conf.Suppress[Preset | None] = None
-    """What the command line started from."""
-
     workdir: Path = NEW_WORKDIR
-    """Folder of the run."""
-
     eval_to: Path | None = None
-    """For --mode eval and follow: another folder for results and report, for a run that is not to be written to."""
-
     print_config: bool = False
-    """Print the options as JSON, for a file that stands in place of a preset, and do nothing else."""
-
     resume: bool = False
-    """Go on with the run in this workdir from its latest whole checkpoint."""
-
     hosts: training.HostsConfig = training.HostsConfig()
-    """Other processes that train with this one."""
-
-    compile_cache: Path | None = dataclasses.field(default_factory=_default_compile_cache)
-    """Folder where compiled programs are kept for the next run, or None."""
-
+    compile_cache: Path | None = dataclasses.field(default_factory=training.default_compile_cache)
     disable_jit: bool = False
-    """For debugging: run as plain Python, many times slower, in which prints and breakpoints work."""
-
     stop_at_nan: bool = False
-    """For debugging: stop at the first operation that makes a NaN, and name it."""
 
 
 @contextlib.contextmanager
