@@ -43,30 +43,26 @@ def use_compile_cache(folder: str | Path | None) -> Path | None:
     chosen_by_user = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if chosen_by_user:
         return Path(chosen_by_user)
-    if folder is not None:
-        try:
-            folder = expanded(folder).absolute()
-            problem = _problem_with(folder)
-        except ValueError as error:  # a ~ without a home
-            problem = str(error)
-        if problem is not None:
-            logger.warning(
-                f"Warning: compiling without a cache, since {folder} cannot be written to ({problem}). "
-                "Set ICL_COMPILE_CACHE to a folder of yours."
-            )
-            folder = None
-    jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))
-    if folder is not None and "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+    chosen = None if folder is None else _usable(folder)
+    jax.config.update("jax_compilation_cache_dir", None if chosen is None else str(chosen))
+    if chosen is not None and "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
     # JAX decides about the cache at the first program it compiles, and would not look at the setting again.
     compilation_cache.reset_cache()
-    return folder
+    return chosen
 
 
-def _problem_with(folder: Path) -> str | None:
+def _usable(folder: str | Path) -> Path | None:
+    """Return a folder that can be written to, or None, and say why."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return None
-    except OSError as error:
-        return error.strerror or str(error)
+        path = expanded(folder).absolute()
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except (OSError, ValueError) as error:  # the latter of a ~ without a home
+        reason = getattr(error, "strerror", None) or str(error)
+        logger.warning(
+            f"Warning: compiling without a cache, since {folder} cannot be written to ({reason}). "
+            "Set ICL_COMPILE_CACHE to a folder of yours."
+        )
+        return None
