@@ -1,6 +1,5 @@
 """A process without what a terminal has: nobody reads what it says, and Python runs with -O and JAX with 64 bits."""
 
-import io
 import os
 import subprocess
 import sys
@@ -27,11 +26,10 @@ from icl_eval import (
 )
 
 
-class Gone(io.TextIOWrapper):
+class Gone:
     """A stream whose reader is gone, or whose disk is full."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(io.BytesIO())
         self.error = error
 
     def write(self, text: str) -> int:
@@ -42,9 +40,6 @@ class Gone(io.TextIOWrapper):
 
     def fileno(self) -> int:
         raise self.error
-
-    def close(self) -> None:
-        """Do not flush what was never written."""
 
 
 GONE = [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left"), ValueError("I/O operation on closed file")]

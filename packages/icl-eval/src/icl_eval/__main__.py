@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any
 
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.report import write_report
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _say(line: str, stream: TextIO | None) -> None:
+def _say(line: str, stream: Any) -> None:
     """Print a line, if anybody can read it: a full disk or a closed reader makes nothing of what was written undone."""
     if stream is None:
         return
