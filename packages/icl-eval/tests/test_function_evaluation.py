@@ -190,10 +190,10 @@ def test_a_jitted_predictor_compiles_once_for_all_sizes_and_the_last_batch() -> 
     ("options", "message"),
     [
         ({"count": 41}, "wanted 41 tasks, but the batches ended after 40"),
-        ({"count": 0}, "wanted count >= 1"),
+        ({"count": 0}, "count must be a whole number of at least 1"),
         ({"context_sizes": (2, 1)}, r"increasing context_sizes of 0 or more, got \[2, 1\]"),
         ({"context_sizes": (1, 1)}, "increasing context_sizes"),
-        ({"context_sizes": (-1,)}, "increasing context_sizes"),
+        ({"context_sizes": (-1,)}, "each of context_sizes must be"),
         ({"context_sizes": (7,)}, r"up to 7 want .* got \[6\]"),
         ({"baselines": {"model": context_mean}}, "another name"),
         ({"baselines": {"a": context_mean}, "baseline_count": 0}, r"baseline_count in 1\.\.30, got 0"),

@@ -193,7 +193,7 @@ def test_a_batch_is_dispatched_before_the_scores_of_the_one_before_are_fetched(m
     [
         ({"window": 10}, "window of 1 to 9"),
         ({"count": 61}, r"wanted 61 tasks, but the batches ended after 60.*count=60"),
-        ({"count": 0}, "wanted count >= 1"),
+        ({"count": 0}, "count must be a whole number of at least 1"),
         ({"baselines": {"model": previous}}, "another name"),
         ({"baselines": {"a": previous}, "baseline_count": 51}, r"baseline_count in 1\.\.50"),
         ({"baselines": {"a": previous}, "baseline_positions": [0, 1]}, "end at 1; add 8"),

@@ -97,7 +97,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no ratios": (lambda _: Tally.of({}), "Wanted one or more ratios"),
     "a float as a metric": (lambda _: Result("a", {"m": 0.5}, {}), "each an Estimate, got 0.5 for m; `mean`"),
-    "no metrics": (lambda _: Result("a", {}, {}), "one or more metrics, each an Estimate, got none"),
+    "no metrics": (lambda to: append(to, [Result("a", {}, {})]), "a: wanted one or more metrics, got none"),
     "no words": (lambda _: Measure(sentence=None, kind="mean"), "a sentence with a full stop"),
     "no words of a family": (lambda _: icl_eval.Family(title="A", sentence=None), "a sentence with a full stop"),
     "a result alone": (lambda to: append(to, Result("a", {"m": HALF}, {})), r"pass results=\[result\]"),

@@ -249,7 +249,7 @@ def test_examples_that_do_not_fit_together_are_an_error(
 
 
 def test_a_negative_step_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="step must be a whole number of at least 0"):
         append_evaluations(tmp_path, step=-1, results=[])
 
 

@@ -7,8 +7,11 @@
 """
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.report import write_report
@@ -30,11 +33,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare.set_defaults(run=lambda options: write_comparison(options.folders, options.to))
     options = parser.parse_args(arguments)
     try:
-        print(options.run(options))
+        written = options.run(options)
     except (OSError, ValueError) as error:
-        print(f"icl_eval: {error}", file=sys.stderr)
+        _say(f"icl_eval: {error}", sys.stderr)
         return 2
+    _say(str(written), sys.stdout)
     return 0
+
+
+def _say(line: str, stream: Any) -> None:
+    """Print a line, if anybody can read it: a full disk or a closed reader makes nothing of what was written undone."""
+    if stream is None:
+        return
+    try:
+        print(line, file=stream, flush=True)
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # else Python tries it again at its end, and fails
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

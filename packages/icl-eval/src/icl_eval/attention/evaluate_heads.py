@@ -83,8 +83,7 @@ def evaluate_heads(
     check_function(attend, name=f"{name}: attend")
     check_whole(f"{name}: count", count, least=1)
     if not 0 <= examples <= count:
-        raise ValueError(f"{name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
-
+        raise ValueError(f"{name}: wanted examples in 0..{count}, got {examples}.")
     check_own(measures, (), name=name)
 
     def score(batch: Batch, before: int) -> _Scores:

@@ -144,13 +144,12 @@ class Result:
     arrays: Mapping[str, SavedArrays] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unlike = [name for name, estimate in self.metrics.items() if not isinstance(estimate, Estimate)]
-        if unlike or not self.metrics:
-            raise ValueError(
-                f"{self.evaluation}: wanted one or more metrics, each an Estimate, got "
-                + (f"{self.metrics[unlike[0]]!r} for {unlike[0]}" if unlike else "none")
-                + "; `mean`, `proportion` and others make estimates of numbers."
-            )
+        for name, estimate in self.metrics.items():
+            if not isinstance(estimate, Estimate):
+                raise ValueError(
+                    f"{self.evaluation}: wanted metrics that are each an Estimate, got {estimate!r} for {name}; "
+                    "`mean`, `proportion` and others make estimates of numbers."
+                )
         own = {name: words for name, words in self.measures.items() if name in self.metrics}
         object.__setattr__(self, "measures", own)
 
@@ -160,6 +159,8 @@ class Result:
     @property
     def count(self) -> int:
         """How many sequences or tasks were evaluated."""
+        if not self.metrics:
+            raise ValueError(f"{self.evaluation}: wanted one or more metrics, got none.")
         return max(int(estimate.count) for estimate in self.metrics.values())
 
     def to_json(self) -> dict[str, Any]:

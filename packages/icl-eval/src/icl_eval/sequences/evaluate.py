@@ -91,7 +91,7 @@ def evaluate(
     for each, function in (("predict", predict), *((f"the baseline {each}", b) for each, b in baselines.items())):
         check_function(function, name=f"{evaluation.name}: {each}")
     if not 0 <= examples <= count:
-        raise ValueError(f"{evaluation.name}: wanted count >= 1 and examples in 0..count, got {count} and {examples}.")
+        raise ValueError(f"{evaluation.name}: wanted examples in 0..{count}, got {examples}.")
     scorer = _Scorer(
         predict=predict,
         evaluation=evaluation,

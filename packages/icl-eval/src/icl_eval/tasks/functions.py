@@ -246,10 +246,11 @@ def _hide(targets: Float[np.ndarray, "B N Y"], mask: Bool[np.ndarray, "B N"]) ->
 def _best_constant(targets: Float[np.ndarray, "B N Y"], is_query: Bool[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
     """Return the summed squared error at the queries of each task's best constant, the mean of its query targets."""
     mask, values = is_query[..., None], targets.astype(np.float64)
-    # Measured from the lowest target, so that equal targets give exactly 0 and never a rounding error to divide by.
-    values = np.where(mask, values - np.where(mask, values, np.inf).min(axis=1, keepdims=True), 0)
-    centre = values.sum(axis=1, keepdims=True) / np.maximum(mask.sum(axis=1, keepdims=True), 1)
-    return np.where(mask, (values - centre) ** 2, 0).sum(axis=(1, 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # of targets that are not finite it is not finite either
+        # From the lowest target, so that equal targets give exactly 0 and never a rounding error to divide by.
+        values = np.where(mask, values - np.where(mask, values, np.inf).min(axis=1, keepdims=True), 0)
+        centre = values.sum(axis=1, keepdims=True) / np.maximum(mask.sum(axis=1, keepdims=True), 1)
+        return np.where(mask, (values - centre) ** 2, 0).sum(axis=(1, 2))
 
 
 def _normalised(scores: _Scores, size: int) -> Estimate:
