@@ -189,6 +189,7 @@ def check_alone(session: nox.Session, folder: Path) -> None:
             session.run(python, "-c", CHECK_ALONE.format(module=module, others=others or set()), external=True)
             command = (python, "-m", "pytest", "-q", "--import-mode=importlib", "--doctest-modules", "tests")
             session.run(*command, "--pyargs", module, env={"ICL_SHARED_DATA": str(SHARED_DATA)}, external=True)
+    check_from_git(session, folder)
     # Two packages work without the rest, and all five without this repository.
     project = folder / "outside_project"
     python = fresh_environment(session, project, packages=["icl-data", "icl-train"])
@@ -201,6 +202,16 @@ def check_alone(session: nox.Session, folder: Path) -> None:
         session.run(python, "outside_experiment.py", "tiny", "--workdir", "runs/sines", external=True)
         resumed = ("outside_experiment.py", "runs/sines", "--resume", "--train.steps", "60")
         session.run(python, *resumed, external=True)
+
+
+def check_from_git(session: nox.Session, folder: Path) -> None:
+    """Install icl-data from the repository, as its users do before it is published, with nothing else of the tree."""
+    python = fresh_environment(session, folder / "from_git", packages=[])
+    source = f"git+{Path.cwd().as_uri()}#subdirectory=packages/icl-data"
+    session.run(python, "-m", "pip", "install", "-q", source, external=True)
+    others = {package.replace("-", "_") for package in PACKAGES} - {"icl_data"}
+    with session.chdir(folder):
+        session.run(python, "-c", CHECK_ALONE.format(module="icl_data", others=others), external=True)
 
 
 def needed_by(package: str) -> list[str]:
@@ -233,5 +244,6 @@ def fresh_environment(session: nox.Session, folder: Path, *, packages: list[str]
     session.run("python", "-m", "venv", str(folder / "venv"))
     python = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
     wheels = [str(next((folder.parent / "wheels").glob(f"{name.replace('-', '_')}-*.whl"))) for name in packages]
-    session.run(python, "-m", "pip", "install", "-q", *wheels, external=True)
+    if wheels:
+        session.run(python, "-m", "pip", "install", "-q", *wheels, external=True)
     return python
