@@ -23,7 +23,13 @@ Attention = Float[Array | np.ndarray, "B *heads T T"]
 
 
 class HeadScores(NamedTuple):
-    """The scores of each sequence and head, by the functions of their names; 0..1, NaN where a sequence has none."""
+    """The scores of each sequence and head, 0..1, NaN where a sequence has none.
+
+    Attributes:
+      induction: see `induction_score`.
+      previous_token: see `previous_token_score`.
+      same_class: see `same_class_score`.
+    """
 
     induction: Float[Array | np.ndarray, "B *heads"]
     previous_token: Float[Array | np.ndarray, "B *heads"]

@@ -35,7 +35,13 @@ class Picture:
 
 
 class Table(NamedTuple):
-    """A table of a gallery: the heading above it, the names of its columns, and its cells row by row."""
+    """A table of a gallery.
+
+    Attributes:
+      title: the heading above it.
+      header: the names of its columns.
+      rows: its cells, row by row.
+    """
 
     title: str
     header: Sequence[str]

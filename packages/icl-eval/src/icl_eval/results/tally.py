@@ -17,10 +17,15 @@ HIDDEN = "_"  # before the names of what is not reported by itself
 
 
 class Ratio(NamedTuple):
-    """What each sequence adds to a measure: the sum of numerators over that of denominators is its value."""
+    """What each sequence adds to a measure: the sum of numerators over that of denominators is its value.
 
-    numerators: Float[Arrays, " B"]  # how many predictions are such; or the sum of a number over them
-    denominators: Float[Arrays, " B"]  # how many predictions are counted, 0 or more
+    Attributes:
+      numerators: how many predictions are such; or the sum of a number over them.
+      denominators: how many predictions are counted, 0 or more.
+    """
+
+    numerators: Float[Arrays, " B"]
+    denominators: Float[Arrays, " B"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -90,11 +90,17 @@ MEASURES: Mapping[str, Measure] = {
 
 
 class Sequences(NamedTuple):
-    """A batch as the measures need it: logits of the last P items, and of all items the right labels and classes."""
+    """A batch as the measures need it.
+
+    Attributes:
+      logits: of the last P items; with P = 1 of the query alone.
+      labels: the right labels of all items.
+      classes: of all items, where they are known.
+    """
 
     logits: Float[Arrays, "B P V"]
     labels: Int[Arrays, "B S"]
-    classes: Int[Arrays, "B S"] | None = None  # where they are known
+    classes: Int[Arrays, "B S"] | None = None
 
 
 @functools.partial(
