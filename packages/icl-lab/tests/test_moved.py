@@ -123,11 +123,11 @@ def test_where_results_cannot_go_is_told(finished, run, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     other = shutil.copytree(finished, tmp_path / "other")
-    (other / "config.json").write_text((other / "config.json").read_text() + " ")
+    (other / "config.json").write_text((other / "config.json").read_text().replace('"seed": 0', '"seed": 1'))
     for words, message in (
-        (["--mode", "eval", "--eval-to", tmp_path / "full"], "wanted a folder for results that is new"),
-        (["--mode", "eval", "--eval-to", other], "wanted a folder for results that is new"),
-        (["--mode", "eval", "--eval-to", finished / "x"], "outside of"),
+        (["--mode", "eval", "--eval-to", tmp_path / "full"], "has files, but none of a run"),
+        (["--mode", "eval", "--eval-to", other], "is of another run than"),
+        (["--mode", "eval", "--eval-to", finished / "x"], "lies within"),
         (["--resume", "--eval-to", tmp_path / "to"], "is for --mode eval and follow"),
     ):
         with pytest.raises(SystemExit) as caught:

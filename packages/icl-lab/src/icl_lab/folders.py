@@ -1,10 +1,10 @@
 """The folders of a session: made, or known to be of these runs, and where results go instead of them."""
 
 import dataclasses
-import shutil
 from pathlib import Path
 from typing import Any
 
+import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
 from icl_lab.config import MUTABLE
@@ -12,9 +12,6 @@ from icl_lab.config_file import to_json
 from icl_lab.data_paths import check_data, data_paths
 from icl_lab.experiment import Config, Definition
 from icl_lab.runs import Runs
-
-_HEAVY = ("checkpoints", "profile", "tensorboard")
-"""What results can do without."""
 
 
 def open_folders(definition: Definition[Config], runs: Runs[Config]) -> Runs[Config]:
@@ -37,7 +34,7 @@ def open_folders(definition: Definition[Config], runs: Runs[Config]) -> Runs[Con
         for number, config in configs.items():
             _open(definition, runs, config)
             if runs.config.eval_to is not None:
-                _copy_results(config.workdir, _elsewhere(runs.config.eval_to, number))
+                evaluation.copy_run(config.workdir, _elsewhere(runs.config.eval_to, number))
     training.sync_hosts("the folders are open")
     if runs.config.eval_to is None:
         return runs
@@ -78,22 +75,3 @@ def _open(definition: Definition[Config], runs: Runs[Config], config: Config) ->
 
 def _elsewhere(to: Path, number: int | None) -> Path:
     return to if number is None else training.member_folder(to, number)
-
-
-def _copy_results(run: Path, to: Path) -> None:
-    """Copy what a report needs of a run to a folder that is new, empty, or of results of this run, which stay."""
-    if to.resolve().is_relative_to(run.resolve()):
-        raise ValueError(f"wanted a folder for results outside of {run}, got {to}; give another --eval-to.")
-    training.check_writable(to)
-    of_run = (run / "config.json").read_bytes()
-    there = to / "config.json"
-    if (there.read_bytes() != of_run) if there.is_file() else any(to.iterdir()):
-        raise ValueError(
-            f"wanted a folder for results that is new or empty, or has those of {run}, got {to}; "
-            "give another --eval-to."
-        )
-    for path in run.rglob("*"):
-        copy, outer = to / path.relative_to(run), path.relative_to(run).parts[0]
-        if path.is_file() and not outer.startswith(("member-", ".")) and outer not in _HEAVY and not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)  # without its mode, which may be read-only

@@ -23,7 +23,8 @@ def copy_run(folder: AnyPath, to: AnyPath) -> Path:
 
     Raises:
       FileNotFoundError: if there is no such run folder.
-      ValueError: if it is not the folder of a run, or the other folder is of another run.
+      ValueError: if it is not the folder of a run; or if the other folder is of another run, has files of something
+        else, or lies within the run.
 
     >>> import tempfile
     >>> folder, to = (Path(tempfile.mkdtemp()) for _ in range(2))
@@ -35,6 +36,10 @@ def copy_run(folder: AnyPath, to: AnyPath) -> Path:
     run = read_run(folder)
     if to.resolve() == folder.resolve():
         return to
+    if to.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{to} lies within {folder}, which is not to be changed; choose a folder outside of it.")
+    if to.is_dir() and any(to.iterdir()) and not (to / CONFIG).exists():
+        raise ValueError(f"{to} has files, but none of a run; choose a new or empty folder.")
     if (to / CONFIG).exists() and (unlike := differences(read_run(to).config.get("config"), run.config.get("config"))):
         name, theirs, ours = unlike[0]
         raise ValueError(
