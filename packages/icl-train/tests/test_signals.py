@@ -15,6 +15,15 @@ from icl_train import EverySteps, Interrupted, flag_signals, latest_step
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
+@pytest.fixture(autouse=True)
+def as_in_a_terminal():
+    """Whatever started the tests, such as nohup, nothing is ignored."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGHUP, signal.SIGUSR1)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize("number", STOPPING)
 def test_the_first_signal_only_raises_the_flag(number, capfd):
     before = [signal.getsignal(each) for each in STOPPING]

@@ -19,7 +19,7 @@ Option = tuple[str, Any, str, dict[str, Any]]  # name, default, help, and more f
 KINDS: dict[str, Any] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): kind
     for name, kind in vars(kinds).items()
-    if dataclasses.is_dataclass(kind)
+    if dataclasses.is_dataclass(kind) and kind is not kinds.MixtureOf  # which is of other kinds
 }
 OPTIONS: tuple[Option, ...] = (
     ("length", 9, "items in a sequence, the query included", {}),
