@@ -47,8 +47,8 @@ class DataConfig:
       bias_scale: For mlp: range of the standard deviation of biases, drawn for each task.
       inputs: For mlp: inputs uniform in -1..1, or standard normal.
       noise: Standard deviation of noise on all targets, before they are standardised.
-      standardise: Shift and scale targets so that those of the context have mean 0 and variance 1; the notebook does
-        not.
+      standardise: Shift and scale targets so that those of the context have mean 0 and variance 1; by default for mlp
+        alone: the notebook does not.
       num_tasks: Number of tasks in the pool; None makes fresh ones for ever.
       points: Points of a task, queries included.
       queries: Points that are queries: in evaluations, and in training unless the next option says otherwise.
@@ -69,7 +69,7 @@ class DataConfig:
     bias_scale: tuple[float, float] = (1.0, 1.0)
     inputs: Literal["uniform", "normal"] = "uniform"
     noise: float = 0.0
-    standardise: bool = False
+    standardise: bool | None = None
     num_tasks: int | None = None
     points: int = 48
     queries: int = 8
@@ -126,7 +126,7 @@ class FunctionsConfig(lab.ExperimentConfig):
     eval: lab.TaskEvalConfig = lab.TaskEvalConfig()
 
 
-_LAPTOP = FunctionsConfig(data=DataConfig(standardise=True))
+_LAPTOP = FunctionsConfig()
 
 PRESETS = {
     "laptop": _LAPTOP,
@@ -138,7 +138,7 @@ PRESETS = {
         train=TrainConfig(steps=4_000),
     ),
     "full": FunctionsConfig(
-        data=DataConfig(hidden=(64, 64), activation="mixed", standardise=True, points=128, queries=16, batch_size=256),
+        data=DataConfig(hidden=(64, 64), activation="mixed", points=128, queries=16, batch_size=256),
         model=ModelConfig(width=256, layers=12, heads=8),
         optimizer=OptimizerConfig(schedule="cosine", learning_rate=3e-4, warmup_steps=4_000),
         train=TrainConfig(steps=200_000, log_every=100, checkpoint_every=5_000),

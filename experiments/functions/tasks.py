@@ -51,7 +51,7 @@ def make_samplers(config: FunctionsConfig) -> dict[str, data.FunctionSampler]:
         inputs=make_inputs(options),
         num_points=options.points,
         noise=options.noise,
-        standardise=options.standardise,
+        standardise=options.tasks == "mlp" if options.standardise is None else options.standardise,
         seed=config.train.seed,
     )
     tasks = lab.task_pools(config, options.num_tasks)

@@ -84,3 +84,17 @@ def test_a_copy_of_another_run_is_refused_and_one_onto_itself_is_nothing(run: Pa
     assert copy_run(run, run) == run and contents(run) == before
     with pytest.raises(ValueError, match="is not a run"):
         copy_run(tmp_path, to)
+
+
+def test_a_run_that_was_made_longer_or_whose_data_moved_is_the_same_run(tmp_path):
+    run, to = tmp_path / "run", tmp_path / "to"
+    run.mkdir()
+    record = {"experiment": "omniglot", "seed": 0, "data": {"bank": "0123"}}
+    for steps, path in ((3, "a.zip"), (6, "b.zip")):
+        config = {"train": {"steps": steps}, "data": {"zips": [path]}}
+        (run / "config.json").write_text(json.dumps(record | {"config": config}))
+        copy_run(run, to)
+        assert json.loads((to / "config.json").read_text())["config"] == config
+    (run / "config.json").write_text(json.dumps(record | {"config": config, "seed": 1}))
+    with pytest.raises(ValueError, match="is of another run"):
+        copy_run(run, to)

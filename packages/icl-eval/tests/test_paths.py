@@ -39,7 +39,7 @@ CALLS: dict[str, Callable[[str, Examples], object]] = {
     "drop_evaluations_after": lambda folder, _: drop_evaluations_after(folder, step=0),
     "evaluated": lambda folder, _: evaluated(folder),
     "read_run": lambda folder, _: read_run(folder),
-    "copy_run": lambda folder, _: copy_run(folder, f"{folder}/copy"),
+    "copy_run": lambda folder, _: copy_run(folder, f"{folder}-copy"),
     "write_summary": lambda folder, _: write_summary(folder),
     "write_report": lambda folder, _: write_report(folder),
     "write_report to": lambda folder, _: write_report(folder, to=f"{folder}/to"),

@@ -12,7 +12,7 @@ CONFIGURATIONS = [part for part in map(vars(icl_models).get, icl_models.__all__)
 def explained(kind):
     """List the attributes that ``help`` explains, with the first words of what it says."""
     text = pydoc.plain(pydoc.render_doc(kind))
-    section = re.search(r"\n \|  Attributes:\n(.*?)\n \|  *\n", text, re.DOTALL)
+    section = re.search(r"\n \|  Attributes:\n(.*?)\n \| *\n", text, re.DOTALL)
     return dict(re.findall(r"^ \|    (\w+): (.+)", section[1], re.MULTILINE)) if section else {}
 
 

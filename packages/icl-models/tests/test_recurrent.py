@@ -145,8 +145,13 @@ def test_the_state_is_what_the_scans_carry(trunk):
     jaxpr = jax.make_jaxpr(lambda tokens: transform(trunk).apply(params, None, tokens))(tokens).jaxpr
     memories = []
     for equation in scans(jaxpr):
-        first, count = equation.params["num_consts"], equation.params["num_carry"]
-        *outputs, memory = [variable.aval for variable in equation.invars[first : first + count]]
+        # What is carried is not stacked: of the same shape in the loop's body, which takes constants first.
+        body = equation.params["jaxpr"].jaxpr
+        kept, given = (
+            [outer.aval for outer, inner in zip(*pair, strict=True) if outer.aval.shape == inner.aval.shape]
+            for pair in ((equation.invars, body.invars), (equation.outvars, body.outvars))
+        )
+        *outputs, memory = kept[-len(given) :]
         assert [output.shape for output in outputs] in ([], [(B, E)])  # which are read from the memory
         memories.append(memory.size // B)
     assert len(memories) == trunk.layers

@@ -65,6 +65,6 @@ def test_a_state_kept_beyond_the_call_must_be_copied(problem):
 
 
 def test_an_interval_below_1_is_refused():
-    with pytest.raises(ValueError, match="got 0; leave the action out"):
+    with pytest.raises(ValueError, match="a whole number of at least 1, got 0"):
         EverySteps(0, print)
     assert not EverySteps(2, print).is_due(Moment(3, 0.0, False))

@@ -20,7 +20,7 @@ CLASSES = [
 def test_help_explains_every_field(cls):
     shown = pydoc.render_doc(cls, renderer=pydoc.plaintext)
     _, _, section = shown.partition("Attributes:\n")
-    explained = re.findall(r"^ \|      (\w+(?:, \w+)*): \S", section.partition("\n |  \n")[0], re.M)
+    explained = re.findall(r"^ \|      (\w+(?:, \w+)*): \S", re.split(r"\n \| *\n", section)[0], re.M)
     names = [name for line in explained for name in line.split(", ")]
     fields = [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else list(cls._fields)
     assert sorted(names) == sorted(fields)

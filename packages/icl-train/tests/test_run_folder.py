@@ -172,8 +172,9 @@ def test_a_run_that_failed_before_its_first_step_left_nothing_that_blocks_the_fo
     (run / "metrics.jsonl").touch()
     (run / "trainer.lock").write_text("host")
     half = run / "checkpoints" / "10.orbax-checkpoint-tmp" / "model"
-    half.mkdir(parents=True)
-    (half / "array").write_text("half of one")
+    for folder in (half, run / "checkpoints" / "rehearsal", run / "tensorboard"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("nothing to keep")
     other = CONFIG | {"nan": 1}
     open_run(tmp_path / "run", other)
     assert json.loads((run / "config.json").read_text())["config"]["nan"] == 1

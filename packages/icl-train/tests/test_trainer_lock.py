@@ -129,17 +129,17 @@ def test_a_trainer_on_another_machine_that_gives_a_sign_of_life_is_respected(pro
         thread.join()
 
 
-def test_who_was_taken_for_dead_writes_no_more(problem, monkeypatch):
-    monkeypatch.setattr(trainer_lock, "_LEASE_SECONDS", 0.3)
+def test_who_was_taken_for_dead_writes_no_more(problem):
     workdir = problem.folder / "run"
 
     def be_taken_over(step, state):
         lock = workdir / "trainer.lock"
         text = lock.read_text()
         lock.unlink()
-        lock.write_text(text.replace("pid=", "pid=1"))
-        time.sleep(0.5)  # until the next sign of life finds another's file
+        lock.write_text(text.replace("pid=", "pid=1").replace("token=", "token=0"))
+        (workdir / "checkpoints" / "8").mkdir()  # the other's
 
     with pytest.raises(RunError, match="was taken over by process"):
         problem.run("run", actions=[EverySteps(6, be_taken_over, at_end=False)])
     assert latest_step(workdir) == 4
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["4", "8"]

@@ -14,8 +14,8 @@ from typing import TypeVar
 import tyro
 from absl import app, flags
 
-from icl_lab.config_file import options_text, read_config, read_options, to_json
-from icl_lab.data_paths import expanded
+from icl_lab.config_file import options_text, read_options, to_json
+from icl_lab.data_paths import expanded, in_home
 from icl_lab.session import NEW_WORKDIR, Preset, SessionConfig, command, one_line_errors, say, settle_streams
 from icl_train import HostsConfig
 
@@ -84,11 +84,11 @@ def parse(
     words = [*words, *wants_help]
     started = " ".join(["python", *command()[1:]] if command()[0] != "nox" else command())
     with one_line_errors():
-        first = Path(words[0]).expanduser() if words[0].startswith("~") else Path(words[0])
+        first = in_home(Path(words[0]))
         if (first / "config.json").is_file():
-            begun = dataclasses.replace(read_config(first, type(presets[default]), name=name), workdir=first)
-            config = expanded(_with_words(begun, words[1:], prog=f"{started} {words[0]}"))
-            return _printed(config, default)
+            preset, begun = read_options(first / "config.json", presets, name=name, default=default)
+            begun = dataclasses.replace(begun, workdir=first)
+            return _printed(expanded(_with_words(begun, words[1:], prog=f"{started} {words[0]}")), preset)
         if words[0] not in presets and (first.suffix == ".json" or first.is_file()):
             preset, begun = read_options(first, presets, name=name, default=default)
             config = _with_words(begun, words[1:], prog=f"{started} {words[0]}", description=description)

@@ -44,7 +44,7 @@ def expanded(config: Config) -> Config:
     """
     changes: dict[str, Any] = {}
     for name in _path_fields(config):
-        changes[name] = _changed(getattr(config, name), _in_home)
+        changes[name] = _changed(getattr(config, name), in_home)
     # Those of data are for their reader to refuse: not all are read.
     return _with_data_paths(dataclasses.replace(config, **changes), _in_home_if_known)  # type: ignore[type-var]
 
@@ -100,7 +100,12 @@ def _changed(value: Any, change: Callable[[Path], Path]) -> Any:
     return value if value is None else change(value)
 
 
-def _in_home(path: Path) -> Path:
+def in_home(path: Path) -> Path:
+    """Return a path in which a ``~`` at the beginning is the home folder.
+
+    Raises:
+      ValueError: there is none.
+    """
     try:
         return path.expanduser()
     except RuntimeError as error:

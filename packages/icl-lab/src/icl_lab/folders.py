@@ -54,7 +54,6 @@ def _open(definition: Definition[Config], runs: Runs[Config], config: Config) ->
         "experiment": definition.name,
         "seed": config.train.seed,
         "headlines": [headline.to_json() for headline in experiment.headlines],
-        "folder": str(config.workdir.absolute()),
     }
     metadata |= {"data": dict(experiment.fingerprints)} if experiment.fingerprints else {}
     metadata |= {} if experiment.model is None else {"model": models.to_json(experiment.model)}

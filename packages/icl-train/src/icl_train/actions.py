@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from icl_train.checks import as_whole
 from icl_train.state import TrainState
 
 
@@ -63,8 +64,7 @@ class EverySteps:
     at_end: bool = True
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"wanted an action every 1 or more steps, got {self.steps}; leave the action out instead")
+        object.__setattr__(self, "steps", as_whole("the steps between two calls of an action", self.steps, least=1))
 
     def is_due(self, moment: Moment) -> bool:
         """Return whether the step is a multiple, or the last."""

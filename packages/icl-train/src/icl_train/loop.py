@@ -283,6 +283,7 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
 
                 is_last, due = step == config.steps, run.due(step, run.seconds(meters))
                 if due or is_last:
+                    hold.check()
                     log.settle()
                 if due and log.failure is None:
                     with meters.watch.paused():

@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import jax
 import numpy as np
 
 _TYPE = "$type"
@@ -62,6 +63,8 @@ def _encode(value: Any, where: str) -> Any:
             kind = "number" if isinstance(value, np.generic) else "array"
             shape, raw = list(array.shape), base64.b64encode(array.tobytes()).decode()
             return {_TYPE: kind, "dtype": array.dtype.str, "shape": shape, "base64": raw}
+        case jax.Array():
+            return _encode(np.asarray(value), where)
         case None | bool() | int() | float() | str():
             return value
         case bytes():

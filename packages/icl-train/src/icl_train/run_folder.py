@@ -20,6 +20,9 @@ _FRAME = (CONFIG_FILE, _PARTIAL, LOCK_FILE)  # what a run makes before it has do
 UNFINISHED = ".orbax-checkpoint-tmp"
 """In the names of checkpoints that are being written, or never were to their end."""
 
+REHEARSAL = "rehearsal"
+"""The name of the checkpoint that is only saved to see that it can be."""
+
 _LISTED = 3  # differing settings that an error names
 
 
@@ -36,16 +39,16 @@ def open_run(
 ) -> Path:
     """Return the folder of a run: one that is made and describes it, or one that is known to be of this run.
 
-    ``config.json`` holds ``config``; and, of the session that began the run: ``python``, ``platform``,
-    ``devices``, ``git`` (``revision`` and ``dirty``, or null) and ``versions`` of all installed
-    distributions.
+    ``config.json`` holds ``config`` and ``folder`` (the absolute path when that was written); and, of the session that
+    began the run: ``python``, ``platform``, ``devices``, ``git`` (``revision`` and ``dirty``, or null) and ``versions``
+    of all installed distributions.
 
     Args:
         workdir: The folder; parents are made too.
         config: The full resolved configuration, as JSON values.
         resume: Whether the folder may hold this run already. One that is missing or empty is made all the
-            same, so that a job can always be started with ``resume``, also for the first time; and one whose run
-            failed before it had anything worth keeping (`has_run`) is a new one.
+            same, so that a job can always be started with ``resume``, also for the first time. Without ``resume``,
+            one whose run failed before it had anything worth keeping (`has_run`) is a new one.
         mutable: Dotted keys, or their beginnings, whose values may differ on resuming ('train.steps').
             Where they do, config.json takes the new values.
         read_only: Whether nothing is written to a folder that has a run, whatever may change: for who only looks at it.
@@ -76,7 +79,7 @@ def open_run(
     record = _read_record(workdir)
     # One that failed before its first step is as good as none.
     if record is None or not (resume or has_run(workdir)):
-        described = _describe(config, source=_running_file() if source is None else expanded(source))
+        described = _describe(config, folder=workdir, source=_running_file() if source is None else expanded(source))
         _write_record(workdir, described | json.loads(json.dumps(dict(metadata or {}))))
         return workdir
     if not resume:
@@ -85,26 +88,29 @@ def open_run(
         )
     _check_same(record["config"], config, workdir=workdir, mutable=mutable, defaults=defaults or {})
     if record["config"] != config and not read_only:
-        _write_record(workdir, record | {"config": config})
+        _write_record(workdir, record | {"config": config, "folder": str(workdir.absolute())})
     return workdir
 
 
 def has_run(workdir: str | Path) -> bool:
     """Return whether a folder has anything of a run that is worth keeping.
 
-    That is any file that is not empty, other than what a run makes before its first step, and than a checkpoint that
-    was not written to its end.
+    That is any file that is not empty, other than what a run makes before its first step, what it makes for
+    TensorBoard, and a checkpoint that was not written to its end.
 
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / 'config.json').write_text('{}'), (folder / 'metrics.jsonl').touch()
     >>> has_run(folder)
     False
     """
-    return any(
-        path.name not in _FRAME and path.is_file() and path.stat().st_size > 0
-        for path in expanded(workdir).rglob("*")
-        if not any(UNFINISHED in part for part in path.relative_to(expanded(workdir)).parts)
-    )
+    workdir = expanded(workdir)
+
+    def counts(path: Path) -> bool:
+        parts = path.relative_to(workdir).parts
+        is_passing = any(UNFINISHED in part or part in ("tensorboard", REHEARSAL) for part in parts)
+        return not is_passing and path.name not in _FRAME and path.is_file() and path.stat().st_size > 0
+
+    return any(map(counts, workdir.rglob("*")))
 
 
 def expanded(path: str | Path) -> Path:
@@ -122,7 +128,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def describe_members(folders: Sequence[Path], members: Sequence[Mapping[str, Any]]) -> None:
-    """Write what each member of an ensemble is into ``config.json`` of its folder, where that has none.
+    """Write what each member of an ensemble is into ``config.json`` of its folder, where that says no more.
 
     Args:
         folders: One for each, made if they are missing.
@@ -130,7 +136,7 @@ def describe_members(folders: Sequence[Path], members: Sequence[Mapping[str, Any
     """
     for folder, member in zip(folders, members, strict=True):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / CONFIG_FILE).exists():  # one of `open_run` says more
+        if (_read_record_if_there(folder) or {}).keys() <= {"config"}:  # one of `open_run` says more
             _write_record(folder, {"config": dict(member)})
 
 
@@ -161,6 +167,10 @@ def check_writable(workdir: Path) -> None:
         raise OSError(
             f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir"
         ) from error
+
+
+def _read_record_if_there(workdir: Path) -> dict[str, Any] | None:
+    return _read_record(workdir) if (workdir / CONFIG_FILE).exists() else None
 
 
 def _read_record(workdir: Path) -> dict[str, Any] | None:
@@ -220,10 +230,11 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _describe(config: Mapping[str, Any], *, source: Path | None) -> dict[str, Any]:
+def _describe(config: Mapping[str, Any], *, folder: Path, source: Path | None) -> dict[str, Any]:
     versions = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
     return {
         "config": config,
+        "folder": str(folder.absolute()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "devices": [f"{device} ({device.device_kind})" for device in jax.devices()],
@@ -255,6 +266,8 @@ def _git(source: Path | None) -> dict[str, Any] | None:
 
     try:
         if ask("check-ignore", str(source), allowed=(0, 1)):  # it says the path, with code 0, or nothing, with 1
+            return None
+        if "site-packages" in source.parts and not ask("ls-files", str(source)):  # installed below some repository
             return None
         return {"revision": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):  # no git, or no repository: not an error for a run

@@ -31,9 +31,10 @@ def flag_signals() -> Iterator[Flag]:
     """Turn the first signal that stops a run into a flag, inside a ``with`` block, and let a second Ctrl+C end it.
 
     These are SIGINT (Ctrl+C), SIGTERM, SIGHUP (the terminal was closed) and SIGUSR1 (which clusters send ahead of a
-    time limit). After the first, SIGINT and SIGTERM end the process at once, and the others are ignored. One that was
-    ignored before stays so: ``nohup`` ignores SIGHUP. The previous handlers come back at the end of the block. Python
-    delivers signals to the main thread only; in any other thread this does nothing and the flag stays down.
+    time limit). After the first, the last two are ignored; after a first SIGINT or SIGTERM, either of these ends the
+    process at once. One that was ignored before stays so: ``nohup`` ignores SIGHUP. The previous handlers come back at
+    the end of the block. Python delivers signals to the main thread only; in any other thread this does nothing and the
+    flag stays down.
 
     >>> with flag_signals() as flag:
     ...     signal.raise_signal(signal.SIGTERM)
@@ -47,13 +48,18 @@ def flag_signals() -> Iterator[Flag]:
     heeded = [each for each in SIGNALS if each in INSISTENT or signal.getsignal(each) != signal.SIG_IGN]
 
     def handle(number: int, frame: FrameType | None) -> None:
-        flag.signal = signal.Signals(number)
+        flag.signal = flag.signal or signal.Signals(number)
         for each in heeded:
-            signal.signal(each, signal.SIG_DFL if each in INSISTENT else signal.SIG_IGN)
+            if each not in INSISTENT:
+                signal.signal(each, signal.SIG_IGN)
+            elif number in INSISTENT:  # after a cluster's warning, its SIGTERM is the first of these
+                signal.signal(each, signal.SIG_DFL)
         # Not print: a handler may run in the middle of another print to the same stream. And whoever read what is
         # written here may be gone, by the same signal.
         with suppress(OSError):
-            os.write(2, f"\n{flag.signal.name}: finishing this step and saving; Ctrl+C stops at once.\n".encode())
+            os.write(
+                2, f"\n{signal.Signals(number).name}: finishing this step and saving; Ctrl+C stops at once.\n".encode()
+            )
 
     previous = {each: signal.signal(each, handle) for each in heeded}
     try:

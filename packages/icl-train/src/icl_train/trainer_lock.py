@@ -26,10 +26,13 @@ class Hold:
     def check(self) -> None:
         """Check that it was not lost: a process that was stopped for long counts as dead elsewhere.
 
+        Asked before anything is written that another trainer may have written meanwhile.
+
         Raises:
             RunError: If another trainer has taken the folder over.
         """
-        if self._lease.compromise is not None:
+        owner = self._lease.owner
+        if self._lease.is_locked and (owner is None or owner.token != self._lease.token):
             raise RunError(
                 f"{self._workdir} was taken over {_by(self._lease)} while this process did not run, and nothing more "
                 "is written there; follow that run, or resume it when it has ended"

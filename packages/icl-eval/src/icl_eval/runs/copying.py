@@ -1,6 +1,8 @@
 """A run's record elsewhere: what is measured of a run that cannot be written to is kept in a folder of its own."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from icl_eval.paths import AnyPath, as_path
 from icl_eval.runs.options import differences
@@ -40,7 +42,7 @@ def copy_run(folder: AnyPath, to: AnyPath) -> Path:
         raise ValueError(f"{to} lies within {folder}, which is not to be changed; choose a folder outside of it.")
     if to.is_dir() and any(to.iterdir()) and not (to / CONFIG).exists():
         raise ValueError(f"{to} has files, but none of a run; choose a new or empty folder.")
-    if (to / CONFIG).exists() and (unlike := differences(read_run(to).config.get("config"), run.config.get("config"))):
+    if (to / CONFIG).exists() and (unlike := differences(_identity(read_run(to).config), _identity(run.config))):
         name, theirs, ours = unlike[0]
         raise ValueError(
             f"{to} is of another run than {folder}: its {name} is {theirs}, not {ours}; choose a new folder."
@@ -53,3 +55,10 @@ def copy_run(folder: AnyPath, to: AnyPath) -> Path:
         if path.exists():
             write_atomically(to / path.relative_to(folder), path.read_bytes())
     return to
+
+
+def _identity(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a run this one and stays when it is resumed; of a record that does not say it, all."""
+    if "experiment" not in record:
+        return dict(record.get("config") or {})
+    return {name: record.get(name) for name in ("experiment", "seed", "data", "model")}

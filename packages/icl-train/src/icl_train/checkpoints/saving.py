@@ -25,10 +25,9 @@ from icl_train.devices.hosts import max_over_hosts
 from icl_train.errors import CheckpointError, RunError
 from icl_train.log import logger
 from icl_train.positions import encode
-from icl_train.run_folder import UNFINISHED
+from icl_train.run_folder import REHEARSAL, UNFINISHED
 from icl_train.state import TrainState
 
-_REHEARSAL = "rehearsal"
 _DAMAGED = ".damaged"
 _DELETED = ".deleted"
 _TIMEOUT = 300  # seconds after which a host that waits for the others to write their part of a checkpoint gives up
@@ -73,7 +72,7 @@ class Checkpoints:
         self._skipped = frozenset(skipped)
         self._folder.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
-            for leftover in (*self._folder.glob(f"*{_DELETED}"), *self._folder.glob(f"{_REHEARSAL}*")):
+            for leftover in (*self._folder.glob(f"*{_DELETED}"), *self._folder.glob(f"{REHEARSAL}*")):
                 shutil.rmtree(leftover, ignore_errors=True)
         self._checkpointer = ocp.AsyncCheckpointer(
             ocp.CompositeCheckpointHandler(),
@@ -122,15 +121,15 @@ class Checkpoints:
         Raises:
             RunError: If it cannot be saved.
         """
-        self._writing, error = _REHEARSAL, None
+        self._writing, error = REHEARSAL, None
         try:
-            self._checkpointer.save(self._folder / _REHEARSAL, args=_arguments(state, data, progress), force=True)
+            self._checkpointer.save(self._folder / REHEARSAL, args=_arguments(state, data, progress), force=True)
             self._checkpointer.wait_until_finished()
         except Exception as raised:
             error = raised
         self._writing, failed = None, max_over_hosts(int(error is not None))
         if jax.process_index() == 0:
-            for left in self._folder.glob(f"{_REHEARSAL}*"):
+            for left in self._folder.glob(f"{REHEARSAL}*"):
                 shutil.rmtree(left, ignore_errors=True)
         if failed:
             raise RunError(

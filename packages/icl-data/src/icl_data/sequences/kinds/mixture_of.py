@@ -26,6 +26,8 @@ class MixtureOf:
     shares: Sequence[float] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        object.__setattr__(self, "shares", tuple(map(float, self.shares)))
         if not self.kinds or (self.shares and len(self.shares) != len(self.kinds)):
             raise ValueError(
                 "A mixture wants at least one kind, and a share for each or none, "
