@@ -49,7 +49,7 @@ class TrainingSequences:
     """What training sees: one kind of sequence, or several, each with its share and its labels.
 
     Attributes:
-      kinds: Kinds of sequences, by the original's names; each batch has some of each. All but fewshot_holdout.
+      kinds: Kinds of sequences, by the original's names; each sequence is of one. All but fewshot_holdout.
       shares: How often each kind is made, to any scale; by default equally often.
       labels: How each kind is labelled: ordered (of several labels each with data.labels_per_class), original (the
         class's own number), unfixed (0..ways-1, anew in each sequence) or offset (data.label_offset and the place in
