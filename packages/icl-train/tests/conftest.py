@@ -138,9 +138,12 @@ def no_home(monkeypatch):
     monkeypatch.setattr(pwd, "getpwuid", nobody)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run of 10 steps that nothing disturbed: its folder, state, final loss and metrics. Copy it to change it."""
+    """A run of 10 steps that nothing disturbed: its folder, state, final loss and metrics. Copy it to change it.
+
+    Of each file its own: one process compiles what another loads, and the last bit need not be the same.
+    """
     folder = tmp_path_factory.mktemp("never-stopped")
     result = pieces(folder).run("run")
     return SimpleNamespace(
