@@ -143,3 +143,14 @@ def test_who_was_taken_for_dead_writes_no_more(problem):
         problem.run("run", actions=[EverySteps(6, be_taken_over, at_end=False)])
     assert latest_step(workdir) == 4
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["4", "8"]
+
+
+@pytest.mark.parametrize("sign", ["trainer.lock", "checkpoints"])
+def test_a_member_is_trained_by_its_ensemble_alone(problem, sign):
+    member = problem.folder / "ensemble" / "member-000"
+    member.mkdir(parents=True)
+    (member.parent / sign).mkdir()
+    (member / "metrics.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(RunError, match="a member of the ensemble in"):
+        problem.run("ensemble/member-000", resume=True)
+    assert (member / "metrics.jsonl").read_text() == '{"step": 1}\n'

@@ -54,13 +54,20 @@ def hold_for_training(workdir: str | Path) -> Iterator[Hold]:
 
     Raises:
         OSError: If the folder cannot be written to.
-        RunError: If another process trains there, or another thread; says which.
+        RunError: If another process trains there, or another thread; says which. Or if it is the folder of a member,
+            which its ensemble trains.
 
     >>> import tempfile
     >>> with hold_for_training(tempfile.mkdtemp()) as hold:
     ...     hold.check()
     """
     workdir = expanded(workdir)
+    ensemble = workdir.resolve().parent
+    if workdir.name.startswith("member-") and any((ensemble / name).exists() for name in ("checkpoints", LOCK_FILE)):
+        raise RunError(
+            f"wanted a folder to train in, got {workdir}, a member of the ensemble in {ensemble}; resume that, or give "
+            "another workdir"
+        )
     check_writable(workdir)
     # One for a folder and thread, which counts how often it is held.
     lease = filelock.SoftFileLease(workdir.resolve() / LOCK_FILE, lease_duration=_LEASE_SECONDS, is_singleton=True)
