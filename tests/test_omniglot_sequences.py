@@ -185,3 +185,9 @@ def test_what_the_data_cannot_be_is_refused_before_a_run_begins(words, message, 
         OMNI.tiny(*words, "--workdir", tmp_path / "run")
     assert caught.value.code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("shares", [(0.0,), (-1.0,), (float("nan"),)])
+def test_a_kind_that_would_never_be_made_is_refused_alone_too(shares):
+    with pytest.raises(ValueError, match=r"shares must be at least 0, and one of them above 0"):
+        TrainingSequences(shares=shares)

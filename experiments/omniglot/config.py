@@ -74,6 +74,8 @@ class TrainingSequences:
                     f"data.train.{name} wants one for each of the {len(self.kinds)} kinds, "
                     f"{', '.join(self.kinds)}, got {len(values)}."
                 )
+        if self.shares and not (min(self.shares) >= 0 and sum(self.shares) > 0):
+            raise ValueError(f"data.train.shares must be at least 0, and one of them above 0, got {self.shares}.")
         if {"ordered", "original"} <= set(self.labels):
             raise ValueError("data.train.labels ordered and original give a class two labels; ask for one of them.")
 

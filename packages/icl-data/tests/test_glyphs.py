@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -114,6 +115,15 @@ def test_the_cache_can_be_in_a_home(variable, monkeypatch, tmp_path):
     monkeypatch.setenv(variable, "~/somewhere")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert _cache_path(3, 2, 28, 0).is_relative_to(tmp_path / "somewhere")
+
+
+def test_a_user_without_a_home_has_no_cache_and_no_folder_of_that_name(monkeypatch, tmp_path):
+    monkeypatch.delenv("ICL_DATA_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it is without HOME and passwd entry
+    monkeypatch.chdir(tmp_path)
+    assert glyphs(2, num_exemplars=1).num_classes == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_writable_cache_the_bank_still_comes(tmp_path, monkeypatch, caplog):

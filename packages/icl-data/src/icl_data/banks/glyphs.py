@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from icl_data.bank import ExemplarBank, bank_from_runs
 from icl_data.draws import normals, uniform_rows
+from icl_data.paths import user_path
 
 MAX_STROKES = 4
 _STROKE_PROBABILITIES = (0.22, 0.38, 0.28, 0.12)  # of 1, 2, 3, 4 strokes
@@ -152,11 +153,13 @@ def _draw(paths: Float[np.ndarray, "strokes points 2"], pen: float, size: int) -
     return np.asarray(canvas.reduce(_OVERSAMPLING))
 
 
-def _cache_path(*arguments: int) -> Path:
-    """Return the path of the file for these arguments, this very code and Pillow's version."""
+def _cache_path(*arguments: int) -> Path | None:
+    """Return the path of the file for these arguments, this very code and Pillow's version; None without a home."""
     own = os.environ.get("ICL_DATA_CACHE") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/icl-data"
-    # Not Path.expanduser(), which raises for a user without a home.
-    folder = Path(os.path.expanduser(own))  # noqa: PTH111
+    try:
+        folder = user_path(own)
+    except ValueError:  # of a user in a container, who is in no list
+        return None
     code = b"".join(Path(file).read_bytes() for file in (__file__, Path(__file__).parents[1] / "draws.py"))
     key = hashlib.sha256(repr((arguments, PIL.__version__)).encode() + code).hexdigest()[:16]
     return folder / f"glyphs-{key}.npy"
