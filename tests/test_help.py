@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from tests.tiny import FUNC, GPIC, LINE, OMNI, PHASES, PROPERTIES
+from tests.tiny import FUNC, GPIC, LINE, OMNI, PHASES, PROPERTIES, unboxed
 
 
 def configurations():
@@ -45,7 +45,7 @@ def test_there_are_configurations_to_explain():
 def test_the_command_line_explains_with_the_same_words(capsys):
     with pytest.raises(SystemExit):
         OMNI.parse("laptop", "--help")
-    said = " ".join(re.sub(r"[│╭╮╰╯─]+", " ", capsys.readouterr().out).split())
+    said = unboxed(capsys.readouterr().out)
     for words in ("Standard deviation of Gaussian noise on pixels", "Folder of the run.", "Layers of the trunk."):
         assert said.count(words) == 1, words
     assert "Attributes" not in said and "Args" not in said

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -91,3 +92,8 @@ def untimed(path):
 def contents(folder):
     """Return every file's bytes, to see that nothing was touched."""
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def unboxed(said):
+    """Return what tyro says in one line, without the frame that it draws and the lines that it breaks."""
+    return " ".join(re.sub(r"[│╭╮╰╯─|+-]{2,}|[│|]", " ", said).split())
