@@ -66,12 +66,12 @@ def optimizer(hyper: Mapping[str, Array | float]) -> optax.GradientTransformatio
 def steps_of(program: CompiledTraining, batch: dict[str, np.ndarray]) -> Callable[[], float]:
     """Compile; give a function that makes some steps and gives their rate."""
     state = [program.init_state()]
-    state[0], _ = program.step(state[0], program.to_devices([batch]), np.int32(1))
+    state[0], _ = program.step(state[0], program.to_devices([batch], 1), np.int32(1), np.int32(1))
 
     def run() -> float:
         start = time.perf_counter()
         for step in range(STEPS):
-            state[0], scalars = program.step(state[0], program.to_devices([batch]), np.int32(step + 2))
+            state[0], scalars = program.step(state[0], program.to_devices([batch], 1), np.int32(step + 2), np.int32(1))
         jax.block_until_ready((state[0], scalars))
         return STEPS / (time.perf_counter() - start)
 

@@ -53,8 +53,9 @@ def bench_rate() -> None:
     config = PRESETS["laptop"]
     bank, split = make_classes(config.data)
     classifier = make_model(config, bank, split)
-    stream = make_streams(build(config), config)[KIND.name]
-    batches = list(itertools.islice(stream, COUNT // BATCH))
+    experiment = build(config)
+    stream = make_streams(experiment, config)[KIND.name]
+    batches = [experiment.expand(bank, numbers) for numbers in itertools.islice(stream, COUNT // BATCH)]
     params, state = jax.jit(classifier.build().init)(jax.random.key(0), batches[0]["images"], batches[0]["labels"])
     every: models.SequenceClassifier = dataclasses.replace(classifier, outputs="every_item")
 
@@ -86,16 +87,24 @@ def bench_share() -> None:
         config = dataclasses.replace(PRESETS["laptop"], workdir=Path(folder))
         runs = driver.prepare(OMNIGLOT, config, [config])
         program = training.compile_single(
-            training.StepSpec(runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps)),
+            training.StepSpec(
+                runs.init,
+                runs.experiment.loss_fn,
+                config.optimizer.build(config.train.steps),
+                expand=runs.experiment.expand,
+            ),
             seed=0,
             mesh=training.MeshConfig().build(jax.devices()[:1]),
+            resident=runs.resident,
         )
         state, batches = program.init_state(), iter(runs.first.streams["train"])
 
         def steps() -> None:
             nonlocal state
             for number in range(25):
-                state, scalars = program.step(state, program.to_devices([next(batches)]), np.int32(number + 1))
+                state, scalars = program.step(
+                    state, program.to_devices([next(batches)], 1), np.int32(number + 1), np.int32(1)
+                )
             jax.block_until_ready(scalars)
 
         def evaluate() -> None:

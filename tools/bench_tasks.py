@@ -87,7 +87,7 @@ def bench_share(definition: Definition[Any]) -> None:
 
     def step() -> None:
         nonlocal state
-        state, scalars = program.step(state, program.to_devices([batch]), np.int32(1))
+        state, scalars = program.step(state, program.to_devices([batch], 1), np.int32(1), np.int32(1))
         jax.block_until_ready(scalars)
 
     turns = race(lambda: [source[next(number)] for _ in range(32)], lambda: repeat(step, 8), repeats=5)

@@ -89,10 +89,10 @@ class Terminal(io.StringIO):
 def bare(program: CompiledTraining, steps: int) -> float:
     """Return the seconds of a step in a bare ``for``."""
     batches, state = Batches(), program.init_state()
-    state, _ = program.step(state, program.to_devices([next(batches)]), np.int32(1))
+    state, _ = program.step(state, program.to_devices([next(batches)], 1), np.int32(1), np.int32(1))
     start = time.perf_counter()
     for step in range(2, steps + 2):
-        state, scalars = program.step(state, program.to_devices([next(batches)]), np.int32(step))
+        state, scalars = program.step(state, program.to_devices([next(batches)], 1), np.int32(step), np.int32(1))
     jax.block_until_ready((state, scalars))
     return (time.perf_counter() - start) / steps
 

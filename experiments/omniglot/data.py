@@ -175,11 +175,7 @@ def make_samplers(
     return {name: sampler(kind=kind, stream=name) for name, kind in kinds.items()}
 
 
-def make_transforms(config: OmniglotConfig, stream: str) -> list[data.Transform]:
-    """Return what is done to the images of a stream: each has noise and random images of its own."""
-    transforms: list[data.Transform] = []
-    if config.data.random_rare:
-        transforms.append(data.RandomRareImages(seed=config.train.seed, stream=stream))
-    if config.data.noise:
-        transforms.append(data.PixelNoise(scale=config.data.noise, seed=config.train.seed, stream=stream))
-    return transforms
+def make_transforms(config: DataConfig) -> list[data.Transform]:
+    """Return what is done to images."""
+    transforms: list[data.Transform] = [data.RandomRareImages()] if config.random_rare else []
+    return [*transforms, data.PixelNoise(scale=config.noise)] if config.noise else transforms

@@ -43,7 +43,7 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
         model=classifier,
         bank=bank,
         fingerprints={"items": bank.fingerprint()} if config.data.source == "omniglot" else {},
-        transforms=make_transforms,
+        transforms=make_transforms(config.data),
     )
 
 

@@ -5,17 +5,20 @@ import textwrap
 import numpy as np
 import pytest
 
+import icl_data
 from icl_data import (
     BatchSource,
     Bursty,
     ClassSplit,
+    PixelNoise,
+    RandomRareImages,
     SequenceSampler,
     bank_from_arrays,
     batches,
     resize,
     to_float,
 )
-from icl_data.device_bank import device_bank, pixel_noise
+from icl_data.device_bank import device_bank
 
 jax = pytest.importorskip("jax", reason="the accelerator's side needs jax: pip install icl-data[jax]")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -107,10 +110,12 @@ def test_the_example_in_the_module_runs():
     sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts)
     documentation = sys.modules[device_bank.__module__].__doc__
     code = textwrap.dedent(re.search(r"::\n\n(.*?)\n\n(?=\S)", documentation, re.DOTALL)[1])
-    scope = {"jax": jax, "bank": bank, "sampler": sampler, "device_bank": device_bank, "to_float": to_float}
-    exec(code, scope | {"BatchSource": BatchSource, "batches": batches}, scope)
-    expected = BatchSource(sampler=sampler, bank=bank, batch_size=32)[0]["images"]
-    assert np.array_equal(scope["images"], to_float(expected))
+    scope = vars(icl_data) | {"jax": jax, "bank": bank, "sampler": sampler, "device_bank": device_bank}
+    exec(code, scope, scope)
+    expected = BatchSource(sampler=sampler, bank=bank, batch_size=32)[0]
+    for transform in (RandomRareImages(), PixelNoise(scale=0.1)):
+        expected = transform(expected)
+    np.testing.assert_allclose(scope["images"], expected["images"], atol=1e-6)
 
 
 @pytest.mark.parametrize("under_jit", [False, True])
@@ -131,31 +136,6 @@ def test_floats_and_sizes_are_the_same_there_and_here(under_jit):
         np.testing.assert_allclose(there, resize(floats, size), atol=1e-6)
 
 
-compiled_noise = jax.jit(pixel_noise)
-
-
-def test_noise_depends_on_the_key_and_the_sequence_only():
-    images = jax.numpy.asarray(RNG.random((6, 3, 8, 8)), np.float32)
-    index = np.array([0, 1, 5, 2**31, 2**32 - 1, 700])
-    key = jax.random.key(0)
-    whole = np.asarray(compiled_noise(key, images, index, scale=0.3))
-    order = np.array([4, 0, 3, 3, 1, 2])
-    other = compiled_noise(key, images[order], index[order], scale=0.3)
-    assert np.array_equal(other, whole[order])
-    alone = pixel_noise(key, images[3:4], index[3:4], scale=0.3)
-    np.testing.assert_allclose(alone, whole[3:4], atol=1e-6)  # jit may fuse the product and the sum
-    noise = (whole - np.asarray(images)).reshape(6, -1)
-    assert np.abs(np.corrcoef(noise) - np.eye(6)).max() < 5 / 192**0.5
-    assert np.abs(np.asarray(compiled_noise(jax.random.key(1), images, index, scale=0.3)) - whole).max() > 0.3
-
-
-def test_noise_is_normal_with_the_asked_deviation():
-    noise = np.asarray(compiled_noise(jax.random.key(3), jax.numpy.zeros((20, 9, 14, 14)), np.arange(20), scale=0.5))
-    count = noise.size
-    assert abs(noise.mean()) < 5 * 0.5 / count**0.5
-    assert noise.std() == pytest.approx(0.5, rel=5 / (2 * count) ** 0.5)
-
-
 @pytest.mark.parametrize("under_jit", [False, True])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_float_there_too(dtype, under_jit):
@@ -166,14 +146,3 @@ def test_half_precision_is_float_there_too(dtype, under_jit):
     assert small.dtype == images.dtype
     means = np.asarray(images, np.float64).reshape(3, 2, 3, 4, 3, 4).mean((3, 5))
     np.testing.assert_allclose(np.asarray(small, np.float64), means, rtol=2**-8)
-
-
-def test_noise_tells_64_bit_indices_apart_where_jax_has_them():
-    images, key = jax.numpy.zeros((4, 1, 4, 4), np.float32), jax.random.key(0)
-    index = np.array([5, 5 + 2**32, 5 + 2**33, 2**31])
-    short = np.asarray(compiled_noise(key, images, index, scale=1.0))
-    assert np.array_equal(short[0], short[1])  # cut to 32 bits, as documented
-    with jax.enable_x64(True):
-        long = np.asarray(compiled_noise(key, images, index, scale=1.0))
-    assert len(np.unique(long, axis=0)) == 4
-    np.testing.assert_allclose(long[[0, 3]], short[[0, 3]], atol=1e-6)  # as without

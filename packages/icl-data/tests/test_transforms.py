@@ -1,24 +1,30 @@
-import dataclasses
 import statistics
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from icl_data import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
+from icl_data import PixelNoise, RandomRareImages, Resize, ToFloat, random_keys, resize, to_float
 
-TRANSFORMS = [ToFloat(), Resize(5), PixelNoise(scale=0.3, seed=7), RandomRareImages(seed=7)]
+TRANSFORMS = [ToFloat(), Resize(5), PixelNoise(scale=0.3), RandomRareImages()]
 names = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: type(transform).__name__)
 
 
-def made(count=8, *, side=12, items=9, dtype=np.uint8):
-    """Return a batch in which sequence i depends on i only."""
+def made(count=8, *, side=12, items=9, dtype=np.uint8, seed=7, stream="train"):
+    """Return a batch in which sequence i depends on i only, but for its key."""
     index = np.arange(count)
     rngs = [np.random.default_rng(i) for i in index]
     images = np.stack([rng.integers(0, 256, (items, side, side), dtype=np.uint8) for rng in rngs])
     classes = np.stack([rng.integers(0, 5, items, dtype=np.int32) for rng in rngs])
     images = images if dtype == np.uint8 else (images / 255).astype(dtype)
-    return {"images": images, "classes": classes, "is_rare": classes < 3, "labels": classes + 1, "index": index}
+    return {
+        "images": images,
+        "classes": classes,
+        "is_rare": classes < 3,
+        "labels": classes + 1,
+        "index": index,
+        "random_key": random_keys(seed, stream, index),
+    }
 
 
 def part(batch, rows):
@@ -70,12 +76,13 @@ def test_integers_that_are_no_grey_levels_are_refused(transform):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS[2:], ids=lambda transform: type(transform).__name__)
-def test_a_random_transform_needs_an_index_for_each_sequence(transform):
+def test_a_random_transform_needs_a_key_for_each_sequence(transform):
     batch = made()
-    with pytest.raises(ValueError, match="one index for each sequence"):
-        transform(batch | {"index": np.arange(7)})
-    del batch["index"]
-    with pytest.raises(ValueError, match="needs a batch with 'index'"):
+    for wrong in (batch["random_key"][:7], batch["random_key"].astype(np.int64), batch["random_key"][:, :1]):
+        with pytest.raises(ValueError, match=r"wants a random_key, uint32 \[\*batch, 2\], for each sequence"):
+            transform(batch | {"random_key": wrong})
+    del batch["random_key"]
+    with pytest.raises(ValueError, match="needs a batch with 'random_key'"):
         transform(batch)
 
 
@@ -84,8 +91,6 @@ def test_a_random_transform_needs_an_index_for_each_sequence(transform):
     [
         lambda: PixelNoise(scale=-0.1),
         lambda: PixelNoise(scale=float("nan")),
-        lambda: PixelNoise(scale=0.1, seed=-1),
-        lambda: RandomRareImages(seed=-1),
         lambda: Resize(0),
     ],
 )
@@ -140,8 +145,8 @@ def test_resize_only_shrinks(size):
 
 
 def noise(count=40, scale=0.5, seed=0, side=40):
-    batch = made(count, side=side)
-    return PixelNoise(scale=scale, seed=seed)(batch)["images"] - to_float(batch["images"])
+    batch = made(count, side=side, seed=seed)
+    return PixelNoise(scale=scale)(batch)["images"] - to_float(batch["images"])
 
 
 def test_noise_is_normal_with_the_asked_deviation():
@@ -167,10 +172,9 @@ def test_noise_is_independent_between_pixels_sequences_and_seeds():
 @pytest.mark.parametrize("transform", TRANSFORMS[2:], ids=lambda transform: type(transform).__name__)
 @pytest.mark.parametrize("change", [{"seed": 8}, {"stream": "fewshot_holdout"}])
 def test_another_seed_or_stream_gives_other_images(transform, change):
-    batch = made()
-    here, there = (each(batch)["images"] for each in (transform, dataclasses.replace(transform, **change)))
+    here, there = (transform(made(**options))["images"] for options in ({}, change))
     changed = np.any(here != there, axis=(-2, -1))
-    assert np.all(changed if isinstance(transform, PixelNoise) else changed == batch["is_rare"])
+    assert np.all(changed if isinstance(transform, PixelNoise) else changed == made()["is_rare"])
 
 
 def test_noise_is_added_to_float_and_grey_images_alike_and_not_clipped():
@@ -186,23 +190,23 @@ def test_noise_is_added_to_float_and_grey_images_alike_and_not_clipped():
 
 def test_noise_of_large_and_of_scattered_sequences_is_that_of_each_alone():
     batch = made(3, side=105)
-    batch["index"] = np.array([2**40, 5, 2**62 // 10**6])
-    transform = PixelNoise(scale=1.0, seed=3)
+    batch["random_key"] = random_keys(3, "train", np.array([2**40, 5, 2**62]))
+    transform = PixelNoise(scale=1.0)
     together = transform(batch)["images"]
     for row in range(3):
         assert np.array_equal(transform(part(batch, slice(row, row + 1)))["images"][0], together[row])
 
 
 def test_noise_never_changes_between_versions():
-    batch = {"images": np.zeros((1, 1, 1, 5), np.uint8), "index": np.array([3])}
-    golden = PixelNoise(scale=1.0, seed=11)(batch)["images"].ravel()
-    np.testing.assert_allclose(golden, [-0.778111, -1.197008, -0.916595, -0.032727, 1.082289], atol=1e-6)
+    batch = {"images": np.zeros((1, 1, 1, 5), np.uint8), "random_key": random_keys(11, "train", np.array([3]))}
+    golden = PixelNoise(scale=1.0)(batch)["images"].ravel()
+    np.testing.assert_allclose(golden, [0.508728, -0.052367, 2.19731, -0.727135, -1.161665], atol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.float32, 1.0)])
 def test_a_rare_class_has_one_binary_image_per_sequence_and_others_keep_theirs(dtype, full):
     batch = made(30, dtype=dtype)
-    after = RandomRareImages(seed=2)(batch)["images"]
+    after = RandomRareImages()(batch)["images"]
     assert after.dtype == dtype
     assert np.array_equal(after[~batch["is_rare"]], batch["images"][~batch["is_rare"]])
     assert set(np.unique(after[batch["is_rare"]])) == {0, full}
@@ -225,7 +229,8 @@ def test_random_images_are_half_ink_and_independent_pixel_by_pixel():
     bits = (RandomRareImages()(batch)["images"] > 0).reshape(2000, -1).astype(float)
     assert np.abs(bits.mean(0) - 0.5).max() < 5 * 0.5 / 2000**0.5
     assert np.abs(np.corrcoef(bits.T) - np.eye(243)).max() < 5.5 / 2000**0.5
-    other = (RandomRareImages(seed=1)(batch)["images"] > 0).reshape(2000, -1)
+    batch["random_key"] = random_keys(1, "train", np.arange(2000))
+    other = (RandomRareImages()(batch)["images"] > 0).reshape(2000, -1)
     assert np.mean(other == bits) == pytest.approx(0.5, abs=5 * 0.5 / bits.size**0.5)
 
 
@@ -252,3 +257,16 @@ def test_half_precision_is_averaged_in_full():
     small = resize(images, 1)
     assert small.dtype == np.float16 and to_float(images) is images
     assert np.array_equal(small, images.astype(np.float64).mean((1, 2), keepdims=True).astype(np.float16))
+
+
+@names
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_on_an_accelerator_it_makes_the_same_pixels(transform, dtype):
+    jax = pytest.importorskip("jax", reason="the accelerator's side needs jax: pip install icl-data[jax]")
+    here = transform(made(5, side=11, dtype=dtype))["images"]
+    for wrap in (jax.jit, lambda function: function):
+        there = wrap(transform)(jax.tree.map(jax.numpy.asarray, made(5, side=11, dtype=dtype)))["images"]
+        assert isinstance(there, jax.Array) and there.dtype == here.dtype
+        if isinstance(transform, RandomRareImages) or here.dtype == np.uint8:
+            assert np.array_equal(there, here)
+        np.testing.assert_allclose(there, here, atol=1e-6)

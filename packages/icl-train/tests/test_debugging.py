@@ -37,7 +37,9 @@ def step(problem):
     def make(loss_fn):
         mesh = MeshConfig().build(jax.devices()[:2])
         program = compile_single(StepSpec(problem.init, loss_fn, optax.adam(0.1)), seed=0, mesh=mesh)
-        return program.step(program.init_state(), program.to_devices([next(problem.Rows())]), np.int32(1))
+        return program.step(
+            program.init_state(), program.to_devices([next(problem.Rows())], 1), np.int32(1), np.int32(1)
+        )
 
     return make
 

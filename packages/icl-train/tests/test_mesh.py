@@ -14,7 +14,7 @@ FOUR = jax.devices()[:4]
 def put(problem):
     """``put(batch, mesh)``: the arrays of a batch on the devices, as the loop puts them there: [1, B, ...]."""
     spec = StepSpec(problem.init, problem.loss_fn, optax.identity())
-    return lambda batch, mesh: compile_single(spec, seed=0, mesh=mesh).to_devices([batch])
+    return lambda batch, mesh: compile_single(spec, seed=0, mesh=mesh).to_devices([batch], 1)
 
 
 def test_each_device_gets_its_rows(put):

@@ -31,7 +31,7 @@ def test_jit_and_no_jit_agree_with_a_step_written_out_by_hand(problem):
     spec = StepSpec(problem.init, problem.loss_fn, optimizer)
     program = compile_single(spec, seed=5, mesh=MeshConfig().build(jax.devices()[:1]))
     state = program.init_state()
-    jitted, jitted_metrics = program.step(state, program.to_devices([batch]), np.int32(1))
+    jitted, jitted_metrics = program.step(state, program.to_devices([batch], 1), np.int32(1), np.int32(1))
     jitted_metrics = {name: value[0] for name, value in jitted_metrics.items()}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), (after, metrics), (jitted, jitted_metrics))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state)), "the state should have been donated"

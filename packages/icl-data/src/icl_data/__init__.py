@@ -12,10 +12,11 @@ from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
-from icl_data.batch import Batch, Sampler, Transform
+from icl_data.batch import Arrays, Batch, Sampler, Transform
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.statistics import Statistics, statistics
+from icl_data.random_keys import random_keys
 from icl_data.sequences.kinds import (
     Bursty,
     FewShot,
@@ -31,7 +32,7 @@ from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Origina
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSet, ClassSplit, original_order
-from icl_data.source import BatchSource, SequenceSource
+from icl_data.source import BatchSource, SequenceSource, expand
 from icl_data.stream import BatchIterator, BatchStream, batches
 from icl_data.tasks.families import (
     KNOWN_FAMILIES,
@@ -67,6 +68,7 @@ __all__ = [
     "AbsoluteValue",
     "Activation",
     "Affine",
+    "Arrays",
     "Batch",
     "BatchIterator",
     "BatchSource",
@@ -138,6 +140,7 @@ __all__ = [
     "contact_sheet",
     "describe",
     "draw_functions",
+    "expand",
     "fit_vectors",
     "gaussian",
     "glyphs",
@@ -145,6 +148,7 @@ __all__ = [
     "omniglot",
     "original_order",
     "prepare_omniglot",
+    "random_keys",
     "random_vectors",
     "read_idx",
     "resize",

@@ -98,9 +98,8 @@ def report(kind: str, chosen: argparse.Namespace) -> str:
     if chosen.sheet is None or bank.key != "images":
         return f"{text}\n\ncontact sheet: none"
     path = user_path(chosen.sheet)
-    batch = sampler.sample(np.arange(chosen.index, chosen.index + 8))
-    batch["images"] = bank.gather(batch["classes"], batch["exemplars"])
-    noisy = icl_data.PixelNoise(scale=chosen.noise, seed=chosen.seed, stream=chosen.stream)(batch)
+    numbers = sampler.sample(np.arange(chosen.index, chosen.index + 8))
+    noisy = icl_data.expand(bank, numbers, transforms=[icl_data.PixelNoise(scale=chosen.noise)])
     icl_data.contact_sheet(noisy, title=f"{kind}: sequences from {chosen.index} on").save(path)
     return f"{text}\n\ncontact sheet: {path}"
 

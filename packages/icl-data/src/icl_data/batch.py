@@ -1,13 +1,14 @@
 """What a batch is, and what makes one: the contracts between samplers, transforms and streams."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer
 
 Batch = dict[str, np.ndarray]
-Transform = Callable[[Batch], Batch]  # must not change the batch that it is given
+Arrays = dict[str, Any]  # a batch of NumPy's arrays, or of jax's
+Transform = Callable[[Arrays], Arrays]  # must not change the batch that it is given
 
 
 @runtime_checkable

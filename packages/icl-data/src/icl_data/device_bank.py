@@ -1,26 +1,27 @@
 """A bank on the accelerator, so that only the numbers of classes and exemplars travel there; needs jax.
 
 Installed by ``pip install icl-data[jax]``; the rest of the package does without. Stream batches without a bank, put
-the bank on the accelerator once, and gather in the training step::
+the bank on the accelerator once, and make the batches there, in the training step::
 
     stream = iter(batches(BatchSource(sampler=sampler, bank=None, batch_size=32)))
     device = device_bank(bank)
 
     @jax.jit
-    def images_of(device, batch):
-        return to_float(device.gather(batch["classes"], batch["exemplars"]))
+    def images_of(device, numbers):
+        return expand(device, numbers, transforms=[RandomRareImages(), PixelNoise(scale=0.1)])["images"]
 
     images = images_of(device, next(stream))
 
-The images are those of ``bank.gather``, to the last bit. Pass the bank to a jitted function as an argument, as here:
-one that it closes over is compiled into it as a constant, hundreds of megabytes for Omniglot.
+The items are those of ``bank.gather``, to the last bit, and so are the bits that transforms draw. Pass the bank to a
+jitted function as an argument, as here: one that it closes over is compiled into it as a constant, hundreds of
+megabytes for Omniglot.
 """
 
 import functools
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int32, Integer, Key, Shaped
+from jaxtyping import Int32, Integer, Shaped
 
 from icl_data.bank import SYMMETRIES, ExemplarBank
 
@@ -44,6 +45,11 @@ class DeviceBank(NamedTuple):
     starts: Int32[Any, " C"]
     counts: Int32[Any, " C"]
     symmetries: Int32[Any, " C"] | None
+
+    @property
+    def key(self) -> str:
+        """What a batch calls these items, see ``ExemplarBank``."""
+        return "images" if self.items.ndim >= 3 else "items"
 
     def gather(
         self, classes: Integer[Any, "*batch"], exemplars: Integer[Any, "*batch"]
@@ -92,40 +98,6 @@ def device_bank(bank: ExemplarBank, sharding: Any = None) -> DeviceBank:
     starts, counts, symmetries = (jax.device_put(array, sharding) for array in numbers)
     items = jax.device_put(bank.items, sharding)
     return DeviceBank(items, starts, counts, symmetries if bank.symmetries.any() else None)
-
-
-def pixel_noise(
-    key: Key[Any, ""],
-    images: Float[Any, "B S H W"],
-    index: Integer[Any, " B"],
-    *,
-    scale: float | Float[Any, ""],
-) -> Float[Any, "B S H W"]:
-    """Return float images with Gaussian noise on the accelerator; like ``PixelNoise``, but with other numbers.
-
-    Args:
-      key: ``jax.random.key(seed)``, the same at every step.
-      images: float images of 0..1; see ``to_float``.
-      index: the batch's ``index``: sequence i gets the same noise in whatever batch it comes. Unless jax has 64-bit
-        numbers enabled (``jax_enable_x64``), it cuts them to 32 bits, and indices that are equal modulo 2**32 share
-        their noise.
-      scale: standard deviation of the noise.
-
-    Returns:
-      Images of the same dtype. Nothing is clipped.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    def of_sequence(low: Any, high: Any) -> Any:
-        # A key takes in 32 bits at a time.
-        of_index = jax.random.fold_in(jax.random.fold_in(key, low), high)
-        return jax.random.normal(of_index, images.shape[1:], images.dtype)
-
-    index = jnp.asarray(index)
-    low = index.astype(jnp.uint32)
-    high = (index >> 32).astype(jnp.uint32) if index.dtype.itemsize == 8 else jnp.zeros_like(low)
-    return images + jnp.asarray(scale, images.dtype) * jax.vmap(of_sequence)(low, high)
 
 
 @functools.cache

@@ -41,7 +41,7 @@ def random_words(
       ValueError: a negative seed or index, or one that is not whole.
     """
     indices = checked_indices(indices)
-    key = np.random.SeedSequence(_entropy(seed, stream)).generate_state(2, np.uint64)
+    key = seed_sequence(seed, stream).generate_state(2, np.uint64)
     counters = -(-width // _WORDS_PER_COUNTER)
     philox, position = np.random.Philox(key=key, counter=0), 0
     parts = []
@@ -70,13 +70,17 @@ def checked_indices(indices: Integer[np.ndarray, " B"]) -> Int[np.ndarray, " B"]
     return given.astype(np.int64)
 
 
-def _entropy(seed: int, stream: str) -> list[int]:
-    """Return numbers that no other seed and stream give; above 2**32 a seed has a second part behind a mark."""
+def seed_sequence(seed: int, stream: str) -> np.random.SeedSequence:
+    """Return what no other seed and stream give; above 2**32 a seed has a second part behind a mark.
+
+    Raises:
+      ValueError: a negative seed, or one that is not whole; a null character in the stream's name.
+    """
     check_whole("seed", seed)
     if "\0" in stream:
         raise ValueError(f"A stream's name must not contain a null character, got {stream!r}.")
     high, low = divmod(int(seed), 2**32)
-    return [low, *stream.encode(), *([_MARK, high] if high else [])]
+    return np.random.SeedSequence([low, *stream.encode(), *([_MARK, high] if high else [])])
 
 
 def uniforms(words: UInt64[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

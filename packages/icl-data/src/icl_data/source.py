@@ -4,14 +4,16 @@ import dataclasses
 import operator
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from icl_data.bank import ExemplarBank
-from icl_data.batch import Batch, Sampler
+from icl_data.batch import Arrays, Batch, Sampler, Transform
 from icl_data.checks import check_whole
+from icl_data.device_bank import DeviceBank
 from icl_data.map_dataset import MapDataset
 from icl_data.sequences.sampler import SequenceSampler
 
@@ -101,9 +103,7 @@ class BatchSource(MapDataset[Batch]):
             rows = slice(place * self._rows, (place + 1) * self._rows)
             # Copies: who writes into a batch must not change the block that later batches are cut from.
             batch = {name: values[rows].copy() for name, values in self._latest.get(block, self._draw).items()}
-        if self.bank is not None:
-            batch[self.bank.key] = self.bank.gather(batch["classes"], batch["exemplars"])
-        return batch
+        return batch if self.bank is None else expand(self.bank, batch)
 
     @property
     def _rows(self) -> int:
@@ -157,6 +157,29 @@ class SequenceSource(MapDataset[Batch]):
         if operator.index(index) >= len(self):
             raise IndexError(f"Sequences are numbered 0..{len(self) - 1}, got {index}.")
         return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}
+
+
+def expand(
+    bank: ExemplarBank | DeviceBank, numbers: Mapping[str, Any], *, transforms: Sequence[Transform] = ()
+) -> Arrays:
+    """Return the batch that numbers mean: with their items, and what transforms make of it.
+
+    Pure, and the same on an accelerator as in NumPy: with a ``device_bank`` it can run under ``jax.jit``.
+
+    Args:
+      bank: of the items.
+      numbers: a batch with ``classes`` and ``exemplars``, integers [*batch, S], of ``BatchSource(bank=None)``.
+      transforms: applied in this order.
+
+    >>> from icl_data import bank_from_arrays
+    >>> numbers = {"classes": np.array([[0, 1]]), "exemplars": np.array([[1, 0]])}
+    >>> expand(bank_from_arrays([np.array([5, 6]), np.array([7])]), numbers)["items"]
+    array([[6, 7]])
+    """
+    batch: Arrays = {**numbers, bank.key: bank.gather(numbers["classes"], numbers["exemplars"])}
+    for transform in transforms:
+        batch = transform(batch)
+    return batch
 
 
 def _sample(sampler: Sampler, indices: Int[np.ndarray, " B"]) -> Batch:

@@ -2,8 +2,8 @@
 
 A transform returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
 [B, S, H, W]) and on single sequences ([S, H, W]) alike, and sequence i comes out the same in either. All but
-``ToFloat`` are for grey images and refuse colour ([B, S, H, W, 3]). ``to_float`` and ``resize`` also take jax arrays,
-on the accelerator or under ``jax.jit``; ``icl_data.device_bank`` has the noise.
+``ToFloat`` are for grey images and refuse colour ([B, S, H, W, 3]). All of them, and ``to_float`` and ``resize``, work
+on jax arrays as on NumPy's, on an accelerator or under ``jax.jit``, with the same pixels.
 """
 
 import dataclasses
@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
 
-from icl_data.batch import Batch
+from icl_data.batch import Arrays
 from icl_data.checks import check_whole
-from icl_data.draws import random_words
+from icl_data.random_keys import array_module, random_bits
 
 _QUANTILES = 2**16
+_LOW, _HALF = np.uint32(_QUANTILES - 1), np.uint32(16)  # the lower half of a word, and what shifts it away
+_BITS_OF_WORD = 32
+_NOISE, _RARE = 0, 1  # what a sequence's random numbers are for
 _MAX_BOX = 2**24 // 255  # pixels; the sum of more grey levels than this need not be exact in float32
 _PIXELS_AT_ONCE = 2**17  # so that what lies between two passes over the pixels stays in the processor's cache
 
@@ -107,7 +110,7 @@ def _boxes(side: int, size: int) -> Float32[np.ndarray, "size side"]:
 class ToFloat:
     """Makes the images float32 in 0..1; see ``to_float``."""
 
-    def __call__(self, batch: Batch) -> Batch:
+    def __call__(self, batch: Arrays) -> Arrays:
         """Return another batch, with such images."""
         return {**batch, "images": to_float(_images(batch, self))}
 
@@ -129,55 +132,62 @@ class Resize:
     def __post_init__(self) -> None:
         check_whole("size, in pixels,", self.size, least=1)
 
-    def __call__(self, batch: Batch) -> Batch:
+    def __call__(self, batch: Arrays) -> Arrays:
         """Return another batch, with such images."""
-        images, _ = _grey(batch, self)
-        return {**batch, "images": resize(images, self.size)}
+        return {**batch, "images": resize(_grey(batch, self), self.size)}
 
 
 @dataclasses.dataclass(frozen=True)
 class PixelNoise:
     """Adds Gaussian noise to the images, which become float32 (an option of Chan et al. 2022's code).
 
-    As in the original nothing is clipped, so pixels leave 0..1. The noise of a pixel depends on the seed, the stream,
-    the sequence's index and the place in it only. It takes one of 65,536 values, of which the largest is 4.3 standard
+    As in the original nothing is clipped, so pixels leave 0..1. The noise of a pixel depends on the sequence's
+    ``random_key`` and the place in it only. It takes one of 65,536 values, of which the largest is 4.3 standard
     deviations: a table is several times faster than drawing from the distribution itself.
 
     Attributes:
       scale: standard deviation of the noise, on images of 0..1; at least 0.
-      seed: any non-negative integer; another seed gives other noise.
-      stream: name of the series of sequences, as the sampler's: sequence i of another has other noise.
 
-    >>> batch = {"images": np.zeros((2, 9, 28, 28), np.uint8), "index": np.arange(2)}
+    >>> from icl_data import random_keys
+    >>> batch = {"images": np.zeros((2, 9, 28, 28), np.uint8), "random_key": random_keys(0, "train", np.arange(2))}
     >>> f"{PixelNoise(scale=0.1)(batch)['images'].std():.2f}"
     '0.10'
     """
 
     scale: float
-    seed: int = 0
-    stream: str = "train"
 
     def __post_init__(self) -> None:
         if not 0 <= self.scale < float("inf"):
             raise ValueError(f"scale must be a standard deviation of at least 0, got {self.scale}.")
-        check_whole("seed", self.seed)
 
-    def __call__(self, batch: Batch) -> Batch:
+    def __call__(self, batch: Arrays) -> Arrays:
         """Return another batch, with such images."""
-        images, index = _grey(batch, self)
-        pixels = math.prod(images.shape[-3:])
-        sequences = images.reshape(index.size, pixels)
-        noisy = np.empty(sequences.shape, np.float32)
+        images, keys = _grey_and_keys(batch, self)
+        sequences = images.reshape(len(keys), math.prod(images.shape[-3:]))
         table = _normal_quantiles() * np.float32(self.scale)
-        sequences_at_once = max(1, _PIXELS_AT_ONCE // max(pixels, 1))
-        name = f"pixel noise {self.stream}"
-        for start in range(0, index.size, sequences_at_once):
-            rows = slice(start, start + sequences_at_once)
-            quantiles = _random_integers(self.seed, name, index.reshape(-1)[rows], count=pixels, dtype="<u2")
-            # A 16-bit number is never outside the table; "wrap" only spares the check and a copy.
-            np.take(table, quantiles, out=noisy[rows], mode="wrap")
-            noisy[rows] += to_float(sequences[rows])
+        noisy = _add_noise(sequences, keys, table) if array_module(images) is np else _noisy(sequences, keys, table)
         return {**batch, "images": noisy.reshape(images.shape)}
+
+
+def _add_noise(sequences: np.ndarray, keys: np.ndarray, table: np.ndarray) -> Float32[np.ndarray, "B pixels"]:
+    """Return ``_noisy`` of sequences, some at a time, so that what lies between two passes stays in the cache."""
+    noisy = np.empty(sequences.shape, np.float32)
+    at_once = max(1, _PIXELS_AT_ONCE // max(sequences.shape[1], 1))
+    for start in range(0, len(keys), at_once):
+        rows = slice(start, start + at_once)
+        noisy[rows] = _noisy(sequences[rows], keys[rows], table)
+    return noisy
+
+
+def _noisy(sequences: Any, keys: Any, table: np.ndarray) -> Any:
+    """Return images [B, pixels] as floats with noise, a value of the table for each pixel."""
+    pixels = sequences.shape[1]
+    halves = [half for word in random_bits(keys, _NOISE, -(-pixels // 4)) for half in (word & _LOW, word >> _HALF)]
+    quantiles = array_module(keys).concatenate(halves, axis=1)[:, :pixels]
+    if isinstance(quantiles, np.ndarray):
+        # A 16-bit number is never outside the table; "wrap" only spares the check and a copy.
+        return np.take(table, quantiles, mode="wrap") + to_float(sequences)
+    return array_module(keys).asarray(table)[quantiles] + to_float(sequences)
 
 
 @functools.cache
@@ -194,77 +204,66 @@ class RandomRareImages:
     """Gives each rare class a new random image in every sequence (an option of Chan et al. 2022's code).
 
     Each pixel is nothing or full (0 or 255; 0.0 or 1.0 in float images) with equal probability. The items of one rare
-    class within a sequence share their image; it depends on the seed, the stream, the sequence's index and the place
-    where the class first stands.
+    class within a sequence share their image; it depends on the sequence's ``random_key`` and the place where the class
+    first stands.
 
-    Attributes:
-      seed: any non-negative integer; another seed gives other images.
-      stream: name of the series of sequences, as the sampler's: sequence i of another has other images.
-
-    >>> batch = {"images": np.zeros((1, 3, 2, 2), np.uint8), "index": np.arange(1)}
+    >>> from icl_data import random_keys
+    >>> batch = {"images": np.zeros((1, 3, 2, 2), np.uint8), "random_key": random_keys(2, "train", np.arange(1))}
     >>> batch |= {"classes": np.array([[7, 3, 7]]), "is_rare": np.array([[True, False, True]])}
-    >>> RandomRareImages(seed=2)(batch)["images"].tolist()
-    [[[[255, 255], [0, 0]], [[0, 0], [0, 0]], [[255, 255], [0, 0]]]]
+    >>> RandomRareImages()(batch)["images"].tolist()
+    [[[[0, 255], [255, 255]], [[0, 0], [0, 0]], [[0, 255], [255, 255]]]]
     """
 
-    seed: int = 0
-    stream: str = "train"
-
-    def __post_init__(self) -> None:
-        check_whole("seed", self.seed)
-
-    def __call__(self, batch: Batch) -> Batch:
+    def __call__(self, batch: Arrays) -> Arrays:
         """Return another batch, with such images."""
-        images, index = _grey(batch, self)
-        S, H, W = images.shape[-3:]
-        classes, is_rare = (_of_batch(batch, self, name).reshape(index.size, S) for name in ("classes", "is_rare"))
-        first = np.argmax(classes[:, :, None] == classes[:, None, :], axis=2)  # the place where a class first stands
-        octets = -(-H * W // 8)
-        name = f"random rare images {self.stream}"
-        bits = _random_integers(self.seed, name, index.reshape(-1), count=S * octets, dtype="u1")
-        rows, places = np.nonzero(is_rare)
-        chosen = bits.reshape(index.size, S, octets)[rows, first[rows, places]]
-        random = np.unpackbits(chosen, axis=1, count=H * W, bitorder="little").reshape(len(rows), H, W)
-        full = 255 if images.dtype == np.uint8 else 1
-        replaced = images.reshape(index.size, S, H, W).copy()
-        replaced[rows, places] = random * images.dtype.type(full)
-        return {**batch, "images": replaced.reshape(images.shape)}
+        images, keys = _grey_and_keys(batch, self)
+        xp, (S, H, W) = array_module(images), images.shape[-3:]
+        classes, is_rare = (_of_batch(batch, self, name).reshape(len(keys), S) for name in ("classes", "is_rare"))
+        first = xp.argmax(classes[:, :, None] == classes[:, None, :], axis=2)  # the place where a class first stands
+        words = -(-H * W // _BITS_OF_WORD)
+        both = xp.concatenate(random_bits(keys, _RARE, -(-S * words // 2)), axis=1)[:, : S * words]
+        of_item = xp.take_along_axis(both.reshape(len(keys), S, words), first[:, :, None], axis=1)
+        shifts = xp.arange(_BITS_OF_WORD, dtype=np.uint32)[None, None, None, :]
+        bits = (of_item[..., None] >> shifts & np.uint32(1)).reshape(len(keys), S, words * _BITS_OF_WORD)[:, :, : H * W]
+        full = images.dtype.type(255 if images.dtype == np.uint8 else 1)
+        random = bits.reshape(len(keys), S, H, W).astype(images.dtype) * full
+        chosen = xp.where(is_rare[:, :, None, None], random, images.reshape(len(keys), S, H, W))
+        return {**batch, "images": chosen.reshape(images.shape)}
 
 
-def _random_integers(seed: int, stream: str, indices: np.ndarray, *, count: int, dtype: str) -> np.ndarray:
-    """Return a row of ``count`` small unsigned integers for each index, cut out of random words."""
-    per_counter = 32 // np.dtype(dtype).itemsize
-    width = -(-count // per_counter) * 4  # a whole number of Philox's counters is a row without a gap
-    words = random_words(seed, stream, indices, width=width)
-    return words.astype("<u8", copy=False).view(dtype)[:, :count]
-
-
-def _of_batch(batch: Batch, transform: object, name: str) -> np.ndarray:
+def _of_batch(batch: Arrays, transform: object, name: str) -> Any:
     """Return an array of a batch, or raise what is missing."""
     if name not in batch:
         what = " (pass the source a bank of images)" if name == "images" else ""
         raise ValueError(f"{type(transform).__name__} needs a batch with {name!r}{what}, got only {', '.join(batch)}.")
-    return np.asarray(batch[name])
+    return batch[name]
 
 
-def _images(batch: Batch, transform: object) -> np.ndarray:
+def _images(batch: Arrays, transform: object) -> Any:
     images = _of_batch(batch, transform, "images")
     if images.dtype != np.uint8 and not _is_float(images):
         raise TypeError(f"{type(transform).__name__} works on uint8 or float images, got {images.dtype}.")
     return images
 
 
-def _grey(batch: Batch, transform: object) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images [*batch, S, H, W] of a batch and their indices [*batch], once they go together."""
-    images, index = _images(batch, transform), _of_batch(batch, transform, "index")
-    if images.ndim != index.ndim + 3:
+def _grey(batch: Arrays, transform: object) -> Any:
+    """Return the images [*batch, S, H, W] of a batch, once they go with its index [*batch], if it has one."""
+    images = _images(batch, transform)
+    axes = len(batch["index"].shape) if "index" in batch else None
+    if axes is not None and images.ndim != axes + 3:
         raise ValueError(
             f"{type(transform).__name__} works on grey images [*batch, S, H, W] with an index [*batch], "
-            f"got images {images.shape} and an index {index.shape}; make colour images grey first."
+            f"got images {images.shape} and an index {batch['index'].shape}; make colour images grey first."
         )
-    if index.shape != images.shape[:-3]:
+    return images
+
+
+def _grey_and_keys(batch: Arrays, transform: object) -> tuple[Any, Any]:
+    """Return the images [*batch, S, H, W] of a batch and its keys [B, 2], once they go together."""
+    images, keys = _grey(batch, transform), _of_batch(batch, transform, "random_key")
+    if keys.shape != (*images.shape[:-3], 2) or keys.dtype != np.uint32:
         raise ValueError(
-            f"{type(transform).__name__} wants one index for each sequence of images [*batch, S, H, W], "
-            f"got an index {index.shape} and images {images.shape}."
+            f"{type(transform).__name__} wants a random_key, uint32 [*batch, 2], for each sequence of grey images "
+            f"[*batch, S, H, W], got {keys.dtype} {keys.shape} and images {images.shape}."
         )
-    return images, index
+    return images, keys.reshape(-1, 2)

@@ -13,6 +13,7 @@ from cattrs.errors import CattrsError
 from icl_lab.data_paths import found_again
 from icl_lab.options import nearest, replaced
 from icl_lab.session import CheckpointStep, SessionConfig
+from icl_train import StepsPerDispatch
 
 Config = TypeVar("Config", bound=SessionConfig)
 
@@ -146,13 +147,14 @@ def _make_converter() -> cattrs.Converter:
 
         return structure
 
+    def number_or(word: str) -> Callable[[Any, Any], Any]:
+        return lambda value, _: value if value == word else of(int)(value, _)
+
     for kind in _FROM_JSON:
         converter.register_structure_hook(kind, of(kind))
     converter.register_structure_hook_factory(lambda hint: typing.get_origin(hint) is tuple, of_tuple)
-    # In no run's file, but cattrs wants to know it.
-    converter.register_structure_hook(
-        CheckpointStep, lambda value, _: value if value == "latest" else of(int)(value, _)
-    )
+    converter.register_structure_hook(CheckpointStep, number_or("latest"))
+    converter.register_structure_hook(StepsPerDispatch, number_or("auto"))
     converter.register_unstructure_hook(Path, lambda path: str(path if str(path).startswith("~") else path.absolute()))
     return converter
 

@@ -67,7 +67,7 @@ def execute(
             if config.mode == "inspect":
                 if training.is_primary_host():
                     to = config.workdir.with_name(f"{config.workdir.name}-data")
-                    log_line(inspect(runs.experiment, runs.first.config, runs.first.streams, to=to))
+                    log_line(inspect(runs, to=to))
                 return
         trains = config.mode in ("train", "both")
         with contextlib.ExitStack() as held:
@@ -186,6 +186,8 @@ def train(runs: Runs[Config], *, resume_hint: str) -> None:
     common: dict[str, Any] = {
         "init": runs.init,
         "loss_fn": experiment.loss_fn,
+        "resident": runs.resident,
+        "expand": None if runs.resident is None else experiment.expand,
         "workdir": config.workdir,
         "actions": actions,
         "resume": config.resume,
@@ -236,7 +238,7 @@ def evaluate(
     """
     model, results = runs.model(member, checkpoint), []
     for each in evaluations:
-        result = each.measure(model, *(member.streams[name] for name in each.streams), count=each.count)
+        result = each.measure(model, *(runs.batches(member, name) for name in each.streams), count=each.count)
         if result.evaluation != each.name:
             raise ValueError(f"The measure of {each.name} gave a result of {result.evaluation}; name it alike.")
         results.append(dataclasses.replace(result, family=each.family or result.family))

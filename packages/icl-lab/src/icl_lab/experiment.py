@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, PyTree
 
-from icl_data import ExemplarBank, Sampler, Transform
+from icl_data import ExemplarBank, Sampler, Transform, expand
 from icl_eval import Family, Headline, Result
 from icl_lab.config import ExperimentConfig
 from icl_models import TENSOR_PARALLEL
@@ -68,7 +68,7 @@ def evaluations(
 class Experiment(Generic[Config]):
     """One configuration of an experiment: how its model begins, learns, predicts and is measured.
 
-    Members of an ensemble share all of it; only ``samplers`` and ``transforms`` are asked for each.
+    Members of an ensemble share all of it; only ``samplers`` is asked for each.
 
     Attributes:
       init: ``init(rng, batch) -> (params, model_state)``, from the first training batch.
@@ -80,8 +80,8 @@ class Experiment(Generic[Config]):
       at_end: evaluations of the trained model.
       headlines: the numbers that a run is about.
       model: the frozen dataclass of icl-models that ``init`` and ``predict`` come from, or None; run folders record it.
-      bank: the items that sequences are of, or None where samplers make arrays themselves.
-      transforms: from a configuration and the name of a stream to what is done to its batches.
+      bank: the items that sequences are of, which stay on the devices; None where samplers make arrays themselves.
+      transforms: what is done to batches once they have their items, on the devices too, in this order.
       fingerprints: of data that were read, not made, by name (`icl_data.ExemplarBank.fingerprint`): a run goes on and
         is evaluated with the same alone, wherever they lie.
       learner: the evaluations on seen and on unseen tasks, under these names, if a learner's type can be told.
@@ -98,10 +98,19 @@ class Experiment(Generic[Config]):
     headlines: tuple[Headline, ...]
     model: Any = None
     bank: ExemplarBank | None = None
-    transforms: Callable[[Config, str], Sequence[Transform]] = lambda config, stream: ()
+    transforms: Sequence[Transform] = ()
     fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rules: Rules = SHARDING
+
+    def expand(self, bank: Any, numbers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the batch that numbers mean.
+
+        Args:
+          bank: ``bank``, here or on the devices (`icl_data.device_bank`).
+          numbers: a batch of a stream.
+        """
+        return numbers if bank is None else expand(bank, numbers, transforms=self.transforms)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,36 +1,29 @@
 """What a model would be trained and evaluated on, shown without training: --mode inspect."""
 
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import grain
 
 import icl_data as data
-from icl_lab.experiment import Config, Experiment
+from icl_lab.experiment import Config
+from icl_lab.runs import Runs
 
 SHOWN = 8
 """Sequences of a stream that are drawn."""
 
 
-def inspect(
-    experiment: Experiment[Config], config: Config, streams: Mapping[str, grain.IterDataset[Any]], *, to: Path
-) -> str:
-    """Draw the first sequences of every stream, and return what is in them.
+def inspect(runs: Runs[Config], *, to: Path) -> str:
+    """Draw the first sequences of every stream of the first run, and return what is in them.
 
     Args:
-      experiment: whose streams they are.
-      config: of the run.
-      streams: batches by name.
+      runs: of the session.
       to: folder for the pictures, a PNG file for each stream of images; made if there is one.
 
     Returns:
       For sequences a table of one and the frequencies of many; for tasks the arrays of a batch.
     """
-    parts = []
-    for name, sampler in experiment.samplers(config).items():
-        batch = next(itertools.islice(streams[name], 1))
+    experiment, parts = runs.experiment, []
+    for name, sampler in experiment.samplers(runs.first.config).items():
+        batch = experiment.expand(experiment.bank, next(itertools.islice(runs.first.streams[name], 1)))
         arrays = "\n".join(f"{key:10} {values.dtype!s:8} {list(values.shape)}" for key, values in batch.items())
         said = data.describe(sampler) if isinstance(sampler, data.SequenceSampler) else arrays
         parts.append(f"== {name}\n{said}")

@@ -1,17 +1,20 @@
 """The runs of a session: what they share, and what each has of its own."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic
 
 import grain
-from jax.sharding import Mesh
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 import icl_train as training
+from icl_data.device_bank import DeviceBank, device_bank
 from icl_lab.experiment import Config, Experiment
 from icl_lab.model import Compiled, Model
-from icl_lab.streams import TRAIN
+from icl_lab.streams import TRAIN, Expanded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,24 @@ class Runs(Generic[Config]):
 
     def init(self, rng: Array) -> tuple[PyTree, PyTree]:
         """Return the parameters and the state that a model begins with."""
-        return self.experiment.init(rng, next(iter(self.first.streams[TRAIN])))
+        experiment = self.experiment
+        return experiment.init(rng, experiment.expand(experiment.bank, next(iter(self.first.streams[TRAIN]))))
+
+    @functools.cached_property
+    def resident(self) -> DeviceBank | None:
+        """The bank on the devices, all of it on each; None without one."""
+        bank = self.experiment.bank
+        sharding = None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
+        return None if bank is None else device_bank(bank, sharding)
+
+    @functools.cached_property
+    def _expand(self) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+        return functools.partial(jax.jit(self.experiment.expand), self.resident)
+
+    def batches(self, member: MemberRun[Config], stream: str) -> Iterable[Mapping[str, Any]]:
+        """Return the batches that a member is evaluated on, with what their numbers mean."""
+        numbers = member.streams[stream]
+        return numbers if self.resident is None else Expanded(numbers, self._expand)
 
     def model(self, member: MemberRun[Config], checkpoint: training.ModelCheckpoint | training.TrainState) -> Model:
         """Return the model of a member, as measures ask it."""

@@ -1,5 +1,7 @@
 """Streams: the batches of an experiment by name, those of training shared out among hosts."""
 
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import grain
@@ -14,10 +16,10 @@ TRAIN = "train"
 def make_streams(
     experiment: Experiment[Config], config: Config, *, shard: tuple[int, int] = (0, 1)
 ) -> dict[str, grain.IterDataset[Any]]:
-    """Return the batches of a configuration, by the name of their stream.
+    """Return the batches of a configuration, by the name of their stream: as numbers, where there is a bank.
 
     Args:
-      experiment: whose samplers, bank and transforms make them.
+      experiment: whose samplers make them.
       config: of the run, or of a member of an ensemble.
       shard: which part of the rows of a training batch this host has, of how many.
     """
@@ -25,12 +27,29 @@ def make_streams(
         name: batches(
             BatchSource(
                 sampler=sampler,
-                bank=experiment.bank,
+                bank=None,
                 batch_size=config.data.batch_size if name == TRAIN else config.eval.batch_size,
                 shard=shard[0] if name == TRAIN else 0,
                 shard_count=shard[1] if name == TRAIN else 1,
             ),
-            transforms=tuple(experiment.transforms(config, name)),
         )
         for name, sampler in experiment.samplers(config).items()
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Expanded:
+    """Batches with the arrays that their numbers mean, which are made on the devices; anew each time it is iterated.
+
+    Attributes:
+      numbers: a stream.
+      expand: from a batch of it to the arrays, as those of the numbers that it is given back are passed over.
+    """
+
+    numbers: Iterable[Mapping[str, Any]]
+    expand: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the batches. Their numbers stay on the host, where measures read them without a wait."""
+        for numbers in self.numbers:
+            yield {**self.expand(numbers), **numbers}

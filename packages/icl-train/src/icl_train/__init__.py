@@ -32,13 +32,14 @@ from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunEr
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
+from icl_train.pace import StepsPerDispatch
 from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
 from icl_train.run_folder import check_writable, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
 from icl_train.trainer_lock import Hold, hold_for_training
-from icl_train.types import Batch, Batches, Init, LossFunction
+from icl_train.types import Batch, Batches, Expand, Init, LossFunction
 
 __all__ = [
     "FULLY_SHARDED",
@@ -53,6 +54,7 @@ __all__ = [
     "EnsembleBatches",
     "EnsembleConfig",
     "EverySteps",
+    "Expand",
     "Hold",
     "HostsConfig",
     "Init",
@@ -73,6 +75,7 @@ __all__ = [
     "StepConfig",
     "StepFn",
     "StepSpec",
+    "StepsPerDispatch",
     "TrainConfig",
     "TrainResult",
     "TrainState",

@@ -5,6 +5,7 @@ import dataclasses
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.profiling import profiled_steps
 from icl_train.ensemble import EnsembleConfig
+from icl_train.pace import StepsPerDispatch
 from icl_train.step import StepConfig
 
 
@@ -15,8 +16,9 @@ class TrainConfig(StepConfig):
     Attributes:
         steps: Steps to make in all, at least 1. A finished run goes on when it is resumed with more.
         seed: Seed of initialisation and of the randomness inside the loss, 0 to 2**32 - 1. A run keeps it.
-        steps_per_dispatch: Steps that the devices make without the host, at least 1; worth it for steps of less than a
-            few milliseconds. Fewer are made where something is due; best if it divides all intervals.
+        steps_per_dispatch: Most steps that the devices make without the host, at least 1; auto: as many as they make in
+            a third of a second, and hold 64 MB of batches for. Fewer are made where something is due. One program
+            makes any number of them, so that where a run is cut changes no bit.
         mesh: How devices share batches and parameters.
         ensemble: How many models to train side by side.
         log_every: Steps per line of metrics.jsonl, at least 1; losses and accuracies in it are means over them.
@@ -37,7 +39,7 @@ class TrainConfig(StepConfig):
 
     steps: int = 2_000
     seed: int = 0
-    steps_per_dispatch: int = 1
+    steps_per_dispatch: StepsPerDispatch = "auto"
     mesh: MeshConfig = MeshConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     log_every: int = 50
@@ -50,8 +52,10 @@ class TrainConfig(StepConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("steps", "steps_per_dispatch", "log_every", "checkpoint_every", "keep_checkpoints"):
+        for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
             self._set_whole(name, 1)
+        if self.steps_per_dispatch != "auto":
+            self._set_whole("steps_per_dispatch", 1)
         self._set_whole("seed", 0)
         if self.seed >= 2**32:
             raise ValueError(f"wanted a seed below 2**32, got {self.seed}; a key holds 32 bits of it")

@@ -69,6 +69,19 @@ def check_functions(**functions: Any) -> None:
             raise TypeError(f"wanted {name} to be a function, got {type(given).__name__}")
 
 
+def check_expand(expand: Any, resident: PyTree) -> None:
+    """Check that there is a function to read resident arrays, and that they are arrays.
+
+    Raises:
+        TypeError: If it is no function, or there is none, or they are something else.
+    """
+    if expand is not None:
+        check_functions(expand=expand)
+    elif resident is not None:
+        raise TypeError("wanted expand(resident, numbers) -> batch for the resident arrays, got none")
+    _check_arrays(resident, what="a resident pytree")
+
+
 def check_optimizer(optimizer: Any) -> None:
     """Check that an optimiser is an optax transformation.
 

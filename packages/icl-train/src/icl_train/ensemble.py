@@ -15,7 +15,7 @@ from jaxtyping import Array, PyTree
 
 from icl_train.checks import as_whole
 from icl_train.contract import check_optimizer
-from icl_train.devices.mesh import batch_size, put_rows
+from icl_train.devices.mesh import batch_size, put_rows, put_whole
 from icl_train.devices.sharding_rules import with_shardings
 from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
 from icl_train.state import TrainState
@@ -148,7 +148,13 @@ class EnsembleBatches:
 
 
 def compile_ensemble(
-    spec: StepSpec, *, members: Sequence[Member], optimizer: OptimizerOf, config: EnsembleConfig, mesh: Mesh
+    spec: StepSpec,
+    *,
+    members: Sequence[Member],
+    optimizer: OptimizerOf,
+    config: EnsembleConfig,
+    mesh: Mesh,
+    resident: PyTree = None,
 ) -> CompiledTraining:
     """Return the training of many models, compiled for a mesh: its devices share out the members.
 
@@ -158,6 +164,7 @@ def compile_ensemble(
         optimizer: Builds the optimiser of a member.
         config: How members share a device.
         mesh: A mesh with the axis ``member``, whose size divides the number of members.
+        resident: What ``spec.expand`` is given: arrays that every device gets once, for all members.
 
     Returns:
         Functions whose steps are compiled when they are first called, and where the state lies.
@@ -185,32 +192,46 @@ def compile_ensemble(
         return spec_of(own[1]).init_state(own[0])
 
     def steps(
-        state: TrainState, batches: Mapping[str, Array], own: tuple[Array, Mapping[str, Array]], first: Array | np.int32
+        state: TrainState,
+        batches: Mapping[str, Array],
+        own: tuple[Array, Mapping[str, Array]],
+        resident: PyTree,
+        first: Array | np.int32,
+        count: Array | np.int32,
     ) -> tuple[TrainState, Scalars]:
-        return spec_of(own[1]).steps(state, batches, own[0], first)
+        return spec_of(own[1]).steps(state, resident, batches, own[0], first, count)
 
-    split = PartitionSpec(MEMBER)
+    def steps_of_shard(
+        state: TrainState, resident: PyTree, batches: PyTree, own: PyTree, first: Array, count: Array
+    ) -> tuple[TrainState, Scalars]:
+        one = functools.partial(steps, resident=resident, first=first, count=count)
+        of_members = {name: rows.swapaxes(0, 1) for name, rows in batches.items()}  # [M, K, B, ...]
+        return _each(one, vmapped)(state, of_members, own)
+
+    split, by_step, everywhere = PartitionSpec(MEMBER), PartitionSpec(None, MEMBER), PartitionSpec()
     shared = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
     init_all = shared(_each(init_state, vmapped), in_specs=(split,), out_specs=split)
     steps_all = shared(
-        lambda state, batches, own, first: _each(functools.partial(steps, first=first), vmapped)(state, batches, own),
-        in_specs=(split, split, split, PartitionSpec()),
-        out_specs=split,
+        steps_of_shard, in_specs=(split, everywhere, by_step, split, everywhere, everywhere), out_specs=split
     )
-    placed, whole = NamedSharding(mesh, split), NamedSharding(mesh, PartitionSpec())
+    placed, whole = NamedSharding(mesh, split), NamedSharding(mesh, everywhere)
 
-    def step(state: TrainState, batches: PyTree, own: PyTree, first: Array | np.int32) -> tuple[TrainState, Scalars]:
-        state, scalars = steps_all(state, batches, own, first)
+    def step(state: TrainState, *arguments: Any) -> tuple[TrainState, Scalars]:
+        state, scalars = steps_all(state, *arguments)
         return state, {name: value.swapaxes(0, 1) for name, value in scalars.items()}  # [K, M]
 
     jitted = jax.jit(
-        step, in_shardings=(placed, placed, placed, whole), out_shardings=(placed, whole), donate_argnums=0
+        step,
+        in_shardings=(placed, whole, NamedSharding(mesh, by_step), placed, whole, whole),
+        out_shardings=(placed, whole),
+        donate_argnums=0,
     )
+
     shapes = jax.eval_shape(init_all, own)
     return CompiledTraining(
         init_state=lambda: jax.jit(init_all, out_shardings=placed)(own),
-        step=CompiledStep(jitted, own),
-        to_devices=lambda batches: put_rows(stack(batches, axis=1), mesh, split),
+        step=CompiledStep(jitted, put_whole(resident, mesh), own),
+        to_devices=lambda batches, most: put_rows(stack(batches, most), mesh, by_step),
         state=with_shardings(shapes, jax.tree.map(lambda _: placed, shapes)),
         members=len(members),
     )

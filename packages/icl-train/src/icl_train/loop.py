@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,18 +13,20 @@ import jax
 import numpy as np
 import optax
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 
 from icl_train.actions import Action, ActionFunction, as_actions
 from icl_train.checkpoints.restoring import Saved, warm_start
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
-from icl_train.contract import check_batches, check_functions, check_members, check_optimizer
+from icl_train.contract import check_batches, check_expand, check_functions, check_members, check_optimizer
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble, described
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, StepLog
+from icl_train.pace import Pace
 from icl_train.program import StepSpec, compile_single
 from icl_train.resuming import find_saved
 from icl_train.run_folder import describe_members, expanded, member_folder
@@ -33,9 +34,7 @@ from icl_train.signals import Flag, flag_signals
 from icl_train.state import TrainState
 from icl_train.trainer_lock import Hold, hold_for_training
 from icl_train.training_run import Run
-from icl_train.types import Batches, Init, LossFunction
-
-_ASK_EVERY = 10  # dispatches between two times that several hosts ask one another about signals
+from icl_train.types import Batches, Expand, Init, LossFunction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +79,8 @@ def train(
     init_from: str | Path | None = None,
     mesh: Mesh | None = None,
     rules: Rules = REPLICATED,
+    resident: PyTree = None,
+    expand: Expand | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainResult:
     """Train any pytree of parameters, logging and saving on the way.
@@ -105,6 +106,10 @@ def train(
         init_from: Folder of another run, whose parameters this one begins with where they fit (`warm_start`).
         mesh: Devices to train on; ``config.mesh`` over all of them if None.
         rules: Which device has which part of the parameters; by default each has all.
+        resident: Arrays that ``expand`` reads, such as a data set: every device gets them once, and no checkpoint has
+            them.
+        expand: ``expand(resident, numbers) -> batch``, on the devices, where ``batches`` give numbers and ``loss_fn``
+            reads what they mean; see `Expand`.
         clock: Returns the time in seconds.
 
     Returns:
@@ -125,11 +130,13 @@ def train(
     check_functions(init=init, loss_fn=loss_fn)
     check_optimizer(optimizer)
     check_batches(batches)
+    check_expand(expand, resident)
     program = compile_single(
-        StepSpec(init, loss_fn, optimizer, config),
+        StepSpec(init, loss_fn, optimizer, config, expand),
         seed=config.seed,
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
+        resident=resident,
     )
     run = Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
@@ -147,6 +154,8 @@ def train_ensemble(
     resume: bool = False,
     resume_hint: str = "call train_ensemble again with resume=True",
     mesh: Mesh | None = None,
+    resident: PyTree = None,
+    expand: Expand | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainResult:
     """Train many models in one program, each as if it were alone: for sweeps and phase diagrams.
@@ -168,6 +177,8 @@ def train_ensemble(
         resume: See `train`.
         resume_hint: See `train`.
         mesh: A mesh with the axis ``member``; ``config.ensemble`` over all devices of this host if None.
+        resident: See `train`; the members share it.
+        expand: See `train`; it is given the numbers of one member.
         clock: See `train`.
 
     Returns:
@@ -185,12 +196,14 @@ def train_ensemble(
     check_members(members)
     for number, member in enumerate(members):
         check_batches(member.batches, of=f" of member {number}")
+    check_expand(expand, resident)
     program = compile_ensemble(
-        StepSpec(init, loss_fn, optax.identity(), config),
+        StepSpec(init, loss_fn, optax.identity(), config, expand),
         members=members,
         optimizer=optimizer,
         config=config.ensemble,
         mesh=config.ensemble.build() if mesh is None else mesh,
+        resident=resident,
     )
     batches = EnsembleBatches([member.batches for member in members])
     run = Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock, described(members))
@@ -248,6 +261,7 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
     profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
     with flag_signals() as flag, run.checkpoints(saved) as checkpoints, meters, run.bar(first) as bar, profile:
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
+        pace = Pace(config.steps_per_dispatch, run.clock)
 
         def save(step: int, position: Any, *, is_last: bool = False) -> None:
             """Save the state after a step, or the one before the first step that failed."""
@@ -272,28 +286,31 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
                 save(step, positions[0] if positions else copy.deepcopy(run.batches.get_state()))
 
         with _kept(rescue):
-            for dispatch in itertools.count(1):
-                count = run.until_due(step, checkpoints=checkpoints, meters=meters)
+            while True:
+                count = run.until_due(step, most=pace.count(), checkpoints=checkpoints, meters=meters)
                 taken = run.take(step, count=count, positions=positions)
                 profile.before(step + 1)
-                state, scalars = program.step(state, program.to_devices(taken), np.int32(step + 1))
+                batches = program.to_devices(taken, pace.most(taken[0]))
+                state, scalars = program.step(state, batches, np.int32(step + 1), np.int32(count))
                 log.add(Dispatched(step + 1, scalars, taken, positions, run.items(taken[0])))
-                step, positions = step + len(taken), []
+                pace.dispatched(count)
+                step, positions = step + count, []
                 profile.after(step, scalars)
 
                 is_last, due = step == config.steps, run.due(step, run.seconds(meters))
                 if due or is_last:
                     hold.check()
                     log.settle()
+                    pace.waited()
                 if due and log.failure is None:
                     with meters.watch.paused():
                         for action in due:
                             action(step, state)
 
-                asks = is_last or jax.process_count() == 1 or dispatch % _ASK_EVERY == 0
-                received, overdue = _ask(flag, checkpoints) if asks else (0, False)
+                received, overdue = _ask(flag, checkpoints) if is_last or pace.asks() else (0, False)
                 if is_last or received or overdue or checkpoints.is_due(step) or log.failure is not None:
                     save(step, copy.deepcopy(run.batches.get_state()), is_last=is_last)
+                    pace.waited()
                 if is_last or received or log.failure is not None:
                     break
 

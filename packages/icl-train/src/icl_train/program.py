@@ -12,22 +12,27 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from icl_train.devices.mesh import batch_size, check_divides, data_shard, put_rows, row_axes
+from icl_train.devices.mesh import batch_size, check_divides, data_shard, put_rows, put_whole, row_axes
 from icl_train.devices.sharding_rules import REPLICATED, Rules, state_shardings, with_shardings
 from icl_train.log import logger
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
-from icl_train.types import Batch, Init, LossFunction
+from icl_train.types import Batch, Expand, Init, LossFunction
 
 Scalars: TypeAlias = dict[str, Array]
-"""Metrics by name; of K steps [K], and of K steps of M members of an ensemble [K, M]."""
+"""Metrics by name; of at most K steps [K], and of those of M members of an ensemble [K, M]."""
 
 
 class StepFn(Protocol):
-    """K steps of training in one dispatch; the state that goes in is donated."""
+    """At most K steps of training in one dispatch; the state that goes in is donated."""
 
-    def __call__(self, state: TrainState, batches: Mapping[str, Array], first: np.int32) -> tuple[TrainState, Scalars]:
-        """Return the state after the steps ``first``, ``first`` + 1, ..., on batches [K, B, ...], and metrics [K]."""
+    def __call__(
+        self, state: TrainState, batches: Mapping[str, Array], first: np.int32, count: np.int32
+    ) -> tuple[TrainState, Scalars]:
+        """Return the state after the steps ``first`` .. ``first + count - 1``, on the first batches of [K, B, ...].
+
+        The metrics are [K], the first ``count`` of them of these steps.
+        """
 
 
 class CompiledTraining(NamedTuple):
@@ -35,8 +40,9 @@ class CompiledTraining(NamedTuple):
 
     Attributes:
         init_state: Makes the state before the first step, where it belongs.
-        step: Makes as many steps as it is given batches.
-        to_devices: Takes K batches [B, ...] of this host, and puts the whole stack [K, B, ...] on the devices.
+        step: Makes steps.
+        to_devices: Takes batches [B, ...] of this host and K, which is at least their number, and puts a stack
+            [K, B, ...] on the devices, whose last ones are zeros.
         state: Shapes, dtypes and shardings of the state.
         shards: How many parts like this host's a batch has.
         members: M for an ensemble of M models, whose arrays have a leading axis M; else None.
@@ -44,7 +50,7 @@ class CompiledTraining(NamedTuple):
 
     init_state: Callable[[], TrainState]
     step: StepFn
-    to_devices: Callable[[Sequence[Batch]], dict[str, Array]]
+    to_devices: Callable[[Sequence[Batch], int], dict[str, Array]]
     state: TrainState
     shards: int = 1
     members: int | None = None
@@ -58,12 +64,14 @@ class StepSpec(NamedTuple):
         loss_fn: See `LossFunction`.
         optimizer: Any optax transformation.
         config: What a step does besides.
+        expand: See `Expand`; None where batches are what ``loss_fn`` reads.
     """
 
     init: Init
     loss_fn: LossFunction
     optimizer: optax.GradientTransformation
     config: StepConfig = StepConfig()
+    expand: Expand | None = None
 
     def init_state(self, seed: Array | np.uint32) -> TrainState:
         """Return the state before the first step."""
@@ -76,37 +84,75 @@ class StepSpec(NamedTuple):
         )
 
     def steps(
-        self, state: TrainState, batches: Mapping[str, Array], seed: Array | np.uint32, first: Array | np.int32
+        self,
+        state: TrainState,
+        resident: PyTree,
+        batches: Mapping[str, Array],
+        seed: Array | np.uint32,
+        first: Array | np.int32,
+        count: Array | np.int32,
     ) -> tuple[TrainState, Scalars]:
-        """Return the state after a step with each of the batches [K, B, ...], and metrics [K].
+        """Return the state after ``count`` steps, with the first of the batches [K, B, ...], and metrics [K].
+
+        The number of steps is no part of the program, so that one program makes every cut of a run, to the last bit.
 
         Args:
             state: The state after ``first`` - 1 steps.
+            resident: What ``expand`` is given.
             batches: Arrays [K, B, ...] by name.
             seed: Seed of the run.
             first: Number of the first of the steps.
+            count: How many steps, 1 to K.
         """
-        step = functools.partial(
-            train_step,
-            loss_fn=self.loss_fn,
-            optimizer=self.optimizer,
-            accumulate=self.config.accumulate,
-            freeze=self.config.freeze,
-            ema_decay=self.config.ema_decay,
-            stop_when_not_finite=self.config.stop_when_not_finite,
-        )
-        key, count = jax.random.key(seed), len(next(iter(batches.values())))
-        if count == 1:  # without a loop, which XLA would not look into
-            state, scalars = step(state, {name: rows[0] for name, rows in batches.items()}, key, first)
-            return state, {name: value[None] for name, value in scalars.items()}
+        key = jax.random.key(seed)
 
-        def body(state: TrainState, row: tuple[Any, Array]) -> tuple[TrainState, Scalars]:
-            return step(state, row[0], key, row[1])
+        @jax.jit  # so that it is traced once, for the shapes of the metrics and for the loop
+        def step(state: TrainState, batch: Mapping[str, Array], number: Array) -> tuple[TrainState, Scalars]:
+            return train_step(
+                state,
+                batch,
+                key,
+                number,
+                loss_fn=self.loss_fn if self.expand is None else expanding(self.loss_fn, self.expand, resident),
+                optimizer=self.optimizer,
+                accumulate=self.config.accumulate,
+                freeze=self.config.freeze,
+                ema_decay=self.config.ema_decay,
+                stop_when_not_finite=self.config.stop_when_not_finite,
+            )
 
-        return jax.lax.scan(body, state, (dict(batches), first + jnp.arange(count)))
+        def made(place: Array | int, state: TrainState) -> tuple[TrainState, Scalars]:
+            return step(state, {name: rows[place] for name, rows in batches.items()}, first + place)
+
+        if jax.config.jax_disable_jit:  # type: ignore[attr-defined]  # in which even shapes are found by running it
+            rows = []
+            for place in range(int(count)):
+                state, scalars = made(place, state)
+                rows.append(scalars)
+            return state, jax.tree.map(lambda *values: jnp.stack(values), *rows)
+
+        def body(place: Array, carry: tuple[TrainState, Scalars]) -> tuple[TrainState, Scalars]:
+            state, scalars = made(place, carry[0])
+            return state, {name: rows.at[place].set(scalars[name]) for name, rows in carry[1].items()}
+
+        most = len(next(iter(batches.values())))
+        shapes = jax.eval_shape(functools.partial(made, 0), state)[1]
+        none = {name: jnp.zeros((most, *each.shape), each.dtype) for name, each in shapes.items()}
+        return jax.lax.fori_loop(0, count, body, (state, none))
 
 
-def compile_single(spec: StepSpec, *, seed: int, mesh: Mesh, rules: Rules = REPLICATED) -> CompiledTraining:
+def expanding(loss_fn: LossFunction, expand: Expand, resident: PyTree) -> LossFunction:
+    """Return a loss of numbers, from one of what they mean."""
+
+    def of_numbers(params: PyTree, model_state: PyTree, rng: Array, numbers: Any) -> Any:
+        return loss_fn(params, model_state, rng, expand(resident, numbers))
+
+    return of_numbers
+
+
+def compile_single(
+    spec: StepSpec, *, seed: int, mesh: Mesh, rules: Rules = REPLICATED, resident: PyTree = None
+) -> CompiledTraining:
     """Return the training of one model, compiled for a mesh.
 
     Args:
@@ -114,6 +160,7 @@ def compile_single(spec: StepSpec, *, seed: int, mesh: Mesh, rules: Rules = REPL
         seed: Seed of initialisation and of the randomness of steps, 0 to 2**32 - 1.
         mesh: The devices.
         rules: How parameters are split over them.
+        resident: What ``spec.expand`` is given: arrays that every device gets once.
 
     Returns:
         Functions whose steps are compiled when they are first called, and where the state lies.
@@ -129,19 +176,19 @@ def compile_single(spec: StepSpec, *, seed: int, mesh: Mesh, rules: Rules = REPL
     placed = state_shardings(shapes, mesh, rules)
     jitted = jax.jit(
         spec.steps,
-        in_shardings=(placed, NamedSharding(mesh, rows), whole, whole),
+        in_shardings=(placed, whole, NamedSharding(mesh, rows), whole, whole, whole),
         out_shardings=(placed, whole),
         donate_argnums=0,
     )
 
-    def to_devices(batches: Sequence[Batch]) -> dict[str, Array]:
+    def to_devices(batches: Sequence[Batch], most: int) -> dict[str, Array]:
         for batch in batches:
             check_divides(batch_size(batch), mesh)
-        return put_rows(stack(batches), mesh, rows)
+        return put_rows(stack(batches, most), mesh, rows)
 
     return CompiledTraining(
         init_state=lambda: jax.jit(spec.init_state, out_shardings=placed)(number),
-        step=CompiledStep(jitted, number),
+        step=CompiledStep(jitted, put_whole(resident, mesh), number),
         to_devices=to_devices,
         state=with_shardings(shapes, placed),
         shards=data_shard(mesh)[1],
@@ -149,26 +196,30 @@ def compile_single(spec: StepSpec, *, seed: int, mesh: Mesh, rules: Rules = REPL
 
 
 class CompiledStep:
-    """Compiles a step when it is first called with so many batches, and logs what that took.
+    """Compiles steps when they are first called with batches of these shapes, and logs what the first took.
 
-    What was compiled never compiles again: where a jitted function would, because a shape or a dtype changed on the
-    way, it raises a `TypeError` that says which.
+    What was compiled never compiles again: where a jitted function would, because a shape or a dtype of the state
+    changed on the way, it raises a `TypeError` that says which.
 
     Args:
-        jitted: A jitted function of (state, batches, seed, first).
-        seed: Its third argument.
+        jitted: A jitted function of (state, resident, batches, seed, first, count).
+        resident: Its second argument.
+        seed: Its fourth argument.
     """
 
-    def __init__(self, jitted: jax.stages.Wrapped, seed: PyTree) -> None:
-        self._jitted, self._seed = jitted, seed
+    def __init__(self, jitted: jax.stages.Wrapped, resident: PyTree, seed: PyTree) -> None:
+        self._jitted, self._resident, self._seed = jitted, resident, seed
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, state: TrainState, batches: Mapping[str, Array], first: np.int32) -> tuple[TrainState, Scalars]:
+    def __call__(
+        self, state: TrainState, batches: Mapping[str, Array], first: np.int32, count: np.int32
+    ) -> tuple[TrainState, Scalars]:
         """Return the state after the steps, and their metrics."""
         shapes = tuple((name, rows.shape, rows.dtype) for name, rows in batches.items())
+        arguments = (state, self._resident, batches, self._seed, first, count)
         if shapes not in self._compiled:
-            self._compiled[shapes] = self._compile(state, batches, self._seed, first)
-        return self._compiled[shapes](state, batches, self._seed, first)
+            self._compiled[shapes] = self._compile(*arguments)
+        return self._compiled[shapes](*arguments)
 
     def _compile(self, *arguments: Any) -> Any:
         # These two work on what ``jit`` returned alone.
@@ -203,19 +254,22 @@ def _size(number: int) -> str:
     return f"{number} bytes"
 
 
-def stack(batches: Sequence[Batch], axis: int = 0, *, of: str = "steps of a dispatch") -> dict[str, np.ndarray]:
-    """Return batches as one, with a new axis over them.
+def stack(
+    batches: Sequence[Batch], most: int | None = None, *, of: str = "steps of a dispatch"
+) -> dict[str, np.ndarray]:
+    """Return batches as one, with a new axis over them in front.
 
     Args:
         batches: Batches of the same names, shapes and dtypes.
-        axis: Which axis is to be the new one.
+        most: Length of the new axis, at least their number; what is left of it is zeros.
         of: Whose batches they are, for the error.
 
     Raises:
         ValueError: If they are not alike.
     """
-    if len(batches) == 1:
-        return {name: np.expand_dims(rows, axis) for name, rows in batches[0].items()}
+    most = len(batches) if most is None else most
+    if most == 1:
+        return {name: np.expand_dims(rows, 0) for name, rows in batches[0].items()}
     kinds = [{name: (rows.dtype, rows.shape) for name, rows in batch.items()} for batch in batches]
     for number, kind in enumerate(kinds):
         if kind != kinds[0]:
@@ -227,4 +281,7 @@ def stack(batches: Sequence[Batch], axis: int = 0, *, of: str = "steps of a disp
                 f"wanted batches of the same names, shapes and dtypes for all {of}, got {first} for number 0 and "
                 f"{other} for number {number}"
             )
-    return {name: np.stack([batch[name] for batch in batches], axis) for name in batches[0]}
+    stacked = {name: np.zeros((most, *shape), dtype) for name, (dtype, shape) in kinds[0].items()}
+    for name, rows in stacked.items():
+        np.stack([batch[name] for batch in batches], out=rows[: len(batches)])
+    return stacked

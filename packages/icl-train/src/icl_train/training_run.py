@@ -74,9 +74,9 @@ class Run(NamedTuple):
             dynamic_ncols=True,
         )
 
-    def until_due(self, step: int, *, checkpoints: Checkpoints, meters: Meters) -> int:
-        """Return how many steps can be dispatched at once: up to the next after which something happens."""
-        count = min(self.config.steps_per_dispatch, self.config.steps - step)
+    def until_due(self, step: int, *, most: int, checkpoints: Checkpoints, meters: Meters) -> int:
+        """Return how many steps, ``most`` or fewer, can be dispatched at once: until something happens after one."""
+        count = min(most, self.config.steps - step)
         seconds = self.seconds(meters) if count > 1 else 0.0
         first, last = self.config.profile or (0, 0)
         for now in range(step + 1, step + count):

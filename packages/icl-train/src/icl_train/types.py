@@ -18,6 +18,13 @@ LossFunction: TypeAlias = Callable[[PyTree, PyTree, Array, Any], tuple[Array, tu
 The loss is a float scalar, the mean over the batch. Metrics are scalars by name; they are logged as they are.
 """
 
+Expand: TypeAlias = Callable[[PyTree, Any], Mapping[str, Array]]
+"""``expand(resident, numbers) -> batch``; pure, and run on the devices.
+
+``numbers`` is what the iterator of batches gave, and the batch what ``loss_fn`` reads; ``resident`` are arrays that
+stay on the devices for the whole run, such as a data set. So only numbers travel there, and not what they mean.
+"""
+
 
 @runtime_checkable
 class Batches(Protocol):

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Integer, UInt64
 from icl_data.batch import Batch
 from icl_data.checks import check_whole
 from icl_data.draws import checked_indices, random_words, uniforms
+from icl_data.random_keys import random_keys
 from icl_data.sequences.labels import Labelling, labels_of
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.split import ClassSplit
@@ -99,7 +100,8 @@ class SequenceSampler:
 
         Returns:
           ``classes`` (of the bank), ``exemplars`` and ``labels``, int32 [B, S]; ``is_rare`` bool [B, S];
-          ``index`` int64 [B]. Exemplars of one class are all different within a sequence where it has enough.
+          ``index`` int64 [B]; ``random_key`` uint32 [B, 2], from which transforms draw. Exemplars of one class are all
+          different within a sequence where it has enough.
         """
         indices = checked_indices(indices)
         # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
@@ -121,7 +123,7 @@ class SequenceSampler:
             ]
             back = np.argsort(np.concatenate(parts))
             batch = {name: np.concatenate([part[name] for part in made])[back] for name in made[0]}
-        return batch | {"index": indices}
+        return batch | {"index": indices, "random_key": random_keys(self.seed, f"{self.stream} items", indices)}
 
     def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
         S = self.length

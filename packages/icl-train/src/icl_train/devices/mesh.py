@@ -7,11 +7,12 @@ A mesh has up to three axes: ``data`` (each device has rows of its own, and a co
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from icl_train.checks import as_whole
 
@@ -157,3 +158,15 @@ def put_rows(arrays: dict[str, np.ndarray], mesh: Mesh, spec: PartitionSpec) -> 
     if jax.process_count() == 1:
         return jax.device_put(arrays, sharding)
     return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in arrays.items()}
+
+
+def put_whole(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Return arrays of which every device of a mesh has a copy. Each process has all, or they are there already."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+
+    def put(leaf: Any) -> Array:
+        if jax.process_count() == 1 or not getattr(leaf, "is_fully_addressable", True):
+            return jax.device_put(leaf, sharding)
+        return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
+
+    return jax.tree.map(put, tree)
