@@ -353,10 +353,13 @@ def test_another_trunk_layout_and_loss_train_from_end_to_end(tmp_path):
 
 def test_the_streams_of_a_run_have_noise_of_their_own():
     config = parse("laptop", *TINY, "--data.noise", 0.5)
-    flat = [step(dict.fromkeys(["images"], np.zeros((1, 9, 28, 28), np.uint8)) | {"index": np.arange(1)})["images"]
-            for name in ("train", "fewshot_holdout") for step in parts.make_transforms(config, name)]  # fmt: skip
-    assert len(flat) == 2 and abs(np.corrcoef(flat[0].ravel(), flat[1].ravel())[0, 1]) < 0.05
-    assert np.isclose(flat[0].std(), 0.5, rtol=0.05)
+    experiment = build(config)
+    noise = []
+    for name in ("train", "fewshot_holdout"):
+        numbers = experiment.samplers(config)[name].sample(np.arange(4))
+        clean = experiment.bank.gather(numbers["classes"], numbers["exemplars"]) / 255
+        noise.append((experiment.expand(experiment.bank, numbers)["images"] - clean).ravel())
+    assert abs(np.corrcoef(*noise)[0, 1]) < 0.05 and np.isclose(noise[0].std(), 0.5, rtol=0.05)
 
 
 def promised(preset, tmp_path, *options):

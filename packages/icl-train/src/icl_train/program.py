@@ -145,7 +145,10 @@ def expanding(loss_fn: LossFunction, expand: Expand, resident: PyTree) -> LossFu
     """Return a loss of numbers, from one of what they mean."""
 
     def of_numbers(params: PyTree, model_state: PyTree, rng: Array, numbers: Any) -> Any:
-        return loss_fn(params, model_state, rng, expand(resident, numbers))
+        batch = expand(resident, numbers)
+        if not isinstance(batch, Mapping):
+            raise TypeError(f"wanted expand to return a dict of arrays, got {type(batch).__name__}")
+        return loss_fn(params, model_state, rng, batch)
 
     return of_numbers
 

@@ -1,0 +1,216 @@
+"""Many steps in a dispatch, by one program: where a run is cut changes no bit, and how long a dispatch is, is found."""
+
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from icl_train import EnsembleConfig, EverySteps, Interrupted, Member, TrainConfig, train_ensemble
+from icl_train.pace import Pace
+from icl_train.program import CompiledStep
+
+STEPS = 40
+
+
+class At:
+    """An action that is due after some steps, and calls a function."""
+
+    def __init__(self, steps, function):
+        self.steps, self.function = set(steps), function
+
+    def is_due(self, moment):
+        return moment.step in self.steps
+
+    def __call__(self, step, state):
+        self.function(step, state)
+
+
+def nothing(step, state):
+    pass
+
+
+def stop(step, state):
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def uncut(shared):
+    return shared.run("uncut", steps=STEPS, checkpoint_every=STEPS), shared.untimed(shared.folder / "uncut")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_a_run_is_cut_or_stopped_changes_no_bit(problem, uncut, seed):
+    random = np.random.default_rng(seed)
+    cuts, stops = (sorted(random.choice(np.arange(1, STEPS), size, replace=False)) for size in (9, 3))
+    settings = {"steps": STEPS, "checkpoint_every": int(random.integers(3, 30))}
+    for each in stops:
+        with pytest.raises(Interrupted):
+            problem.run("cut", actions=[At(cuts, nothing), At([each], stop)], resume=each != stops[0], **settings)
+    result = problem.run("cut", actions=[At(cuts, nothing)], resume=True, **settings)
+    assert problem.same(result.state, uncut[0].state)
+    assert problem.untimed(problem.folder / "cut") == uncut[1]
+
+
+def test_one_at_a_time_is_the_same_to_the_last_bit(problem, uncut):
+    result = problem.run("single", steps=STEPS, checkpoint_every=STEPS, actions=[nothing])
+    assert problem.same(result.state, uncut[0].state)
+
+
+def test_one_program_makes_every_cut(problem, monkeypatch):
+    compiled, counts = [], []
+    compile_, call = CompiledStep._compile, CompiledStep.__call__
+
+    def counted(self, *arguments):
+        compiled.append(1)
+        return compile_(self, *arguments)
+
+    def called(self, state, batches, first, count):
+        counts.append((int(first), int(count), len(batches["inputs"])))
+        return call(self, state, batches, first, count)
+
+    monkeypatch.setattr(CompiledStep, "_compile", counted)
+    monkeypatch.setattr(CompiledStep, "__call__", called)
+    problem.run("run", steps=30, steps_per_dispatch=8, checkpoint_every=13, actions=[EverySteps(10, nothing)])
+    assert counts == [(1, 8, 8), (9, 2, 8), (11, 3, 8), (14, 7, 8), (21, 6, 8), (27, 4, 8)] and len(compiled) == 1
+
+
+def test_auto_finds_how_many_steps_take_a_third_of_a_second(problem, monkeypatch):
+    counts, call = [], CompiledStep.__call__
+
+    def called(self, state, batches, first, count):
+        counts.append(int(count))
+        return call(self, state, batches, first, count)
+
+    monkeypatch.setattr(CompiledStep, "__call__", called)
+    times = iter(np.arange(10_000) * 1e-3)
+    problem.run("run", steps=2_000, checkpoint_every=2_000, log_every=1_000, clock=lambda: next(times))
+    assert counts[:2] == [1, 1] and max(counts) > 50 and sum(counts) == 2_000
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def after(pace, clock, *, steps, seconds):
+    pace.dispatched(steps)
+    clock.now += seconds
+
+
+def test_a_dispatch_takes_a_third_of_a_second():
+    clock = Clock()
+    pace, batch = Pace("auto", clock), {"x": np.zeros((8, 4), np.float32)}
+    assert pace.count() == 1 and pace.most(batch) == 1_000
+    after(pace, clock, steps=1, seconds=0.01)
+    after(pace, clock, steps=1, seconds=0.02)
+    assert pace.asks() and pace.count() == 33, "the first took 0.01 s"
+    after(pace, clock, steps=33, seconds=0.66)
+    assert pace.asks() and pace.count() == 16, "the second took 0.02 s"
+    pace.waited()
+    clock.now += 100
+    after(pace, clock, steps=16, seconds=0.16)
+    assert pace.asks() and pace.count() == 16, "an evaluation is no step"
+    pace.dispatched(16)
+    assert pace.asks() and pace.count() == 33
+    clock.now += 16 * 2
+    pace.dispatched(16)
+    assert pace.asks() and pace.count() == 1, "of steps that take two seconds"
+
+
+def test_batches_of_a_dispatch_are_bounded_in_memory_and_a_number_is_taken_at_its_word():
+    large = {"x": np.broadcast_to(np.float32(0), (2**20,)), "y": np.zeros(4, np.int8)}  # 4 MB
+    assert Pace("auto", Clock()).most(large) == 15
+    assert Pace("auto", Clock()).most({"x": np.broadcast_to(np.float32(0), (2**26,))}) == 1
+    pace = Pace(7, Clock())
+    assert (pace.count(), pace.most(large)) == (7, 7)
+
+
+class Numbers:
+    """Numbers of rows of a table, as a stream."""
+
+    def __init__(self, seed=0):
+        self.seed, self.position = seed, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.position += 1
+        return {"rows": np.random.default_rng((self.seed, self.position)).integers(0, 50, 8).astype(np.int32)}
+
+    def get_state(self):
+        return self.position
+
+    def set_state(self, state):
+        self.position = state
+
+
+class Gathered(Numbers):
+    """The same as arrays, from the host."""
+
+    def __next__(self):
+        return {"inputs": TABLE[super().__next__()["rows"]], "targets": np.ones(8, np.float32)}
+
+
+TABLE = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+
+
+def expand(resident, numbers):
+    return {"inputs": resident["table"][numbers["rows"]], "targets": jnp.ones(len(numbers["rows"]))}
+
+
+@pytest.mark.parametrize("changes", [{}, {"accumulate": 2}, {"steps_per_dispatch": 3}])
+def test_resident_arrays_are_what_the_host_would_have_sent(problem, changes):
+    here = problem.run("here", batches=Gathered(), **changes)
+    there = problem.run("there", batches=Numbers(), resident={"table": TABLE}, expand=expand, **changes)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), here.state, there.state)
+    saved = [sum(path.stat().st_size for path in (problem.folder / name).rglob("*")) for name in ("here", "there")]
+    assert abs(saved[0] - saved[1]) < TABLE.nbytes
+
+
+def test_a_run_with_resident_arrays_goes_on_exactly(problem):
+    arguments = {"resident": jax.device_put({"table": TABLE}), "expand": expand}
+    whole = problem.run("whole", batches=Numbers(), **arguments)
+    with pytest.raises(Interrupted):
+        problem.run("parts", batches=Numbers(), actions=[At([5], stop)], **arguments)
+    parts = problem.run("parts", batches=Numbers(), resume=True, **arguments)
+    assert problem.same(parts.state, whole.state)
+
+
+@pytest.mark.parametrize(("on_device", "devices"), [("map", 2), ("vmap", 1)])
+def test_members_share_them(problem, on_device, devices):
+    split = EnsembleConfig(members=2, on_device=on_device)
+    together = train_ensemble(
+        TrainConfig(steps=10, log_every=3, checkpoint_every=4, ensemble=split),
+        init=problem.init,
+        loss_fn=problem.loss_fn,
+        optimizer=lambda hyper: optax.adam(0.05),
+        members=[Member(seed, Numbers(seed)) for seed in (3, 4)],
+        workdir=problem.folder / "together",
+        mesh=split.build(jax.devices()[:devices]),
+        resident={"table": TABLE},
+        expand=expand,
+    )
+    alone = problem.run("alone", seed=4, batches=Gathered(4))
+    mine = jax.tree.map(lambda leaf: leaf[1], together.state)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), mine, alone.state)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resident": {"table": TABLE}}, "wanted expand.* for the resident arrays, got none"),
+        ({"resident": {"table": "a"}, "expand": expand}, "wanted a resident pytree of arrays, got str as 'table'"),
+        ({"expand": 3}, "wanted expand to be a function, got int"),
+        ({"expand": lambda resident, numbers: 3}, "wanted expand to return a dict of arrays, got int"),
+    ],
+)
+def test_what_cannot_be_expanded_is_refused(problem, changes, message):
+    with pytest.raises(TypeError, match=message):
+        problem.run("run", batches=Numbers(), **changes)
