@@ -11,6 +11,7 @@ from icl_train import HostsConfig, MeshConfig, OptimizerConfig, TrainConfig
 MUTABLE = (
     *(f"train.{name}" for name in ("steps", "log_every", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")),
     *(f"train.{name}" for name in ("keep_every", "mesh", "profile", "tensorboard", "steps_per_dispatch")),
+    "train.stop_after_minutes",
     "eval",
 )
 """Options that a run may be resumed with other values of."""

@@ -27,6 +27,8 @@ class TrainConfig(StepConfig):
         checkpoint_minutes: Also save one when the latest is this old, above 0.
         keep_checkpoints: Checkpoints to keep, the latest ones, at least 1.
         keep_every: Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1.
+        stop_after_minutes: Time that a session may take, above 0; then it saves and leaves with status 0, for queues with
+            a time limit. Resuming begins another session.
         profile: First and last step of which to write a profile.
         accumulate, freeze, ema_decay, stop_when_not_finite: See `StepConfig`.
 
@@ -48,6 +50,7 @@ class TrainConfig(StepConfig):
     checkpoint_minutes: float | None = None
     keep_checkpoints: int = 2
     keep_every: int | None = None
+    stop_after_minutes: float | None = None
     profile: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +64,9 @@ class TrainConfig(StepConfig):
             raise ValueError(f"wanted a seed below 2**32, got {self.seed}; a key holds 32 bits of it")
         if self.keep_every is not None:
             self._set_whole("keep_every", 1)
-        if self.checkpoint_minutes is not None and not self.checkpoint_minutes > 0:
-            raise ValueError(f"wanted checkpoint_minutes to be above 0, got {self.checkpoint_minutes!r}")
+        for name in ("checkpoint_minutes", "stop_after_minutes"):
+            minutes = getattr(self, name)
+            if minutes is not None and not minutes > 0:
+                raise ValueError(f"wanted {name} to be above 0, got {minutes!r}")
         if self.profile is not None:
             object.__setattr__(self, "profile", profiled_steps(self.profile))

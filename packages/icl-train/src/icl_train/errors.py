@@ -20,18 +20,18 @@ class NotFiniteError(ArithmeticError):
 
 
 class Interrupted(SystemExit):
-    """Training was stopped by a signal, after its state was saved.
+    """Training was stopped by a signal or at its time limit, after its state was saved.
 
     A `SystemExit`: where nobody catches it, the process ends with code 128 + the number of the signal, as
-    shells expect.
+    shells expect, or with 0 at a time limit, which was asked for.
 
     Attributes:
-        signal: The signal.
+        signal: The signal; None at a time limit.
         message: What happened and how to go on; `train` has printed it to stderr.
     """
 
-    def __init__(self, received: signal.Signals, message: str) -> None:
-        super().__init__(128 + received)
+    def __init__(self, received: signal.Signals | None, message: str) -> None:
+        super().__init__(0 if received is None else 128 + received)
         self.signal = received
         self.message = message
 

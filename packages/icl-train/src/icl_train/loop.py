@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -116,8 +116,8 @@ def train(
         The final state and the run's figures. A run that already had its steps is returned as it is.
 
     Raises:
-        Interrupted: After a signal, once the state is saved. A `SystemExit` with code 128 + the signal's
-            number.
+        Interrupted: After a signal or ``config.stop_after_minutes``, once the state is saved. A `SystemExit` with code
+            128 + the signal's number, or 0.
         NotFiniteError: If the loss or gradient of a step was not finite, once the state before it is saved.
         CheckpointError: If the last checkpoint could not be written.
         OSError: If the folder cannot be written to.
@@ -254,14 +254,15 @@ def _train_held(run: Run, hold: Hold, *, resume: bool, init_from: str | Path | N
 def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, saved: Saved | None) -> TrainState:
     """Return the state after the last step: make the steps that are missing, log and save them.
 
-    If a signal comes or a step, the data or an action fails, it is raised, once the state before that is saved.
+    If a signal comes, its time is over or a step, the data or an action fails, it is raised, once the state before that
+    is saved.
     """
     config, program = run.config, run.program
     first = step = 0 if saved is None else saved.progress.step
     profile = ProfiledSteps(run.workdir / PROFILE_FOLDER, steps=config.profile)
     with flag_signals() as flag, run.checkpoints(saved) as checkpoints, meters, run.bar(first) as bar, profile:
         log = StepLog(meters, bar, stop_when_not_finite=config.stop_when_not_finite)
-        pace = Pace(config.steps_per_dispatch, run.clock)
+        pace, begun, asked = Pace(config.steps_per_dispatch, run.clock), run.clock(), _Asked(0, False, False)
 
         def save(step: int, position: Any, *, is_last: bool = False) -> None:
             """Save the state after a step, or the one before the first step that failed."""
@@ -307,20 +308,24 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
                         for action in due:
                             action(step, state)
 
-                received, overdue = _ask(flag, checkpoints) if is_last or pace.asks() else (0, False)
-                if is_last or received or overdue or checkpoints.is_due(step) or log.failure is not None:
+                if is_last or pace.asks():
+                    asked = _ask(flag, checkpoints, is_over=run.is_over(begun))
+                ends = is_last or asked.received or asked.is_over or log.failure is not None
+                if ends or asked.overdue or checkpoints.is_due(step):
                     save(step, copy.deepcopy(run.batches.get_state()), is_last=is_last)
+                    asked = asked._replace(overdue=False)
                     pace.waited()
-                if is_last or received or log.failure is not None:
+                if ends:
                     break
 
         with meters.watch.paused():  # the time that was saved is the time of the run
             checkpoints.finish()
-        received, _ = _ask(flag, checkpoints)  # once more: a signal may have come while it was being saved
+        # Once more: a signal may have come while it was being saved.
+        asked = _ask(flag, checkpoints, is_over=asked.is_over and step < config.steps)
     if log.failure is not None:
         raise run.not_finite(log.failure, state)
-    if received:
-        raise run.interrupted(signal.Signals(received), step)
+    if asked.received or asked.is_over:
+        raise run.interrupted(signal.Signals(asked.received) if asked.received else None, step)
     return state
 
 
@@ -335,7 +340,15 @@ def _kept(save: Callable[[], object]) -> Iterator[None]:
         raise
 
 
-def _ask(flag: Flag, checkpoints: Checkpoints) -> tuple[int, bool]:
-    """Return, the same on all hosts, the signal that has come to one, or 0, and whether a checkpoint is overdue."""
-    received, overdue = divmod(max_over_hosts(2 * (flag.signal or 0) + checkpoints.is_overdue()), 2)
-    return received, bool(overdue)
+class _Asked(NamedTuple):
+    """What has come to one of the hosts: a signal, or 0; whether its time is over, and whether a checkpoint is due."""
+
+    received: int
+    is_over: bool
+    overdue: bool
+
+
+def _ask(flag: Flag, checkpoints: Checkpoints, *, is_over: bool) -> _Asked:
+    """Return, the same on all hosts, what has come to one; of several, what ends the run."""
+    found = max_over_hosts(4 * (flag.signal or 0) + 2 * is_over + checkpoints.is_overdue())
+    return _Asked(found // 4, bool(found & 2), bool(found & 1))

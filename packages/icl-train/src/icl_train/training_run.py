@@ -127,10 +127,17 @@ class Run(NamedTuple):
         logger.error(message)
         return NotFiniteError(failure.step, message)
 
-    def interrupted(self, received: signal.Signals, step: int) -> Interrupted:
-        """Return the error that a signal ends the run with, once it is said."""
+    def is_over(self, begun: float) -> bool:
+        """Return whether this session, which began then, has had its time."""
+        minutes = self.config.stop_after_minutes
+        return minutes is not None and self.clock() - begun >= 60 * minutes
+
+    def interrupted(self, received: signal.Signals | None, step: int) -> Interrupted:
+        """Return the error that a signal, or else the time limit, ends the run with, once it is said."""
+        stopped = "Stopped" if received is None else f"Stopped by {received.name}"
+        limit = f" at the limit of {self.config.stop_after_minutes:g} minutes" if received is None else ""
         message = (
-            f"Stopped by {received.name} after step {step} of {self.config.steps}, saved in {self.workdir}. "
+            f"{stopped} after step {step} of {self.config.steps}{limit}, saved in {self.workdir}. "
             f"To go on: {self.resume_hint}."
         )
         logger.warning(message)
