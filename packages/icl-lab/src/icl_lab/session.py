@@ -132,8 +132,9 @@ def check_progress(config: SessionConfig, *, steps: int, saved: int | None) -> N
       saved: the step of its latest checkpoint, if there is one.
 
     Raises:
-      ValueError: an evaluation of nothing, or fewer steps than were made.
+      ValueError: an evaluation of nothing, or fewer steps than were made; or a folder of results alone.
     """
+    training.check_is_run(config.workdir)
     if config.step != "latest" and config.mode != "eval":
         raise ValueError(f"--step {config.step} is for --mode eval, but the mode is {config.mode}.")
     if config.eval_to is not None and config.mode not in ("eval", "follow"):

@@ -33,7 +33,7 @@ from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
 from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
-from icl_train.run_folder import check_writable, has_run, member_folder, open_run
+from icl_train.run_folder import check_is_run, check_writable, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
@@ -77,6 +77,7 @@ __all__ = [
     "TrainResult",
     "TrainState",
     "abort_job_on_error",
+    "check_is_run",
     "check_writable",
     "checkpoint_steps",
     "compile_ensemble",
