@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 from absl import app, flags
@@ -94,8 +94,12 @@ def parse(
             config = _with_words(begun, words[1:], prog=f"{started} {words[0]}", description=description)
             called = first.stem if first.name != "config.json" else first.absolute().parent.name
         else:
+            if words[0] not in presets and not words[0].startswith("-"):  # which asks for help alone
+                raise ValueError(
+                    f"There is no preset, run folder or JSON file {words[0]}; the presets are {', '.join(presets)}."
+                )
             preset = called = words[0]
-            config = tyro.cli(
+            config = _read_words(
                 tyro.extras.subcommand_type_from_defaults(presets),
                 args=words,
                 prog=started,
@@ -109,7 +113,15 @@ def parse(
 
 
 def _with_words(config: Config, words: Sequence[str], *, prog: str, description: str | None = None) -> Config:
-    return tyro.cli(type(config), default=config, args=words, prog=prog, description=description)
+    return _read_words(type(config), default=config, args=words, prog=prog, description=description)
+
+
+def _read_words(config_type: Any, *, args: Sequence[str], **options: Any) -> Any:
+    """Return what tyro makes of the words; a reader who has seen enough of the help is no error."""
+    try:
+        return tyro.cli(config_type, args=args, **options)
+    except BrokenPipeError:
+        sys.exit(0 if set(args) & set(_HELP) else 2)
 
 
 def _printed(config: Config, preset: str) -> Config:

@@ -60,7 +60,7 @@ def copy_run(folder: AnyPath, to: AnyPath) -> Path:
     measured = [] if begun else [folder / MEASURES, *arrays, folder / EVALUATIONS]
     if run.config:
         # Of a copy's copy it is the run still.
-        marked = {"results_of": str(folder.resolve())} | run.config
+        marked = {"results_of": str(folder.resolve()), **run.config}
         write_atomically(to / CONFIG, (json.dumps(marked, indent=2) + "\n").encode())
     for path in (folder / METRICS, *measured):
         if path.exists():
