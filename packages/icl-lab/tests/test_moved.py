@@ -190,4 +190,4 @@ def test_a_user_without_a_home_gets_help_and_a_configuration(homeless, toy, tmp_
     assert config.compile_cache is None
     with pytest.raises(SystemExit) as caught:
         lab.parse(["--workdir", "~/x"], toy.PRESETS, name="toy", default="toy")
-    assert caught.value.code == 2 and "write the whole path" in capsys.readouterr().err
+    assert caught.value.code == 2 and "give a path without ~" in capsys.readouterr().err

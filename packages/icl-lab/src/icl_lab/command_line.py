@@ -15,9 +15,9 @@ import tyro
 from absl import app, flags
 
 from icl_lab.config_file import options_text, read_options, to_json
-from icl_lab.data_paths import expanded, in_home
-from icl_lab.session import NEW_WORKDIR, Preset, SessionConfig, command, one_line_errors, say, settle_streams
-from icl_train import HostsConfig
+from icl_lab.data_paths import with_homes
+from icl_lab.session import NEW_WORKDIR, Preset, SessionConfig, command, one_line_errors, settle_streams
+from icl_train import HostsConfig, expanded, say
 
 Config = TypeVar("Config", bound=SessionConfig)
 
@@ -84,11 +84,11 @@ def parse(
     words = [*words, *wants_help]
     started = " ".join(["python", *command()[1:]] if command()[0] != "nox" else command())
     with one_line_errors():
-        first = in_home(Path(words[0]))
+        first = expanded(words[0])
         if (first / "config.json").is_file():
             preset, begun = read_options(first / "config.json", presets, name=name, default=default)
             begun = dataclasses.replace(begun, workdir=first)
-            return _printed(expanded(_with_words(begun, words[1:], prog=f"{started} {words[0]}")), preset)
+            return _printed(with_homes(_with_words(begun, words[1:], prog=f"{started} {words[0]}")), preset)
         if words[0] not in presets and (first.suffix == ".json" or first.is_file()):
             preset, begun = read_options(first, presets, name=name, default=default)
             config = _with_words(begun, words[1:], prog=f"{started} {words[0]}", description=description)
@@ -106,7 +106,7 @@ def parse(
                 description=description,
                 config=(tyro.conf.CascadeSubcommandArgs,),
             )
-        config = _printed(expanded(config), preset)
+        config = _printed(with_homes(config), preset)
         if config.workdir == NEW_WORKDIR:
             config = dataclasses.replace(config, workdir=_new_workdir(config, f"{name}-{called}", started=started))
         return dataclasses.replace(config, preset=Preset(name=preset, config=to_json(presets[preset])))

@@ -29,11 +29,12 @@ from icl_train.devices.sharding_rules import (
 )
 from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble, use_cpu_cores
 from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunError
+from icl_train.log import say
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
 from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
-from icl_train.run_folder import check_is_run, check_writable, has_run, member_folder, open_run
+from icl_train.run_folder import check_is_run, check_writable, expanded, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
@@ -87,6 +88,7 @@ __all__ = [
     "default_compile_cache",
     "describe",
     "drop_lines_after",
+    "expanded",
     "flag_signals",
     "has_run",
     "hold_for_training",
@@ -99,6 +101,7 @@ __all__ = [
     "member_folder",
     "open_run",
     "restore_model",
+    "say",
     "shardings",
     "start_hosts",
     "sync_hosts",

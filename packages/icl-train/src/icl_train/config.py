@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from icl_train.checks import LARGEST_SEED
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.profiling import profiled_steps
 from icl_train.ensemble import EnsembleConfig
@@ -52,9 +53,7 @@ class TrainConfig(StepConfig):
         super().__post_init__()
         for name in ("steps", "steps_per_dispatch", "log_every", "checkpoint_every", "keep_checkpoints"):
             self._set_whole(name, 1)
-        self._set_whole("seed", 0)
-        if self.seed >= 2**32:
-            raise ValueError(f"wanted a seed below 2**32, got {self.seed}; a key holds 32 bits of it")
+        self._set_whole("seed", 0, LARGEST_SEED)
         if self.keep_every is not None:
             self._set_whole("keep_every", 1)
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes > 0:

@@ -176,15 +176,18 @@ def check_writable(workdir: Path) -> None:
     Raises:
         OSError: Says why, and what to do.
     """
+    if reason := why_not_writable(workdir):
+        raise OSError(f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir")
+
+
+def why_not_writable(folder: Path) -> str:
+    """Return why a folder, which is made if it is missing, cannot be written to; nothing if it can be."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
     except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
-        raise OSError(
-            f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir"
-        ) from error
+        return "it is a file" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
 
 
 def _read_record_if_there(workdir: Path) -> dict[str, Any] | None:
