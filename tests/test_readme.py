@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 READMES = sorted(ROOT.glob("packages/*/README.md"))
 DOCS = [ROOT / "README.md", *READMES, *sorted(ROOT.glob("docs/**/*.md"))]
 CONTRACT = {"images", "items", "labels", "classes", "exemplars", "is_rare", "index"}
-OTHERS = {"equinox", "flax"}  # too much to install for a snippet each
+OTHERS = {"equinox", "flax", "torch"}  # too much to install for a snippet each; `nox -s others` has them
 FUNCTION_CONTRACT = {"inputs", "targets", "is_query", "task", "index"}
 
 
