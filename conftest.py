@@ -16,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep compiled programs and drawn glyphs in pytest's cache; the processes that tests start find them too."""
     assert config.cache is not None
     kept = Path(config.cache.mkdir("icl"))
-    # Not JAX_COMPILATION_CACHE_MAX_SIZE, with which every program that is kept costs a look at all files that are there.
+    # Not JAX_COMPILATION_CACHE_MAX_SIZE, with which every program that is kept costs a look at all that are there.
     if not hasattr(config, "workerinput") and sum(file.stat().st_size for file in kept.rglob("*")) > _MOST_BYTES:
         shutil.rmtree(kept)
         kept.mkdir()

@@ -47,10 +47,9 @@ def named(path):
 
 
 @pytest.mark.parametrize("readme", [*READMES, ROOT / "docs" / "own_experiment.md"], ids=named)
-def test_its_snippets_run_in_order(readme, tmp_path, monkeypatch):
+def test_its_snippets_run_in_order(readme, tmp_path):
     snippets = [snippet for snippet in blocks(readme, "python") if all(map(is_installed, imported(snippet)))]
     assert snippets
-    monkeypatch.setenv("ICL_DATA_CACHE", str(tmp_path / "cache"))
     (tmp_path / "snippets.py").write_text("\n".join(snippets))
     result = subprocess.run([sys.executable, "snippets.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
