@@ -1,6 +1,7 @@
 """Everything a contributor or a user runs: ``nox -l`` lists it, ``nox`` alone runs what a change must pass."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -112,6 +113,13 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session
+def others(session: nox.Session) -> None:
+    """Run the READMEs' snippets where the other libraries are that some of them show: Equinox, Flax and PyTorch."""
+    session.install(*editable(), *requirements("test"), "equinox", "flax", "torch")
+    session.run("pytest", "-k", "snippets", "tests/test_readme.py", *session.posargs)
+
+
+@nox.session
 def slow(session: nox.Session) -> None:
     """Run the slow tests: whole laptop runs, to the accuracies that docs/experiments.md promises."""
     install(session, "test")
@@ -137,9 +145,22 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types."""
+    """Check types: of the code, and of what a user writes after the READMEs' snippets."""
     install(session, "types")
     session.run("mypy")
+    with tempfile.TemporaryDirectory() as temporary:
+        files = write_snippets(Path(temporary))
+        session.run("mypy", "--allow-untyped-defs", "--ignore-missing-imports", *files)
+
+
+def write_snippets(folder: Path) -> list[str]:
+    """Write the Python snippets of each README and guide into a file, and return their names."""
+    for path in (*Path("packages").glob("*/README.md"), *Path("docs").glob("*.md"), Path("README.md")):
+        snippets = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+        if snippets:
+            name = f"{path.absolute().parent.name}_{path.stem}.py".replace("-", "_")
+            (folder / name).write_text("\n".join(snippets))
+    return sorted(map(str, folder.iterdir()))
 
 
 @nox.session

@@ -95,13 +95,17 @@ def test_seen_and_unseen_tasks_and_images_are_what_their_names_say():
     assert fresh["seen_tasks"].sample(np.arange(500))["task"].max() < 100 * 64  # before the first evaluation
 
 
-def test_sets_of_other_images_are_brought_to_the_same_size(tmp_path):
-    for name, values in (
-        ("images", np.random.default_rng(0).integers(0, 256, (60, 28, 28))),
-        ("labels", np.arange(60) % 10),
-    ):
+@pytest.fixture
+def images(tmp_path):
+    """Return sixty images, six of each class in turn, that are in the IDX files images and labels."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    for name, values in (("images", images), ("labels", np.arange(60) % 10)):
         header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
         (tmp_path / name).write_bytes(header + values.astype(np.uint8).tobytes())
+    return images
+
+
+def test_sets_of_other_images_are_brought_to_the_same_size(tmp_path, images):
     also = DataConfig(extra_idx=(tmp_path / "images", tmp_path / "labels"))
     sets = sets_from(also)
     assert list(sets) == ["digits", f"{tmp_path.name.replace('[', '_')}_images", "random"]
@@ -111,6 +115,23 @@ def test_sets_of_other_images_are_brought_to_the_same_size(tmp_path):
     trained = DataConfig(source="idx", images=tmp_path / "images", labels=tmp_path / "labels", components=None)
     assert sets_from(trained)["idx"][0].items.shape[1] == 28 * 28
     assert sets_from(DataConfig(source="glyphs", side=14, components=20))["glyphs"][0].items.shape[1] == 20
+
+
+def test_images_that_are_stored_column_by_column_are_turned_back(tmp_path, images):
+    files, again = [tmp_path / "images", tmp_path / "labels"], tmp_path / "again"
+    again.mkdir()
+    again_files = [shutil.copy(file, again) for file in files]
+    options = ["--data.source", "idx", "--data.images", files[0], "--data.labels", files[1], "--data.extra-idx", *files]
+    options += again_files
+    upright = images.reshape(6, 10, 28, 28).swapaxes(0, 1).reshape(60, 28, 28)  # by class
+    for words, turned in (
+        ([], (False, False, False)),
+        (["--data.transposed"], (True, False, False)),
+        (["--data.extra-transposed", "False", "True"], (False, False, True)),
+    ):
+        banks = sets_of.read_banks(GPIC.parse("laptop", *options, *words).data)
+        for bank, is_turned in zip(banks.values(), turned, strict=True):
+            assert np.array_equal(bank.every_item(), np.swapaxes(upright, 1, 2) if is_turned else upright), words
 
 
 def test_the_papers_preset_has_the_papers_numbers():
@@ -131,6 +152,8 @@ def test_the_papers_preset_has_the_papers_numbers():
         (["--data.images", "x"], "data.images is for data.source idx"),
         (["--data.glyphs", "3"], "data.glyphs is for data.source glyphs"),
         (["--data.extra-idx", "x"], "a labels file for each"),
+        (["--data.transposed"], "data.transposed is for data.source idx and tfds"),
+        (["--data.extra-transposed", "True"], "for each of the 0 further sets, or nothing, got 1"),
         (["--model.trunk", "lstm", "--model.key-size", "4"], "model.key_size is for"),
         (["--eval.count", "0"], "at least 1"),
         (["--train.ensemble.members", "2", "--init-from", "x"], "no init_from"),
@@ -171,7 +194,17 @@ CHANGES = {
         "compute_dtype": "bfloat16",
     },
 }  # fmt: skip
-NOT_HERE = {"images", "labels", "tfds", "glyphs", "tfds_dir", "extra_tfds", "extra_idx"}  # in other tests, or TFDS's
+NOT_HERE = {
+    "images",
+    "labels",
+    "tfds",
+    "glyphs",
+    "tfds_dir",
+    "transposed",
+    "extra_tfds",
+    "extra_idx",
+    "extra_transposed",
+}  # in other tests, or TFDS's
 
 
 @pytest.mark.parametrize(("part", "field"), [(part, field) for part, fields in CHANGES.items() for field in fields])

@@ -13,8 +13,10 @@ import pytest
 import icl_data as data
 import icl_models as models
 from experiments.omniglot import data as parts
+from experiments.omniglot import kinds, labels
 from experiments.omniglot.evaluations import Evaluations
 from experiments.omniglot.model import make_model
+from experiments.omniglot.sequences import SEQUENCES
 from tests.tiny import OMNI, read_lines, summary_of
 
 ROOT = Path(__file__).parents[1]
@@ -84,10 +86,12 @@ def test_measures_of_query_context_origin_swaps_frequency_baselines_and_heads_ar
 def test_label_sets_say_what_labels_are(tmp_path):
     config = parse("laptop", *EVERYTHING, "--data.labels-per-class", 3, "--workdir", tmp_path / "run")
     bank, split = parts.make_classes(config.data)
-    sets = parts.make_label_sets(config.data, split)
+    sets = labels.make_label_sets(config.data, split)
     assert (list(sets.rare), list(sets.common)) == (list(range(180)), list(range(180, 184)))
     sampler = data.SequenceSampler(
-        kind=parts.make_kind(config.data, "no_support_zipfian"), split=split, exemplar_counts=bank.counts
+        kind=kinds.make_kind(config.data, "no_support_zipfian", labels=kinds.make_labelling(config.data)),
+        split=split,
+        exemplar_counts=bank.counts,
     )
     batch = sampler.sample(np.arange(500))
     assert sets.class_of_label is not None and sets.class_frequency is not None
@@ -209,7 +213,7 @@ def test_a_model_that_has_come_apart_is_evaluated_and_said_to_be_so(tmp_path):
 
 
 def test_every_named_evaluation_can_be_asked_for(tmp_path):
-    names = list(parts.SEQUENCES)
+    names = list(SEQUENCES)
     config = parse("laptop", *EVERYTHING, "--eval.extra-with-zipf", *names, "--workdir", tmp_path / "run")
     bank, split = parts.make_classes(config.data)
     evaluations = Evaluations(config, split, None, models.Interleaved(), has_images=True)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 READMES = sorted(ROOT.glob("packages/*/README.md"))
 DOCS = [ROOT / "README.md", *READMES, *sorted(ROOT.glob("docs/**/*.md"))]
 CONTRACT = {"images", "items", "labels", "classes", "exemplars", "is_rare", "index"}
-OTHERS = {"equinox", "flax"}  # too much to install for a snippet each
+OTHERS = {"equinox", "flax", "torch"}  # too much to install for a snippet each; `nox -s others` has them
 FUNCTION_CONTRACT = {"inputs", "targets", "is_query", "task", "index"}
 
 
@@ -47,10 +47,9 @@ def named(path):
 
 
 @pytest.mark.parametrize("readme", [*READMES, ROOT / "docs" / "own_experiment.md"], ids=named)
-def test_its_snippets_run_in_order(readme, tmp_path, monkeypatch):
+def test_its_snippets_run_in_order(readme, tmp_path):
     snippets = [snippet for snippet in blocks(readme, "python") if all(map(is_installed, imported(snippet)))]
     assert snippets
-    monkeypatch.setenv("ICL_DATA_CACHE", str(tmp_path / "cache"))
     (tmp_path / "snippets.py").write_text("\n".join(snippets))
     result = subprocess.run([sys.executable, "snippets.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

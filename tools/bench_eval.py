@@ -19,7 +19,8 @@ from jaxtyping import Array
 import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
-from experiments.omniglot.data import make_classes, make_label_sets
+from experiments.omniglot.data import make_classes
+from experiments.omniglot.labels import make_label_sets
 from experiments.omniglot.model import make_model
 from experiments.omniglot.presets import PRESETS
 from experiments.omniglot.run import OMNIGLOT, build

@@ -8,8 +8,11 @@ import icl_lab as lab
 from icl_train import OptimizerConfig, TrainConfig
 
 _READ_BY = {
-    name: ("source", (source,))
-    for name, source in (("images", "idx"), ("labels", "idx"), ("tfds", "tfds"), ("glyphs", "glyphs"))
+    "images": ("source", ("idx",)),
+    "labels": ("source", ("idx",)),
+    "tfds": ("source", ("tfds",)),
+    "transposed": ("source", ("idx", "tfds")),
+    "glyphs": ("source", ("glyphs",)),
 }
 
 
@@ -23,10 +26,14 @@ class DataConfig:
       images: For idx: the file of images, such as train-images-idx3-ubyte.gz.
       labels: For idx: the file of their labels.
       tfds: For tfds: name of the set, such as mnist, fashion_mnist, kmnist, cifar10 or svhn_cropped; its split train.
+      transposed: For idx and tfds: whether the images are stored column by column, as EMNIST's are, and to be turned
+        back.
       glyphs: For glyphs: how many characters.
       tfds_dir: Where TFDS has its sets.
       extra_tfds: Further sets that TFDS has, to be evaluated on as data never seen.
       extra_idx: Further sets, a file of images and one of labels for each, to be evaluated on as data never seen.
+      extra_transposed: For each further set, those of extra_idx first, whether its images are stored column by column;
+        none if all are stored upright.
       side: Side in pixels to which all images are resized, colours averaged; by default that of the training images.
       components: Principal components of the training images that are kept; None keeps all pixels. Other sets have
         their own.
@@ -42,10 +49,12 @@ class DataConfig:
     images: Path | None = None
     labels: Path | None = None
     tfds: str = "mnist"
+    transposed: bool = False
     glyphs: int = 10
     tfds_dir: Path = Path("~/tensorflow_datasets")
     extra_tfds: tuple[str, ...] = ()
     extra_idx: tuple[Path, ...] = ()
+    extra_transposed: tuple[bool, ...] = ()
     side: int | None = None
     components: int | None = 8
     test_share: float = 0.2
@@ -63,6 +72,12 @@ class DataConfig:
         if len(self.extra_idx) % 2:
             raise ValueError(
                 f"data.extra_idx wants an images file and a labels file for each set, got {self.extra_idx}."
+            )
+        extra = len(self.extra_idx) // 2 + len(self.extra_tfds)
+        if len(self.extra_transposed) not in (0, extra):
+            raise ValueError(
+                f"data.extra_transposed wants true or false for each of the {extra} further sets, or nothing, got "
+                f"{len(self.extra_transposed)}."
             )
 
 

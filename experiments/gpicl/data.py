@@ -26,16 +26,19 @@ def read_banks(config: DataConfig) -> dict[str, data.ExemplarBank]:
         banks = {"digits": data.bank_from_labels((digits.images * 15).astype(np.uint8), digits.target)}
     elif config.source == "idx":
         assert config.images is not None and config.labels is not None
-        banks = {"idx": data.bank_from_idx(config.images, config.labels)}
+        banks = {"idx": data.bank_from_idx(config.images, config.labels, transposed=config.transposed)}
     elif config.source == "tfds":
-        banks = {_name(config.tfds): tfds(config.tfds)}
+        banks = {_name(config.tfds): tfds(config.tfds, transposed=config.transposed)}
     else:
         banks = {"glyphs": data.glyphs(config.glyphs)}
     pairs = zip(config.extra_idx[::2], config.extra_idx[1::2], strict=True)
-    others = [
-        (_name(f"{images.parent.name}_{images.name}"), data.bank_from_idx(images, labels)) for images, labels in pairs
+    readers = [
+        (f"{images.parent.name}_{images.name}", functools.partial(data.bank_from_idx, images, labels))
+        for images, labels in pairs
     ]
-    others += [(_name(name), tfds(name)) for name in config.extra_tfds]
+    readers += [(name, functools.partial(tfds, name)) for name in config.extra_tfds]
+    transposed = config.extra_transposed or [False] * len(readers)
+    others = [(_name(name), read(transposed=each)) for (name, read), each in zip(readers, transposed, strict=True)]
     names = [*banks, *(name for name, _ in others), "random"]
     if len(set(names)) < len(names):
         raise ValueError(f"Labelled sets want names of their own, by folder and file, got {', '.join(names)}.")

@@ -2,34 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-
-import tyro
+from typing import ClassVar, Literal
 
 import icl_lab as lab
+from experiments.omniglot.sequences import ALWAYS_EVALUATED, READ_BY, SequenceName, TrainingSequences, readers, reads
 from icl_data import NonBursty, Polarity
 from icl_train import OptimizerConfig, TrainConfig
-
-SequenceName = Literal[
-    "bursty",
-    "mixed",
-    "iid_common",
-    "iid_rare",
-    "iid_zipfian",
-    "fewshot_common",
-    "fewshot_rare",
-    "fewshot_zipfian",
-    "fewshot_holdout",
-    "no_support_common",
-    "no_support_rare",
-    "no_support_zipfian",
-    "swapped_common",
-    "swapped_rare",
-    "swapped_zipfian",
-    "label_elsewhere",
-]
-LabelsName = Literal["ordered", "original", "unfixed", "offset"]
-
 
 # Which sources read an option; all read the others.
 _READ_BY_SOURCES = {
@@ -42,42 +20,6 @@ _READ_BY_SOURCES = {
 _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
     ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", ("transformer",))
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingSequences:
-    """What training sees: one kind of sequence, or several, each with its share and its labels.
-
-    Attributes:
-      kinds: Kinds of sequences, by the original's names; each sequence is of one. All but fewshot_holdout.
-      shares: How often each kind is made, to any scale; by default equally often.
-      labels: How each kind is labelled: ordered (of several labels each with data.labels_per_class), original (the
-        class's own number), unfixed (0..ways-1, anew in each sequence) or offset (data.label_offset and the place in
-        the class set). By default few-shot problems are unfixed, and all else is ordered. In mixed sequences, few-shot
-        problems stay unfixed. Evaluations have the labels of trained classes, and few-shot problems there are unfixed.
-    """
-
-    kinds: Annotated[tuple[SequenceName, ...], tyro.conf.arg(name="")] = ("bursty",)
-    shares: tuple[float, ...] = ()
-    labels: tuple[LabelsName, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check the kinds, and that there is a share and a labelling for each, or none."""
-        if not self.kinds or "fewshot_holdout" in self.kinds:
-            raise ValueError(
-                "data.train wants at least one kind of sequence, and none of classes that are held out, "
-                f"got {', '.join(self.kinds) or 'none'}."
-            )
-        for name, values in (("shares", self.shares), ("labels", self.labels)):
-            if values and len(values) != len(self.kinds):
-                raise ValueError(
-                    f"data.train.{name} wants one for each of the {len(self.kinds)} kinds, "
-                    f"{', '.join(self.kinds)}, got {len(values)}."
-                )
-        if self.shares and not (min(self.shares) >= 0 and sum(self.shares) > 0):
-            raise ValueError(f"data.train.shares must be at least 0, and one of them above 0, got {self.shares}.")
-        if {"ordered", "original"} <= set(self.labels):
-            raise ValueError("data.train.labels ordered and original give a class two labels; ask for one of them.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +46,8 @@ class DataConfig:
       labels_per_class: Labels of each rare class, of which every burst and every other item has one.
       label_offset: First label of training sequences that are labelled by an offset.
       length: Items in a sequence, the query included.
-      train: What training sees: one kind of sequence, or several, each with its share and its labels.
+      train: What training sees: one kind of sequence, or several, each with its share, its labels and its options, by
+        default those that follow, which evaluations have in any case.
       p_bursty: Probability of bursts in a bursty sequence.
       shots: Items of each burst class in the context of a bursty sequence.
       ways: Number of burst classes, and of classes in a few-shot problem.
@@ -261,7 +204,11 @@ class OmniglotConfig(lab.ExperimentConfig):
       model: An encoder of items, tokens, and a trunk over them.
     """
 
-    same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.p_bursty", "data.train.shares"}
+    same_program: ClassVar = lab.ExperimentConfig.same_program | {
+        "data.p_bursty",
+        "data.train.p_bursty",
+        "data.train.shares",
+    }
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -273,9 +220,16 @@ class OmniglotConfig(lab.ExperimentConfig):
     def __post_init__(self) -> None:
         """Refuse options of sequences that are neither trained nor evaluated on."""
         super().__post_init__()
-        used = {*self.data.train.kinds, *self.eval.extra, *self.eval.extra_with_zipf, *self.eval.extra_at_end}
+        # What a preset sets may be read no more; p_bursty, which presets set, is let be until the preset is known.
+        of_preset = self.preset.config["data"] if self.preset else {"p_bursty": self.data.p_bursty}
         default = {field.name: field.default for field in dataclasses.fields(DataConfig)}
-        if "mixed" not in used and self.data.p_few_shot != default["p_few_shot"]:
-            raise ValueError("data.p_few_shot is for mixed sequences; leave it out, or ask for --data.train mixed.")
-        if "bursty" not in used and self.vary.p_bursty:
-            raise ValueError("vary.p_bursty is for bursty sequences; leave it out, or ask for --data.train bursty.")
+        given = [name for name in READ_BY if getattr(self.data, name) not in (default[name], of_preset.get(name))]
+        extra = {*self.eval.extra, *self.eval.extra_with_zipf, *self.eval.extra_at_end}
+        for option in [f"data.{name}" for name in given] + ["vary.p_bursty"] * bool(self.vary.p_bursty):
+            name = option.partition(".")[2]
+            read = self.data.train.read(name) or any(reads(each, name) for each in (*ALWAYS_EVALUATED, *extra))
+            if not read:
+                raise ValueError(
+                    f"{option} is for {readers(name)} sequences, and none here read it; leave it out, "
+                    f"or ask for --data.train {readers(name)}."
+                )

@@ -12,11 +12,12 @@ import icl_data as data
 import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
-from experiments.omniglot.config import OmniglotConfig, SequenceName
-from experiments.omniglot.data import SEQUENCES, evaluation_names, make_label_sets
+from experiments.omniglot.config import OmniglotConfig
+from experiments.omniglot.data import evaluation_names
+from experiments.omniglot.labels import make_label_sets
+from experiments.omniglot.sequences import ALWAYS_EVALUATED, SEQUENCES, SequenceName
 
-ICL: SequenceName = "fewshot_holdout"
-IWL: SequenceName = "no_support_zipfian"
+ICL, IWL = ALWAYS_EVALUATED
 HEADS = f"heads_{ICL}"
 
 

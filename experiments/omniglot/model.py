@@ -6,7 +6,7 @@ import icl_data as data
 import icl_lab as lab
 import icl_models as models
 from experiments.omniglot.config import ModelConfig, OmniglotConfig
-from experiments.omniglot.data import make_num_labels
+from experiments.omniglot.labels import make_num_labels
 
 LAYOUTS: dict[str, models.Layout] = {
     "interleaved": models.Interleaved(),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_copy_follows_its_run_and_keeps_its_own_evaluations(run: Path, tmp_pat
     copy_run(run, to)
     assert 150 in read_run(to).metrics
     assert evaluated(to)[150] == {"late": 9}
+
+
+def test_a_copy_says_whose_results_it_has_and_a_run_is_never_made_one(run: Path, tmp_path: Path) -> None:
+    record = json.loads((run / "config.json").read_text())
+    to = copy_run(run, tmp_path / "copy")
+    for each in (to, copy_run(to, tmp_path / "again")):
+        assert json.loads((each / "config.json").read_text()) == record | {"results_of": str(run)}
+    twin = shutil.copytree(run, tmp_path / "twin")
+    before = contents(twin)
+    with pytest.raises(ValueError, match=r"twin is a run itself, and not results of .*; choose a new folder"):
+        copy_run(run, twin)
+    assert contents(twin) == before
 
 
 def test_a_copy_of_another_run_is_refused_and_one_onto_itself_is_nothing(run: Path, tmp_path: Path) -> None:

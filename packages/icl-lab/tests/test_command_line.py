@@ -60,7 +60,9 @@ def test_what_only_this_session_is_about_is_not_of_the_run(toy):
         (["toy", "--eval.count", "0"], "must be at least 1"),
         (["toy", "--train.ensemble.members", "2", "--init-from", "x"], "no init_from"),
         (["toy", "--train.stepps", "3"], "--train.steps"),
-        (["tyo"], "toy"),
+        (["tyo"], "error: There is no preset, run folder or JSON file tyo; the presets are toy."),
+        (["runs/none", "--resume"], "no preset, run folder or JSON file runs/none; the presets are toy."),
+        (["runs/none", "--help"], "no preset, run folder or JSON file runs/none"),
     ],
 )
 def test_a_mistake_is_told(toy, words, message, capsys):

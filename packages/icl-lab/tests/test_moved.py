@@ -110,6 +110,32 @@ def test_results_go_elsewhere_and_the_run_is_not_touched(finished, run, tmp_path
     )
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_folder_of_results_is_not_gone_on_with(run, tmp_path, capsys, members):
+    folder, to = tmp_path / "run", tmp_path / "to"
+    run("toy", "--no-report", "--workdir", folder, *(["--train.ensemble.members", 2] if members > 1 else []))
+    run(folder, "--mode", "eval", "--eval-to", to)
+    before, numbers = contents(to), ["", "member-001"][:members]
+    for words in (["--resume"], ["--resume", "--train.steps", 9], ["--mode", "eval"], ["--mode", "follow"]):
+        for results, its_run in ((to / number, folder / number) for number in numbers):
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as caught:
+                run(results, *words)
+            said = capsys.readouterr().err
+            assert caught.value.code == 2 and said.count("\n") == 1
+            assert f"{results}, which only holds results of the run {its_run}; resume that one" in said
+    assert contents(to) == before
+    run(folder, "--mode", "eval", "--eval-to", to)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_goes_on(run, tmp_path, read, finished):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "summary.json").unlink()
+    run(folder, "--resume", "--no-report")
+    assert read(folder / "eval.jsonl") == read(finished / "eval.jsonl")
+
+
 def test_each_members_results_go_to_a_folder_of_its_own(tmp_path, run, read):
     run("toy", "--train.ensemble.members", 2, "--no-report", "--workdir", tmp_path / "all")
     before = contents(tmp_path / "all")
@@ -164,4 +190,4 @@ def test_a_user_without_a_home_gets_help_and_a_configuration(homeless, toy, tmp_
     assert config.compile_cache is None
     with pytest.raises(SystemExit) as caught:
         lab.parse(["--workdir", "~/x"], toy.PRESETS, name="toy", default="toy")
-    assert caught.value.code == 2 and "write the whole path" in capsys.readouterr().err
+    assert caught.value.code == 2 and "give a path without ~" in capsys.readouterr().err

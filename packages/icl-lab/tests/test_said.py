@@ -61,6 +61,16 @@ def test_a_sweep_and_an_error_are_not_ended_by_their_words(toy, tmp_path, monkey
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["toy", "--help"], 0), (["toy", "--widht", "3"], 2)])
+def test_a_reader_who_has_seen_enough_of_the_help_is_no_error(toy, monkeypatch, words, code):
+    gone = STREAMS["a reader that is gone"]()
+    monkeypatch.setattr(sys, "stdout", gone)
+    monkeypatch.setattr(sys, "stderr", gone)
+    with pytest.raises(SystemExit) as caught:
+        lab.parse(words, toy.PRESETS, name="toy", default="toy")
+    assert caught.value.code == code
+
+
 SCRIPT = """
 import dataclasses, sys
 import icl_lab as lab

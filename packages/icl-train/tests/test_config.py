@@ -14,7 +14,7 @@ WHOLE = ("steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "
 @pytest.mark.parametrize("field", WHOLE)
 def test_values_out_of_range_are_refused(field):
     for value in (-1, True):
-        with pytest.raises(ValueError, match=f"wanted {field} to be a whole number of at least [01], got {value}"):
+        with pytest.raises(ValueError, match=f"wanted {field} to be a whole number of at least [01].*, got {value}"):
             TrainConfig(**{field: value})
     for value in (1.5, "3", None):
         with pytest.raises((ValueError, TypeError), match=field):  # ours, or first the annotation's
@@ -63,7 +63,9 @@ def test_zero_is_a_seed_and_nothing_else():
 
 def test_a_seed_that_a_key_cannot_hold_is_refused():
     assert TrainConfig(seed=2**32 - 1)
-    with pytest.raises(ValueError, match=r"below 2\*\*32"):
+    with pytest.raises(
+        ValueError, match="seed to be a whole number of at least 0 and at most 4294967295, got 4294967296"
+    ):
         TrainConfig(seed=2**32)
 
 

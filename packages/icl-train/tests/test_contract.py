@@ -204,10 +204,10 @@ def test_members_of_an_ensemble_are_asked_for_by_number(problem):
 @pytest.mark.parametrize(
     ("seed", "hyper", "words"),
     [
-        (0.5, {}, "whole number from 0 to .* seed of member 1, got 0.5"),
-        (True, {}, "seed of member 1, got True"),
-        (-1, {}, "seed of member 1, got -1"),
-        (2**32, {}, "seed of member 1, got 4294967296"),
+        (0.5, {}, "the seed of member 1 to be a whole number of at least 0 and at most 4294967295, got 0.5"),
+        (True, {}, "seed of member 1 to be .*, got True"),
+        (-1, {}, "seed of member 1 to be .*, got -1"),
+        (2**32, {}, "seed of member 1 to be .*, got 4294967296"),
         (0, {"rate": "high"}, "numbers, got 'rate' of member 1: str; members share one program"),
         (0, {"rate": np.zeros(2)}, r"numbers, got 'rate' of member 1: float64\[2\]"),
         (0, {"rate": float("nan")}, "'rate' of member 1: NaN"),

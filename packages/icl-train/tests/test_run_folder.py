@@ -180,6 +180,14 @@ def test_a_run_that_failed_before_its_first_step_left_nothing_that_blocks_the_fo
     assert json.loads((run / "config.json").read_text())["config"]["nan"] == 1
 
 
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"resume": True, "read_only": True}])
+def test_a_folder_of_a_runs_results_is_not_taken_for_the_run(tmp_path, options):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"config": CONFIG, "results_of": "/there/runs/a"}))
+    assert "only holds results of the run /there/runs/a; resume that one" in refused(tmp_path, CONFIG, **options)
+
+
 def test_who_only_looks_writes_nothing(tmp_path):
     folder = open_run(tmp_path / "run", CONFIG)
     before = contents(folder)

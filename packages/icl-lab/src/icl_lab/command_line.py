@@ -9,15 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 from absl import app, flags
 
 from icl_lab.config_file import options_text, read_options, to_json
-from icl_lab.data_paths import expanded, in_home
-from icl_lab.session import NEW_WORKDIR, Preset, SessionConfig, command, one_line_errors, say, settle_streams
-from icl_train import HostsConfig
+from icl_lab.data_paths import with_homes
+from icl_lab.session import NEW_WORKDIR, Preset, SessionConfig, command, one_line_errors, settle_streams
+from icl_train import HostsConfig, expanded, say
 
 Config = TypeVar("Config", bound=SessionConfig)
 
@@ -84,32 +84,44 @@ def parse(
     words = [*words, *wants_help]
     started = " ".join(["python", *command()[1:]] if command()[0] != "nox" else command())
     with one_line_errors():
-        first = in_home(Path(words[0]))
+        first = expanded(words[0])
         if (first / "config.json").is_file():
             preset, begun = read_options(first / "config.json", presets, name=name, default=default)
             begun = dataclasses.replace(begun, workdir=first)
-            return _printed(expanded(_with_words(begun, words[1:], prog=f"{started} {words[0]}")), preset)
+            return _printed(with_homes(_with_words(begun, words[1:], prog=f"{started} {words[0]}")), preset)
         if words[0] not in presets and (first.suffix == ".json" or first.is_file()):
             preset, begun = read_options(first, presets, name=name, default=default)
             config = _with_words(begun, words[1:], prog=f"{started} {words[0]}", description=description)
             called = first.stem if first.name != "config.json" else first.absolute().parent.name
         else:
+            if words[0] not in presets and not words[0].startswith("-"):  # which asks for help alone
+                raise ValueError(
+                    f"There is no preset, run folder or JSON file {words[0]}; the presets are {', '.join(presets)}."
+                )
             preset = called = words[0]
-            config = tyro.cli(
+            config = _read_words(
                 tyro.extras.subcommand_type_from_defaults(presets),
                 args=words,
                 prog=started,
                 description=description,
                 config=(tyro.conf.CascadeSubcommandArgs,),
             )
-        config = _printed(expanded(config), preset)
+        config = _printed(with_homes(config), preset)
         if config.workdir == NEW_WORKDIR:
             config = dataclasses.replace(config, workdir=_new_workdir(config, f"{name}-{called}", started=started))
         return dataclasses.replace(config, preset=Preset(name=preset, config=to_json(presets[preset])))
 
 
 def _with_words(config: Config, words: Sequence[str], *, prog: str, description: str | None = None) -> Config:
-    return tyro.cli(type(config), default=config, args=words, prog=prog, description=description)
+    return _read_words(type(config), default=config, args=words, prog=prog, description=description)
+
+
+def _read_words(config_type: Any, *, args: Sequence[str], **options: Any) -> Any:
+    """Return what tyro makes of the words; a reader who has seen enough of the help is no error."""
+    try:
+        return tyro.cli(config_type, args=args, **options)
+    except BrokenPipeError:
+        sys.exit(0 if set(args) & set(_HELP) else 2)
 
 
 def _printed(config: Config, preset: str) -> Config:

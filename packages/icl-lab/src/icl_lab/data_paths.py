@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from icl_train import expanded
+
 Config = TypeVar("Config")
 
 
@@ -36,7 +38,7 @@ def found_again(config: Config, *, folder: Path, was: str | None) -> Config:
     return _with_data_paths(config, find)
 
 
-def expanded(config: Config) -> Config:
+def with_homes(config: Config) -> Config:
     """Return a configuration of a session in which ``~`` is the home folder in every path.
 
     Raises:
@@ -44,7 +46,7 @@ def expanded(config: Config) -> Config:
     """
     changes: dict[str, Any] = {}
     for name in _path_fields(config):
-        changes[name] = _changed(getattr(config, name), in_home)
+        changes[name] = _changed(getattr(config, name), expanded)
     # Those of data are for their reader to refuse: not all are read.
     return _with_data_paths(dataclasses.replace(config, **changes), _in_home_if_known)  # type: ignore[type-var]
 
@@ -100,21 +102,7 @@ def _changed(value: Any, change: Callable[[Path], Path]) -> Any:
     return value if value is None else change(value)
 
 
-def in_home(path: Path) -> Path:
-    """Return a path in which a ``~`` at the beginning is the home folder.
-
-    Raises:
-      ValueError: there is none.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} begins with a home folder, but there is none ({error}); write the whole path."
-        ) from error
-
-
 def _in_home_if_known(path: Path) -> Path:
-    with contextlib.suppress(RuntimeError):
-        return path.expanduser()
+    with contextlib.suppress(ValueError):
+        return expanded(path)
     return path

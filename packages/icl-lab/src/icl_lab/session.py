@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import tqdm
 import tyro
 
 import icl_train as training
+from icl_train import say
 
 NEW_WORKDIR = Path("runs/<experiment>-<preset>-<time>")  # is filled in when the run begins
 CheckpointStep = Literal["latest"] | int
@@ -132,8 +132,9 @@ def check_progress(config: SessionConfig, *, steps: int, saved: int | None) -> N
       saved: the step of its latest checkpoint, if there is one.
 
     Raises:
-      ValueError: an evaluation of nothing, or fewer steps than were made.
+      ValueError: an evaluation of nothing, or fewer steps than were made; or a folder of results alone.
     """
+    training.check_is_run(config.workdir)
     if config.step != "latest" and config.mode != "eval":
         raise ValueError(f"--step {config.step} is for --mode eval, but the mode is {config.mode}.")
     if config.eval_to is not None and config.mode not in ("eval", "follow"):
@@ -158,27 +159,15 @@ def log_line(message: str, member: int | None = None) -> None:
         say(message if member is None else f"member {member}: {message}")
 
 
-def say(message: str, *, to: Literal["stdout", "stderr"] = "stdout") -> None:
-    """Print a line above the progress bar; one that cannot be written is lost, and nothing else.
-
-    The reader may be gone (a ``tee`` that Ctrl+C has ended, too), the disk full, the stream closed.
-    """
-    with contextlib.suppress(*_LOST):
-        tqdm.tqdm.write(message, file=getattr(sys, to))
-        getattr(sys, to).flush()
-
-
 def settle_streams() -> None:
     """Give up what stdout and stderr could not write, so that Python does not end with a code of its own for it."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except _LOST:
-            with contextlib.suppress(*_LOST), Path(os.devnull).open("w") as nowhere:
-                os.dup2(nowhere.fileno(), stream.fileno())
-
-
-_LOST = (OSError, ValueError, AttributeError)  # it cannot be written to; it is closed; there is none
+        with contextlib.suppress(AttributeError, ValueError):  # there is none; it is closed
+            try:
+                stream.flush()
+            except OSError:
+                with Path(os.devnull).open("w") as nowhere:
+                    os.dup2(nowhere.fileno(), stream.fileno())
 
 
 @contextlib.contextmanager

@@ -29,12 +29,13 @@ from icl_train.devices.sharding_rules import (
 )
 from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble, use_cpu_cores
 from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunError
+from icl_train.log import say
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
 from icl_train.pace import StepsPerDispatch
 from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
-from icl_train.run_folder import check_writable, has_run, member_folder, open_run
+from icl_train.run_folder import check_is_run, check_writable, expanded, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
@@ -80,6 +81,7 @@ __all__ = [
     "TrainResult",
     "TrainState",
     "abort_job_on_error",
+    "check_is_run",
     "check_writable",
     "checkpoint_steps",
     "compile_ensemble",
@@ -89,6 +91,7 @@ __all__ = [
     "default_compile_cache",
     "describe",
     "drop_lines_after",
+    "expanded",
     "flag_signals",
     "has_run",
     "hold_for_training",
@@ -101,6 +104,7 @@ __all__ = [
     "member_folder",
     "open_run",
     "restore_model",
+    "say",
     "shardings",
     "start_hosts",
     "sync_hosts",

@@ -3,17 +3,21 @@
 import operator
 from typing import Any
 
+LARGEST_SEED = 2**32 - 1
+"""A key holds 32 bits of it."""
 
-def as_whole(name: str, value: Any, *, least: int) -> int:
+
+def as_whole(name: str, value: Any, *, least: int, most: int | None = None) -> int:
     """Return a whole number, of Python, NumPy or JAX, as one of Python.
 
     Args:
         name: What the error calls it.
         value: Anything.
         least: Smallest number that will do.
+        most: Largest number that will do; None if any will.
 
     Raises:
-        ValueError: If it is no whole number, or below ``least``.
+        ValueError: If it is no whole number, below ``least`` or above ``most``.
 
     >>> import numpy as np
     >>> as_whole('steps', np.int64(3), least=1)
@@ -26,6 +30,7 @@ def as_whole(name: str, value: Any, *, least: int) -> int:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
-    if number is None or number < least:
-        raise ValueError(f"wanted {name} to be a whole number of at least {least}, got {value!r}")
+    if number is None or number < least or (most is not None and number > most):
+        also = "" if most is None else f" and at most {most}"
+        raise ValueError(f"wanted {name} to be a whole number of at least {least}{also}, got {value!r}")
     return number

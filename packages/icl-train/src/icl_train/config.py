@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from icl_train.checks import LARGEST_SEED
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.profiling import profiled_steps
 from icl_train.ensemble import EnsembleConfig
@@ -59,9 +60,7 @@ class TrainConfig(StepConfig):
             self._set_whole(name, 1)
         if self.steps_per_dispatch != "auto":
             self._set_whole("steps_per_dispatch", 1)
-        self._set_whole("seed", 0)
-        if self.seed >= 2**32:
-            raise ValueError(f"wanted a seed below 2**32, got {self.seed}; a key holds 32 bits of it")
+        self._set_whole("seed", 0, LARGEST_SEED)
         if self.keep_every is not None:
             self._set_whole("keep_every", 1)
         for name in ("checkpoint_minutes", "stop_after_minutes"):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from icl_train.checks import LARGEST_SEED, as_whole
 from icl_train.paths import name_of, named_leaves
 from icl_train.positions import encode
 from icl_train.types import Init
@@ -100,14 +101,11 @@ def check_members(members: Sequence[Any]) -> None:
         members: Each a `Member`.
 
     Raises:
-        TypeError: If a seed is not whole, or a hyper-parameter no number.
-        ValueError: If a seed is out of range, or a hyper-parameter NaN.
+        TypeError: If a hyper-parameter is no number.
+        ValueError: If a seed is no whole number or out of range, or a hyper-parameter NaN.
     """
     for number, member in enumerate(members):
-        is_whole = hasattr(member.seed, "__index__") and np.ndim(member.seed) == 0 and not isinstance(member.seed, bool)
-        if not is_whole or not 0 <= int(member.seed) < 2**32:
-            kind = ValueError if is_whole else TypeError
-            raise kind(f"wanted a whole number from 0 to 2**32 - 1 as the seed of member {number}, got {member.seed!r}")
+        as_whole(f"the seed of member {number}", member.seed, least=0, most=LARGEST_SEED)
         for name, value in member.hyperparameters.items():
             if not _is_number(value):
                 raise TypeError(

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import suppress
+from typing import Literal, TextIO
 
 import jax
 from absl import logging as absl_logging
@@ -55,6 +56,19 @@ STDERR = Unbreakable()
 _LOST = (OSError, ValueError, AttributeError)  # it cannot be written to; it is closed; there is none
 
 
+def say(message: str, *, to: Literal["stdout", "stderr"] = "stdout") -> None:
+    """Print a line above the progress bar; one that cannot be written is lost, and nothing else.
+
+    Args:
+        message: The line.
+        to: Where to.
+    """
+    stream: TextIO | Unbreakable = STDERR if to == "stderr" else sys.stdout
+    with suppress(*_LOST):  # of somebody else's bar too, which tqdm redraws
+        tqdm.write(message, file=stream)
+        stream.flush()
+
+
 class PlainLines(logging.Handler):
     """Writes messages to `STDERR` as they are, above the progress bar; of several hosts, the first one does."""
 
@@ -62,8 +76,7 @@ class PlainLines(logging.Handler):
         """Write a message."""
         # Not asked of JAX with one process: it would look for devices, which must come after `start_hosts`.
         if not jax.distributed.is_initialized() or jax.process_index() == 0:
-            with suppress(*_LOST):  # of somebody else's bar, which tqdm redraws
-                tqdm.write(self.format(record), file=STDERR)
+            say(self.format(record), to="stderr")
 
 
 # Below absl's logger, with a level and a handler of its own: at the level INFO, absl's would also show Orbax's notes on

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from icl_train.checkpoints.restoring import Saved, checkpoint_steps, restore
 from icl_train.config import TrainConfig
@@ -72,8 +73,16 @@ def _check_same_run(
             f"wanted to resume {workdir} with seed {config.seed}, but it was begun with seed "
             f"{progress.seed}; resume with that seed, or give another workdir"
         )
-    if progress.members != members:
+    if _as_trained(progress.members) != _as_trained(members):
         raise RunError(
             f"wanted to resume {workdir} with members {members}, but it was begun with "
             f"{progress.members}; resume with those, or give another workdir"
         )
+
+
+def _as_trained(members: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return members with hyper-parameters as the program is given them: 0.1 is the same as the float32 next to it."""
+    return [
+        {name: np.float32(value) if isinstance(value, float) else value for name, value in each.items()}
+        for each in members or ()
+    ]

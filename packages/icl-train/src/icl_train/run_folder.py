@@ -61,8 +61,8 @@ def open_run(
         The folder.
 
     Raises:
-        ValueError: If the folder has a run and ``resume`` is False; if its configuration is another; or if it
-            has files but no run. Nothing in the folder has been changed then.
+        ValueError: If the folder has a run and ``resume`` is False; if its configuration is another; if it
+            has files but no run; or if `check_is_run` refuses it. Nothing in the folder has been changed then.
         OSError: If the folder cannot be made or written to.
         TypeError: If the configuration has values that JSON does not.
 
@@ -73,6 +73,7 @@ def open_run(
     ValueError: wanted to resume ... as it was begun, but train.steps was 100 and came as 200; ...
     """
     workdir = expanded(workdir)
+    check_is_run(workdir)
     config = json.loads(json.dumps(config))  # tuples become lists, as they will be when read back
     if not read_only:
         check_writable(workdir)
@@ -111,6 +112,23 @@ def has_run(workdir: str | Path) -> bool:
         return not is_passing and path.name not in _FRAME and path.is_file() and path.stat().st_size > 0
 
     return any(map(counts, workdir.rglob("*")))
+
+
+def check_is_run(workdir: str | Path) -> None:
+    """Check that a folder is not one that only holds results of a run, which was evaluated without writing into it.
+
+    Args:
+        workdir: The folder, which need not exist. One of results names its run in its config.json, as ``results_of``.
+
+    Raises:
+        ValueError: If it is; names the run. Or if its config.json cannot be read.
+    """
+    run = (_read_record_if_there(expanded(workdir)) or {}).get("results_of")
+    if run is not None:
+        raise ValueError(
+            f"wanted the folder of a run, got {workdir}, which only holds results of the run {run}; resume that one, "
+            "or give another workdir"
+        )
 
 
 def expanded(path: str | Path) -> Path:
@@ -158,15 +176,18 @@ def check_writable(workdir: Path) -> None:
     Raises:
         OSError: Says why, and what to do.
     """
+    if reason := why_not_writable(workdir):
+        raise OSError(f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir")
+
+
+def why_not_writable(folder: Path) -> str:
+    """Return why a folder, which is made if it is missing, cannot be written to; nothing if it can be."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
     except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
-        raise OSError(
-            f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir"
-        ) from error
+        return "it is a file" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
 
 
 def _read_record_if_there(workdir: Path) -> dict[str, Any] | None:

@@ -47,8 +47,8 @@ class StepConfig:
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"wanted ema_decay to be above 0 and below 1, got {self.ema_decay!r}")
 
-    def _set_whole(self, name: str, least: int) -> None:
-        object.__setattr__(self, name, as_whole(name, getattr(self, name), least=least))
+    def _set_whole(self, name: str, least: int, most: int | None = None) -> None:
+        object.__setattr__(self, name, as_whole(name, getattr(self, name), least=least, most=most))
 
 
 def initial_state(

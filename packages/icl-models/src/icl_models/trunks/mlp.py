@@ -1,7 +1,6 @@
 """An MLP over a whole sequence at once."""
 
 import dataclasses
-from typing import ClassVar
 
 import haiku as hk
 import jax
@@ -21,14 +20,17 @@ class MLP:
       hidden: E, units of each layer.
     """
 
-    is_causal: ClassVar[bool] = False
-
     layers: int = 2
     hidden: int = 128
 
     def __post_init__(self) -> None:
         if min(self.layers, self.hidden) < 1:
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone: it does not."""
+        return False
 
     def state_size(self, length: int, width: int) -> int:
         """Return how many numbers carry the tokens to the output: the units of the first layer.

@@ -7,7 +7,6 @@ before is done token by token.
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
 
 import haiku as hk
 import jax
@@ -24,14 +23,17 @@ _FORGET_OFFSET = 1.0  # memories are kept at first (Jozefowicz et al. 2015); as 
 class _Recurrent(abc.ABC):
     """A stack of layers over each other, without norm, dropout or skip connection (Chan et al. 2022)."""
 
-    is_causal: ClassVar[bool] = True
-
     layers: int = 2
     hidden: int = 64
 
     def __post_init__(self) -> None:
         if min(self.layers, self.hidden) < 1:
             raise ValueError(f"layers and hidden must be at least 1, got {self.layers} and {self.hidden}.")
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether an output depends on its own and earlier tokens alone: it does."""
+        return True
 
     def state_size(self, length: int, width: int) -> int:
         """Return the units of all layers: what remembers the tokens, however many (Kirsch et al. 2022).

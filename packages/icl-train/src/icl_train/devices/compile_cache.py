@@ -1,14 +1,13 @@
 """JAX's compilation cache on disk: a second run of the same program does not compile it again."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from icl_train.log import logger
-from icl_train.run_folder import expanded
+from icl_train.run_folder import expanded, why_not_writable
 
 _LEAST_SECONDS = 0.3  # of compilation, for a program to be worth a file; JAX's default of 1 leaves most of a model out
 
@@ -56,13 +55,13 @@ def _usable(folder: str | Path) -> Path | None:
     """Return a folder that can be written to, or None, and say why."""
     try:
         path = expanded(folder).absolute()
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
-    except (OSError, ValueError) as error:  # the latter of a ~ without a home
-        reason = getattr(error, "strerror", None) or str(error)
-        logger.warning(
-            f"Warning: compiling without a cache, since {folder} cannot be written to ({reason}). "
-            "Set ICL_COMPILE_CACHE to a folder of yours."
-        )
-        return None
+        reason = why_not_writable(path)
+    except ValueError as error:  # of a ~ without a home
+        reason = str(error)
+    if not reason:
+        return path
+    logger.warning(
+        f"Warning: compiling without a cache, since {folder} cannot be written to ({reason}). "
+        "Set ICL_COMPILE_CACHE to a folder of yours."
+    )
+    return None
