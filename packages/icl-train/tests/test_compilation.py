@@ -1,4 +1,4 @@
-"""A step is compiled once for each number of batches, and what the first took and needs is told in a line."""
+"""Steps are compiled once for batches of one shape, and what the first took and needs is told in a line."""
 
 import re
 
@@ -20,15 +20,15 @@ def begun(size):
 def test_it_gives_what_the_jitted_function_gives_and_is_traced_once_for_each_shape(capsys):
     traces = []
 
-    def function(state, batches, seed, first):
+    def function(state, resident, batches, seed, first, count):
         traces.append(batches["x"].shape)
-        return state._replace(params=state.params + batches["x"].sum() * seed), {"first": first}
+        return state._replace(params=state.params + batches["x"].sum() * seed + resident), {"first": first + count}
 
-    step = CompiledStep(jax.jit(function), np.uint32(3))
-    for _ in range(2):
-        for count in (1, 2):
-            state, scalars = step(begun(2), {"x": jnp.ones((count, 4))}, np.int32(count))
-            assert state.params.tolist() == [1 + 12 * count] * 2 and scalars["first"] == count
+    step = CompiledStep(jax.jit(function), np.float32(5), np.uint32(3))
+    for made in (7, 8):
+        for most in (1, 2):
+            state, scalars = step(begun(2), {"x": jnp.ones((most, 4))}, np.int32(10), np.int32(made))
+            assert state.params.tolist() == [6 + 12 * most] * 2 and scalars["first"] == 10 + made
     assert traces == [(1, 4), (2, 4)]
     assert re.fullmatch(
         r"compiled the step in \d+\.\d s; it needs [\d.]+ \w+ on each device \(.*\)\n", capsys.readouterr().err
@@ -36,10 +36,10 @@ def test_it_gives_what_the_jitted_function_gives_and_is_traced_once_for_each_sha
 
 
 def test_another_state_is_refused_rather_than_compiled():
-    step = CompiledStep(jax.jit(lambda state, batches, seed, first: (state, {})), np.uint32(0))
-    step(begun(3), {"x": jnp.ones(1)}, np.int32(1))
+    step = CompiledStep(jax.jit(lambda state, *others: (state, {})), None, np.uint32(0))
+    step(begun(3), {"x": jnp.ones(1)}, np.int32(1), np.int32(1))
     with pytest.raises(TypeError, match=r"float32\[4\]"):
-        step(begun(4), {"x": jnp.ones(1)}, np.int32(2))
+        step(begun(4), {"x": jnp.ones(1)}, np.int32(2), np.int32(1))
 
 
 def needs(words):

@@ -87,6 +87,7 @@ ELSEWHERE = {
     "ensemble",
     "steps_per_dispatch",
     "checkpoint_minutes",
+    "stop_after_minutes",
     "stop_when_not_finite",
 }  # tests of their own
 

@@ -28,8 +28,8 @@ class TrainConfig(StepConfig):
         checkpoint_minutes: Also save one when the latest is this old, above 0.
         keep_checkpoints: Checkpoints to keep, the latest ones, at least 1.
         keep_every: Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1.
-        stop_after_minutes: Time that a session may take, above 0; then it saves and leaves with status 0, for queues with
-            a time limit. Resuming begins another session.
+        stop_after_minutes: Time that a session may take, above 0; then it saves and leaves with status 0, for queues
+            with a time limit. Resuming begins another session.
         profile: First and last step of which to write a profile.
         accumulate, freeze, ema_decay, stop_when_not_finite: See `StepConfig`.
 

@@ -19,12 +19,13 @@ class Pace:
     """Chooses how many steps each dispatch has, the same on all hosts. Their results do not depend on it.
 
     Args:
-        wanted: Steps of a dispatch that nothing cuts short, or "auto".
+        wanted: Steps of a dispatch that nothing cuts short, or "auto". It is 1 while debugging.
         clock: Returns the time in seconds.
     """
 
     def __init__(self, wanted: StepsPerDispatch, clock: Callable[[], float]) -> None:
-        self._wanted, self._clock = wanted, clock
+        debugs = jax.config.jax_disable_jit or jax.config.jax_debug_nans  # type: ignore[attr-defined]
+        self._wanted, self._clock = 1 if debugs else wanted, clock
         self._most: int | None = None
         self._latest: tuple[float, int] | None = None  # when the latest dispatch was, and its steps
         self._measured = 0.0  # seconds of a step; 0 while it is not known

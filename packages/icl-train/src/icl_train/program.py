@@ -107,7 +107,9 @@ class StepSpec(NamedTuple):
         key = jax.random.key(seed)
 
         @jax.jit  # so that it is traced once, for the shapes of the metrics and for the loop
-        def step(state: TrainState, batch: Mapping[str, Array], number: Array) -> tuple[TrainState, Scalars]:
+        def step(
+            state: TrainState, batch: Mapping[str, Array], number: Array | np.integer
+        ) -> tuple[TrainState, Scalars]:
             return train_step(
                 state,
                 batch,
@@ -124,18 +126,15 @@ class StepSpec(NamedTuple):
         def made(place: Array | int, state: TrainState) -> tuple[TrainState, Scalars]:
             return step(state, {name: rows[place] for name, rows in batches.items()}, first + place)
 
-        if jax.config.jax_disable_jit:  # type: ignore[attr-defined]  # in which even shapes are found by running it
-            rows = []
-            for place in range(int(count)):
-                state, scalars = made(place, state)
-                rows.append(scalars)
-            return state, jax.tree.map(lambda *values: jnp.stack(values), *rows)
+        most = len(next(iter(batches.values())))
+        if most == 1:  # without a loop, into which debuggers and some of XLA's passes do not look
+            state, scalars = made(0, state)
+            return state, {name: value[None] for name, value in scalars.items()}
 
         def body(place: Array, carry: tuple[TrainState, Scalars]) -> tuple[TrainState, Scalars]:
             state, scalars = made(place, carry[0])
             return state, {name: rows.at[place].set(scalars[name]) for name, rows in carry[1].items()}
 
-        most = len(next(iter(batches.values())))
         shapes = jax.eval_shape(functools.partial(made, 0), state)[1]
         none = {name: jnp.zeros((most, *each.shape), each.dtype) for name, each in shapes.items()}
         return jax.lax.fori_loop(0, count, body, (state, none))
