@@ -80,7 +80,10 @@ def test_the_tables_of_batch_keys_tell_what_the_stream_gives(package):
     table = {}
     text = (ROOT / "packages" / package / "README.md").read_text()
     for names, dtype, shapes in re.findall(r"^\| (`.*?`) \| (\w+) (\[.*?\]) \|", text, re.M):
-        axes = [tuple(sizes[axis] for axis in each.split(", ")) for each in re.findall(r"\[(.*?)\]", shapes)]
+        axes = [
+            tuple(sizes.get(axis) or int(axis) for axis in each.split(", "))
+            for each in re.findall(r"\[(.*?)\]", shapes)
+        ]
         keys = [name.strip("`") for name in names.split(", ")]
         table |= {key: (dtype, shape) for key, shape in zip(keys, axes * (len(keys) // len(axes)), strict=True)}
     given = {name: (str(values.dtype), values.shape) for name, values in (tasks | batch).items()}

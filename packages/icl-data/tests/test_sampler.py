@@ -42,6 +42,7 @@ def test_keys_shapes_and_dtypes_are_the_contract():
         "labels": ((5, 9), np.int32),
         "is_rare": ((5, 9), np.bool_),
         "index": ((5,), np.int64),
+        "random_key": ((5, 2), np.uint32),
     }
 
 

@@ -38,7 +38,7 @@ class SequenceSampler:
     >>> split = ClassSplit(num_classes=50, rare=40, holdout=10)
     >>> sampler = SequenceSampler(kind=FewShot(), split=split, exemplar_counts=np.full(50, 20), length=9)
     >>> {name: values.shape for name, values in sampler.sample(np.arange(32)).items()}
-    {'classes': (32, 9), 'exemplars': (32, 9), 'labels': (32, 9), 'is_rare': (32, 9), 'index': (32,)}
+    {'classes': (32, 9), 'exemplars': (32, 9), 'labels': (32, 9), 'is_rare': (32, 9), 'index': (32,), ...}
     """
 
     kind: SequenceKind
