@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from icl_train import EnsembleConfig, EverySteps, Interrupted, Member, TrainConfig, train_ensemble
+from icl_train import EnsembleConfig, EverySteps, Interrupted, Member, TrainConfig, latest_step, train_ensemble
 from icl_train.pace import Pace
 from icl_train.program import CompiledStep
 
@@ -107,28 +107,90 @@ def test_a_dispatch_takes_a_third_of_a_second():
     clock = Clock()
     pace, batch = Pace("auto", clock), {"x": np.zeros((8, 4), np.float32)}
     assert pace.count() == 1 and pace.most(batch) == 1_000
-    after(pace, clock, steps=1, seconds=0.01)
-    after(pace, clock, steps=1, seconds=0.02)
-    assert pace.asks() and pace.count() == 33, "the first took 0.01 s"
-    after(pace, clock, steps=33, seconds=0.66)
-    assert pace.asks() and pace.count() == 16, "the second took 0.02 s"
-    pace.waited()
+    for steps, seconds, then in ((1, 0.01, 33), (33, 0.66, 16), (16, 16 * 2.0, 1), (1, 10_000.0, 1)):
+        pace.dispatched(steps)
+        clock.now += seconds
+        pace.dispatched(1)
+        assert pace.asks() and pace.count() == then
+        pace.settled()
+    pace.took(0.01, steps=1)  # from here on, it is the data that take a hundredth
+    pace.dispatched(1)
+    for count, then in ((1, 33), (33, 33), (33, 33)):
+        clock.now += count * 0.01
+        pace.took(count * 0.01, steps=count)
+        pace.dispatched(count)
+        assert pace.asks() and pace.count() == then
+    pace.took(0.0, steps=1)
+    pace.settled()
+    pace.dispatched(16)
+    clock.now += 0.16
+    pace.settled()
+    assert pace.asks() and pace.count() == 33, "what is due after every dispatch does not keep it from being measured"
     clock.now += 100
-    after(pace, clock, steps=16, seconds=0.16)
-    assert pace.asks() and pace.count() == 16, "an evaluation is no step"
     pace.dispatched(16)
-    assert pace.asks() and pace.count() == 33
-    clock.now += 16 * 2
-    pace.dispatched(16)
-    assert pace.asks() and pace.count() == 1, "of steps that take two seconds"
+    assert pace.asks() and pace.count() == 33, "an evaluation is no step"
 
 
 def test_batches_of_a_dispatch_are_bounded_in_memory_and_a_number_is_taken_at_its_word():
-    large = {"x": np.broadcast_to(np.float32(0), (2**20,)), "y": np.zeros(4, np.int8)}  # 4 MB
-    assert Pace("auto", Clock()).most(large) == 15
+    large = {"x": np.broadcast_to(np.float32(0), (2**20,)), "y": np.zeros(2**20, np.int8)}  # 5 MB
+    assert Pace("auto", Clock()).most(large) == 3
     assert Pace("auto", Clock()).most({"x": np.broadcast_to(np.float32(0), (2**26,))}) == 1
+    assert Pace("auto", Clock()).most({"x": np.zeros((0, 3))}) == 1_000
     pace = Pace(7, Clock())
     assert (pace.count(), pace.most(large)) == (7, 7)
+
+
+def test_the_rates_of_lines_within_a_dispatch_are_its_own(problem):
+    clock = Clock()
+
+    class Slow(problem.Rows):
+        def __next__(self):
+            clock.now += 0.01
+            return super().__next__()
+
+    problem.run("run", steps=1_000, log_every=10, checkpoint_every=1_000, batches=Slow(), clock=clock)
+    lines = problem.lines(problem.folder / "run")
+    rates = [line["steps_per_second"] for line in lines[10:-10]]
+    assert len(lines) == 100 and np.all(np.diff([line["time"] for line in lines]) >= 0)
+    assert max(rates) < 1.5 * min(rates) and lines[-1]["time"] == pytest.approx(10, rel=0.01)
+
+
+class Ragged:
+    """Batches of which every third is longer, and which may fail at one."""
+
+    def __init__(self, fails=None):
+        self.fails, self.position = fails, 0
+
+    def __next__(self):
+        if self.position == self.fails:
+            raise RuntimeError("no more data")
+        length = 3 if self.position % 3 else 6
+        self.position += 1
+        rows = np.random.default_rng(self.position).normal(size=(length, 3)).astype(np.float32)
+        return {"inputs": rows, "targets": rows.sum(1)}
+
+    def get_state(self):
+        return self.position
+
+    def set_state(self, state):
+        self.position = state
+
+
+def test_batches_of_several_kinds_are_dispatched_apart_and_saved_in_order(problem):
+    whole = problem.run("whole", batches=Ragged(), steps=20)
+    with pytest.raises(Interrupted):
+        problem.run("parts", batches=Ragged(), steps=20, actions=[At([7], stop)])
+    parts = problem.run("parts", batches=Ragged(), steps=20, resume=True)
+    assert problem.same(parts.state, whole.state)
+
+
+def test_an_error_in_the_data_loses_no_step(problem):
+    for at in (1, 2, 11):
+        with pytest.raises(RuntimeError, match="no more data"):
+            problem.run(f"fails-{at}", batches=Ragged(at), steps=20, checkpoint_every=20)
+        assert latest_step(problem.folder / f"fails-{at}") == at
+    whole = problem.run("whole", batches=Ragged(), steps=20)
+    assert problem.same(problem.run("fails-11", batches=Ragged(), steps=20, resume=True).state, whole.state)
 
 
 class Numbers:

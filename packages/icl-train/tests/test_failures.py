@@ -149,7 +149,7 @@ def test_an_error_between_the_steps_loses_no_step(problem, whole, where):
     actions = [EverySteps(7, act, at_end=False)] if where == "an action" else []
     with pytest.raises(OSError, match="the network is down"):
         problem.run("run", batches=Unreadable(), actions=actions, steps_per_dispatch=3, checkpoint_every=100)
-    assert latest_step(problem.folder / "run") == {"an action": 7, "the data": 6}[where]
+    assert latest_step(problem.folder / "run") == 7
     # To rounding: other programs, of other numbers of steps.
     resumed = problem.run("run", resume=True).state
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), resumed, whole.state)

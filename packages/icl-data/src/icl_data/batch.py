@@ -15,7 +15,8 @@ Transform = Callable[[Arrays], Arrays]  # must not change the batch that it is g
 class Sampler(Protocol):
     """What makes sequences or tasks by index; bring your own by writing these two.
 
-    Batches with ``classes`` and ``exemplars``, integers [B, S], can be given the items of a bank (``BatchSource``).
+    Batches with ``classes`` and ``exemplars``, integers [B, S], can be given the items of a bank (``BatchSource``);
+    ``PixelNoise`` and ``RandomRareImages`` also want a ``random_key`` for each sequence (``random_keys``).
     """
 
     @property

@@ -3,7 +3,7 @@
 A transform returns a new batch and leaves the one it was given as it was. It works on whole batches (``images``
 [B, S, H, W]) and on single sequences ([S, H, W]) alike, and sequence i comes out the same in either. All but
 ``ToFloat`` are for grey images and refuse colour ([B, S, H, W, 3]). All of them, and ``to_float`` and ``resize``, work
-on jax arrays as on NumPy's, on an accelerator or under ``jax.jit``, with the same pixels.
+on jax arrays as on NumPy's, on an accelerator or under ``jax.jit``: the same pixels, floats to rounding.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ from typing import Any, Generic
 
 import grain
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 import icl_train as training
@@ -69,12 +69,17 @@ class Runs(Generic[Config]):
     def resident(self) -> DeviceBank | None:
         """The bank on the devices, all of it on each; None without one."""
         bank = self.experiment.bank
-        sharding = None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
-        return None if bank is None else device_bank(bank, sharding)
+        if bank is None or self.mesh is None:
+            return None if bank is None else device_bank(bank)
+        return training.put_whole(device_bank(bank), self.mesh)
 
     @functools.cached_property
     def _expand(self) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-        return functools.partial(jax.jit(self.experiment.expand), self.resident)
+        def changed(bank: DeviceBank, numbers: Mapping[str, Any]) -> dict[str, Any]:
+            batch = self.experiment.expand(bank, numbers)
+            return {name: values for name, values in batch.items() if values is not numbers.get(name)}
+
+        return functools.partial(jax.jit(changed), self.resident)
 
     def batches(self, member: MemberRun[Config], stream: str) -> Iterable[Mapping[str, Any]]:
         """Return the batches that a member is evaluated on, with what their numbers mean."""

@@ -7,6 +7,7 @@ from typing import Any
 import grain
 
 from icl_data import BatchSource, batches
+from icl_data.source import check_bank
 from icl_lab.experiment import Config, Experiment
 
 TRAIN = "train"
@@ -22,7 +23,14 @@ def make_streams(
       experiment: whose samplers make them.
       config: of the run, or of a member of an ensemble.
       shard: which part of the rows of a training batch this host has, of how many.
+
+    Raises:
+      ValueError: a bank that a sampler does not draw from.
     """
+    samplers = experiment.samplers(config)
+    if experiment.bank is not None:
+        for sampler in samplers.values():
+            check_bank(experiment.bank, sampler)
     return {
         name: batches(
             BatchSource(
@@ -33,7 +41,7 @@ def make_streams(
                 shard_count=shard[1] if name == TRAIN else 1,
             ),
         )
-        for name, sampler in experiment.samplers(config).items()
+        for name, sampler in samplers.items()
     }
 
 
@@ -43,7 +51,7 @@ class Expanded:
 
     Attributes:
       numbers: a stream.
-      expand: from a batch of it to the arrays, as those of the numbers that it is given back are passed over.
+      expand: from a batch of it to the arrays that are new or changed.
     """
 
     numbers: Iterable[Mapping[str, Any]]
@@ -52,4 +60,4 @@ class Expanded:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the batches. Their numbers stay on the host, where measures read them without a wait."""
         for numbers in self.numbers:
-            yield {**self.expand(numbers), **numbers}
+            yield {**numbers, **self.expand(numbers)}

@@ -17,7 +17,7 @@ from icl_train.devices.hosts import (
     start_hosts,
     sync_hosts,
 )
-from icl_train.devices.mesh import MeshConfig, data_shard
+from icl_train.devices.mesh import MeshConfig, data_shard, put_whole
 from icl_train.devices.sharding_rules import (
     FULLY_SHARDED,
     REPLICATED,
@@ -103,6 +103,7 @@ __all__ = [
     "max_over_hosts",
     "member_folder",
     "open_run",
+    "put_whole",
     "restore_model",
     "say",
     "shardings",

@@ -18,7 +18,7 @@ class TrainConfig(StepConfig):
         steps: Steps to make in all, at least 1. A finished run goes on when it is resumed with more.
         seed: Seed of initialisation and of the randomness inside the loss, 0 to 2**32 - 1. A run keeps it.
         steps_per_dispatch: Most steps that the devices make without the host, at least 1; auto: as many as they make in
-            a third of a second, and hold 64 MB of batches for. Fewer are made where something is due. One program
+            a third of a second, and hold 16 MB of batches for. Fewer are made where something is due. One program
             makes any number of them, so that where a run is cut changes no bit.
         mesh: How devices share batches and parameters.
         ensemble: How many models to train side by side.
@@ -28,8 +28,8 @@ class TrainConfig(StepConfig):
         checkpoint_minutes: Also save one when the latest is this old, above 0.
         keep_checkpoints: Checkpoints to keep, the latest ones, at least 1.
         keep_every: Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1.
-        stop_after_minutes: Time that a session may take, above 0; then it saves and leaves with status 0, for queues
-            with a time limit. Resuming begins another session.
+        stop_after_minutes: Minutes of training, counted from where it begins or goes on, after which it saves and
+            leaves with status 0, for queues with a time limit; above 0. What comes before and after is not counted.
         profile: First and last step of which to write a profile.
         accumulate, freeze, ema_decay, stop_when_not_finite: See `StepConfig`.
 

@@ -1,6 +1,5 @@
 """The training loop: what happens between the steps, in order."""
 
-import copy
 import dataclasses
 import signal
 import time
@@ -28,6 +27,7 @@ from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, StepLog
 from icl_train.pace import Pace
 from icl_train.program import StepSpec, compile_single
+from icl_train.put_back import PutBack
 from icl_train.resuming import find_saved
 from icl_train.run_folder import describe_members, expanded, member_folder
 from icl_train.signals import Flag, flag_signals
@@ -138,7 +138,7 @@ def train(
         rules=rules,
         resident=resident,
     )
-    run = Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock)
+    run = Run(config, program, PutBack(batches), expanded(workdir), as_actions(actions), resume_hint, clock)
     return _train(run, resume=resume, init_from=init_from)
 
 
@@ -205,8 +205,17 @@ def train_ensemble(
         mesh=config.ensemble.build() if mesh is None else mesh,
         resident=resident,
     )
-    batches = EnsembleBatches([member.batches for member in members])
-    run = Run(config, program, batches, expanded(workdir), as_actions(actions), resume_hint, clock, described(members))
+    batches = PutBack(EnsembleBatches([member.batches for member in members]))
+    run = Run(
+        config,
+        program,
+        PutBack(batches),
+        expanded(workdir),
+        as_actions(actions),
+        resume_hint,
+        clock,
+        described(members),
+    )
     return _train(run, resume=resume)
 
 
@@ -268,6 +277,7 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
             """Save the state after a step, or the one before the first step that failed."""
             hold.check()
             log.settle()  # first: a line that belongs to this checkpoint must be on disk before it
+            pace.settled()
             if log.failure is not None:
                 step, position, is_last = log.failure.step - 1, log.failure.position, False
             progress = meters.progress(step, is_last=is_last, seed=config.seed, members=run.members)
@@ -276,7 +286,7 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
         if saved is None:
             checkpoints.rehearse(
                 state,
-                data=copy.deepcopy(run.batches.get_state()),
+                data=run.batches.get_state(),
                 progress=meters.progress(0, is_last=False, seed=config.seed, members=run.members),
             )
         positions: list[Any] = []  # of the batches that were taken, and not yet trained on
@@ -284,12 +294,15 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
         def rescue() -> None:
             """Save what this session has made, if it has."""
             if step > first:
-                save(step, positions[0] if positions else copy.deepcopy(run.batches.get_state()))
+                save(step, positions[0] if positions else run.batches.get_state())
 
         with _kept(rescue):
             while True:
                 count = run.until_due(step, most=pace.count(), checkpoints=checkpoints, meters=meters)
+                begins = run.clock()
                 taken = run.take(step, count=count, positions=positions)
+                count = len(taken)
+                pace.took(run.clock() - begins, steps=count)
                 profile.before(step + 1)
                 batches = program.to_devices(taken, pace.most(taken[0]))
                 state, scalars = program.step(state, batches, np.int32(step + 1), np.int32(count))
@@ -302,7 +315,7 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
                 if due or is_last:
                     hold.check()
                     log.settle()
-                    pace.waited()
+                    pace.settled()
                 if due and log.failure is None:
                     with meters.watch.paused():
                         for action in due:
@@ -312,9 +325,8 @@ def _make_steps(run: Run, hold: Hold, state: TrainState, *, meters: Meters, save
                     asked = _ask(flag, checkpoints, is_over=run.is_over(begun))
                 ends = is_last or asked.received or asked.is_over or log.failure is not None
                 if ends or asked.overdue or checkpoints.is_due(step):
-                    save(step, copy.deepcopy(run.batches.get_state()), is_last=is_last)
+                    save(step, run.batches.get_state(), is_last=is_last)
                     asked = asked._replace(overdue=False)
-                    pace.waited()
                 if ends:
                     break
 

@@ -6,17 +6,19 @@ from typing import Literal, TypeAlias
 import jax
 
 from icl_train.devices.hosts import max_over_hosts
+from icl_train.devices.mesh import batch_size
 from icl_train.types import Batch
 
 StepsPerDispatch: TypeAlias = int | Literal["auto"]
 
 _SECONDS = 1 / 3  # of a dispatch: one runs and one waits when a signal comes, which is answered within a second
-_BYTES = 2**26  # of the batches of a dispatch, on the host and on the devices
+_BYTES = 2**24  # of the batches of a dispatch, on the host and on the devices
 _MOST = 1_000  # steps of a dispatch
+_LONGEST = 1_000.0  # seconds of a step; a computer may sleep for longer
 
 
 class Pace:
-    """Chooses how many steps each dispatch has, the same on all hosts. Their results do not depend on it.
+    """Chooses how many steps each dispatch has, the same on all hosts; of up to K > 1, results do not depend on it.
 
     Args:
         wanted: Steps of a dispatch that nothing cuts short, or "auto". It is 1 while debugging.
@@ -27,7 +29,10 @@ class Pace:
         debugs = jax.config.jax_disable_jit or jax.config.jax_debug_nans  # type: ignore[attr-defined]
         self._wanted, self._clock = 1 if debugs else wanted, clock
         self._most: int | None = None
-        self._latest: tuple[float, int] | None = None  # when the latest dispatch was, and its steps
+        self._taking = 0.0  # seconds for the batch of a step
+        self._latest: tuple[float, int] | None = (
+            None  # since when only the latest dispatch was waited for, and its steps
+        )
         self._measured = 0.0  # seconds of a step; 0 while it is not known
         self._agreed = 0.0  # the same by the slowest host
         self._since_asked = 0  # steps
@@ -45,20 +50,29 @@ class Pace:
         if self._wanted != "auto":
             return self._wanted
         if self._most is None:
-            self._most = max(1, min(_MOST, _BYTES // sum(rows.nbytes for rows in batch.values())))
+            batch_size(batch)  # refuses what is none
+            self._most = max(1, min(_MOST, _BYTES // max(1, sum(rows.nbytes for rows in batch.values()))))
         return self._most
+
+    def took(self, seconds: float, *, steps: int) -> None:
+        """Take note of how long the batches of steps took to be made: that is no time of the dispatch before them."""
+        self._taking = seconds / steps
+        if self._latest is not None:
+            then, before = self._latest
+            self._latest = then + seconds, before
 
     def dispatched(self, steps: int) -> None:
         """Take note that steps were dispatched, and that those before them are done."""
-        now = self._clock()
-        if self._latest is not None:
-            then, count = self._latest
-            self._measured = max(now - then, 1e-6) / count
-        self._latest = now, steps
+        self.settled()
+        self._latest = self._clock(), steps
         self._since_asked += steps
 
-    def waited(self) -> None:
-        """Take note that the devices had to wait, for an evaluation or a checkpoint: that is no time of steps."""
+    def settled(self) -> None:
+        """Take note that all steps that were dispatched are done; what comes before the next is no time of steps."""
+        if self._latest is not None:
+            then, count = self._latest
+            # In a steady state, the time from dispatch to dispatch, whether the devices wait for batches or not.
+            self._measured = min(max(self._taking + (self._clock() - then) / count, 1e-6), _LONGEST)
         self._latest = None
 
     def asks(self) -> bool:

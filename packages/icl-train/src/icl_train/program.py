@@ -256,6 +256,12 @@ def _size(number: int) -> str:
     return f"{number} bytes"
 
 
+def kind(batch: Batch) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """Return dtype and shape of each array of a batch: a program is compiled for batches of one kind."""
+    batch_size(batch)
+    return {name: (rows.dtype, rows.shape) for name, rows in batch.items()}
+
+
 def stack(
     batches: Sequence[Batch], most: int | None = None, *, of: str = "steps of a dispatch"
 ) -> dict[str, np.ndarray]:
@@ -272,12 +278,12 @@ def stack(
     most = len(batches) if most is None else most
     if most == 1:
         return {name: np.expand_dims(rows, 0) for name, rows in batches[0].items()}
-    kinds = [{name: (rows.dtype, rows.shape) for name, rows in batch.items()} for batch in batches]
-    for number, kind in enumerate(kinds):
-        if kind != kinds[0]:
+    kinds = list(map(kind, batches))
+    for number, found in enumerate(kinds):
+        if found != kinds[0]:
             first, other = (
                 ", ".join(f"{name} {dtype}{list(shape)}" for name, (dtype, shape) in each.items())
-                for each in (kinds[0], kind)
+                for each in (kinds[0], found)
             )
             raise ValueError(
                 f"wanted batches of the same names, shapes and dtypes for all {of}, got {first} for number 0 and "

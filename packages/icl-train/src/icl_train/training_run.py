@@ -1,6 +1,5 @@
 """A run: what it is made of, what is due in it and when, and how it ends."""
 
-import copy
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +20,10 @@ from icl_train.log import STDERR, logger
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Failure
 from icl_train.paths import named_leaves
-from icl_train.program import CompiledTraining
+from icl_train.program import CompiledTraining, kind
+from icl_train.put_back import PutBack
 from icl_train.state import TrainState
-from icl_train.types import Batch, Batches
+from icl_train.types import Batch
 
 
 class Run(NamedTuple):
@@ -42,7 +42,7 @@ class Run(NamedTuple):
 
     config: TrainConfig
     program: CompiledTraining
-    batches: Batches
+    batches: PutBack
     workdir: Path
     actions: tuple[Action, ...]
     resume_hint: str
@@ -85,18 +85,39 @@ class Run(NamedTuple):
         return count
 
     def take(self, step: int, *, count: int, positions: list[Any]) -> list[Batch]:
-        """Return the batches of the steps after ``step``; add to ``positions`` where the iterator was before each."""
-        batches = []
+        """Return the batches of up to ``count`` steps after ``step``; note in ``positions`` where each began.
+
+        They are fewer, at least one, where an error comes or a batch of another kind: then it is the next one's turn.
+        """
+        batches: list[Batch] = []
+        # All hosts make the same steps, so that one that cannot must say so at once.
+        may_be_fewer = jax.process_count() == 1
         for number in range(step, step + count):
-            positions.append(copy.deepcopy(self.batches.get_state()))
+            position = self.batches.get_state()
+            if not batches or not may_be_fewer:
+                positions.append(position)
+                batches.append(self._next(number))
+                continue
             try:
-                batches.append(next(self.batches))
-            except StopIteration:
-                raise ValueError(
-                    f"wanted batches for {self.config.steps} steps, got {number}; "
-                    "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
-                ) from None
+                batch = self._next(number)
+            except Exception as error:
+                self.batches.put_back(position, error)
+                break
+            if kind(batch) != kind(batches[0]):
+                self.batches.put_back(position, batch)
+                break
+            positions.append(position)
+            batches.append(batch)
         return batches
+
+    def _next(self, number: int) -> Batch:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            raise ValueError(
+                f"wanted batches for {self.config.steps} steps, got {number}; "
+                "repeat the data set (grain: dataset.repeat()) or train for fewer steps"
+            ) from None
 
     def items(self, batch: Batch) -> int:
         """Return B, of all hosts together."""

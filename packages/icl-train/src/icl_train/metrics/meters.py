@@ -83,9 +83,8 @@ class Meter:
         """Return the mean of a scalar over the steps of the window."""
         return self._sums[name] / self._count
 
-    def line(self, step: int) -> dict[str, Any]:
-        """Return the line to log after a step: window means, and rates since this session's last line."""
-        now = self._watch.seconds()
+    def line(self, step: int, *, now: float) -> dict[str, Any]:
+        """Return the line to log after a step, which was done ``now``: window means, rates since the last line."""
         elapsed = max(now - self._since, _SHORTEST)
         known = {
             "step": step,
@@ -148,14 +147,14 @@ class Meters:
         """The members that have stopped, and the step at which the loss or gradient of each was not finite."""
         return dict(self._failed)
 
-    def add(self, step: int, scalars: Mapping[str, Any], *, items: int) -> None:
-        """Add the scalars of a step that was made on ``items`` examples, and write the lines that are due."""
+    def add(self, step: int, scalars: Mapping[str, Any], *, items: int, now: float) -> None:
+        """Add the scalars of a step on ``items`` examples, done after ``now`` seconds; write the lines that are due."""
         is_due = step % self._log_every == 0 or step == self._last
         for member, meter in enumerate(self._meters):
             if member not in self._failed:
                 meter.add(step, {name: float(np.ravel(value)[member]) for name, value in scalars.items()}, items=items)
                 if is_due:
-                    self._write(member, meter.line(step))
+                    self._write(member, meter.line(step, now=now))
 
     def have_all_failed(self, step: int, scalars: Mapping[str, Any]) -> bool:
         """Write down whose loss or gradient is not finite at a step; return whether that is nobody's any longer."""

@@ -59,6 +59,7 @@ class StepLog:
     def __init__(self, meters: Meters, bar: tqdm, *, stop_when_not_finite: bool) -> None:
         self._meters, self._bar, self._stops = meters, bar, stop_when_not_finite
         self._pending: Dispatched | None = None
+        self._settled = meters.watch.seconds()
         self.failure: Failure | None = None
 
     def add(self, dispatched: Dispatched) -> None:
@@ -72,12 +73,15 @@ class StepLog:
             return
         pending, self._pending = self._pending, None
         values = {name: np.asarray(value, np.float64) for name, value in jax.device_get(dict(pending.scalars)).items()}
+        begun, self._settled = self._settled, self._meters.watch.seconds()
         for row, batch in enumerate(pending.batches):
+            # The devices do not say when each of the steps was done: they are taken to be equally long.
+            now = begun + (self._settled - begun) * (row + 1) / len(pending.batches)
             step, scalars = pending.first + row, {name: value[row] for name, value in values.items()}
             if self._stops and self._meters.have_all_failed(step, scalars):
                 self.failure = Failure(step, _describe(step, scalars, batch), pending.positions[row])
                 return
-            self._meters.add(step, scalars, items=pending.items)
+            self._meters.add(step, scalars, items=pending.items, now=now)
         rate = self._bar.format_dict["rate"]  # steps per second; None until tqdm has measured one
         items = f", {rate * pending.items:,.0f} items/s" if rate else ""
         self._bar.set_postfix_str(self._meters.summary() + items, refresh=False)
