@@ -123,6 +123,7 @@ def zips(write_zip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def directory(zips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a TFDS version directory that was prepared from them; not to be changed."""
+    pytest.importorskip("tensorflow_datasets", reason='needs pip install "icl-data[tfds]"')
     return prepare_omniglot(tmp_path_factory.mktemp("tfds"), zips=zips)
 
 
