@@ -17,9 +17,6 @@ class PutBack:
         self._batches = batches
         self._held: tuple[Any, Batch | Exception] | None = None  # where the iterator was before it, and it
 
-    def __iter__(self) -> "PutBack":
-        return self
-
     def __next__(self) -> Batch:
         """Return the batch that was put back, or the next one; raise the error that was put back."""
         if self._held is None:
