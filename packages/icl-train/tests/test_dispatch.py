@@ -184,6 +184,20 @@ def test_batches_of_several_kinds_are_dispatched_apart_and_saved_in_order(proble
     assert problem.same(parts.state, whole.state)
 
 
+def test_a_batch_that_waits_for_its_dispatch_is_not_lost_by_a_stop(problem):
+    class Stopped(Ragged):
+        def __next__(self):
+            if self.position == 9:
+                signal.raise_signal(signal.SIGTERM)  # while the first batch of another kind is taken
+            return super().__next__()
+
+    whole = problem.run("whole", batches=Ragged(), steps=20, steps_per_dispatch=4)
+    with pytest.raises(Interrupted, match="after step 9 of 20"):
+        problem.run("parts", batches=Stopped(), steps=20, steps_per_dispatch=4, checkpoint_every=20)
+    parts = problem.run("parts", batches=Ragged(), steps=20, steps_per_dispatch=4, resume=True)
+    assert problem.same(parts.state, whole.state)
+
+
 def test_an_error_in_the_data_loses_no_step(problem):
     for at in (1, 2, 11):
         with pytest.raises(RuntimeError, match="no more data"):
