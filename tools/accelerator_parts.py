@@ -77,6 +77,17 @@ def compiled(function: Callable, *inputs: PyTree) -> Callable[[], Any]:
     return functools.partial(jax.jit(function).lower(*inputs).compile(), *inputs)
 
 
+def chained(function: Callable[..., Any], value: PyTree) -> Callable[[], Any]:
+    """Return a call of a function, each of what the one before returned."""
+    latest = [value]
+
+    def call() -> Any:
+        latest[0] = function(latest[0])
+        return latest[0]
+
+    return call
+
+
 class TimedBatches:
     """Batches, and when each was asked for and how long its taker waited for it."""
 
@@ -108,12 +119,17 @@ class Run(NamedTuple):
     spec: StepSpec
     batches: TimedBatches
     resident: PyTree
+    rules: icl_train.Rules
     workdir: Path
 
     def compile(self) -> tuple[CompiledTraining, int]:
         """Return the program that the command runs, and how many steps a dispatch of it has at most."""
         program = icl_train.compile_single(
-            self.spec, seed=self.config.seed, mesh=self.config.mesh.build(), resident=self.resident
+            self.spec,
+            seed=self.config.seed,
+            mesh=self.config.mesh.build(),
+            rules=self.rules,
+            resident=self.resident,
         )
         return program, Pace(self.config.steps_per_dispatch, time.monotonic).most(next(self.batches))
 
@@ -132,7 +148,8 @@ def start(experiment: str, *words: str, trains: bool = True) -> Run:
     def watched(config: TrainConfig, **given: Any) -> Any:
         given["batches"] = TimedBatches(given["batches"])
         spec = StepSpec(given["init"], given["loss_fn"], given["optimizer"], config, given.get("expand"))
-        runs.append(Run(config, spec, given["batches"], given.get("resident"), Path(given["workdir"])))
+        resident, rules = given.get("resident"), given.get("rules", ())
+        runs.append(Run(config, spec, given["batches"], resident, rules, Path(given["workdir"])))
         if not trains:
             raise _NotTrained
         return train(config, **given)
@@ -265,7 +282,7 @@ def measure_floor(folder: Path) -> None:
     versions = f"jax {jax.__version__}, Python {sys.version.split()[0]}"
     row("on", f"{len(jax.devices())} x {device.device_kind}", beside=f"{versions}, {os.cpu_count()} cores")
     large, side = (2**28, 8192) if accelerated() else (2**25, 1024)
-    copied = seconds_of(compiled(lambda x: x + 1, jnp.zeros(large, jnp.float32)), calls=5)
+    copied = seconds_of(chained(jax.jit(lambda x: x + 1, donate_argnums=0), jnp.zeros(large, jnp.float32)), calls=5)
     bandwidth = 2 * 4 * large / copied
     row(f"copy of {rounded(4 * large / 1e6)} MB, read and written", bandwidth / 1e9, "GB/s")
     rates = {}
@@ -276,14 +293,8 @@ def measure_floor(folder: Path) -> None:
     written = {"bytes_per_second": bandwidth, "flops_per_second": rates["float32"]}
     (folder / FLOOR).write_text(json.dumps(written))
 
-    scalar = [jnp.zeros(())]
-    add = jax.jit(lambda x: x + 1)
-
-    def chained() -> Array:
-        scalar[0] = add(scalar[0])
-        return scalar[0]
-
-    row("a jitted call of next to nothing", 1e6 * seconds_of(chained, calls=1_000), "us")
+    tiny = chained(jax.jit(lambda x: x + 1), jnp.zeros(()))
+    row("a jitted call of next to nothing", 1e6 * seconds_of(tiny, calls=1_000), "us")
     times, matrix = {}, jnp.eye(64) * 0.5
     for known in (True, False):
         for ops in (1, 11):

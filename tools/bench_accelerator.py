@@ -24,7 +24,6 @@ from types import FrameType
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
-DEFAULT_MINUTES = 6.0
 
 PARTS = {
     "floor": 45,
@@ -37,7 +36,7 @@ PARTS = {
     "stages": 90,  # from here on, the parts that have crashed XLA or may
     "members": 120,
 }
-"""The parts in their order, and the most seconds that each may take of `DEFAULT_MINUTES`."""
+"""The parts in their order, and the shares of the time that are theirs: each may take twice its share."""
 
 _LEAST = 10.0  # seconds: no part has anything to show sooner
 
@@ -90,10 +89,10 @@ def as_row(line: str) -> dict[str, Any] | None:
 def run_part(part: str, command: Sequence[str], table: Table, *, seconds: float) -> bool:
     """Run a part in a process of its own, for so many seconds at most; return whether it did not crash."""
     begin, over = time.monotonic(), threading.Event()
-    # A session of its own, so that it ends with all that it has started.
+    # A group of its own, so that it ends with all that it has started.
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT,
-        start_new_session=True,
+        process_group=0,
     )  # fmt: skip
 
     def end() -> None:
@@ -126,27 +125,28 @@ def run_part(part: str, command: Sequence[str], table: Table, *, seconds: float)
 
 
 def run_parts(
-    parts: Mapping[str, float], command: Callable[[str], Sequence[str]], *, minutes: float, folder: Path
+    shares: Mapping[str, float], command: Callable[[str], Sequence[str]], *, minutes: float, folder: Path
 ) -> bool:
     """Run parts one after the other, while there is time; return whether none crashed.
 
     Args:
-      parts: the most seconds of each.
+      shares: of the time, by part.
       command: what runs a part.
       minutes: for all of them.
       folder: see `Table`.
     """
-    deadline, whole = time.monotonic() + 60 * minutes, True
+    begin, whole = time.monotonic(), True
     table = Table(folder)
     try:
         table.say(f"{'what':<64}{'measured':>24}   beside")
-        for part, seconds in parts.items():
-            left = deadline - time.monotonic()
-            if left < min(_LEAST, seconds):
-                table.say(f"{part}: skipped, as of {minutes:g} minutes {max(left, 0):.0f} s are left")
+        for part, share in shares.items():
+            left = 60 * minutes - (time.monotonic() - begin)
+            limit = 2 * 60 * minutes * share / sum(shares.values())
+            if left < min(_LEAST, limit / 2):
+                table.say(f"{part}: skipped, as {max(left, 0):.0f} s are left of {minutes:g} minutes")
                 continue
-            whole &= run_part(part, command(part), table, seconds=min(seconds, left))
-        table.say(f"{60 * minutes - (deadline - time.monotonic()):.0f} s in all; {folder} has the table and the log")
+            whole &= run_part(part, command(part), table, seconds=min(limit, left))
+        table.say(f"{time.monotonic() - begin:.0f} s in all; {folder} has the table and the log")
     finally:
         table.close()
     return whole
@@ -160,7 +160,7 @@ def stop(number: int, frame: FrameType | None) -> None:
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Return the options of a command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="for all parts together")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for all parts together")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="which, in the order of all")
     parser.add_argument("--to", type=Path, default=Path("runs/accelerator"), help="folder of table, log and cache")
     parser.add_argument("--part", choices=PARTS, help="measure this one in this very process, as rows in JSON")
@@ -183,9 +183,8 @@ def main(words: Sequence[str] | None = None) -> int:
         accelerator_parts.PARTS[options.part](folder)
         return 0
     signal.signal(signal.SIGTERM, stop)
-    share = options.minutes / DEFAULT_MINUTES
     whole = run_parts(
-        {part: seconds * share for part, seconds in PARTS.items() if part in options.parts},
+        {part: share for part, share in PARTS.items() if part in options.parts},
         lambda part: [sys.executable, "-m", "tools.bench_accelerator", "--part", part, "--to", str(folder)],
         minutes=options.minutes,
         folder=folder,
