@@ -168,7 +168,15 @@ def bench(session: nox.Session) -> None:
     """Measure speed, each figure as a ratio against something run beside it."""
     install(session)
     for script in sorted(Path("tools").glob("bench_*.py")):
-        session.run("python", "-m", f"tools.{script.stem}", *session.posargs)
+        if script.stem != "bench_accelerator":  # which has a session of its own
+            session.run("python", "-m", f"tools.{script.stem}", *session.posargs)
+
+
+@nox.session
+def accelerator(session: nox.Session) -> None:
+    """Measure the experiments beside what this accelerator could do: nox -s accelerator -- [--minutes 6] [--to x]."""
+    install(session)
+    session.run("python", "-m", "tools.bench_accelerator", *session.posargs)
 
 
 @nox.session

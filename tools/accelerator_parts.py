@@ -266,7 +266,8 @@ def show_floors(run: Run, program: CompiledTraining, folder: Path, title: str, s
     bytes_accessed = cost["bytes accessed"]
     one = program.to_devices([next(run.batches)], 1)
     arguments = (program.state, run.resident, one, np.uint32(0), np.int32(1), np.int32(1))
-    flops = jax.jit(run.spec.steps).lower(*arguments).cost_analysis()["flops"]
+    counted: Any = jax.jit(run.spec.steps).lower(*arguments).cost_analysis()
+    flops = counted["flops"]
     by_bytes, by_flops = bytes_accessed / floor["bytes_per_second"], flops / floor["flops_per_second"]
     row(f"{title}: {rounded(bytes_accessed / 1e6)} MB over the bandwidth", 1e3 * by_bytes, "ms", beside=beside)
     row(f"{title}: {rounded(flops / 1e9)} GFLOP over the matmul rate", 1e3 * by_flops, "ms", beside=beside)

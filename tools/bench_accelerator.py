@@ -1,4 +1,4 @@
-"""What the experiments make of an accelerator, beside what it could do: one table, part by part, within a time limit.
+"""What the experiments make of an accelerator, beside what it could do: a table, part by part, within a time limit.
 
 nox -s accelerator, or where the packages are installed or their src folders are on PYTHONPATH:
 
@@ -115,6 +115,8 @@ def run_part(part: str, command: Sequence[str], table: Table, *, seconds: float)
         timer.cancel()
         end()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
     took = time.monotonic() - begin
     if over.is_set():
         table.say(f"{part}: stopped after its {seconds:.0f} s; what it had measured stands above")
@@ -142,7 +144,7 @@ def run_parts(
         for part, share in shares.items():
             left = 60 * minutes - (time.monotonic() - begin)
             limit = 2 * 60 * minutes * share / sum(shares.values())
-            if left < min(_LEAST, limit / 2):
+            if left <= min(_LEAST, limit / 4):
                 table.say(f"{part}: skipped, as {max(left, 0):.0f} s are left of {minutes:g} minutes")
                 continue
             whole &= run_part(part, command(part), table, seconds=min(limit, left))
