@@ -261,16 +261,26 @@ def show_floors(run: Run, program: CompiledTraining, folder: Path, title: str, s
         row(f"{title}: floors", "left out", beside="the part floor has not been measured")
         return
     floor, beside = json.loads((folder / FLOOR).read_text()), f"the step: {rounded(1e3 * step)} ms"
-    kept: Any = program.step  # the loop of steps, of which one is counted; compiled it tells its bytes after fusion
-    cost = next(iter(kept._compiled.values())).cost_analysis()
-    bytes_accessed = cost["bytes accessed"]
     one = program.to_devices([next(run.batches)], 1)
+    bytes_accessed = count_bytes(run, program, {name: values[0] for name, values in one.items()})
     arguments = (program.state, run.resident, one, np.uint32(0), np.int32(1), np.int32(1))
     counted: Any = jax.jit(run.spec.steps).lower(*arguments).cost_analysis()
     flops = counted["flops"]
     by_bytes, by_flops = bytes_accessed / floor["bytes_per_second"], flops / floor["flops_per_second"]
     row(f"{title}: {rounded(bytes_accessed / 1e6)} MB over the bandwidth", 1e3 * by_bytes, "ms", beside=beside)
     row(f"{title}: {rounded(flops / 1e9)} GFLOP over the matmul rate", 1e3 * by_flops, "ms", beside=beside)
+
+
+def count_bytes(run: Run, program: CompiledTraining, numbers: Mapping[str, Array]) -> float:
+    """Return the bytes that a step reads and writes, by XLA's count after fusion."""
+    kept: Any = program.step
+    counted = next(iter(kept._compiled.values())).cost_analysis()["bytes accessed"]
+    if run.spec.expand is None:
+        return counted
+    # Where a gather counts as reading all that it could read, what stays on the device is no part of a step.
+    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(run.resident))
+    gathering: Any = jax.jit(run.spec.expand).lower(run.resident, numbers).compile().cost_analysis()
+    return counted - whole if gathering["bytes accessed"] >= whole else counted
 
 
 def h200(figure: str) -> str:
