@@ -54,7 +54,7 @@ class Table:
         self.last = ""  # of the log
 
     def take(self, part: str, line: str) -> None:
-        """Take a line that a part has printed: a row, as `tools.accelerator_parts.row` prints it, or anything."""
+        """Take a line that a part has printed: a row, as `tools.accelerator_rows.row` prints it, or anything."""
         row = as_row(line)
         if row is None:
             self._log.write(f"{part}: {line}")
