@@ -136,7 +136,7 @@ def measure_members(folder: Path) -> None:
     steps = 32 if accelerated() else 4
     for count in (1, 4, 16, 64):
         if count > 4 and not accelerated():
-            row(f"laptop, {count} members by vmap", "left out", beside="on CPUs they take turns, see bench_ensemble")
+            row(f"laptop, {count} member(s) by vmap", "left out", beside="on CPUs they take turns, see bench_ensemble")
             continue
         config = EnsembleConfig(members=count, on_device="vmap")
         program = compile_ensemble(
@@ -158,10 +158,10 @@ def measure_members(folder: Path) -> None:
 
         begin = time.perf_counter()
         jax.block_until_ready(call())
-        row(f"laptop, {count} members by vmap: first dispatch", time.perf_counter() - begin, "s")
+        row(f"laptop, {count} member(s) by vmap: first dispatch", time.perf_counter() - begin, "s")
         taken = seconds_of(call, lasting=1.0) / steps
         beside = h200({1: "1,839", 16: "5,878"}.get(count, ""))
-        row(f"laptop, {count} members by vmap", count / taken, "member-steps/s", beside=beside)
+        row(f"laptop, {count} member(s) by vmap", count / taken, "member-steps/s", beside=beside)
 
 
 PARTS: dict[str, Callable[[Path], None]] = {

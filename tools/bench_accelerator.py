@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -185,12 +186,14 @@ def main(words: Sequence[str] | None = None) -> int:
         accelerator_parts.PARTS[options.part](folder)
         return 0
     signal.signal(signal.SIGTERM, stop)
-    whole = run_parts(
-        {part: share for part, share in PARTS.items() if part in options.parts},
-        lambda part: [sys.executable, "-m", "tools.bench_accelerator", "--part", part, "--to", str(folder)],
-        minutes=options.minutes,
-        folder=folder,
-    )
+    with tempfile.TemporaryDirectory(prefix="icl-accelerator-") as scratch:
+        os.environ["TMPDIR"] = scratch  # for the runs of all parts, those that are killed too
+        whole = run_parts(
+            {part: share for part, share in PARTS.items() if part in options.parts},
+            lambda part: [sys.executable, "-m", "tools.bench_accelerator", "--part", part, "--to", str(folder)],
+            minutes=options.minutes,
+            folder=folder,
+        )
     return 0 if whole else 1
 
 
