@@ -79,7 +79,7 @@ def measure_host(folder: Path) -> None:
         batch = next(run.batches)
         size = len(next(iter(batch.values())))
         kilobytes = sum(values.nbytes for values in batch.values()) / 1e3
-        taken = seconds_of(lambda run=run: next(run.batches)["index"], calls=4, lasting=2.0)  # type: ignore[misc]
+        taken = seconds_of(lambda run=run: next(run.batches)["index"], lasting=2.0)  # type: ignore[misc]
         beside = h200("0.7-1.1 M drawn in bulk") if training.title == "laptop" else ""
         row(f"host: batches of {training.title}, one core", size / taken, "sequences/s", beside=beside)
         row(f"host: a batch of {training.title}, {rounded(kilobytes)} kB", 1e3 * taken, "ms")

@@ -184,7 +184,8 @@ def main(words: Sequence[str] | None = None) -> int:
         from tools import accelerator_parts  # not above: the first process leaves the accelerator alone
 
         accelerator_parts.PARTS[options.part](folder)
-        return 0
+        sys.stdout.flush()
+        os._exit(0)  # all is printed; threads that draw further batches are not waited for
     signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory(prefix="icl-accelerator-") as scratch:
         os.environ["TMPDIR"] = scratch  # for the runs of all parts, those that are killed too
