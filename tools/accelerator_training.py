@@ -155,8 +155,10 @@ def measure_training(training: Training, folder: Path) -> None:
     if spared:
         row(f"{title}: on a CPU with", " ".join(spared))
     fresh = len(list(cache.glob("*"))) > before
-    how, asked = "compiled" if fresh else "from the cache", run.batches.asked
-    row(f"{title}: first step, {how}", asked[1] - asked[0], "s", beside=h200(training.h200_compile if fresh else ""))
+    begun = run.batches.asked[:2]
+    if len(begun) == 2:
+        how, beside = ("compiled", h200(training.h200_compile)) if fresh else ("from the cache", "")
+        row(f"{title}: first step, {how}", begun[1] - begun[0], "s", beside=beside)
     rate = show_command(run, training)
     program, most = run.compile()
     single, scanned = time_steps(run, program, most, training)
