@@ -213,7 +213,7 @@ class OmniglotConfig(lab.ExperimentConfig):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid")
-    train: TrainConfig = TrainConfig(steps=3_200)
+    train: TrainConfig = TrainConfig(steps=4_800)
     eval: OmniglotEvalConfig = OmniglotEvalConfig()
     vary: OmniglotVaryConfig = OmniglotVaryConfig()
 
