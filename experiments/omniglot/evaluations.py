@@ -1,7 +1,7 @@
 """What omniglot measures of a model: its answers, its attention heads, and what is lost without each of them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ ICL, IWL = ALWAYS_EVALUATED
 HEADS = f"heads_{ICL}"
 
 Batch = Mapping[str, Any]
+Replacements = Mapping[str, Callable[[Array], Array]]
 
 
 class Functions(NamedTuple):
@@ -52,19 +53,15 @@ def make_functions(trained: models.SequenceClassifier, key: str) -> Functions:
         (logits, _), values = asked(params, state, rng, batch[key], batch["labels"])
         return logits, values["items"]
 
-    def given(
-        vectors: Array, params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array], **changes: Any
-    ) -> tuple[Array, Mapping[str, Array]]:
-        # The encoder, which is most of the model, has nothing left to be run for.
-        replace = {"items": lambda _: vectors} | changes.pop("replace", {})
-        (logits, _), values = models.instrument(apply, replace=replace, **changes)(
-            params, state, rng, batch[key], batch["labels"]
-        )
-        return logits, values
+    # With the vectors given, the encoder, which is most of the model, is not run again.
+    def behind(vectors: Array, arguments: Any, *, replace: Replacements, capture: Sequence[str] = ()) -> Any:
+        params, state, rng, batch = arguments
+        run = models.instrument(apply, capture=capture, replace={"items": lambda _: vectors, **replace})
+        return run(params, state, rng, batch[key], batch["labels"])
 
     def attend(*arguments: Any) -> tuple[Array, Array]:
         *asked, vectors = arguments
-        logits, values = given(vectors, *asked, capture=["*attention"])
+        (logits, _), values = behind(vectors, asked, replace={}, capture=["*attention"])
         attention = jnp.stack(list(values.values()), axis=1)
         B, runs, *rest = attention.shape
         return attention.reshape(B, runs // layers, layers, *rest).mean(axis=1), logits
@@ -75,7 +72,9 @@ def make_functions(trained: models.SequenceClassifier, key: str) -> Functions:
         def keeping(layer: int) -> Callable[[Array], Array]:
             return lambda heads: heads * keep[layer][None, None, :, None].astype(heads.dtype)
 
-        return given(vectors, *asked, replace={f"*block_{layer}/heads": keeping(layer) for layer in range(layers)})[0]
+        kept = {f"*block_{layer}/heads": keeping(layer) for layer in range(layers)}
+        (logits, _), _ = behind(vectors, asked, replace=kept)
+        return logits
 
     return Functions(answer, attend, without)
 
