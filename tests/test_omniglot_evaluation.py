@@ -251,7 +251,8 @@ def test_heads_are_read_and_removed_behind_the_encoder_as_in_the_whole_model(tmp
     logits, vectors = model.ask(functions.answer)(batch)
 
     def whole(keep):
-        remove = {f"block_{layer}/heads": lambda heads, kept=keep[layer]: heads * kept[None, None, :, None] for layer in range(2)}
+        kept = keep[:, None, None, :, None]
+        remove = {f"block_{layer}/heads": lambda heads, layer=layer: heads * kept[layer] for layer in range(2)}
 
         def asked(params, state, rng, batch):
             run = models.instrument(apply, capture=["*attention"], replace=remove)

@@ -37,8 +37,8 @@ Predict = Callable[[Mapping[str, Any]], Array]
 def one_by_one(predict: Predict, batches: Batches, count: int) -> float:
     """Evaluate the closed accuracy one sequence at a time, as the original does: never to be made slower."""
     right = 0
-    for number in range(count):
-        batch = {key: values[number : number + 1] for key, values in batches[0].items()}
+    single = ({key: values[n : n + 1] for key, values in b.items()} for b in batches for n in range(len(b["labels"])))
+    for batch in itertools.islice(single, count):
         logits = np.asarray(predict(batch))
         right += int(logits.reshape(-1, logits.shape[-1])[-1, :2].argmax() == batch["labels"][0, -1])
     return right / count
