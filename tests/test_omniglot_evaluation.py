@@ -1,22 +1,29 @@
 """The evaluations of omniglot: all measures, by name, of one checkpoint or of a run that is followed."""
 
+import collections
 import json
+import logging
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import icl_data as data
 import icl_models as models
+import icl_train as training
 from experiments.omniglot import data as parts
 from experiments.omniglot import kinds, labels
-from experiments.omniglot.evaluations import Evaluations
+from experiments.omniglot.evaluations import Evaluations, make_functions
 from experiments.omniglot.model import make_model
+from experiments.omniglot.run import OMNIGLOT
 from experiments.omniglot.sequences import SEQUENCES
+from icl_lab import driver
 from tests.tiny import OMNI, read_lines, summary_of
 
 ROOT = Path(__file__).parents[1]
@@ -224,3 +231,65 @@ def test_every_named_evaluation_can_be_asked_for(tmp_path):
         assert set(batch["labels"][:, -1].tolist()) <= set(evaluations.kind(name).possible_labels), name
         held_out = np.isin(batch["classes"], split.classes[64:])
         assert held_out.all() if name.endswith("holdout") else not held_out.any()
+
+
+def evaluation_of(tmp_path, *words):
+    """Return the experiment of a configuration, and its first batch of few-shot problems, with a model."""
+    config = parse("laptop", *EVERYTHING, *words, "--workdir", tmp_path / "run")
+    runs = driver.prepare(OMNIGLOT, config, [config])
+    params, state = jax.jit(runs.init)(jax.random.key(0))
+    checkpoint = training.ModelCheckpoint(params=params, model_state=state, ema=None, step=0)
+    return runs, runs.model(runs.first, checkpoint)
+
+
+def test_heads_are_read_and_removed_behind_the_encoder_as_in_the_whole_model(tmp_path):
+    runs, model = evaluation_of(tmp_path, "--model.layers", 2, "--model.item-dropout", 0.1)
+    bank, split = parts.make_classes(runs.config.data)
+    classifier = make_model(runs.config, bank, split)
+    functions, apply = make_functions(classifier, "images"), classifier.build().apply
+    batch = next(iter(runs.batches(runs.first, "fewshot_holdout")))
+    logits, vectors = model.ask(functions.answer)(batch)
+
+    def whole(keep):
+        kept = keep[:, None, None, :, None]
+        remove = {f"block_{layer}/heads": lambda heads, layer=layer: heads * kept[layer] for layer in range(2)}
+
+        def asked(params, state, rng, batch):
+            run = models.instrument(apply, capture=["*attention"], replace=remove)
+            (logits, _), attention = run(params, state, rng, batch["images"], batch["labels"])
+            return logits, jnp.stack(list(attention.values()), axis=1)
+
+        return model.ask(asked)(batch)
+
+    without, attend = model.ask(functions.without), model.ask(functions.attend)
+    for layer, head in ((0, 0), (0, 3), (1, 2)):
+        keep = np.ones((2, 4), np.float32)
+        keep[layer, head] = 0
+        found = without(batch, vectors, keep)
+        np.testing.assert_allclose(found, whole(keep)[0], rtol=1e-4, atol=1e-5)
+        assert np.abs(found - logits[:, -1]).max() > 1e-3
+    attention, of_query = attend(batch, vectors)
+    np.testing.assert_allclose(attention, whole(np.ones((2, 4)))[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(of_query, logits[:, -1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_final_evaluation_compiles_a_model_three_times_whatever_is_measured_and_the_encoder_once(tmp_path):
+    runs, model = evaluation_of(tmp_path)
+    compiled: dict[str, int] = collections.Counter()
+
+    class Count(logging.Handler):
+        def emit(self, record):
+            words = record.getMessage().split()
+            compiled[words[1]] += words[0] == "Compiling"
+
+    logger, handler = logging.getLogger("jax._src.interpreters.pxla"), Count()
+    logger.addHandler(handler)
+    try:
+        with jax.log_compiles():
+            for each in runs.experiment.at_end:
+                each.measure(model, *(runs.batches(runs.first, name) for name in each.streams), count=each.count)
+    finally:
+        logger.removeHandler(handler)
+    models_compiled = {name: count for name, count in compiled.items() if "seeded" in name}
+    assert sum(models_compiled.values()) == 3, compiled
+    assert sum(compiled.values()) <= 40, compiled

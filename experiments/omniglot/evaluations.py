@@ -1,7 +1,7 @@
 """What omniglot measures of a model: its answers, its attention heads, and what is lost without each of them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -20,19 +20,21 @@ from experiments.omniglot.sequences import ALWAYS_EVALUATED, SEQUENCES, Sequence
 ICL, IWL = ALWAYS_EVALUATED
 HEADS = f"heads_{ICL}"
 
+Batch = Mapping[str, Any]
+Replacements = Mapping[str, Callable[[Array], Array]]
+
 
 class Functions(NamedTuple):
-    """What can be asked of a model, each a function of (params, state, rng, batch).
+    """What can be asked of a model, each a function of (params, state, rng, batch) and of what is said here.
 
     Attributes:
-      predict: logits of the query, or of every item where none sees its own label.
-      vectors: of the items [B, S, D].
-      attend: attention probabilities [B, L, H, T, T], the mean over loops, and logits of the query.
-      without: logits of the query; a further argument [L, H] says which heads are kept.
+      answer: logits of the query, or of every item where none sees its own label; and the vectors of the items
+        [B, S, D].
+      attend: attention probabilities [B, L, H, T, T], the mean over loops, and logits of the query; given the vectors.
+      without: logits of the query; given the vectors, and which heads are kept [L, H].
     """
 
-    predict: lab.Predict
-    vectors: lab.Predict
+    answer: lab.Predict
     attend: lab.Predict
     without: lab.Predict
 
@@ -46,32 +48,35 @@ def make_functions(trained: models.SequenceClassifier, key: str) -> Functions:
     layers = getattr(classifier.trunk, "layers", 1)
 
     # Only item dropout, which is noise in the data, reads the key.
-    def predict(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> Array:
-        return apply_to_all(params, state, rng, batch[key], batch["labels"])[0]
+    def answer(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> tuple[Array, Array]:
+        asked = models.instrument(apply_to_all, capture=["items"])
+        (logits, _), values = asked(params, state, rng, batch[key], batch["labels"])
+        return logits, values["items"]
 
-    def inner(pattern: str, params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> Any:
-        return models.instrument(apply, capture=[pattern])(params, state, rng, batch[key], batch["labels"])
-
-    def vectors(*arguments: Any) -> Array:
-        return inner("items", *arguments)[1]["items"]
+    # With the vectors given, the encoder, which is most of the model, is not run again.
+    def behind(vectors: Array, arguments: Any, *, replace: Replacements, capture: Sequence[str] = ()) -> Any:
+        params, state, rng, batch = arguments
+        run = models.instrument(apply, capture=capture, replace={"items": lambda _: vectors, **replace})
+        return run(params, state, rng, batch[key], batch["labels"])
 
     def attend(*arguments: Any) -> tuple[Array, Array]:
-        (logits, _), values = inner("*attention", *arguments)
+        *asked, vectors = arguments
+        (logits, _), values = behind(vectors, asked, replace={}, capture=["*attention"])
         attention = jnp.stack(list(values.values()), axis=1)
         B, runs, *rest = attention.shape
         return attention.reshape(B, runs // layers, layers, *rest).mean(axis=1), logits
 
-    def without(
-        params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array], keep: Float[Array, "L H"]
-    ) -> Array:
+    def without(*arguments: Any) -> Array:
+        *asked, vectors, keep = arguments
+
         def keeping(layer: int) -> Callable[[Array], Array]:
             return lambda heads: heads * keep[layer][None, None, :, None].astype(heads.dtype)
 
         kept = {f"*block_{layer}/heads": keeping(layer) for layer in range(layers)}
-        (logits, _), _ = models.instrument(apply, replace=kept)(params, state, rng, batch[key], batch["labels"])
+        (logits, _), _ = behind(vectors, asked, replace=kept)
         return logits
 
-    return Functions(predict, vectors, attend, without)
+    return Functions(answer, attend, without)
 
 
 def make_headlines(config: OmniglotConfig) -> tuple[evaluation.Headline, ...]:
@@ -149,9 +154,13 @@ class Evaluations:
         asked = with_baselines and SEQUENCES[name][0] in ("few_shot", "swapped")
 
         def measure(model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:
-            vectors = model.ask(self._functions.vectors)
+            answers = _of_last_batch(model.ask(self._functions.answer))
+
+            def vectors(batch: Batch) -> Array:
+                return answers(batch)[1]
+
             return evaluation.evaluate(
-                model,
+                lambda batch: answers(batch)[0],
                 batches,
                 self.kind(name),
                 count=count,
@@ -163,8 +172,9 @@ class Evaluations:
         return measure
 
     def _heads(self, model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:
+        answer, attend = model.ask(self._functions.answer), model.ask(self._functions.attend)
         return evaluation.evaluate_heads(
-            model.ask(self._functions.attend),
+            lambda batch: attend(batch, answer(batch)[1]),
             batches,
             self._positions,
             name=HEADS,
@@ -175,20 +185,36 @@ class Evaluations:
         )
 
     def _ablation(self, model: lab.Model, icl: Iterable[Any], iwl: Iterable[Any], *, count: int) -> evaluation.Result:
-        without = model.ask(self._functions.without)
+        answer, without = model.ask(self._functions.answer), model.ask(self._functions.without)
 
-        def predict(batch: Mapping[str, Any], keep: Float[np.ndarray, "L H"]) -> Array:
-            return without(batch, keep)
+        def encoded(batches: Iterable[Batch]) -> Iterator[Batch]:
+            return ({**batch, "vectors": answer(batch)[1]} for batch in batches)
+
+        def predict(batch: Batch, keep: Float[np.ndarray, "L H"]) -> Array:
+            return without(batch, batch["vectors"], keep)
 
         first, second = make_headlines(self._config)
         return evaluation.ablate_heads(
             predict,
             {
-                "icl": (self.kind(ICL), lambda: icl, first.metric),
-                "iwl": (self.kind(IWL), lambda: iwl, second.metric),
+                "icl": (self.kind(ICL), lambda: encoded(icl), first.metric),
+                "iwl": (self.kind(IWL), lambda: encoded(iwl), second.metric),
             },
             layers=self._config.model.layers,
             heads=self._config.model.heads,
             count=count,
             label_sets=self._sets,
         )
+
+
+def _of_last_batch(function: Callable[[Batch], PyTree]) -> Callable[[Batch], PyTree]:
+    """Return a function that remembers what it made of the last batch: the model and baselines ask of the same one."""
+    last: tuple[Batch | None, PyTree] = None, None
+
+    def asked(batch: Batch) -> PyTree:
+        nonlocal last
+        if batch is not last[0]:
+            last = batch, function(batch)
+        return last[1]
+
+    return asked

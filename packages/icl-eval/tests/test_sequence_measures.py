@@ -4,12 +4,12 @@ import collections
 import math
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from icl_eval import Evaluation, LabelSets, evaluate
-from icl_eval.sequences.evaluate import _measure
-from icl_eval.sequences.sequence_measures import LabelLookups, Sequences
+from icl_eval.sequences.sequence_measures import LabelLookups, Sequences, measure
 
 V, C, S = 9, 6, 5
 RARE, COMMON, FEW_SHOT = (0, 1, 2, 3), (4, 5, 6), (0, 1)
@@ -90,7 +90,7 @@ def oracle(logits: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> dict[
 def test_every_measure_agrees_with_a_loop(seed: int, broken: float) -> None:
     logits, labels, classes = random_batch(seed, broken=broken, impossible=0.1 if broken else 0.0)
     lookups = LabelLookups.of(range(2), SETS, V)
-    _, found = _measure(Sequences(logits, labels, classes), lookups)
+    _, found = jax.jit(measure)(Sequences(logits, labels, classes), lookups)
     wanted = oracle(logits, labels, classes)
     assert broken or np.isfinite([wanted["loss"][0], wanted["context_loss"][0]]).all()
     assert {name for name in found if not name.startswith("_") and found[name].denominators.sum()} == wanted.keys() - {
@@ -118,7 +118,7 @@ def test_the_calibration_error_agrees_with_a_loop() -> None:
 
 def test_what_is_not_known_is_not_measured() -> None:
     logits, labels, _ = random_batch(0)
-    _, found = _measure(Sequences(logits[:, -1:], labels), LabelLookups.of(range(2), LabelSets(), V))
+    _, found = jax.jit(measure)(Sequences(logits[:, -1:], labels), LabelLookups.of(range(2), LabelSets(), V))
     assert {name for name in found if not name.startswith(("_", "confusion"))} == {
         "accuracy_closed", "accuracy_open", "accuracy_in_context", "loss", "probability_in_context", "from_context",
         "from_none",

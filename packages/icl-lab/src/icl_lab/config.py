@@ -31,7 +31,7 @@ class EvalConfig:
     every: int = 200
     count: int = 1_000
     final_count: int = 10_000
-    batch_size: int = 500
+    batch_size: int = 50  # a CPU maps the activations of more anew for each batch, at half the speed
 
     def __post_init__(self) -> None:
         """Check the numbers."""

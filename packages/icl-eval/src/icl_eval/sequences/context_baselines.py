@@ -133,7 +133,8 @@ def _pixels(batch: Batch) -> Any:
 
 
 @jax.jit
-def _nearest(vectors: Num[Array, "B S X"], labels: Int[Array, "B S"]) -> Int[Array, " B"]:
+def _nearest(vectors: Num[Array, "B S *X"], labels: Int[Array, "B S"]) -> Int[Array, " B"]:
+    vectors = vectors.reshape(*labels.shape, -1)
     if vectors.dtype == jnp.uint8 and vectors.shape[-1] * 255**2 <= _LARGEST:
         vectors = vectors.astype(jnp.int32)
     else:
@@ -142,8 +143,8 @@ def _nearest(vectors: Num[Array, "B S X"], labels: Int[Array, "B S"]) -> Int[Arr
 
 
 @jax.jit
-def _prototype(vectors: Num[Array, "B S X"], labels: Int[Array, "B S"]) -> Int[Array, " B"]:
-    vectors = vectors.astype(jnp.float32)
+def _prototype(vectors: Num[Array, "B S *X"], labels: Int[Array, "B S"]) -> Int[Array, " B"]:
+    vectors = vectors.astype(jnp.float32).reshape(*labels.shape, -1)
     same = _same_label(labels)
     # One prototype per context item, so that labels need no table: items of one label share theirs.
     sums = jnp.einsum("bij,bjx->bix", same.astype(jnp.float32), vectors[:, :-1], precision=jax.lax.Precision.HIGHEST)
@@ -170,8 +171,8 @@ def _label_at_least_distance(
     return jnp.take_along_axis(labels, closest[:, None], axis=1)[:, 0].astype(jnp.int32)
 
 
-def _checked(vectors: Any, labels: Any) -> tuple[Num[Array, "B S X"], Int[Array, "B S"]]:
-    """Return the arrays on the device, the items flattened."""
+def _checked(vectors: Any, labels: Any) -> tuple[Num[Array, "B S *X"], Int[Array, "B S"]]:
+    """Return the arrays on the device."""
     _check_labels(labels)
     shape = np.shape(vectors)
     if len(shape) < 3 or shape[:2] != np.shape(labels):
@@ -179,7 +180,7 @@ def _checked(vectors: Any, labels: Any) -> tuple[Num[Array, "B S X"], Int[Array,
             f"Wanted vectors [B, S, X] or images [B, S, H, W] for labels {list(np.shape(labels))}, "
             f"got the shape {list(shape)}."
         )
-    return jnp.asarray(vectors).reshape(*shape[:2], -1), jnp.asarray(labels)
+    return jnp.asarray(vectors), jnp.asarray(labels)
 
 
 def _check_labels(labels: Any) -> None:

@@ -1,10 +1,12 @@
 """An evaluation: a predictor and a stream of batches become accuracies and a loss, with intervals."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -17,6 +19,7 @@ from icl_eval.results.saved_arrays import Examples
 from icl_eval.results.tally import CONTEXT, Ratio, Tally
 from icl_eval.sequences.context_baselines import ContextBaseline
 from icl_eval.sequences.label_sets import LabelSets
+from icl_eval.sequences.measures import Scores
 from icl_eval.sequences.sequence_measures import (
     CHANCE_IN_CONTEXT,
     LABELS_OF_CLASS,
@@ -31,8 +34,6 @@ Predictor = Callable[[dict[str, Any]], Float[Array | np.ndarray, "B *S V"]]
 Baseline = Callable[[dict[str, Any]], Int[Array | np.ndarray, " B"]]
 
 NOTHING_KNOWN = LabelSets()
-
-_measure = jax.jit(measure)
 
 
 def evaluate(
@@ -85,13 +86,8 @@ def evaluate(
     >>> print(result.metrics["accuracy_closed"])
     1.000 (0.342-1.000, n=2)
     """
-    if not isinstance(evaluation, Evaluation):
-        raise TypeError(f"Wanted an Evaluation(name, possible_labels), got {evaluation!r}.")
-    check_whole(f"{evaluation.name}: count", count, least=1)
-    for each, function in (("predict", predict), *((f"the baseline {each}", b) for each, b in baselines.items())):
-        check_function(function, name=f"{evaluation.name}: {each}")
-    if not 0 <= examples <= count:
-        raise ValueError(f"{evaluation.name}: wanted examples in 0..{count}, got {examples}.")
+    words = {**MEASURES, **_words(baselines)}
+    check_own(measures, words, name=getattr(evaluation, "name", ""))
     scorer = _Scorer(
         predict=predict,
         evaluation=evaluation,
@@ -101,13 +97,11 @@ def evaluate(
         baselines=baselines,
         own=measures,
     )
-    words = {**MEASURES, **_words(baselines)}
-    check_own(measures, words, name=evaluation.name)
-    words |= own_words(measures)
     tally, kept = Tally.empty(), list[dict[str, Any]]()
     for scores in collect(scorer, batches, name=evaluation.name, count=count):
-        tally += Tally.of(scores.measures)
+        tally += Tally.of(scores.ratios())
         kept += [] if scores.examples is None else [scores.examples]
+    words |= own_words(measures)
     metrics = sequence_estimates(tally, words)
     return Result(
         evaluation=evaluation.name,
@@ -119,11 +113,40 @@ def evaluate(
     )
 
 
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("parts",), meta_fields=("names",))
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """What each sequence adds to measures, in one array: a hundred small ones take long to fetch."""
+
+    parts: Float[Array | np.ndarray, "B 2 M"]
+    names: tuple[str, ...]
+
+
 class _Scores(NamedTuple):
     """What is kept of a batch, of the first sequences also what `Examples` wants."""
 
-    measures: dict[str, Ratio]
+    measured: _Measured
+    asked: Int[np.ndarray, " B"]  # the labels of the queries
+    baselines: dict[str, Int[Array | np.ndarray, " B"]]
+    own: dict[str, Ratio]
     examples: dict[str, Any] | None
+
+    def ratios(self) -> dict[str, Ratio]:
+        """Return what each sequence adds to each measure, by name and in its order, once the arrays are fetched."""
+        numerators, denominators = np.moveaxis(np.asarray(self.measured.parts), 1, 0)
+        ratios = {
+            name: Ratio(numerators[:, place], denominators[:, place]) for place, name in enumerate(self.measured.names)
+        }
+        right = {f"accuracy_{each}": predicted == self.asked for each, predicted in self.baselines.items()}
+        ratios |= {name: Ratio(values, np.ones(len(values))) for name, values in right.items()}
+        return dict(sorted((ratios | self.own).items()))
+
+
+@jax.jit
+def _measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, _Measured]:
+    scores, measures = measure(sequences, lookups)
+    parts = jnp.stack([jnp.stack(ratio, axis=1) for ratio in measures.values()], axis=2)
+    return scores, _Measured(parts, tuple(measures))
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -143,6 +166,18 @@ class _Scorer:
     num_labels: int = 0
     lookups: LabelLookups | None = None
 
+    def __post_init__(self) -> None:
+        """Check what was asked for."""
+        if not isinstance(self.evaluation, Evaluation):
+            raise TypeError(f"Wanted an Evaluation(name, possible_labels), got {self.evaluation!r}.")
+        name = self.evaluation.name
+        check_whole(f"{name}: count", self.count, least=1)
+        check_function(self.predict, name=f"{name}: predict")
+        for each, baseline in self.baselines.items():
+            check_function(baseline, name=f"{name}: the baseline {each}")
+        if not 0 <= self.examples <= self.count:
+            raise ValueError(f"{name}: wanted examples in 0..{self.count}, got {self.examples}.")
+
     def __call__(self, batch: Batch, before: int) -> _Scores:
         name, possible = self.evaluation.name, self.evaluation.possible_labels
         labels, shown = _hide_answers(batch, self.evaluation, needed=self.count - before)
@@ -150,23 +185,23 @@ class _Scorer:
         _check_logits(logits.shape, labels.shape, self.evaluation)
         if self.lookups is None or self.num_labels != logits.shape[-1]:
             self.num_labels = int(logits.shape[-1])
-            self.lookups = LabelLookups.of(possible, self.label_sets, self.num_labels)
+            self.lookups = jax.device_put(LabelLookups.of(possible, self.label_sets, self.num_labels))
         classes = _classes(batch, labels.shape, name=name)
-        sequences = Sequences(logits[:, None] if logits.ndim == 2 else logits, labels, classes)
-        scores, measures = _measure(sequences, self.lookups)
-        for each, baseline in self.baselines.items():
-            predicted = as_shaped(baseline(shown), (len(labels),), name=name, who=f"the baseline {each}")
-            measures[f"accuracy_{each}"] = Ratio(predicted == labels[:, -1], np.ones(len(labels)))
-        measures |= own_ratios(self.own, logits, batch, count=len(labels), name=name)
-        if (rows := self.examples - before) <= 0:
-            return _Scores(measures, None)
-        of_first = {
-            "images": first_images(batch, rows),
-            "labels": np.asarray(batch["labels"][:rows]),
-            "predicted_closed": scores.predicted_closed[:rows, -1],
-            "predicted_open": scores.predicted_open[:rows, -1],
+        scores, measured = _measure(Sequences(logits, labels, classes), self.lookups)
+        baselines = {
+            each: as_shaped(baseline(shown), (len(labels),), name=name, who=f"the baseline {each}")
+            for each, baseline in self.baselines.items()
         }
-        return _Scores(measures, of_first)
+        own = own_ratios(self.own, logits, batch, count=len(labels), name=name)
+        of_first = None
+        if (rows := self.examples - before) > 0:
+            of_first = {
+                "images": first_images(batch, rows),
+                "labels": np.asarray(batch["labels"][:rows]),
+                "predicted_closed": scores.predicted_closed[:rows, -1],
+                "predicted_open": scores.predicted_open[:rows, -1],
+            }
+        return _Scores(measured, labels[:, -1], baselines, own, of_first)
 
 
 def _check_logits(shape: tuple[int, ...], of_labels: tuple[int, ...], evaluation: Evaluation) -> None:

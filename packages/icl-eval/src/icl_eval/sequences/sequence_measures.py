@@ -93,12 +93,12 @@ class Sequences(NamedTuple):
     """A batch as the measures need it.
 
     Attributes:
-      logits: of the last P items; with P = 1 of the query alone.
+      logits: of the last P items; with P = 1, or as [B, V], of the query alone.
       labels: the right labels of all items.
       classes: of all items, where they are known.
     """
 
-    logits: Float[Arrays, "B P V"]
+    logits: Float[Arrays, "B *P V"]
     labels: Int[Arrays, "B S"]
     classes: Int[Arrays, "B S"] | None = None
 
@@ -172,6 +172,7 @@ def measure(sequences: Sequences, lookups: LabelLookups) -> tuple[Scores, dict[s
     `context_`; those that begin with `_` are parts of others. The scores of the query are [B, 1].
     """
     logits, labels = jnp.asarray(sequences.logits), jnp.asarray(sequences.labels)
+    logits = logits[:, None] if logits.ndim == 2 else logits
     scores = score(logits, labels, jnp.asarray(lookups.possible))
     query = jax.tree.map(lambda leaf: leaf[:, -1:], scores)
     own_class = None if sequences.classes is None else sequences.classes[:, -1:]
