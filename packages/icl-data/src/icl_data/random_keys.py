@@ -101,7 +101,11 @@ def _floats(two_of: Callable[[Any, Any], tuple[Any, Any]], keys: Any, name: str,
     purpose, half = zlib.crc32(name.encode()), -(-width // 2)
     xp = array_module(keys)
     if xp is not np:
-        return xp.concatenate(two_of(*random_bits(keys, purpose, half)), axis=1)[:, :width]
+        import jax
+
+        floats = xp.concatenate(two_of(*random_bits(keys, purpose, half)), axis=1)[:, :width]
+        # Else XLA draws them again within each thing that reads them, and compiles for minutes.
+        return jax.lax.optimization_barrier(floats)
     floats = np.empty((len(keys), 2, half), np.float32)
     rows_at_once = max(1, _IN_CACHE // max(half, 1))
     for row in range(0, len(keys), rows_at_once):
