@@ -92,7 +92,7 @@ class OnTheHost:
         return {"slope": draws.normals("slope", 2)}
 
     def values(self, specs, draws, inputs):
-        return np.asarray(inputs.tolist()) * specs["slope"][:, None]
+        return np.asarray(inputs.tolist()).reshape(inputs.shape) * specs["slope"][:, None]
 
 
 @pytest.fixture
