@@ -117,14 +117,13 @@ class FunctionSampler:
         is_query = self.queries.mask(uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1))
         tasks = self.tasks.numbers(self.seed, self.stream, indices)
         keys = function_keys(self.family, seed=self._task_seed, numbers=tasks)
+        on_device = is_on_device(self.family)
         return {
             "inputs": inputs,
             "is_query": checked_array(is_query, (B, N), "?", f"{type(self.queries).__name__}.mask"),
             "noise": np.full(B, self.noise, np.float32),
             "random_key": random_keys(self.seed, f"{self.stream} noise", indices),
-            **(
-                {"task_key": keys} if is_on_device(self.family) else {"values": functions_of(self.family, keys)(inputs)}
-            ),
+            **({"task_key": keys} if on_device else {"values": functions_of(self.family, keys)(inputs)}),
             "task": tasks,
             "index": indices,
         }

@@ -24,7 +24,7 @@ class Family(Protocol):
     The host evaluates it then, with NumPy. A family that has ``on_device = True`` besides, as all of this package, is
     evaluated on an accelerator: its ``draw`` and ``values`` are pure and do with jax's arrays, under ``jax.jit``, what
     they do with NumPy's (``icl_data.arrays.array_module`` tells whose an array is), and it is hashable, as frozen
-    dataclasses are.
+    dataclasses are. One that inherits from a family of this package and uses NumPy alone says ``on_device = False``.
     """
 
     @property
