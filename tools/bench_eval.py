@@ -7,7 +7,7 @@ About two minutes on two cores.
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from tools.bench_data import race, report
 COUNT, BATCH, EVERY = 10_000, 500, 500
 KIND = evaluation.Evaluation("fewshot_holdout", range(2))
 
-Batches = list[Mapping[str, Any]]
+Batches = Sequence[Mapping[str, Any]]
 Predict = Callable[[Mapping[str, Any]], Array]
 
 
