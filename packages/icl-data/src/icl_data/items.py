@@ -25,9 +25,9 @@ class WithItems:
     Raises:
       ValueError: a bank that the sampler does not draw from.
 
-    >>> from icl_data import FewShot, ClassSplit, SequenceSampler, ToFloat, glyphs
+    >>> from icl_data import Bursty, ClassSplit, SequenceSampler, ToFloat, glyphs
     >>> bank, split = glyphs(10, cache=False), ClassSplit(num_classes=10, rare=8)
-    >>> sampler = SequenceSampler(kind=FewShot(), split=split, exemplar_counts=bank.counts)
+    >>> sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=bank.counts)
     >>> WithItems(sampler, bank, (ToFloat(),)).sample(np.arange(4))["images"].shape
     (4, 9, 28, 28)
     """

@@ -129,7 +129,7 @@ class SequenceSource(MapDataset[Batch]):
       bank: gives their images; None leaves them out.
 
     >>> import grain
-    >>> from icl_data import Bursty, ClassSplit
+    >>> from icl_data import Bursty, ClassSplit, SequenceSampler
     >>> split = ClassSplit(num_classes=20, rare=16, holdout=4)
     >>> sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=np.full(20, 9))
     >>> dataset = grain.MapDataset.source(SequenceSource(sampler=sampler, bank=None))
