@@ -23,7 +23,9 @@ IMPORT_NAMES = {
 }
 # What a file may import besides its package's dependencies: something of that package's extras.
 OPTIONAL = {
+    "icl_data/arrays.py": {"jax"},
     "icl_data/device_bank.py": {"jax"},
+    "icl_data/distinct.py": {"jax"},
     "icl_data/random_keys.py": {"jax"},
     "icl_data/banks/tfds_directory.py": {"tensorflow_datasets"},
     "icl_train/metrics/tensorboard.py": {"tensorboardX"},

@@ -356,9 +356,10 @@ def test_the_streams_of_a_run_have_noise_of_their_own():
     experiment = build(config)
     noise = []
     for name in ("train", "fewshot_holdout"):
-        numbers = experiment.samplers(config)[name].sample(np.arange(4))
-        clean = experiment.bank.gather(numbers["classes"], numbers["exemplars"]) / 255
-        noise.append((experiment.expand(experiment.bank, numbers)["images"] - clean).ravel())
+        sampler = experiment.samplers(config)[name]
+        batch = sampler.sample(np.arange(4))
+        clean = sampler.bank.gather(batch["classes"], batch["exemplars"]) / 255
+        noise.append((batch["images"] - clean).ravel())
     assert abs(np.corrcoef(*noise)[0, 1]) < 0.05 and np.isclose(noise[0].std(), 0.5, rtol=0.05)
 
 

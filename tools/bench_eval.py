@@ -8,7 +8,7 @@ About two minutes on two cores.
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from experiments.omniglot.labels import make_label_sets
 from experiments.omniglot.model import make_model
 from experiments.omniglot.presets import PRESETS
 from experiments.omniglot.run import OMNIGLOT, build
-from icl_lab import driver, make_streams
+from icl_lab import driver
 from tools.bench_data import race, report, seconds
 
 COUNT, EVERY = 10_000, 500
 KIND = evaluation.Evaluation("fewshot_holdout", range(2))
 
-Batches = list[Mapping[str, Any]]
+Batches = Sequence[Mapping[str, Any]]
 Predict = Callable[[Mapping[str, Any]], Array]
 
 
@@ -55,10 +55,8 @@ def bench_rate() -> None:
     bank, split = make_classes(config.data)
     classifier = make_model(config, bank, split)
     experiment = build(config)
-    stream = make_streams(experiment, config)[KIND.name]
-    batches = [
-        experiment.expand(bank, numbers) for numbers in itertools.islice(stream, COUNT // config.eval.batch_size)
-    ]
+    sampler, size = experiment.samplers(config)[KIND.name], config.eval.batch_size
+    batches = [sampler.sample(np.arange(start, start + size)) for start in range(0, COUNT, size)]
     params, state = jax.jit(classifier.build().init)(jax.random.key(0), batches[0]["images"], batches[0]["labels"])
     every: models.SequenceClassifier = dataclasses.replace(classifier, outputs="every_item")
 
@@ -95,16 +93,17 @@ def bench_share() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(PRESETS["laptop"], workdir=Path(folder))
         runs = driver.prepare(OMNIGLOT, config, [config])
+        resident, expand = runs.trained_on
         program = training.compile_single(
             training.StepSpec(
                 runs.init,
                 runs.experiment.loss_fn,
                 config.optimizer.build(config.train.steps),
-                expand=runs.experiment.expand,
+                expand=expand,
             ),
             seed=0,
             mesh=training.MeshConfig().build(jax.devices()[:1]),
-            resident=runs.resident,
+            resident=resident,
         )
         state, batches = program.init_state(), iter(runs.first.streams["train"])
 

@@ -16,7 +16,17 @@ import numpy as np
 import icl_train as training
 from experiments.functions.run import FUNCTIONS
 from experiments.gpicl.run import GPICL
-from icl_data import BatchSource, FunctionSampler, LastQueries, ProjectedSampler, RandomMLP, Tasks, random_vectors
+from icl_data import (
+    BatchSource,
+    Expandable,
+    FunctionSampler,
+    LastQueries,
+    NumbersOf,
+    ProjectedSampler,
+    RandomMLP,
+    Tasks,
+    random_vectors,
+)
 from icl_lab import Definition, driver
 from tools.bench_data import race, report, seconds
 
@@ -71,16 +81,19 @@ def repeat(function: Callable[[], None], times: int) -> None:
 
 
 def bench_share(definition: Definition[Any]) -> None:
-    """Time the batches of the default preset of an experiment against its training step."""
+    """Time the numbers of a batch of a default preset against its training step, which expands them."""
     name, config = definition.name, definition.presets[definition.default]
     runs = driver.prepare(definition, config, [config])
-    sampler = runs.experiment.samplers(config)["train"]
-    source = BatchSource(sampler=sampler, bank=None, batch_size=config.data.batch_size)
+    sampler, (resident, expand) = runs.first.samplers["train"], runs.trained_on
+    assert isinstance(sampler, Expandable)
+    source = BatchSource(sampler=NumbersOf(sampler), bank=None, batch_size=config.data.batch_size)
     number = iter(range(10**6))
+    optimizer = config.optimizer.build(config.train.steps)
     program = training.compile_single(
-        training.StepSpec(runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps)),
+        training.StepSpec(runs.init, runs.experiment.loss_fn, optimizer, expand=expand),
         seed=0,
         mesh=training.MeshConfig().build(jax.devices()[:1]),
+        resident=resident,
     )
     state = program.init_state()
     batch: Mapping[str, np.ndarray] = source[0]
@@ -93,7 +106,7 @@ def bench_share(definition: Definition[Any]) -> None:
     turns = race(lambda: [source[next(number)] for _ in range(32)], lambda: repeat(step, 8), repeats=5)
     share = turns.ratio / 4
     figure = f"{turns.first / 32 * 1e3:.2f} of {turns.second / 8 * 1e3:.1f} ms, {share:.1%}"
-    report(f"a batch of {name}, share of its training step", figure, "< 10 %", share < 0.1)
+    report(f"numbers of a batch of {name}, share of its training step", figure, "< 10 %", share < 0.1)
 
 
 def main() -> None:
@@ -111,7 +124,9 @@ def main() -> None:
     bench_share(FUNCTIONS)
     bench_share(GPICL)
     paper = ProjectedSampler(bank=random_vectors(10, exemplars=100, dimensions=784), length=100)
-    print(f"a sequence of gpicl paper: {seconds(lambda: paper.sample(np.arange(16))) / 16 * 1e3:.1f} ms")
+    print(f"a sequence of gpicl paper in NumPy: {seconds(lambda: paper.sample(np.arange(16))) / 16 * 1e3:.1f} ms")
+    numbers = seconds(lambda: paper.numbers(np.arange(512))) * 1e3
+    report("numbers of a batch of gpicl paper", f"{numbers:.2f} ms", "< 1 ms", numbers < 1)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def fit(
       batch: functions that are known at their first points and asked for along a grid.
       context: how many points are known.
     """
-    few = {key: batch[key][:DRAWN_FUNCTIONS] for key in ("inputs", "targets", "is_query")}
+    few = {key: np.asarray(batch[key][:DRAWN_FUNCTIONS]) for key in ("inputs", "targets", "is_query")}
     hidden = few | {"targets": np.where(few["is_query"][:, :, None], 0, few["targets"])}
     predictions = {"model": np.asarray(model(hidden))} | {
         each: regressors[each].predict(*hidden.values()) for each in DRAWN_BASELINES

@@ -57,9 +57,9 @@ def make_sets(config: DataConfig, banks: Mapping[str, data.ExemplarBank]) -> Set
     sets = {}
     for name, bank in banks.items():
         grey = dataclasses.replace(bank, items=data.resize(_grey(bank.items), side))
-        first, second = grey.split_exemplars(config.test_share)
+        first, _ = grey.split_exemplars(config.test_share)
         vectors = data.fit_vectors(first.every_item(), components=config.components)
-        sets[name] = (vectors.apply(first), vectors.apply(second))
+        sets[name] = vectors.apply(grey).split_exemplars(config.test_share)  # two views of the same items
     (trained, _), *_ = sets.values()
     dimensions = trained.items.shape[1]
     random = data.random_vectors(trained.num_classes, exemplars=2, dimensions=dimensions)

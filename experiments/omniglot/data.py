@@ -50,10 +50,8 @@ def evaluation_names(config: OmniglotConfig, *, at_end: bool) -> list[SequenceNa
     return list(dict.fromkeys((*ALWAYS_EVALUATED, *extra, *extra_at_end)))
 
 
-def make_samplers(
-    config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit
-) -> dict[str, data.SequenceSampler]:
-    """Return the sequences of training and of the evaluations, by name."""
+def make_samplers(config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> dict[str, data.WithItems]:
+    """Return the sequences of training and of the evaluations, with their items, by name."""
     trained, labels = make_training_kinds(config.data), make_trained_labels(config.data, split)
     kinds: dict[str, data.SequenceKind] = {lab.TRAIN: data.MixtureOf(kinds=trained, shares=config.data.train.shares)}
     kinds |= {name: make_kind(config.data, name, labels=labels) for name in evaluation_names(config, at_end=True)}
@@ -64,7 +62,8 @@ def make_samplers(
         length=config.data.length,
         seed=config.train.seed,
     )
-    return {name: sampler(kind=kind, stream=name) for name, kind in kinds.items()}
+    transforms = make_transforms(config.data)
+    return {name: data.WithItems(sampler(kind=kind, stream=name), bank, transforms) for name, kind in kinds.items()}
 
 
 def make_transforms(config: DataConfig) -> list[data.Transform]:

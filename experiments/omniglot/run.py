@@ -7,7 +7,7 @@ from jaxtyping import Array, PyTree
 
 import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
-from experiments.omniglot.data import make_classes, make_samplers, make_transforms
+from experiments.omniglot.data import make_classes, make_samplers
 from experiments.omniglot.evaluations import Evaluations, make_functions, make_headlines
 from experiments.omniglot.model import make_model, training_loss
 from experiments.omniglot.presets import PRESETS
@@ -41,9 +41,7 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
         at_end=evaluations.listed(at_end=True),
         headlines=make_headlines(config),
         model=classifier,
-        bank=bank,
         fingerprints={"items": bank.fingerprint()} if config.data.source == "omniglot" else {},
-        transforms=make_transforms(config.data),
     )
 
 

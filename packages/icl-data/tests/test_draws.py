@@ -3,7 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from icl_data.draws import distinct_in_group, normals, random_words, shuffled, step_over, uniform_rows
+from icl_data.distinct import distinct_in_group
+from icl_data.draws import normals, random_words, shuffled, step_over, uniform_rows
 
 
 @pytest.mark.parametrize("indices", [[5], [0, 1, 2], [7, 3, 3, 4, 2**40, 0], []])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from icl_data import UNSEEN, TaskRandomness, Tasks
+from icl_data import UNSEEN, TaskRandomness, Tasks, task_keys
 from icl_data.draws import normal_rows
 
 
@@ -45,15 +45,17 @@ def test_numbers_that_cannot_be_are_refused(options):
 
 
 def test_draws_of_a_task_depend_on_its_number_and_their_name_alone():
-    draws = TaskRandomness(5, np.array([9, 2, 9, 2**62 + 1, 0]))
+    numbers = np.array([9, 2, 9, 2**62 + 1, 0])
+    draws = TaskRandomness(task_keys(5, numbers))
     for draw, width in ((draws.uniforms, 3), (draws.normals, 7)):
         rows = draw("weights", width)
         assert np.array_equal(rows[0], rows[2]) and len(np.unique(rows[:, 0])) == 4
-        for place, number in enumerate(draws.numbers):
-            alone = TaskRandomness(5, np.array([number]))
+        for place, number in enumerate(numbers):
+            alone = TaskRandomness(task_keys(5, np.array([number])))
             assert np.array_equal(getattr(alone, draw.__name__)("weights", width)[0], rows[place])
         assert (draw("biases", width) != rows).all()
-        assert (getattr(TaskRandomness(6, draws.numbers), draw.__name__)("weights", width) != rows).all()
+        for others in (task_keys(6, numbers), task_keys(5, numbers, "Sine")):
+            assert (getattr(TaskRandomness(others), draw.__name__)("weights", width) != rows).all()
 
 
 def test_normals_are_standard_normal_and_independent():

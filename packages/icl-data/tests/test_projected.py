@@ -15,6 +15,7 @@ from icl_data import (
     bank_from_labels,
     batches,
     random_vectors,
+    task_keys,
 )
 from icl_data.tasks.projected import projections, task_classes
 
@@ -22,9 +23,13 @@ BANK = random_vectors(6, exemplars=40, dimensions=8, seed=1)
 SAMPLER = ProjectedSampler(bank=BANK, tasks=Tasks(count=50), ways=4, length=20, seed=2)
 
 
+def draws_of(seed, numbers):
+    return TaskRandomness(task_keys(seed, numbers))
+
+
 def rows_of(batch, bank, task_seed):
     """Find which row of the bank each item is, by undoing the projection."""
-    matrices = projections(TaskRandomness(task_seed, batch["task"]), bank.items.shape[1])
+    matrices = projections(draws_of(task_seed, batch["task"]), bank.items.shape[1])
     back = np.linalg.solve(matrices.astype(np.float64), batch["items"].transpose(0, 2, 1)).transpose(0, 2, 1)
     distances = np.abs(back[:, :, None] - bank.items[None, None]).max(axis=3)
     assert distances.min(axis=2).max() < 1e-2
@@ -33,7 +38,7 @@ def rows_of(batch, bank, task_seed):
 
 @pytest.mark.parametrize("dimensions", [8, 64, 784])
 def test_the_entries_of_a_have_variance_one_over_their_number_of_columns(dimensions):
-    matrices = projections(TaskRandomness(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions).astype(np.float64)
+    matrices = projections(draws_of(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions).astype(np.float64)
     n = matrices.size
     assert abs(matrices.mean()) < 4 / np.sqrt(n * dimensions)
     assert abs(matrices.var() * dimensions - 1) < 4 * np.sqrt(2 / n)
@@ -47,7 +52,7 @@ def test_items_are_projected_and_labels_permuted_as_the_task_says():
     batch = SAMPLER.sample(np.arange(100))
     rows = rows_of(batch, BANK, 2)
     assert np.array_equal(rows // 40, batch["classes"])
-    order = task_classes(TaskRandomness(2, batch["task"]), 6)
+    order = task_classes(draws_of(2, batch["task"]), 6)
     for row in range(100):
         assert np.array_equal(order[row][batch["labels"][row]], batch["classes"][row])
     assert batch["labels"].min() == 0 and batch["labels"].max() == 3
@@ -55,7 +60,7 @@ def test_items_are_projected_and_labels_permuted_as_the_task_says():
 
 
 def test_orders_of_classes_are_permutations_each_as_likely():
-    order = task_classes(TaskRandomness(0, np.arange(6_000)), 3)
+    order = task_classes(draws_of(0, np.arange(6_000)), 3)
     assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(3), (6_000, 1)))
     times = collections.Counter(map(tuple, order))
     assert len(times) == 6 and all(abs(count - 1_000) < 5 * np.sqrt(1_000) for count in times.values())
@@ -86,8 +91,8 @@ def test_seen_tasks_can_be_asked_about_with_other_images_and_unseen_ones_are_oth
     unseen = dataclasses.replace(seen, tasks=Tasks(first=UNSEEN))
     assert set(unseen.sample(np.arange(50))["task"]) == set(range(UNSEEN, UNSEEN + 50))
     assert not np.allclose(
-        projections(TaskRandomness(2, np.array([UNSEEN])), 8),
-        projections(TaskRandomness(2, np.array([0])), 8),
+        projections(draws_of(2, np.array([UNSEEN])), 8),
+        projections(draws_of(2, np.array([0])), 8),
         atol=0.1,
     )
 

@@ -12,10 +12,11 @@ from icl_data.banks.omniglot_tfds import prepare_omniglot
 from icl_data.banks.synthetic import gaussian, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
-from icl_data.batch import Arrays, Batch, Sampler, Transform
+from icl_data.batch import Arrays, Batch, Expandable, NumbersOf, Sampler, Transform
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.statistics import Statistics, statistics
+from icl_data.items import WithItems, expand
 from icl_data.random_keys import random_keys
 from icl_data.sequences.kinds import (
     Bursty,
@@ -32,7 +33,7 @@ from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Origina
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSet, ClassSplit, original_order
-from icl_data.source import BatchSource, SequenceSource, expand
+from icl_data.source import BatchSource, SequenceSource
 from icl_data.stream import BatchIterator, BatchStream, batches
 from icl_data.tasks.families import (
     KNOWN_FAMILIES,
@@ -57,7 +58,7 @@ from icl_data.tasks.families import (
 )
 from icl_data.tasks.functions import FunctionSampler
 from icl_data.tasks.inputs import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
-from icl_data.tasks.pool import UNSEEN, TaskRandomness, Tasks
+from icl_data.tasks.pool import UNSEEN, TaskRandomness, Tasks, task_keys
 from icl_data.tasks.projected import ProjectedSampler
 from icl_data.tasks.query_masks import LastQueries, QueryMask, RandomFraction, RandomQueries
 from icl_data.transforms import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
@@ -80,6 +81,7 @@ __all__ = [
     "DecisionTree",
     "Draws",
     "ExemplarBank",
+    "Expandable",
     "Exponential",
     "Family",
     "FewShot",
@@ -98,6 +100,7 @@ __all__ = [
     "NoSupport",
     "NonBursty",
     "NormalInputs",
+    "NumbersOf",
     "Offset",
     "Ordered",
     "Original",
@@ -132,6 +135,7 @@ __all__ = [
     "Transform",
     "UniformInputs",
     "Vectors",
+    "WithItems",
     "bank_from_arrays",
     "bank_from_idx",
     "bank_from_labels",
@@ -154,6 +158,7 @@ __all__ = [
     "resize",
     "statistics",
     "symbols",
+    "task_keys",
     "tfds_order",
     "to_float",
 ]

@@ -92,12 +92,19 @@ def device_bank(bank: ExemplarBank, sharding: Any = None) -> DeviceBank:
     """
     import jax
 
+    return jax.device_put(bank_arrays(bank), sharding)
+
+
+def bank_arrays(bank: ExemplarBank) -> DeviceBank:
+    """Return what of a bank ``device_bank`` puts on the accelerator, as NumPy arrays; the items are the bank's own.
+
+    Raises:
+      ValueError: more rows than an int32 can number.
+    """
     if len(bank.items) > np.iinfo(np.int32).max:
         raise ValueError(f"A bank on an accelerator has at most 2**31 - 1 rows, got {len(bank.items)}.")
-    numbers = (array.astype(np.int32) for array in (bank.starts, bank.counts, bank.symmetries))
-    starts, counts, symmetries = (jax.device_put(array, sharding) for array in numbers)
-    items = jax.device_put(bank.items, sharding)
-    return DeviceBank(items, starts, counts, symmetries if bank.symmetries.any() else None)
+    starts, counts, symmetries = (array.astype(np.int32) for array in (bank.starts, bank.counts, bank.symmetries))
+    return DeviceBank(bank.items, starts, counts, symmetries if symmetries.any() else None)
 
 
 @functools.cache

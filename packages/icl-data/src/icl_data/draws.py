@@ -1,13 +1,14 @@
-"""Random numbers addressed by (seed, stream, index), and draws without replacement from them.
+"""Random numbers addressed by (seed, stream, index), and orders and draws of few from them.
 
 Nothing here keeps state: row ``i`` of a stream is the same whether it is asked for alone, in a block, or on
 another machine. Only raw Philox output is used, which NumPy promises never to change (NEP 19).
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int32, Integer, UInt64
+from jaxtyping import Float, Float32, Int, Integer, UInt64
 
 from icl_data.checks import check_whole
 
@@ -153,45 +154,6 @@ def shuffled(words: UInt64[np.ndarray, "B K"], values: Int[np.ndarray, " K"]) ->
     return (keys & _LOW_BITS).astype(np.int64)
 
 
-def distinct_in_group(
-    uniforms: Float[np.ndarray, "B S"], groups: Int[np.ndarray, "B S"], sizes: Int[np.ndarray, "B S"]
-) -> Int32[np.ndarray, "B S"]:
-    """Return a member for each place, without repeats among places of one group.
-
-    Each group is a deck of cards. A draw from n cards takes the card at a random place of 0 .. n - 1, and the last
-    card goes into the gap. Where a row asks a group for more members than it has, that group is drawn with
-    replacement.
-
-    Args:
-      uniforms: float64 in [0, 1), one for each place.
-      groups: group of each place, in 0 .. 2**31 - 1.
-      sizes: number of members of that place's group, in 1 .. 2**31 - 1.
-
-    Returns:
-      int32 [B, S], ``0 <= result < sizes``.
-    """
-    S = groups.shape[1]
-    groups, sizes = (np.ascontiguousarray(array.T).astype(np.int32) for array in (groups, sizes))  # rows of length B
-    same = [groups[place] == groups[place + 1 :] for place in range(S - 1)]  # of each place and all later ones
-    if sizes.size and sizes.min() < S:
-        wanted = np.ones(groups.shape, np.int32)
-        for place in range(S - 1):
-            wanted[place] += same[place].sum(0, dtype=np.int32)
-            wanted[place + 1 :] += same[place]
-        enough = wanted <= sizes
-        same = [pairs & enough[place] for place, pairs in enumerate(same)]
-    left = sizes.copy()
-    for place in range(S - 1):
-        left[place + 1 :] -= same[place]
-    gaps = (uniforms.T * left).astype(np.int32)
-    members = gaps.copy()
-    # What lies at a place now was the last card when the place became a gap, and so on back in time.
-    for place in range(S - 2, -1, -1):
-        refilled = same[place] & (members[place + 1 :] == gaps[place])
-        np.copyto(members[place + 1 :], left[place] - 1, where=refilled)
-    return members.T
-
-
 def normals(uniforms: Float[np.ndarray, "rows even"]) -> Float[np.ndarray, "rows half"]:
     """Return standard normals, float64 [rows, n], for 2 n uniforms in [0, 1) (Box and Muller 1958).
 
@@ -240,8 +202,8 @@ def normal_rows(
     return normals.reshape(len(words), 2 * half)[:, :width]
 
 
-def scale_to(uniform: Float[np.ndarray, "*shape"], bounds: tuple[float, float]) -> Float32[np.ndarray, "*shape"]:
-    """Return uniforms in [0, 1) stretched over ``bounds``, as float32."""
+def scale_to(uniform: Float[Any, "*shape"], bounds: tuple[float, float]) -> Float32[Any, "*shape"]:
+    """Return uniforms in [0, 1), NumPy's or jax's, stretched over ``bounds``, as float32."""
     low, high = bounds
     return (low + (high - low) * uniform).astype(np.float32)
 

@@ -4,18 +4,15 @@ import dataclasses
 import operator
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Int
 
 from icl_data.bank import ExemplarBank
-from icl_data.batch import Arrays, Batch, Sampler, Transform
+from icl_data.batch import Batch, Sampler
 from icl_data.checks import check_whole
-from icl_data.device_bank import DeviceBank
+from icl_data.items import check_bank, checked_sample, expand
 from icl_data.map_dataset import MapDataset
-from icl_data.sequences.sampler import SequenceSampler
 
 _KEPT_BLOCKS = 4  # forwards needs one; a few more serve several readers of one source
 
@@ -118,7 +115,7 @@ class BatchSource(MapDataset[Batch]):
         start = block * self._batches_per_block
         numbers = np.arange(start, min(start + self._batches_per_block, len(self)))
         own = self.shard * self._rows + np.arange(self._rows)
-        return _sample(self.sampler, (numbers[:, None] * self.batch_size + own).ravel())
+        return checked_sample(self.sampler, (numbers[:, None] * self.batch_size + own).ravel())
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,7 +129,7 @@ class SequenceSource(MapDataset[Batch]):
       bank: gives their images; None leaves them out.
 
     >>> import grain
-    >>> from icl_data import Bursty, ClassSplit
+    >>> from icl_data import Bursty, ClassSplit, SequenceSampler
     >>> split = ClassSplit(num_classes=20, rare=16, holdout=4)
     >>> sampler = SequenceSampler(kind=Bursty(), split=split, exemplar_counts=np.full(20, 9))
     >>> dataset = grain.MapDataset.source(SequenceSource(sampler=sampler, bank=None))
@@ -157,80 +154,3 @@ class SequenceSource(MapDataset[Batch]):
         if operator.index(index) >= len(self):
             raise IndexError(f"Sequences are numbered 0..{len(self) - 1}, got {index}.")
         return {name: values[0, ...] for name, values in self._batches_of_one[index].items()}
-
-
-def expand(
-    bank: ExemplarBank | DeviceBank, numbers: Mapping[str, Any], *, transforms: Sequence[Transform] = ()
-) -> Arrays:
-    """Return the batch that numbers mean: with their items, and what transforms make of it.
-
-    Pure, and the same on an accelerator as in NumPy: with a ``device_bank`` it can run under ``jax.jit``.
-
-    Args:
-      bank: of the items.
-      numbers: a batch with ``classes`` and ``exemplars``, integers [*batch, S], of ``BatchSource(bank=None)``.
-      transforms: applied in this order.
-
-    >>> from icl_data import bank_from_arrays
-    >>> numbers = {"classes": np.array([[0, 1]]), "exemplars": np.array([[1, 0]])}
-    >>> expand(bank_from_arrays([np.array([5, 6]), np.array([7])]), numbers)["items"]
-    array([[6, 7]])
-    """
-    batch: Arrays = {**numbers, bank.key: bank.gather(numbers["classes"], numbers["exemplars"])}
-    for transform in transforms:
-        batch = transform(batch)
-    return batch
-
-
-def _sample(sampler: Sampler, indices: Int[np.ndarray, " B"]) -> Batch:
-    """Return what a sampler makes of indices, once it is a batch: a sampler of one's own may make anything."""
-    batch = sampler.sample(indices)
-    name = f"{type(sampler).__name__}.sample"
-    if not isinstance(batch, Mapping):
-        raise ValueError(f"{name} must return a dictionary of arrays [B, ...], got {type(batch).__name__}.")
-    for key, values in batch.items():
-        if np.shape(values)[:1] != indices.shape:
-            raise ValueError(
-                f"{name} must return arrays [B, ...] with a row for each of {len(indices)} indices, got {key!r} of "
-                f"shape {list(np.shape(values))}."
-            )
-    return dict(batch)
-
-
-def check_bank(bank: ExemplarBank, sampler: Sampler) -> None:
-    """Check that a bank's items are those that the sampler's numbers mean.
-
-    Raises:
-      ValueError: a sampler of tasks, which needs no bank; another number of classes, fewer exemplars, or classes of
-        one group on both sides of the split. Of a sampler of one's own, only what its first sequence has is looked at.
-    """
-    if not isinstance(sampler, SequenceSampler):
-        _check_first(bank, sampler)
-        return
-    split = sampler.split
-    if bank.num_classes != split.num_classes or (np.asarray(sampler.exemplar_counts) > bank.counts).any():
-        raise ValueError(
-            f"The sampler draws from {split.num_classes} classes with up to {np.max(sampler.exemplar_counts)} "
-            f"exemplars, but the bank has {bank.num_classes} with up to {bank.counts.max()}; make split and sampler "
-            "for this bank: num_classes=bank.num_classes, exemplar_counts=bank.counts."
-        )
-    if split.holdout and split.group % bank.group:
-        raise ValueError(
-            f"Classes of the bank belong together in groups of {bank.group} (views of one character, for example), "
-            f"but the split was made with group={split.group}, so that some would be trained and others held out; "
-            "make it with group=bank.group."
-        )
-
-
-def _check_first(bank: ExemplarBank, sampler: Sampler) -> None:
-    """Check that a bank has the items of the first sequence of a sampler."""
-    first, name = _sample(sampler, np.zeros(1, np.int64)), type(sampler).__name__
-    if not {"classes", "exemplars"} <= first.keys() or bank.key in first:
-        raise ValueError(
-            f"{name} gives {', '.join(first)}: a bank adds {bank.key!r} to batches with 'classes' and 'exemplars'. If "
-            f"{name} makes whole tasks, it needs no bank; pass bank=None."
-        )
-    try:
-        bank.gather(first["classes"], first["exemplars"])
-    except (IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"The first sequence of {name} is not of this bank's items: {error}") from error

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
 
+from icl_data.arrays import array_module
 from icl_data.batch import Arrays
 from icl_data.checks import check_whole
-from icl_data.random_keys import array_module, random_bits
+from icl_data.random_keys import random_bits
 
 _QUANTILES = 2**16
 _LOW, _HALF = np.uint32(_QUANTILES - 1), np.uint32(16)  # the lower half of a word, and what shifts it away

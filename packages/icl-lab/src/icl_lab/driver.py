@@ -20,7 +20,7 @@ from icl_lab.experiment import Config, Definition, Evaluation, Experiment
 from icl_lab.folders import open_folders
 from icl_lab.inspection import inspect
 from icl_lab.model import Compiled
-from icl_lab.runs import MemberRun, Runs
+from icl_lab.runs import MemberRun, Runs, check_alike
 from icl_lab.session import (
     check_progress,
     command,
@@ -126,13 +126,15 @@ def prepare(definition: Definition[Config], config: Config, members: Sequence[Co
     mesh = None if is_ensemble else (config.train.mesh if trains else training.MeshConfig()).build()
     shard = (0, 1) if mesh is None else training.data_shard(mesh)
     experiment = definition.build(members[0])
-    of_members = [
-        MemberRun(number if is_ensemble else None, each, make_streams(experiment, each, shard=shard))
-        for number, each in enumerate(members)
-    ]
+    of_members = []
+    for number, each in enumerate(members):
+        samplers = experiment.samplers(each)
+        streams = make_streams(samplers, each, shard=shard)
+        of_members.append(MemberRun(number if is_ensemble else None, each, samplers, streams))
     compiled = Compiled(experiment.predict, inputs=experiment.inputs, mesh=mesh)
     runs = Runs(config, experiment, of_members, compiled, mesh)
     check_names(experiment, of_members[0].streams)
+    check_alike(of_members)
     jax.eval_shape(runs.init, jax.random.key(0))
     config.optimizer.build(config.train.steps)
     return runs
@@ -183,11 +185,12 @@ def train(runs: Runs[Config], *, resume_hint: str) -> None:
         return runs.first.config.optimizer.build(config.train.steps, **hyper)
 
     actions = [training.EverySteps(config.eval.every, evaluate_all)] if config.mode == "both" else []
+    resident, expand = runs.trained_on
     common: dict[str, Any] = {
         "init": runs.init,
         "loss_fn": experiment.loss_fn,
-        "resident": runs.resident,
-        "expand": None if runs.resident is None else experiment.expand,
+        "resident": resident,
+        "expand": expand,
         "workdir": config.workdir,
         "actions": actions,
         "resume": config.resume,

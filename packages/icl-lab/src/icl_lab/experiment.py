@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, PyTree
 
-from icl_data import ExemplarBank, Sampler, Transform, expand
+from icl_data import Sampler
 from icl_eval import Family, Headline, Result
 from icl_lab.config import ExperimentConfig
 from icl_models import TENSOR_PARALLEL
@@ -75,13 +75,12 @@ class Experiment(Generic[Config]):
       loss_fn: see `icl_train.LossFunction`.
       predict: the model as it is evaluated.
       inputs: keys of a batch that ``predict`` and its kin read.
-      samplers: from a configuration to sequences or tasks by the name of their stream; training has "train".
+      samplers: from a configuration to sequences or tasks by the name of their stream; training has "train". Of an
+        `icl_data.Expandable` the numbers alone leave the host, and the devices make the arrays.
       at_intervals: evaluations during training.
       at_end: evaluations of the trained model.
       headlines: the numbers that a run is about.
       model: the frozen dataclass of icl-models that ``init`` and ``predict`` come from, or None; run folders record it.
-      bank: the items that sequences are of, which stay on the devices; None where samplers make arrays themselves.
-      transforms: what is done to batches once they have their items, on the devices too, in this order.
       fingerprints: of data that were read, not made, by name (`icl_data.ExemplarBank.fingerprint`): a run goes on and
         is evaluated with the same alone, wherever they lie.
       learner: the evaluations on seen and on unseen tasks, under these names, if a learner's type can be told.
@@ -97,20 +96,9 @@ class Experiment(Generic[Config]):
     at_end: tuple[Evaluation, ...]
     headlines: tuple[Headline, ...]
     model: Any = None
-    bank: ExemplarBank | None = None
-    transforms: Sequence[Transform] = ()
     fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rules: Rules = SHARDING
-
-    def expand(self, bank: Any, numbers: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the batch that numbers mean.
-
-        Args:
-          bank: ``bank``, here or on the devices (`icl_data.device_bank`).
-          numbers: a batch of a stream.
-        """
-        return numbers if bank is None else expand(bank, numbers, transforms=self.transforms)
 
 
 @dataclasses.dataclass(frozen=True)

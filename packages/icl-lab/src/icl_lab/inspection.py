@@ -1,6 +1,5 @@
 """What a model would be trained and evaluated on, shown without training: --mode inspect."""
 
-import itertools
 from pathlib import Path
 
 import icl_data as data
@@ -21,11 +20,12 @@ def inspect(runs: Runs[Config], *, to: Path) -> str:
     Returns:
       For sequences a table of one and the frequencies of many; for tasks the arrays of a batch.
     """
-    experiment, parts = runs.experiment, []
-    for name, sampler in experiment.samplers(runs.first.config).items():
-        batch = experiment.expand(experiment.bank, next(itertools.islice(runs.first.streams[name], 1)))
+    parts = []
+    for name, sampler in runs.first.samplers.items():
+        batch = runs.first.first_batch(name)
         arrays = "\n".join(f"{key:10} {values.dtype!s:8} {list(values.shape)}" for key, values in batch.items())
-        said = data.describe(sampler) if isinstance(sampler, data.SequenceSampler) else arrays
+        drawn = sampler.sampler if isinstance(sampler, data.WithItems) else sampler
+        said = data.describe(drawn) if isinstance(drawn, data.SequenceSampler) else arrays
         parts.append(f"== {name}\n{said}")
         if "images" in batch:
             to.mkdir(parents=True, exist_ok=True)

@@ -2,19 +2,20 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic
 
 import grain
-import jax
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 import icl_train as training
-from icl_data.device_bank import DeviceBank, device_bank
+from icl_data import Expandable, Sampler
+from icl_data.batch import Expand
 from icl_lab.experiment import Config, Experiment
 from icl_lab.model import Compiled, Model
-from icl_lab.streams import TRAIN, Expanded
+from icl_lab.streams import TRAIN, Expanded, OnDevices, compiled_expand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +25,19 @@ class MemberRun(Generic[Config]):
     Attributes:
       number: in the ensemble; None for a lone run.
       config: of the run as if it were alone.
-      streams: its batches by name.
+      samplers: what makes its sequences or tasks, by the name of their stream.
+      streams: their batches, see `make_streams`.
     """
 
     number: int | None
     config: Config
+    samplers: Mapping[str, Sampler]
     streams: Mapping[str, grain.IterDataset[Any]]
+
+    def first_batch(self, stream: str) -> Mapping[str, Any]:
+        """Return the first batch of a stream in full, in NumPy."""
+        sampler, numbers = self.samplers[stream], next(iter(self.streams[stream]))
+        return sampler.expand(sampler.resident, numbers) if isinstance(sampler, Expandable) else numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,30 +70,48 @@ class Runs(Generic[Config]):
 
     def init(self, rng: Array) -> tuple[PyTree, PyTree]:
         """Return the parameters and the state that a model begins with."""
-        experiment = self.experiment
-        return experiment.init(rng, experiment.expand(experiment.bank, next(iter(self.first.streams[TRAIN]))))
+        return self.experiment.init(rng, self._example)
 
     @functools.cached_property
-    def resident(self) -> DeviceBank | None:
-        """The bank on the devices, all of it on each; None without one."""
-        bank = self.experiment.bank
-        if bank is None or self.mesh is None:
-            return None if bank is None else device_bank(bank)
-        return training.put_whole(device_bank(bank), self.mesh)
+    def _example(self) -> Mapping[str, Any]:
+        return self.first.first_batch(TRAIN)
 
     @functools.cached_property
-    def _expand(self) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-        def changed(bank: DeviceBank, numbers: Mapping[str, Any]) -> dict[str, Any]:
-            batch = self.experiment.expand(bank, numbers)
-            return {name: values for name, values in batch.items() if values is not numbers.get(name)}
+    def on_devices(self) -> OnDevices:
+        """What numbers are expanded with there."""
+        return OnDevices(self.mesh)
 
-        return functools.partial(jax.jit(changed), self.resident)
+    @property
+    def trained_on(self) -> tuple[PyTree, Expand | None]:
+        """What training expands the numbers of all members with, and how; (None, None) where batches are arrays."""
+        sampler = self.first.samplers[TRAIN]
+        return (self.on_devices(sampler.resident), sampler.expand) if isinstance(sampler, Expandable) else (None, None)
 
     def batches(self, member: MemberRun[Config], stream: str) -> Iterable[Mapping[str, Any]]:
         """Return the batches that a member is evaluated on, with what their numbers mean."""
-        numbers = member.streams[stream]
-        return numbers if self.resident is None else Expanded(numbers, self._expand)
+        sampler, numbers = member.samplers[stream], member.streams[stream]
+        if not isinstance(sampler, Expandable):
+            return numbers
+        expand = functools.partial(compiled_expand(sampler.expand), self.on_devices(sampler.resident))
+        return Expanded(numbers, expand)
 
     def model(self, member: MemberRun[Config], checkpoint: training.ModelCheckpoint | training.TrainState) -> Model:
         """Return the model of a member, as measures ask it."""
         return Model(self.compiled, checkpoint, seed=member.config.train.seed)
+
+
+def check_alike(members: Sequence[MemberRun[Config]]) -> None:
+    """Refuse members of an ensemble whose training numbers mean something else to the first one than to themselves."""
+    first = members[0].samplers[TRAIN]
+    for each in members[1:]:
+        own = each.samplers[TRAIN]
+        if not (isinstance(first, Expandable) and isinstance(own, Expandable)):
+            continue
+        numbers = own.numbers(np.arange(1))
+        here, there = (sampler.expand(sampler.resident, numbers) for sampler in (first, own))
+        if differing := [name for name in there if name not in here or not np.array_equal(here[name], there[name])]:
+            raise ValueError(
+                f"The members of an ensemble share the expand and resident of {type(own).__name__}, but member 0 makes "
+                f"other {', '.join(differing)} of the numbers of member {each.number}; what members differ in must be "
+                "in the numbers, or not in same_program."
+            )

@@ -1,40 +1,38 @@
 """Streams: the batches of an experiment by name, those of training shared out among hosts."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import grain
+import jax
+from jax.sharding import Mesh
+from jaxtyping import PyTree
 
-from icl_data import BatchSource, batches
-from icl_data.source import check_bank
-from icl_lab.experiment import Config, Experiment
+import icl_train as training
+from icl_data import BatchSource, ExemplarBank, Expandable, NumbersOf, Sampler, batches
+from icl_data.device_bank import bank_arrays
+from icl_lab.config import ExperimentConfig
 
 TRAIN = "train"
 """The stream that is trained on; all others are evaluated on, whole on every host."""
 
 
 def make_streams(
-    experiment: Experiment[Config], config: Config, *, shard: tuple[int, int] = (0, 1)
+    samplers: Mapping[str, Sampler], config: ExperimentConfig, *, shard: tuple[int, int] = (0, 1)
 ) -> dict[str, grain.IterDataset[Any]]:
-    """Return the batches of a configuration, by the name of their stream: as numbers, where there is a bank.
+    """Return the batches of a configuration, by the name of their stream: as numbers, where those can be expanded.
 
     Args:
-      experiment: whose samplers make them.
+      samplers: what makes them, by the same names.
       config: of the run, or of a member of an ensemble.
       shard: which part of the rows of a training batch this host has, of how many.
-
-    Raises:
-      ValueError: a bank that a sampler does not draw from.
     """
-    samplers = experiment.samplers(config)
-    if experiment.bank is not None:
-        for sampler in samplers.values():
-            check_bank(experiment.bank, sampler)
     return {
         name: batches(
             BatchSource(
-                sampler=sampler,
+                sampler=NumbersOf(sampler) if isinstance(sampler, Expandable) else sampler,
                 bank=None,
                 batch_size=config.data.batch_size if name == TRAIN else config.eval.batch_size,
                 shard=shard[0] if name == TRAIN else 0,
@@ -61,3 +59,49 @@ class Expanded:
         """Yield the batches. Their numbers stay on the host, where measures read them without a wait."""
         for numbers in self.numbers:
             yield {**numbers, **self.expand(numbers)}
+
+
+class OnDevices:
+    """What numbers are expanded with, put on the devices once for all samplers that have the same `resident`.
+
+    Args:
+      mesh: whose devices each have all of it; None for where JAX puts things.
+    """
+
+    def __init__(self, mesh: Mesh | None) -> None:
+        """Put nothing there yet."""
+        self._mesh = mesh
+        self._there: dict[int, tuple[Any, Any]] = {}  # by the identity of what must live as long, and is kept beside it
+
+    def __call__(self, resident: Any) -> PyTree:
+        """Return the arrays of a resident on the devices; those of a bank as an `icl_data.device_bank.DeviceBank`."""
+
+        def put() -> PyTree:
+            arrays = bank_arrays(resident) if isinstance(resident, ExemplarBank) else resident
+            return jax.tree.map(self._array, arrays)
+
+        return self._once(resident, put)
+
+    def _array(self, array: Any) -> Any:
+        """Return an array there: views of one bank share their items."""
+
+        def put() -> Any:
+            return jax.device_put(array) if self._mesh is None else training.put_whole(array, self._mesh)
+
+        return self._once(array, put)
+
+    def _once(self, kept: Any, make: Callable[[], Any]) -> Any:
+        if id(kept) not in self._there:
+            self._there[id(kept)] = kept, make()
+        return self._there[id(kept)][1]
+
+
+@functools.lru_cache
+def compiled_expand(expand: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
+    """Return a compiled function (resident, numbers) to the arrays that are new or changed; equal ones share it."""
+
+    def changed(resident: Any, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        batch = expand(resident, numbers)
+        return {name: values for name, values in batch.items() if values is not numbers.get(name)}
+
+    return jax.jit(changed)

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt64
 
 from icl_data.checks import check_choice
-from icl_data.draws import distinct_in_group, shuffled
+from icl_data.distinct import distinct_in_group
+from icl_data.draws import shuffled
 from icl_data.sequences.labels import Draws, Labelling
 from icl_data.sequences.split import ClassDistribution, ClassSet, ClassSplit
 

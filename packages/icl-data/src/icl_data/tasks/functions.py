@@ -1,14 +1,19 @@
 """Function tasks by index: points of a function, some of them queries; a pure function of (seed, index)."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
 
-from icl_data.batch import Batch
+from icl_data.arrays import array_module, float32_products
+from icl_data.batch import Arrays, Batch
 from icl_data.checks import check_whole, checked_array
-from icl_data.draws import checked_indices, normal_rows, uniform_rows
+from icl_data.draws import checked_indices, uniform_rows
+from icl_data.random_keys import random_keys, random_normals
 from icl_data.tasks.families import Family, Functions, draw_functions
+from icl_data.tasks.families.family import function_keys, functions_of, is_on_device
 from icl_data.tasks.inputs import InputDistribution, UniformInputs
 from icl_data.tasks.pool import Tasks
 from icl_data.tasks.query_masks import LastQueries, QueryMask
@@ -80,8 +85,48 @@ class FunctionSampler:
         ((2,), (2, 1, 1))
         """
         numbers = self.tasks.numbers(self.seed, self.stream, indices)
-        seed = self.seed if self.task_seed is None else self.task_seed
-        return draw_functions(self.family, seed=seed, numbers=numbers)
+        return draw_functions(self.family, seed=self._task_seed, numbers=numbers)
+
+    @property
+    def _task_seed(self) -> int:
+        return self.seed if self.task_seed is None else self.task_seed
+
+    @property
+    def resident(self) -> None:
+        """Nothing: all is in the numbers."""
+
+    @property
+    def expand(self) -> "FunctionExpansion":
+        """From the numbers of sequences to their arrays."""
+        return FunctionExpansion(self.family if is_on_device(self.family) else None, self.standardise)
+
+    def numbers(self, indices: Integer[np.ndarray, " B"]) -> Batch:
+        """Return what sequences are made from: their points, and no value of a function that can be had on a device.
+
+        Returns:
+          ``inputs`` float32 [B, N, X], ``is_query`` bool [B, N], ``noise`` (its scale) float32 [B], ``random_key`` (of
+          the sequence) uint32 [B, 2], ``task`` (its number) and ``index`` int64 [B]; and ``task_key`` uint32 [B, 2], or
+          of a family that works with NumPy alone (see ``Family``) ``values`` of the functions, float32 [B, N, Y].
+        """
+        indices = checked_indices(indices)
+        B, N, X = len(indices), self.num_points, self.family.num_inputs
+        inputs = self.inputs.points(
+            seed=self.seed, stream=f"{self.stream} inputs", indices=indices, num_points=N, num_inputs=X
+        )
+        inputs = checked_array(inputs, (B, N, X), "f4", f"{type(self.inputs).__name__}.points")
+        is_query = self.queries.mask(uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1))
+        tasks = self.tasks.numbers(self.seed, self.stream, indices)
+        keys = function_keys(self.family, seed=self._task_seed, numbers=tasks)
+        on_device = is_on_device(self.family)
+        return {
+            "inputs": inputs,
+            "is_query": checked_array(is_query, (B, N), "?", f"{type(self.queries).__name__}.mask"),
+            "noise": np.full(B, self.noise, np.float32),
+            "random_key": random_keys(self.seed, f"{self.stream} noise", indices),
+            **({"task_key": keys} if on_device else {"values": functions_of(self.family, keys)(inputs)}),
+            "task": tasks,
+            "index": indices,
+        }
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
         """Return the tasks with these indices, at least 0; each is the same in whatever company it is asked for.
@@ -90,43 +135,51 @@ class FunctionSampler:
           ``inputs`` float32 [B, N, X], ``targets`` float32 [B, N, Y], ``is_query`` bool [B, N], ``task`` (its number)
           and ``index`` int64 [B].
         """
-        indices = checked_indices(indices)
-        functions = self.functions(indices)
-        B, N, X, Y = len(indices), self.num_points, self.family.num_inputs, self.family.num_outputs
-        inputs = self.inputs.points(
-            seed=self.seed, stream=f"{self.stream} inputs", indices=indices, num_points=N, num_inputs=X
-        )
-        inputs = checked_array(inputs, (B, N, X), "f4", f"{type(self.inputs).__name__}.points")
-        is_query = self.queries.mask(uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1))
-        is_query = checked_array(is_query, (B, N), "?", f"{type(self.queries).__name__}.mask")
-        targets = functions(inputs)
-        if self.noise:
-            noise = normal_rows(self.seed, f"{self.stream} noise", indices, width=N * Y).reshape(targets.shape)
-            targets = targets + np.float32(self.noise) * noise
-        if self.standardise:
-            targets = standardised(targets, is_query)
-        return {
-            "inputs": inputs,
-            "targets": targets,
-            "is_query": is_query,
-            "task": functions.draws.numbers,
-            "index": indices,
+        return self.expand(self.resident, self.numbers(indices))
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionExpansion:
+    """From the numbers of sequences to the targets at their points, in NumPy or jax, the same up to rounding.
+
+    Attributes:
+      family: of the functions; None where numbers have their values already.
+      standardise: see ``FunctionSampler``.
+    """
+
+    family: Family | None
+    standardise: bool
+
+    def __call__(self, resident: None, numbers: Mapping[str, Any]) -> Arrays:
+        """Return the batch that numbers mean, see ``FunctionSampler``."""
+        inputs, is_query = numbers["inputs"], numbers["is_query"]
+        with float32_products(inputs):
+            values = (
+                numbers["values"] if self.family is None else functions_of(self.family, numbers["task_key"])(inputs)
+            )
+        noise = random_normals(numbers["random_key"], "noise", values.shape[1] * values.shape[2]).reshape(values.shape)
+        targets = values + numbers["noise"][:, None, None] * noise
+        targets = standardised(targets, is_query) if self.standardise else targets
+        return {"inputs": inputs, "targets": targets, "is_query": is_query} | {
+            name: numbers[name] for name in ("task", "index")
         }
 
 
-def standardised(
-    targets: Float32[np.ndarray, "B N Y"], is_query: Bool[np.ndarray, "B N"]
-) -> Float32[np.ndarray, "B N Y"]:
+def standardised(targets: Float32[Any, "B N Y"], is_query: Bool[Any, "B N"]) -> Float32[Any, "B N Y"]:
     """Return targets shifted and scaled so that those of each task's context have mean 0 and variance 1.
+
+    NumPy's arrays or jax's.
 
     >>> targets = np.array([[[1.0], [3.0], [9.0]]], np.float32)
     >>> standardised(targets, np.array([[False, False, True]])).ravel()
     array([-1.,  1.,  7.], dtype=float32)
     """
-    context = ~is_query[:, :, None]
-    count = context.sum(axis=1, keepdims=True)
-    mean = np.where(context, targets, 0).sum(axis=1, keepdims=True) / count
-    centred = targets - mean
-    spread = np.sqrt(np.square(np.where(context, centred, 0)).sum(axis=1, keepdims=True) / count)
-    scale = np.where(spread > _SMALLEST * (1 + np.abs(mean)), spread, 1)
+    xp, context = array_module(targets), ~is_query[:, :, None]
+    # From the lowest, so that equal targets have a spread of exactly 0, however many they are.
+    lowest = xp.where(context, targets, np.float32(np.inf)).min(axis=1, keepdims=True)
+    count = context.sum(axis=1, keepdims=True).astype(np.float32)
+    mean = xp.where(context, targets - lowest, 0).sum(axis=1, keepdims=True) / count
+    centred = targets - lowest - mean
+    spread = xp.sqrt(xp.square(xp.where(context, centred, 0)).sum(axis=1, keepdims=True) / count)
+    scale = xp.where(spread > _SMALLEST * (1 + abs(lowest + mean)), spread, 1)
     return (centred / scale).astype(np.float32)

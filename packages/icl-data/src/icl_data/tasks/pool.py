@@ -2,12 +2,16 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Integer
+from jaxtyping import Float32, Int, Integer, UInt32
 
+from icl_data.arrays import array_module
 from icl_data.checks import check_whole
-from icl_data.draws import checked_indices, normal_rows, uniform_rows
+from icl_data.draws import checked_indices, uniform_rows
+from icl_data.random_keys import random_keys, random_normals, random_uniforms
 
 UNSEEN = 2**62
 """Number of the first task that no training sees: pools are far smaller, and so is every count of fresh tasks."""
@@ -51,39 +55,52 @@ class Tasks:
         return (share * self.count).astype(np.int64) + self.first
 
 
+def task_keys(seed: int, numbers: Integer[np.ndarray, " B"], family: str = "") -> UInt32[np.ndarray, "B 2"]:
+    """Return the keys of tasks, which all that is random about them is made from.
+
+    Args:
+      seed: of the tasks.
+      numbers: at least 0, in any order, some perhaps equal.
+      family: name of the family of tasks, so that those of two families have nothing in common.
+    """
+    return random_keys(seed, f"task {family}".rstrip(), numbers)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskRandomness:
-    """The random numbers that tasks are made from: those of a task depend on seed, number and family alone.
+    """The random numbers that tasks are made from: those of a task depend on its key and their name alone.
+
+    They are NumPy's or jax's, as the keys are.
 
     Attributes:
-      seed: of the tasks.
-      numbers: int64 [B], at least 0, in any order, some perhaps equal.
-      family: name of the family of tasks, so that those of two families have nothing in common.
+      keys: of the tasks, some perhaps equal; see ``task_keys``.
 
-    >>> draws = TaskRandomness(0, np.array([7, 3, 7]))
+    >>> draws = TaskRandomness(task_keys(0, np.array([7, 3, 7])))
     >>> draws.normals("weights", 4).shape, bool((draws.uniforms("c", 2)[0] == draws.uniforms("c", 2)[2]).all())
     ((3, 4), True)
     """
 
-    seed: int
-    numbers: Int[np.ndarray, " B"]
-    family: str = ""
+    keys: UInt32[Any, "B 2"]
 
     @functools.cached_property
-    def _different(self) -> tuple[Int[np.ndarray, " D"], Int[np.ndarray, " B"]]:
-        """Each number once, in ascending order, which makes runs of a small pool; and where each task's is."""
-        different, places = np.unique(self.numbers, return_inverse=True)
-        return different, places
+    def _different(self) -> tuple[UInt32[np.ndarray, "D 2"], Int[np.ndarray, " B"] | None]:
+        """Each key once, and where each task's is; None if all are different. A small pool costs what it is, so."""
+        whole = np.ascontiguousarray(self.keys).view(np.uint64)[:, 0]
+        different, places = np.unique(whole, return_inverse=True)
+        if len(different) == len(whole):
+            return self.keys, None
+        return different.view(np.uint32).reshape(-1, 2), places
 
-    def _stream(self, name: str) -> str:
-        return " ".join(filter(None, ("task", self.family, name)))
+    def uniforms(self, name: str, width: int) -> Float32[Any, "B width"]:
+        """Return float32 uniforms in [0, 1), of 24 bits; other names are independent."""
+        return self._drawn(random_uniforms, name, width)
 
-    def uniforms(self, name: str, width: int) -> Float[np.ndarray, "B width"]:
-        """Return float64 uniforms in [0, 1); other names are independent."""
-        different, places = self._different
-        return uniform_rows(self.seed, self._stream(name), different, width=width)[places]
+    def normals(self, name: str, width: int) -> Float32[Any, "B width"]:
+        """Return float32 standard normals; other names are independent, and so are uniforms of the same name."""
+        return self._drawn(random_normals, name, width)
 
-    def normals(self, name: str, width: int) -> Float32[np.ndarray, "B width"]:
-        """Return float32 standard normals; other names are independent."""
-        different, places = self._different
-        return normal_rows(self.seed, self._stream(name), different, width=width)[places]
+    def _drawn(self, draw: Callable[[Any, str, int], Any], name: str, width: int) -> Any:
+        if array_module(self.keys) is not np:
+            return draw(self.keys, name, width)
+        keys, places = self._different
+        return draw(keys, name, width) if places is None else draw(keys, name, width)[places]

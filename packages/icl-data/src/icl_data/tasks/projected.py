@@ -1,17 +1,23 @@
 """Projected classification by index: a labelled set under a random projection and a permutation of its labels."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int, Integer
+from jaxtyping import Float32, Int32, Integer, UInt32
 
+from icl_data.arrays import array_module, float32_products, order
 from icl_data.bank import ExemplarBank
-from icl_data.batch import Batch
+from icl_data.batch import Arrays, Batch
 from icl_data.checks import check_probability, check_whole
-from icl_data.draws import checked_indices, distinct_in_group, uniform_rows
-from icl_data.tasks.pool import TaskRandomness, Tasks
+from icl_data.device_bank import DeviceBank
+from icl_data.distinct import distinct_in_group
+from icl_data.draws import checked_indices, uniform_rows
+from icl_data.random_keys import random_keys, random_uniforms
+from icl_data.tasks.pool import TaskRandomness, Tasks, task_keys
 
-_AT_ONCE = 2**24  # numbers of projections that are in memory at once
+_AT_ONCE = 2**24  # numbers of projections that NumPy has in memory at once
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,6 +87,34 @@ class ProjectedSampler:
         """How many sequences are best drawn in one call."""
         return int(np.clip(_AT_ONCE // self.bank.items.shape[1] ** 2, 1, 512))
 
+    @property
+    def resident(self) -> ExemplarBank:
+        """The bank."""
+        return self.bank
+
+    @property
+    def expand(self) -> "ProjectedExpansion":
+        """From the numbers of sequences to their arrays."""
+        return ProjectedExpansion(num_labels=self.num_labels, length=self.length)
+
+    def numbers(self, indices: Integer[np.ndarray, " B"]) -> Batch:
+        """Return what sequences are made from, and no item.
+
+        Returns:
+          ``task_key`` and ``random_key`` (of the sequence) uint32 [B, 2]; ``is_plain`` bool [B], which have the first
+          classes with themselves as labels; ``task`` (its number) and ``index`` int64 [B].
+        """
+        indices = checked_indices(indices)
+        tasks = self.tasks.numbers(self.seed, self.stream, indices)
+        share = uniform_rows(self.seed, f"{self.stream} plain", indices, width=1)[:, 0]
+        return {
+            "task_key": task_keys(self.seed if self.task_seed is None else self.task_seed, tasks),
+            "random_key": random_keys(self.seed, f"{self.stream} items", indices),
+            "is_plain": share < self.p_identity,
+            "task": tasks,
+            "index": indices,
+        }
+
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:
         """Return the sequences with these indices, at least 0; each is the same in whatever company it is asked for.
 
@@ -88,49 +122,61 @@ class ProjectedSampler:
           ``items`` float32 [B, S, X], ``labels`` in 0..V-1 and ``classes`` (of the bank) int32 [B, S], ``task`` (its
           number) and ``index`` int64 [B].
         """
-        indices = checked_indices(indices)
-        numbers = self.tasks.numbers(self.seed, self.stream, indices)
-        draws = TaskRandomness(self.seed if self.task_seed is None else self.task_seed, numbers)
-        labels, classes, rows = self._items(indices, draws)
-        items = np.empty((*rows.shape, self.bank.items.shape[1]), np.float32)
-        for start in range(0, len(indices), self.block_size):
-            part = slice(start, start + self.block_size)
-            matrices = projections(TaskRandomness(draws.seed, numbers[part]), self.bank.items.shape[1])
-            np.matmul(self.bank.items[rows[part]], matrices.transpose(0, 2, 1), out=items[part])
-        return {
-            "items": items,
-            "labels": labels.astype(np.int32),
-            "classes": classes.astype(np.int32),
-            "task": numbers,
-            "index": indices,
+        return self.expand(self.bank, self.numbers(indices))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProjectedExpansion:
+    """From the numbers of sequences to items and labels, in NumPy or jax: integers to the bit, items to rounding.
+
+    Attributes:
+      num_labels: V, of a task.
+      length: S, items in a sequence.
+    """
+
+    num_labels: int
+    length: int
+
+    def __call__(self, bank: ExemplarBank | DeviceBank, numbers: Mapping[str, Any]) -> Arrays:
+        """Return the batch that numbers mean, see ``ProjectedSampler``."""
+        S, V, keys = self.length, self.num_labels, numbers["task_key"]
+        xp = array_module(keys)
+        plain, first = numbers["is_plain"][:, None], xp.arange(V, dtype=np.int32)[None]
+        chosen = xp.where(plain, first, task_classes(TaskRandomness(keys), len(bank.starts))[:, :V])
+        uniforms = random_uniforms(numbers["random_key"], "labels and exemplars", 2 * S)
+        labels = (uniforms[:, :S] * np.float32(V)).astype(np.int32)
+        classes = xp.take_along_axis(chosen, labels, axis=1)
+        exemplars = distinct_in_group(uniforms[:, S:], classes, bank.counts[classes])
+        items = _projected(keys, bank.items[bank.starts[classes] + exemplars])
+        return {"items": items, "labels": labels, "classes": classes} | {
+            name: numbers[name] for name in ("task", "index")
         }
 
-    def _items(
-        self, indices: Int[np.ndarray, " B"], draws: TaskRandomness
-    ) -> tuple[Int[np.ndarray, "B S"], Int[np.ndarray, "B S"], Int[np.ndarray, "B S"]]:
-        """Return labels, classes and rows of the bank."""
-        S, V = self.length, self.num_labels
-        chosen = task_classes(draws, self.bank.num_classes)[:, :V]
-        uniforms = uniform_rows(self.seed, f"{self.stream} items", indices, width=2 * S + 1)
-        plain = uniforms[:, -1] < self.p_identity
-        chosen = np.where(plain[:, None], np.arange(V)[None], chosen)
-        labels = (uniforms[:, :S] * V).astype(np.int64)
-        classes = np.take_along_axis(chosen, labels, axis=1)
-        exemplars = distinct_in_group(uniforms[:, S : 2 * S], classes, self.bank.counts[classes])
-        return labels, classes, self.bank.starts[classes] + exemplars
+
+def _projected(keys: UInt32[Any, "B 2"], items: Float32[Any, "B S X"]) -> Float32[Any, "B S X"]:
+    """Return items under the projections of their tasks; in NumPy of as many tasks at a time as memory has room for."""
+    if array_module(keys) is not np:
+        with float32_products(keys):
+            return items @ projections(TaskRandomness(keys), items.shape[2]).mT
+    at_once = max(1, _AT_ONCE // items.shape[2] ** 2)
+    projected = np.empty_like(items)
+    for start in range(0, len(items), at_once):
+        part = slice(start, start + at_once)
+        np.matmul(items[part], projections(TaskRandomness(keys[part]), items.shape[2]).mT, out=projected[part])
+    return projected
 
 
-def projections(draws: TaskRandomness, dimensions: int) -> Float32[np.ndarray, "B X X"]:
+def projections(draws: TaskRandomness, dimensions: int) -> Float32[Any, "B X X"]:
     """Return the matrix A of each task: independent normal entries of variance 1 / X (not standard deviation).
 
-    >>> bool(abs(projections(TaskRandomness(0, np.arange(9)), 50).var() * 50 - 1) < 0.05)
+    >>> bool(abs(projections(TaskRandomness(task_keys(0, np.arange(9))), 50).var() * 50 - 1) < 0.05)
     True
     """
     normals = draws.normals("projection", dimensions**2)
-    normals *= np.float32(dimensions**-0.5)
+    normals *= np.float32(dimensions**-0.5)  # in place for NumPy; jax makes a new array of it
     return normals.reshape(-1, dimensions, dimensions)
 
 
-def task_classes(draws: TaskRandomness, num_classes: int) -> Int[np.ndarray, "B C"]:
+def task_classes(draws: TaskRandomness, num_classes: int) -> Int32[Any, "B C"]:
     """Return the order of all classes in each task: label v is of the v-th; a task of V ways has the first V."""
-    return draws.uniforms("classes", num_classes).argsort(axis=1)
+    return order(draws.uniforms("classes", num_classes)).astype(np.int32)

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from icl_data.arrays import array_module
 from icl_data.draws import scale_to
 from icl_data.tasks.families.family import Points, Scalar, Specs, Values, column, dot
 from icl_data.tasks.pool import TaskRandomness
@@ -23,7 +24,8 @@ class CurveFamily(Scalar, abc.ABC):
         if self.num_inputs == 1:
             return specs
         direction = draws.normals("direction", self.num_inputs)
-        return specs | {"direction": direction / np.linalg.norm(direction, axis=1, keepdims=True)}
+        length = array_module(direction).sqrt((direction**2).sum(axis=1, keepdims=True))
+        return specs | {"direction": direction / length}
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the curves along their directions."""
@@ -56,8 +58,8 @@ class Polynomial(CurveFamily):
 
     def along(self, specs: Specs, way: Values) -> Values:
         """Return the polynomials, by Horner's rule."""
-        values = np.zeros_like(way)
-        for power in reversed(range(self.degree + 1)):
+        values = column(specs["coefficients"][:, self.degree])
+        for power in reversed(range(self.degree)):
             values = values * way + column(specs["coefficients"][:, power])
         return values
 
@@ -88,7 +90,7 @@ class Sine(CurveFamily):
     def along(self, specs: Specs, way: Values) -> Values:
         """Return A sin(w t + p)."""
         angle = column(specs["frequency"]) * way + column(specs["phase"])
-        return column(specs["amplitude"]) * np.sin(angle)
+        return column(specs["amplitude"]) * array_module(angle).sin(angle)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ class AbsoluteValue(Placed):
 
     def shape(self, way: Values) -> Values:
         """Return |t|."""
-        return np.abs(way)
+        return abs(way)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +166,8 @@ class Exponential(CurveFamily):
 
     def along(self, specs: Specs, way: Values) -> Values:
         """Return a exp(r t) + b."""
-        return column(specs["scale"]) * np.exp(column(specs["rate"]) * way) + column(specs["offset"])
+        growth = array_module(way).exp(column(specs["rate"]) * way)
+        return column(specs["scale"]) * growth + column(specs["offset"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,18 +185,20 @@ class PiecewiseLinear(CurveFamily):
 
     def draw_curve(self, draws: TaskRandomness) -> Specs:
         """Return ``knots``, ascending, and ``heights``, [B, pieces + 1] each."""
-        inner = np.sort(scale_to(draws.uniforms("knots", self.pieces - 1), self.bounds), axis=1)
-        low, high = (np.full((len(inner), 1), bound, np.float32) for bound in self.bounds)
+        uniforms = draws.uniforms("knots", self.pieces - 1)
+        xp = array_module(uniforms)
+        inner = xp.sort(scale_to(uniforms, self.bounds), axis=1)
+        low, high = (xp.full((len(inner), 1), bound, np.float32) for bound in self.bounds)
         heights = draws.normals("heights", self.pieces + 1)
-        return {"knots": np.concatenate([low, inner, high], axis=1), "heights": heights}
+        return {"knots": xp.concatenate([low, inner, high], axis=1), "heights": heights}
 
     def along(self, specs: Specs, way: Values) -> Values:
         """Return the first height, and for each piece its rise times the share of it that lies behind."""
-        knots, heights = specs["knots"], specs["heights"]
-        values = np.broadcast_to(column(heights[:, 0]), way.shape).copy()
+        xp, knots, heights = array_module(way), specs["knots"], specs["heights"]
+        values = column(heights[:, 0])
         for piece in range(self.pieces):
             start, stop = knots[:, piece], knots[:, piece + 1]
-            length = np.maximum(stop - start, np.float32(1e-12))
-            share = np.clip((way - column(start)) / column(length), 0, 1)
-            values += column(heights[:, piece + 1] - heights[:, piece]) * share
+            length = xp.maximum(stop - start, np.float32(1e-12))
+            share = xp.clip((way - column(start)) / column(length), 0, 1)
+            values = values + column(heights[:, piece + 1] - heights[:, piece]) * share
         return values

@@ -1,24 +1,31 @@
 """What a family of functions is: a small specification is drawn for each task, and functions are made from it."""
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Integer, Shaped
+from jaxtyping import Float32, Integer, Shaped, UInt32
 
+from icl_data.arrays import array_module
 from icl_data.checks import check_whole, checked_array
-from icl_data.draws import check_bounds, checked_indices
-from icl_data.tasks.pool import TaskRandomness
+from icl_data.draws import check_bounds
+from icl_data.tasks.pool import TaskRandomness, task_keys
 
-Specs = dict[str, Shaped[np.ndarray, "B ..."]]
+Specs = dict[str, Shaped[Any, "B ..."]]
 """What tells the functions of a family apart, by name; small enough to be printed."""
-Points = Float32[np.ndarray, "B N X"]
-Values = Float32[np.ndarray, "B N 1"]
+Points = Float32[Any, "B N X"]
+Values = Float32[Any, "B N 1"]
 
 
 @runtime_checkable
 class Family(Protocol):
-    """A family of functions from X inputs to Y outputs; bring your own by writing these four."""
+    """A family of functions from X inputs to Y outputs; bring your own by writing these four.
+
+    The host evaluates it then, with NumPy. A family that has ``on_device = True`` besides, as all of this package, is
+    evaluated on an accelerator: its ``draw`` and ``values`` are pure and do with jax's arrays, under ``jax.jit``, what
+    they do with NumPy's (``icl_data.arrays.array_module`` tells whose an array is), and it is hashable, as frozen
+    dataclasses are. One that inherits from a family of this package and uses NumPy alone says ``on_device = False``.
+    """
 
     @property
     def num_inputs(self) -> int:
@@ -49,6 +56,8 @@ class Scalar:
       num_inputs: X, at least 1.
     """
 
+    on_device: ClassVar[bool] = True
+
     num_inputs: int = 1
 
     def __post_init__(self) -> None:
@@ -70,7 +79,7 @@ class Functions:
 
     Attributes:
       family: theirs.
-      draws: their numbers, and the random numbers that they are made from.
+      draws: the random numbers that they are made from.
       specs: what tells them apart.
     """
 
@@ -78,16 +87,18 @@ class Functions:
     draws: TaskRandomness
     specs: Specs
 
-    def __call__(self, inputs: Points) -> Float32[np.ndarray, "B N Y"]:
+    def __call__(self, inputs: Points) -> Float32[Any, "B N Y"]:
         """Return each function at N points of its own.
 
         Raises:
           ValueError: inputs of another shape, or values that are no numbers [B, N, Y].
         """
-        B, X, Y = len(self.draws.numbers), self.family.num_inputs, self.family.num_outputs
+        B, X, Y = len(self.draws.keys), self.family.num_inputs, self.family.num_outputs
         if inputs.ndim != 3 or inputs.shape[0] != B or inputs.shape[2] != X:
             raise ValueError(f"These functions want inputs [{B}, N, {X}], got {list(inputs.shape)}.")
-        values = np.asarray(self.family.values(self.specs, self.draws, inputs))
+        values = self.family.values(self.specs, self.draws, inputs)
+        if array_module(inputs) is not np:
+            return values
         return checked_array(values, (B, inputs.shape[1], Y), "f4", f"{type(self.family).__name__}.values")
 
 
@@ -104,16 +115,43 @@ def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " 
     >>> sorted(functions.specs), functions(np.zeros((2, 10, 1), np.float32)).shape
     (['amplitude', 'frequency', 'phase'], (2, 10, 1))
     """
-    check_whole("seed", seed)
-    draws = TaskRandomness(seed, checked_indices(numbers), type(family).__name__)
+    return functions_of(family, function_keys(family, seed=seed, numbers=numbers))
+
+
+def function_keys(family: Family, *, seed: int, numbers: Integer[np.ndarray, " B"]) -> UInt32[np.ndarray, "B 2"]:
+    """Return the keys of the functions of a family; see ``draw_functions``."""
+    return task_keys(seed, numbers, type(family).__name__)
+
+
+def functions_of(family: Family, keys: UInt32[Any, "B 2"]) -> Functions:
+    """Return the functions of a family with these keys, NumPy's or jax's as the keys are."""
+    draws = TaskRandomness(keys)
     return Functions(family, draws, family.draw(draws))
 
 
-def dot(inputs: Points, weights: Float32[np.ndarray, "B X"]) -> Values:
+def is_on_device(family: Family) -> bool:
+    """Return whether a family works on jax's arrays too, see ``Family``.
+
+    Raises:
+      ValueError: one that says so and cannot be hashed.
+    """
+    if not getattr(family, "on_device", False):
+        return False
+    try:
+        hash(family)
+    except TypeError as error:
+        raise ValueError(
+            f"{type(family).__name__} has on_device=True and must be hashable, since programs are kept by family; make "
+            "it a frozen dataclass of hashable fields, or leave on_device out."
+        ) from error
+    return True
+
+
+def dot(inputs: Points, weights: Float32[Any, "B X"]) -> Values:
     """Return the products of each task's points and its weights."""
     return inputs @ weights[:, :, None]
 
 
-def column(values: Shaped[np.ndarray, " B"]) -> Shaped[np.ndarray, "B 1 1"]:
+def column(values: Shaped[Any, " B"]) -> Shaped[Any, "B 1 1"]:
     """Return a number for each task in a shape that goes with [B, N, 1]."""
     return values[:, None, None]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from icl_data.arrays import order
 from icl_data.draws import check_bounds, scale_to
 from icl_data.tasks.families.family import Points, Scalar, Specs, Values, column, dot
 from icl_data.tasks.pool import TaskRandomness
@@ -79,7 +80,7 @@ class SparseLinear(Scalar):
 
     def draw(self, draws: TaskRandomness) -> Specs:
         """Return ``weights`` [B, X]."""
-        ranks = draws.uniforms("which", self.num_inputs).argsort(axis=1).argsort(axis=1)
+        ranks = order(order(draws.uniforms("which", self.num_inputs)))
         return {"weights": draws.normals("weights", self.num_inputs) * (ranks < self.nonzero)}
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:

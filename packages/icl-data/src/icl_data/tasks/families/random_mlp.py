@@ -3,11 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Literal, get_args
+from types import ModuleType
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int
 
+from icl_data.arrays import array_module
 from icl_data.checks import check_whole
 from icl_data.draws import check_bounds
 from icl_data.tasks.families.family import Points, Specs, column
@@ -44,6 +46,8 @@ class RandomMLP:
     >>> family.num_parameters
     189
     """
+
+    on_device: ClassVar[bool] = True
 
     num_inputs: int = 1
     num_outputs: int = 1
@@ -85,19 +89,21 @@ class RandomMLP:
         return sum((read + 1) * made for read, made in zip(self._sizes, self._sizes[1:], strict=False))
 
     def draw(self, draws: TaskRandomness) -> Specs:
-        """Return ``weight_scale`` and ``bias_scale``, float32 [B], and ``activation``, int64 [B, layers]."""
+        """Return ``weight_scale`` and ``bias_scale``, float32 [B], and ``activation``, int32 [B, layers]."""
         uniforms = draws.uniforms("mlp", 2 + len(self._activations))
         specs: Specs = {
             name: _log_between(uniforms[:, place], _pair(getattr(self, name)))
             for place, name in enumerate(("weight_scale", "bias_scale"))
         }
-        drawn = (uniforms[:, 2:] * len(_MIXED)).astype(np.int64)
-        fixed = np.array([-1 if name == "mixed" else _CHOICES.index(name) for name in self._activations])
-        return specs | {"activation": np.where(fixed[None] < 0, drawn, fixed[None])}
+        drawn = (uniforms[:, 2:] * len(_MIXED)).astype(np.int32)
+        fixed = np.array([[-1 if name == "mixed" else _CHOICES.index(name) for name in self._activations]], np.int32)
+        return specs | {"activation": array_module(uniforms).where(fixed < 0, drawn, fixed)}
 
-    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Float32[np.ndarray, "B N Y"]:
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Float32[Any, "B N Y"]:
         """Return the networks, each with the weights of its task, at N points."""
         parameters = draws.normals("mlp weights", self.num_parameters)
+        if array_module(inputs) is not np:
+            return self._run(specs, parameters, inputs)
         outputs = np.empty((*inputs.shape[:2], self.num_outputs), np.float32)
         at_once = max(1, _IN_CACHE // (inputs.shape[1] * max(self._sizes)))
         for start in range(0, len(inputs), at_once):
@@ -106,7 +112,7 @@ class RandomMLP:
             outputs[part] = self._run(specs_of_part, parameters[part], inputs[part])
         return outputs
 
-    def _run(self, specs: Specs, parameters: Float32[np.ndarray, "B P"], inputs: Points) -> np.ndarray:
+    def _run(self, specs: Specs, parameters: Float32[Any, "B P"], inputs: Points) -> Any:
         outputs, used = inputs, 0
         for layer, (read, made) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
             weights = parameters[:, used : used + read * made].reshape(-1, read, made)
@@ -115,33 +121,35 @@ class RandomMLP:
             scale = specs["weight_scale"] / np.float32(math.sqrt(read) if self.divide_by_fan_in else 1)
             weights = weights * column(scale)
             outputs = outputs * weights if read == 1 else outputs @ weights
-            outputs += biases * column(specs["bias_scale"])
-            outputs = _activate(outputs, specs["activation"][:, layer])
+            outputs = outputs + biases * column(specs["bias_scale"])
+            outputs = _activate(outputs, self._activations[layer], specs["activation"][:, layer])
         return outputs
 
 
-def _activate(values: Float32[np.ndarray, "B N U"], choices: Int[np.ndarray, " B"]) -> Float32[np.ndarray, "B N U"]:
-    """Return each task's values under the activation that its layer has."""
-    present = np.unique(choices)
-    if len(present) == 1:
-        return _FUNCTIONS[_CHOICES[present[0]]](values)
-    activated = np.empty_like(values)
-    for choice in present:
-        rows = choices == choice
-        activated[rows] = _FUNCTIONS[_CHOICES[choice]](values[rows])
+def _activate(values: Float32[Any, "B N U"], name: Activation, choices: Int[Any, " B"]) -> Float32[Any, "B N U"]:
+    """Return values under an activation: the one of this name, or of mixed ones that of each task."""
+    xp = array_module(values)
+    if name != "mixed":
+        return _FUNCTIONS[name](xp, values)
+    if xp is not np:
+        chosen = [column(choices) == choice for choice in range(len(_MIXED))]
+        return xp.select(chosen, [_FUNCTIONS[each](xp, values) for each in _MIXED])
+    activated = np.empty_like(values)  # each task under its own alone, which an accelerator has no way to
+    for choice, each in enumerate(_MIXED):
+        activated[choices == choice] = _FUNCTIONS[each](np, values[choices == choice])
     return activated
 
 
-def _sigmoid(values: Float32[np.ndarray, "B N U"]) -> Float32[np.ndarray, "B N U"]:
-    return np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))  # never overflows, as exp would
+def _sigmoid(xp: ModuleType, values: Float32[Any, "B N U"]) -> Float32[Any, "B N U"]:
+    return np.float32(0.5) * (1 + xp.tanh(np.float32(0.5) * values))  # never overflows, as exp would
 
 
-_FUNCTIONS: dict[Activation, Callable[[np.ndarray], np.ndarray]] = {  # each may overwrite what it is given
-    "tanh": lambda values: np.tanh(values, out=values),
-    "relu": lambda values: np.maximum(values, 0, out=values),
-    "swish": lambda values: values * _sigmoid(values),
+_FUNCTIONS: dict[Activation, Callable[[ModuleType, Any], Any]] = {
+    "tanh": lambda xp, values: xp.tanh(values),
+    "relu": lambda xp, values: xp.maximum(values, 0),
+    "swish": lambda xp, values: values * _sigmoid(xp, values),
     "sigmoid": _sigmoid,
-    "linear": lambda values: values,
+    "linear": lambda xp, values: values,
 }
 
 
@@ -149,8 +157,9 @@ def _pair(scale: float | tuple[float, float]) -> tuple[float, float]:
     return scale if isinstance(scale, tuple) else (scale, scale)
 
 
-def _log_between(uniform: np.ndarray, bounds: tuple[float, float]) -> Float32[np.ndarray, " B"]:
+def _log_between(uniforms: Float32[Any, " B"], bounds: tuple[float, float]) -> Float32[Any, " B"]:
     low, high = bounds
+    xp = array_module(uniforms)
     if low == high:
-        return np.full(uniform.shape, low, np.float32)
-    return np.exp(np.log(low) + (np.log(high) - np.log(low)) * uniform).astype(np.float32)
+        return xp.full(uniforms.shape, low, np.float32)
+    return xp.exp(math.log(low) + (math.log(high) - math.log(low)) * uniforms).astype(np.float32)

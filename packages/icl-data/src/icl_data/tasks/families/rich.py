@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from icl_data.arrays import array_module
 from icl_data.draws import scale_to
 from icl_data.tasks.families.family import Points, Scalar, Specs, Values, dot
 from icl_data.tasks.pool import TaskRandomness
@@ -40,8 +41,8 @@ class GaussianProcessDraw(Scalar):
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the sums of cosines and sines."""
-        angles = inputs @ specs["frequencies"]
-        return dot(np.concatenate([np.cos(angles), np.sin(angles)], axis=2), specs["heights"])
+        xp, angles = array_module(inputs), inputs @ specs["frequencies"]
+        return dot(xp.concatenate([xp.cos(angles), xp.sin(angles)], axis=2), specs["heights"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class ReluNetwork(Scalar):
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the networks' outputs."""
-        hidden = np.maximum(inputs @ specs["weights"] + specs["biases"][:, None], 0)
+        hidden = array_module(inputs).maximum(inputs @ specs["weights"] + specs["biases"][:, None], 0)
         return dot(hidden, specs["heights"])
 
 
@@ -98,17 +99,18 @@ class DecisionTree(Scalar):
         nodes = 2**self.depth - 1
         uniforms = draws.uniforms("nodes", 2 * nodes)
         return {
-            "inputs": (uniforms[:, :nodes] * self.num_inputs).astype(np.int64),
+            "inputs": (uniforms[:, :nodes] * self.num_inputs).astype(np.int32),
             "thresholds": scale_to(uniforms[:, nodes:], self.thresholds),
             "leaves": draws.normals("leaves", nodes + 1),
         }
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the leaves at the end of the ways down the trees."""
-        node = np.zeros(inputs.shape[:2], np.int64)
+        xp = array_module(inputs)
+        node = xp.zeros(inputs.shape[:2], np.int32)
         for _ in range(self.depth):
-            which = np.take_along_axis(specs["inputs"], node, axis=1)[:, :, None]
-            asked = np.take_along_axis(inputs, which, axis=2)[:, :, 0]
-            node = 2 * node + 1 + (asked > np.take_along_axis(specs["thresholds"], node, axis=1))
+            which = xp.take_along_axis(specs["inputs"], node, axis=1)[:, :, None]
+            asked = xp.take_along_axis(inputs, which, axis=2)[:, :, 0]
+            node = 2 * node + 1 + (asked > xp.take_along_axis(specs["thresholds"], node, axis=1))
         leaf = node - (2**self.depth - 1)
-        return np.take_along_axis(specs["leaves"], leaf, axis=1)[:, :, None]
+        return xp.take_along_axis(specs["leaves"], leaf, axis=1)[:, :, None]
