@@ -247,9 +247,10 @@ def test_float_images_of_0_to_1_are_the_same_as_uint8(encoder):
     scaled = images.astype(np.float32) / 255
     model = hk.transform_with_state(lambda images: encoder.encode(images, width=16, is_training=False))
     params, state = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(images))
-    params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5, leaf.dtype), (params, state))
+    random = np.random.default_rng(0)  # equal ones would leave a norm nothing but rounding
+    params, state = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(leaf.dtype), (params, state))
     vectors = [jax.jit(model.apply)(params, state, None, jnp.asarray(form))[0] for form in (images, scaled)]
-    np.testing.assert_allclose(*vectors, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(*vectors, rtol=1e-4, atol=1e-4)
 
 
 def test_symbols_start_with_the_scale_that_was_asked_for():
