@@ -16,7 +16,7 @@ _READ_BY_SOURCES = {
     "characters": ("source", ("glyphs", "symbols")),
 } | dict.fromkeys(("size", "augmented", "exemplars", "noise", "random_rare"), ("source", ("glyphs", "omniglot")))
 
-# Which part of a model reads an option; heads of the presets are passed over by other trunks.
+# Which part of a model reads an option; heads and channels of the presets are passed over by others.
 _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
     ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", ("transformer",))
 )
@@ -109,6 +109,7 @@ class ModelConfig:
 
     Attributes:
       encoder: What makes a vector of an item: embedding for symbols, another for images.
+      channels: For conv: channels of its three convolutions.
       flatten: For the ResNet: lay its last map flat instead of taking the mean.
       layout: Tokens: item, label, item, ...; item and label in one; or item and the label before it in one.
       positions: What is added to the tokens to tell where they stand.
@@ -130,6 +131,7 @@ class ModelConfig:
     """
 
     encoder: Literal["conv", "resnet", "linear", "embedding"] = "conv"
+    channels: tuple[int, int, int] = (32, 64, 64)
     flatten: bool = False
     layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
     positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"

@@ -22,7 +22,7 @@ def make_model(of_run: OmniglotConfig, bank: data.ExemplarBank, split: data.Clas
     if (config.encoder == "embedding") != (bank.key == "items"):
         raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
     encoders: dict[str, models.Encoder] = {
-        "conv": models.ConvEncoder(),
+        "conv": models.ConvEncoder(channels=config.channels),
         "resnet": models.ResNetEncoder(flatten=config.flatten),
         "linear": models.LinearEncoder(),
         "embedding": models.EmbeddingEncoder(num_items=bank.num_classes),

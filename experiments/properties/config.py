@@ -85,10 +85,13 @@ class PropertiesConfig(OmniglotConfig):
 
 
 _BASE = OMNIGLOT["laptop"]
+# The encoder and the steps that docs/properties.md is of.
 _LAPTOP = lab.as_type(
     _BASE,
     PropertiesConfig,
     data=dataclasses.replace(_BASE.data, p_bursty=0.9, rare=1_600),
+    model=dataclasses.replace(_BASE.model, channels=(32, 64, 64)),
+    train=dataclasses.replace(_BASE.train, steps=3_200),
     eval=dataclasses.replace(
         _BASE.eval,
         every=400,

@@ -224,3 +224,42 @@ def test_golden_values_of_projected_tasks():
 GOLDEN_LABELS = [[1, 2, 2, 1, 3], [0, 3, 3, 3, 1]]
 GOLDEN_CLASSES = [[1, 2, 2, 1, 3], [0, 3, 3, 3, 1]]
 GOLDEN_ITEMS = [[-0.101621486, 0.117699198], [0.015818773, 1.408111811]]
+
+
+class Flat:
+    """Forgets the axis of outputs."""
+
+    num_inputs = num_outputs = 1
+
+    def draw(self, draws):
+        return {}
+
+    def values(self, specs, draws, inputs):
+        return inputs[:, :, 0]
+
+
+def test_values_of_another_shape_are_refused_under_jit_too():
+    jax = pytest.importorskip("jax")
+    sampler = FunctionSampler(family=Sine(), num_points=5, queries=RandomFraction())
+    numbers = sampler.numbers(np.arange(3))
+    expand = dataclasses.replace(sampler.expand, family=Flat())
+    with pytest.raises(ValueError, match=r"Flat.values must return float32 \[3, 5, 1\], got float32 \[3, 5\]"):
+        jax.jit(expand)(None, numbers)
+
+
+class Scaled(Sine):
+    """Has more to it than its fields, so that two of them are equal and not alike."""
+
+    def __init__(self, scale):
+        super().__init__()
+        object.__setattr__(self, "scale", scale)
+
+
+def test_a_family_with_more_to_it_than_its_fields_is_refused():
+    with pytest.raises(ValueError, match="'scale', which is no field"):
+        FunctionSampler(family=Scaled(2.0))
+
+
+def test_noise_must_be_a_float32():
+    with pytest.raises(ValueError, match="finite in float32"):
+        FunctionSampler(family=Sine(), noise=1e39)

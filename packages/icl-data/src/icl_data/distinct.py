@@ -21,7 +21,7 @@ def distinct_in_group(
     Args:
       uniforms: in [0, 1), one for each place; what a draw is of many members depends on their bits.
       groups: group of each place, in 0 .. 2**31 - 1.
-      sizes: number of members of that place's group, in 1 .. 2**31 - 1.
+      sizes: number of members of that place's group, at least 1 and below 2**24 (2**31 with uniforms in float64).
 
     Returns:
       int32 [B, S], ``0 <= result < sizes``.

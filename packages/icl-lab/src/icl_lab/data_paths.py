@@ -64,10 +64,10 @@ def check_data(folder: Path, fingerprints: Mapping[str, str]) -> bool:
     Raises:
       ValueError: names both.
     """
-    try:
-        was = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("data", {})
-    except (OSError, ValueError, AttributeError):  # new, or damaged, which others tell
+    record = _record(folder)
+    if record is None:
         return True
+    was = record.get("data", {})
     if not was:
         return not fingerprints
     if list(was.values()) != list(fingerprints.values()):
@@ -76,6 +76,33 @@ def check_data(folder: Path, fingerprints: Mapping[str, str]) -> bool:
             "give the paths of the same items and classes, or make a new run of these."
         )
     return True
+
+
+def check_generation(folder: Path, generation: int) -> None:
+    """Refuse to go on with a run that was trained on other tasks than the same seed gives now.
+
+    Args:
+      folder: of the run.
+      generation: of the training stream's sampler as it is now.
+
+    Raises:
+      ValueError: names both.
+    """
+    was = (_record(folder) or {"generation": generation}).get("generation", 1)
+    if was != generation:
+        raise ValueError(
+            f"{folder} was trained on tasks of generation {was}, and the same seed gives others, of generation "
+            f"{generation}, now (see Stability in icl-data's README); use the version that made the run, or train anew."
+        )
+
+
+def _record(folder: Path) -> Mapping[str, Any] | None:
+    """Return what a run's folder says of it; None of one that is new, or damaged, which others tell."""
+    try:
+        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _said(fingerprints: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ from icl_lab.experiment import Config, Definition, Evaluation, Experiment
 from icl_lab.folders import open_folders
 from icl_lab.inspection import inspect
 from icl_lab.model import Compiled
-from icl_lab.runs import MemberRun, Runs, check_alike
+from icl_lab.runs import MemberRun, Runs, check_alike, check_streams
 from icl_lab.session import (
     check_progress,
     command,
@@ -134,6 +134,7 @@ def prepare(definition: Definition[Config], config: Config, members: Sequence[Co
     compiled = Compiled(experiment.predict, inputs=experiment.inputs, mesh=mesh)
     runs = Runs(config, experiment, of_members, compiled, mesh)
     check_names(experiment, of_members[0].streams)
+    check_streams(runs.first, inputs=experiment.inputs)
     check_alike(of_members)
     jax.eval_shape(runs.init, jax.random.key(0))
     config.optimizer.build(config.train.steps)

@@ -9,9 +9,10 @@ import icl_models as models
 import icl_train as training
 from icl_lab.config import MUTABLE
 from icl_lab.config_file import to_json
-from icl_lab.data_paths import check_data, data_paths
+from icl_lab.data_paths import check_data, check_generation, data_paths
 from icl_lab.experiment import Config, Definition
 from icl_lab.runs import Runs
+from icl_lab.streams import TRAIN
 
 
 def open_folders(definition: Definition[Config], runs: Runs[Config]) -> Runs[Config]:
@@ -50,9 +51,13 @@ def _open(definition: Definition[Config], runs: Runs[Config], config: Config) ->
     is_eval, experiment = config.mode in ("eval", "follow"), runs.experiment
     resume = config.resume or is_eval
     may_move = not resume or check_data(config.workdir, experiment.fingerprints)
+    generation = getattr(runs.first.samplers[TRAIN], "generation", 1)
+    if resume:
+        check_generation(config.workdir, generation)
     metadata: dict[str, Any] = {
         "experiment": definition.name,
         "seed": config.train.seed,
+        "generation": generation,
         "headlines": [headline.to_json() for headline in experiment.headlines],
     }
     metadata |= {"data": dict(experiment.fingerprints)} if experiment.fingerprints else {}

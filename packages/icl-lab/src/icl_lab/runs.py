@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic
 
 import grain
+import jax
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
@@ -15,7 +16,9 @@ from icl_data import Expandable, Sampler
 from icl_data.batch import Expand
 from icl_lab.experiment import Config, Experiment
 from icl_lab.model import Compiled, Model
-from icl_lab.streams import TRAIN, Expanded, OnDevices, compiled_expand
+from icl_lab.streams import TRAIN, Expanded, OnDevices, arrays_of, compiled_expand
+
+_COMPARED = 64  # sequences of members that are not known to be made alike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +103,66 @@ class Runs(Generic[Config]):
         return Model(self.compiled, checkpoint, seed=member.config.train.seed)
 
 
+def check_streams(member: MemberRun[Config], *, inputs: Sequence[str]) -> None:
+    """Refuse samplers whose numbers cannot become arrays on the devices, or not those that the model reads.
+
+    Args:
+      member: whose streams.
+      inputs: keys of a batch that the model reads.
+
+    Raises:
+      ValueError: says of which stream, and what to do.
+    """
+    if missing := [name for name in inputs if name not in member.first_batch(TRAIN)]:
+        raise ValueError(
+            f"The model reads {', '.join(map(repr, inputs))}, but batches of the stream {TRAIN!r} have no "
+            f"{missing[0]!r}; give sequences their items with icl_data.WithItems(sampler, bank), or mend inputs."
+        )
+    for name, sampler in member.samplers.items():
+        if isinstance(sampler, Expandable):
+            _check_expandable(name, sampler)
+    sampler, numbers = member.samplers[TRAIN], next(iter(member.streams[TRAIN]))
+    if isinstance(sampler, Expandable):
+        try:
+            jax.eval_shape(sampler.expand, arrays_of(sampler.resident), numbers)
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise ValueError(
+                f"{type(sampler).__name__} of the stream {TRAIN!r} is expanded on the devices, but something in it "
+                "works with NumPy alone; write it with icl_data.arrays.array_module, or say on_device = False of a "
+                f"family: {str(error).splitlines()[0]}"
+            ) from error
+
+
+def _check_expandable(name: str, sampler: Expandable) -> None:
+    try:
+        hash(sampler.expand)
+    except TypeError as error:
+        raise ValueError(
+            f"expand of the stream {name!r} must be hashable, since programs are kept by it, got "
+            f"{sampler.expand!r:.200}; make what it consists of, such as transforms, functions or frozen dataclasses."
+        ) from error
+    if sampler.resident is not sampler.resident:
+        raise ValueError(
+            f"resident of the stream {name!r} must always be the same object, which is put on the devices once, got "
+            f"a new {type(sampler.resident).__name__} each time; make it when the sampler is made."
+        )
+
+
 def check_alike(members: Sequence[MemberRun[Config]]) -> None:
     """Refuse members of an ensemble whose training numbers mean something else to the first one than to themselves."""
     first = members[0].samplers[TRAIN]
     for each in members[1:]:
         own = each.samplers[TRAIN]
-        if not (isinstance(first, Expandable) and isinstance(own, Expandable)):
+        if isinstance(first, Expandable) != isinstance(own, Expandable):
+            raise ValueError(
+                f"The members of an ensemble are expanded by one program, but {type(first).__name__} of member 0 and "
+                f"{type(own).__name__} of member {each.number} are not both icl_data.Expandable."
+            )
+        if not isinstance(first, Expandable) or not isinstance(own, Expandable):
             continue
-        numbers = own.numbers(np.arange(1))
+        if own.expand == first.expand and own.resident is first.resident:
+            continue
+        numbers = own.numbers(np.arange(_COMPARED))
         here, there = (sampler.expand(sampler.resident, numbers) for sampler in (first, own))
         if differing := [name for name in there if name not in here or not np.array_equal(here[name], there[name])]:
             raise ValueError(

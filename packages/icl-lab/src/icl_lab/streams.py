@@ -61,6 +61,11 @@ class Expanded:
             yield {**numbers, **self.expand(numbers)}
 
 
+def arrays_of(resident: Any) -> PyTree:
+    """Return the arrays of what numbers are expanded with: of a bank those of an `icl_data.device_bank.DeviceBank`."""
+    return bank_arrays(resident) if isinstance(resident, ExemplarBank) else resident
+
+
 class OnDevices:
     """What numbers are expanded with, put on the devices once for all samplers that have the same `resident`.
 
@@ -77,8 +82,7 @@ class OnDevices:
         """Return the arrays of a resident on the devices; those of a bank as an `icl_data.device_bank.DeviceBank`."""
 
         def put() -> PyTree:
-            arrays = bank_arrays(resident) if isinstance(resident, ExemplarBank) else resident
-            return jax.tree.map(self._array, arrays)
+            return jax.tree.map(self._array, arrays_of(resident))
 
         return self._once(resident, put)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
@@ -52,6 +52,8 @@ class FunctionSampler:
     {'inputs': (32, 48, 1), 'targets': (32, 48, 1), 'is_query': (32, 48), 'task': (32,), 'index': (32,)}
     """
 
+    generation: ClassVar[int] = 2  # of the streams: 1 drew other tasks of the same numbers
+
     family: Family
     tasks: Tasks = Tasks()
     num_points: int = 48
@@ -67,8 +69,8 @@ class FunctionSampler:
         check_whole("num_points, of context and queries,", self.num_points, least=2)
         check_whole("seed", self.seed)
         check_whole("task_seed", 0 if self.task_seed is None else self.task_seed)
-        if not 0 <= self.noise < np.inf:
-            raise ValueError(f"noise must be at least 0 and finite, got {self.noise}.")
+        if not 0 <= self.noise <= float(np.finfo(np.float32).max):
+            raise ValueError(f"noise must be at least 0 and finite in float32, got {self.noise}.")
         self.sample(np.empty(0, np.int64))  # so that what cannot be made is refused now, not at the first batch
 
     @property

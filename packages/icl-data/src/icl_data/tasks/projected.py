@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int32, Integer, UInt32
@@ -51,6 +51,8 @@ class ProjectedSampler:
     >>> {name: values.shape for name, values in sampler.sample(np.arange(64)).items()}
     {'items': (64, 32, 16), 'labels': (64, 32), 'classes': (64, 32), 'task': (64,), 'index': (64,)}
     """
+
+    generation: ClassVar[int] = 2  # of the streams: 1 drew other tasks of the same numbers
 
     bank: ExemplarBank
     tasks: Tasks = Tasks()

@@ -141,9 +141,9 @@ def uniform_scores(classes: Int[Array | np.ndarray, "B S"], positions: TokenPosi
       positions: where items and labels stand among the tokens; static under `jax.jit`.
       causal: whether token t sees the tokens 0..t, rather than all.
 
-    >>> uniform_scores(jnp.array([[7, 8, 7]]), TokenPositions((0, 2, 4), (1, 3)), causal=True)
-    HeadScores(induction=Array([0.2], dtype=float32), previous_token=Array([0.375], dtype=float32),
-               same_class=Array([0.2], dtype=float32))
+    >>> scores = uniform_scores(jnp.array([[7, 8, 7]]), TokenPositions((0, 2, 4), (1, 3)), causal=True)
+    >>> {name: round(float(score[0]), 3) for name, score in scores._asdict().items()}
+    {'induction': 0.2, 'previous_token': 0.375, 'same_class': 0.2}
     """
     seen = np.ones((positions.length, positions.length), np.float32)
     seen = np.tril(seen) if causal else seen

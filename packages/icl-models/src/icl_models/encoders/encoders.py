@@ -62,7 +62,7 @@ class ConvEncoder:
       strides: how far their kernels move, one for each.
     """
 
-    channels: tuple[int, ...] = (16, 32, 64)
+    channels: tuple[int, ...] = (32, 64, 64)
     kernels: tuple[int, ...] = (6, 3, 3)
     strides: tuple[int, ...] = (4, 2, 2)
 

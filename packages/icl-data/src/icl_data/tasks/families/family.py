@@ -97,9 +97,12 @@ class Functions:
         if inputs.ndim != 3 or inputs.shape[0] != B or inputs.shape[2] != X:
             raise ValueError(f"These functions want inputs [{B}, N, {X}], got {list(inputs.shape)}.")
         values = self.family.values(self.specs, self.draws, inputs)
-        if array_module(inputs) is not np:
-            return values
-        return checked_array(values, (B, inputs.shape[1], Y), "f4", f"{type(self.family).__name__}.values")
+        name, shape = f"{type(self.family).__name__}.values", (B, inputs.shape[1], Y)
+        if array_module(inputs) is np:
+            return checked_array(values, shape, "f4", name)
+        if values.shape != shape:
+            raise ValueError(f"{name} must return float32 {list(shape)}, got {values.dtype} {list(values.shape)}.")
+        return values
 
 
 def draw_functions(family: Family, *, seed: int, numbers: Integer[np.ndarray, " B"]) -> Functions:
@@ -133,7 +136,7 @@ def is_on_device(family: Family) -> bool:
     """Return whether a family works on jax's arrays too, see ``Family``.
 
     Raises:
-      ValueError: one that says so and cannot be hashed.
+      ValueError: one that says so and cannot be hashed, or has more to it than its fields.
     """
     if not getattr(family, "on_device", False):
         return False
@@ -142,8 +145,14 @@ def is_on_device(family: Family) -> bool:
     except TypeError as error:
         raise ValueError(
             f"{type(family).__name__} has on_device=True and must be hashable, since programs are kept by family; make "
-            "it a frozen dataclass of hashable fields, or leave on_device out."
+            "it a frozen dataclass of hashable fields (tuples, no lists), or say on_device = False."
         ) from error
+    kind, fields = type(family), getattr(family, "__dataclass_fields__", vars(family))
+    if more := [name for name in vars(family) if name not in fields and not hasattr(kind, name)]:
+        raise ValueError(
+            f"{kind.__name__} has on_device=True and {more[0]!r}, which is no field: families that differ in it alone "
+            "would share a program; make it a field of a frozen dataclass, or say on_device = False."
+        )
     return True
 
 
