@@ -1,7 +1,7 @@
 """Watch a Transformer learn to learn: from memorising tasks to learning any from its examples (Kirsch et al. 2022).
 
     python -m experiments.gpicl                           projected digits, fresh tasks for ever: about 3 minutes on
-                                                          two cores, 0.80 on unseen tasks, chance 0.25
+                                                          two cores, 0.79 on unseen tasks, chance 0.25
     python -m experiments.gpicl --data.num-tasks 16       it memorises: 0.87 at the first item of seen tasks
     python -m experiments.gpicl --data.num-tasks 128      it finds out which of the tasks it is
     python -m experiments.gpicl --model.trunk lstm        an LSTM, of small state
