@@ -139,7 +139,7 @@ def _check_expandable(name: str, sampler: Expandable) -> None:
     except TypeError as error:
         raise ValueError(
             f"expand of the stream {name!r} must be hashable, since programs are kept by it, got "
-            f"{sampler.expand!r:.200}; make what it consists of, such as transforms, functions or frozen dataclasses."
+            f"{sampler.expand!r:.200}; make what it consists of, such as transforms, frozen dataclasses."
         ) from error
     if sampler.resident is not sampler.resident:
         raise ValueError(
