@@ -1,8 +1,8 @@
 """Watch in-context learning emerge on sequences of character images and labels (Chan et al. 2022).
 
-    python -m experiments.omniglot                        glyphs: about 2 minutes on two cores, ICL about 0.95
+    python -m experiments.omniglot                        glyphs: about 2 minutes on two cores, ICL 0.98
     python -m experiments.omniglot laptop_omniglot --data.zips images_background.zip
-    python -m experiments.omniglot laptop_iwl             no bursts: IWL about 0.99, ICL stays at chance, 0.5
+    python -m experiments.omniglot laptop_iwl             no bursts: IWL about 1.00, ICL stays at chance, 0.5
     python -m experiments.omniglot --model.trunk lstm     an LSTM does not get there
     python -m experiments.omniglot all_exemplars --data.zips images_background.zip images_evaluation.zip
                                                           the paper's settings, for an accelerator
