@@ -29,6 +29,7 @@ def run_child(words: Sequence[str], log: str, reader: "multiprocessing.SimpleQue
             reader.put(tee.pid)
         os.dup2(output, 1)
         os.dup2(output, 2)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup makes all that it starts deaf to it
     faulthandler.enable(file=2)  # what hangs is ended by SIGABRT and then says where
     chaos_child.main(words)
 
