@@ -46,6 +46,7 @@ def test_whole_numbers_of_numpy_are_taken_as_python_has_them(kind, field):
         ("ema_decay", (0.0, 1.0, -0.1, float("nan"))),
         ("profile", ((0, 1), (3, 2))),
         ("freeze", (("(",),)),
+        ("checkpoint_around", (3,)),  # of no use where the spacing is equal
     ],
 )
 def test_options_out_of_range_are_refused(field, values):
@@ -81,12 +82,15 @@ CHANGES = {
     "tensorboard": True,
     "keep_every": 4,
     "profile": (2, 3),
+    "checkpoint_spacing": "log",
 }
 ELSEWHERE = {
     "mesh",
     "ensemble",
     "steps_per_dispatch",
     "checkpoint_minutes",
+    "checkpoint_moments",
+    "checkpoint_around",
     "stop_after_minutes",
     "stop_when_not_finite",
 }  # tests of their own

@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from icl_lab.session import SessionConfig
-from icl_train import HostsConfig, MeshConfig, OptimizerConfig, TrainConfig
+from icl_train import (
+    Action,
+    ActionFunction,
+    AtSteps,
+    EverySteps,
+    HostsConfig,
+    MeshConfig,
+    OptimizerConfig,
+    Spacing,
+    TrainConfig,
+    spaced_steps,
+)
 
 MUTABLE = (
     *(f"train.{name}" for name in ("steps", "log_every", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")),
     *(f"train.{name}" for name in ("keep_every", "mesh", "profile", "tensorboard", "steps_per_dispatch")),
+    *(f"train.checkpoint_{name}" for name in ("spacing", "moments", "around")),
     "train.stop_after_minutes",
     "eval",
 )
@@ -22,13 +34,19 @@ class EvalConfig:
     """When and on how many sequences or tasks to evaluate.
 
     Attributes:
-      every: Steps between evaluations during training.
+      every: Steps between evaluations during training, where they are equal.
+      spacing: Whether evaluations during training are at equal distances, or at `icl_train.spaced_steps`.
+      moments: For log: how many of them.
+      around: For log: the step that they are densest at; by default the start of the run.
       count: Sequences or tasks of each evaluation during training.
       final_count: Sequences or tasks of each evaluation of the trained model, and with --mode eval.
       batch_size: How many are evaluated at once.
     """
 
     every: int = 200
+    spacing: Spacing = "equal"
+    moments: int = 40
+    around: int | None = None
     count: int = 1_000
     final_count: int = 10_000
     batch_size: int = 50  # a CPU maps the activations of more anew for each batch, at half the speed
@@ -41,6 +59,18 @@ class EvalConfig:
                 "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, "
                 f"got {', '.join(map(str, numbers))}; --mode train leaves evaluations out."
             )
+        check_read("eval", self, {name: ("spacing", ("log",)) for name in ("moments", "around")})
+        if self.moments < 2 or (self.around is not None and self.around < 1):
+            raise ValueError(
+                f"eval.moments must be at least 2 and eval.around at least 1, got {self.moments} and {self.around}."
+            )
+
+    def when(self, function: ActionFunction, *, steps: int) -> Action:
+        """Return a function as an action of a run of so many steps, called when it is to be evaluated."""
+        if self.spacing == "equal":
+            return EverySteps(self.every, function)
+        around = None if self.around is None else min(self.around, steps)
+        return AtSteps(spaced_steps(steps, moments=self.moments, around=around), function)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

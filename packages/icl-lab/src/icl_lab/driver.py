@@ -185,7 +185,7 @@ def train(runs: Runs[Config], *, resume_hint: str) -> None:
         # What members differ in is in hyper.
         return runs.first.config.optimizer.build(config.train.steps, **hyper)
 
-    actions = [training.EverySteps(config.eval.every, evaluate_all)] if config.mode == "both" else []
+    actions = [config.eval.when(evaluate_all, steps=config.train.steps)] if config.mode == "both" else []
     resident, expand = runs.trained_on
     common: dict[str, Any] = {
         "init": runs.init,

@@ -3,7 +3,7 @@
 One axis letter is used in shapes: B, the examples of a batch.
 """
 
-from icl_train.actions import Action, ActionFunction, EverySteps, Moment
+from icl_train.actions import Action, ActionFunction, AtSteps, EverySteps, Moment
 from icl_train.checkpoints.restoring import ModelCheckpoint, checkpoint_steps, latest_step, restore_model, warm_start
 from icl_train.checkpoints.watch import is_last_checkpoint, watch
 from icl_train.config import TrainConfig
@@ -37,6 +37,7 @@ from icl_train.pace import StepsPerDispatch
 from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
 from icl_train.run_folder import check_is_run, check_writable, expanded, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
+from icl_train.spacing import Spacing, spaced_steps
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
 from icl_train.trainer_lock import Hold, hold_for_training
@@ -48,6 +49,7 @@ __all__ = [
     "REPLICATED",
     "Action",
     "ActionFunction",
+    "AtSteps",
     "Batch",
     "Batches",
     "CheckpointError",
@@ -73,6 +75,7 @@ __all__ = [
     "Rules",
     "RunError",
     "Schedule",
+    "Spacing",
     "StepConfig",
     "StepFn",
     "StepSpec",
@@ -107,6 +110,7 @@ __all__ = [
     "restore_model",
     "say",
     "shardings",
+    "spaced_steps",
     "start_hosts",
     "sync_hosts",
     "train",

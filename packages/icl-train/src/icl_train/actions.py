@@ -1,7 +1,7 @@
 """What happens now and then during training: evaluation, a printed sample, a snapshot."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from icl_train.checks import as_whole
@@ -69,6 +69,40 @@ class EverySteps:
     def is_due(self, moment: Moment) -> bool:
         """Return whether the step is a multiple, or the last."""
         return moment.step % self.steps == 0 or (self.at_end and moment.is_last)
+
+    def __call__(self, step: int, state: TrainState) -> Any:
+        """Call the function."""
+        return self.function(step, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class AtSteps:
+    """Calls a function after some steps, such as `spaced_steps`.
+
+    Attributes:
+        steps: Numbers of steps made, each at least 1; those beyond the run's length never come.
+        function: Called as ``function(step, state)``; what it returns is dropped.
+        at_end: Also call it after the last step of the run, listed or not (but once).
+
+    Raises:
+        ValueError: If a step is below 1.
+
+    >>> report = AtSteps((1, 10, 100), lambda step, state: print('after', step))
+    >>> [step for step in (1, 5, 100, 250) if report.is_due(Moment(step, 0.0, is_last=step == 250))]
+    [1, 100, 250]
+    """
+
+    steps: Collection[int]
+    function: ActionFunction
+    at_end: bool = True
+
+    def __post_init__(self) -> None:
+        steps = frozenset(as_whole("a step after which an action is called", step, least=1) for step in self.steps)
+        object.__setattr__(self, "steps", steps)
+
+    def is_due(self, moment: Moment) -> bool:
+        """Return whether the step is one of them, or the last."""
+        return moment.step in self.steps or (self.at_end and moment.is_last)
 
     def __call__(self, step: int, state: TrainState) -> Any:
         """Call the function."""

@@ -7,6 +7,7 @@ from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.profiling import profiled_steps
 from icl_train.ensemble import EnsembleConfig
 from icl_train.pace import StepsPerDispatch
+from icl_train.spacing import Spacing, spaced_steps
 from icl_train.step import StepConfig
 
 
@@ -28,6 +29,10 @@ class TrainConfig(StepConfig):
         checkpoint_minutes: Also save one when the latest is this old, above 0.
         keep_checkpoints: Checkpoints to keep, the latest ones, at least 1.
         keep_every: Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1.
+        checkpoint_spacing: log: besides those at equal distances, save checkpoints at `spaced_steps`, and keep these for
+            ever.
+        checkpoint_moments: For log: how many of them.
+        checkpoint_around: For log: the step that they are densest at; None for the start of the run.
         stop_after_minutes: Minutes of training, counted from where it begins or goes on, after which it saves and
             leaves with status 0, for queues with a time limit; above 0. What comes before and after is not counted.
         profile: First and last step of which to write a profile.
@@ -51,6 +56,9 @@ class TrainConfig(StepConfig):
     checkpoint_minutes: float | None = None
     keep_checkpoints: int = 2
     keep_every: int | None = None
+    checkpoint_spacing: Spacing = "equal"
+    checkpoint_moments: int = 40
+    checkpoint_around: int | None = None
     stop_after_minutes: float | None = None
     profile: tuple[int, int] | None = None
 
@@ -63,9 +71,26 @@ class TrainConfig(StepConfig):
         self._set_whole("seed", 0, LARGEST_SEED)
         if self.keep_every is not None:
             self._set_whole("keep_every", 1)
+        self._set_whole("checkpoint_moments", 2)
+        self.spaced_checkpoints()
         for name in ("checkpoint_minutes", "stop_after_minutes"):
             minutes = getattr(self, name)
             if minutes is not None and not minutes > 0:
                 raise ValueError(f"wanted {name} to be above 0, got {minutes!r}")
         if self.profile is not None:
             object.__setattr__(self, "profile", profiled_steps(self.profile))
+
+    def spaced_checkpoints(self) -> tuple[int, ...]:
+        """Return the steps of the checkpoints that lie close together where much happens; none if they are equal.
+
+        >>> TrainConfig(steps=100, checkpoint_spacing='log', checkpoint_moments=3).spaced_checkpoints()
+        (1, 10, 100)
+        """
+        if self.checkpoint_spacing == "log":
+            return spaced_steps(self.steps, moments=self.checkpoint_moments, around=self.checkpoint_around)
+        if self.checkpoint_around is not None:
+            raise ValueError(
+                f"wanted checkpoint_spacing log with checkpoint_around={self.checkpoint_around}, got equal; nothing "
+                "else reads it"
+            )
+        return ()

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from tqdm import tqdm
 
-from icl_train.actions import Action, EverySteps, Moment
+from icl_train.actions import Action, AtSteps, EverySteps, Moment
 from icl_train.checkpoints.restoring import Saved
 from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
@@ -57,6 +57,7 @@ class Run(NamedTuple):
             minutes=self.config.checkpoint_minutes,
             keep=self.config.keep_checkpoints,
             keep_every=self.config.keep_every,
+            at=self.config.spaced_checkpoints(),
             restored=None if saved is None else saved.progress.step,
             skipped=() if saved is None else saved.skipped,
             clock=self.clock,
@@ -127,7 +128,7 @@ class Run(NamedTuple):
 
     def seconds(self, meters: Meters) -> float:
         """Return the seconds of training so far, the same on all hosts where an action may depend on them."""
-        if jax.process_count() == 1 or all(isinstance(action, EverySteps) for action in self.actions):
+        if jax.process_count() == 1 or all(isinstance(action, EverySteps | AtSteps) for action in self.actions):
             return meters.watch.seconds()
         return max_over_hosts(int(1000 * meters.watch.seconds())) / 1000
 

@@ -46,6 +46,7 @@ class Checkpoints:
         minutes: Minutes after which one is due whatever the step, or None.
         keep: Checkpoints to keep, the latest, at least 1.
         keep_every: Those whose step is a multiple are kept for ever, or None.
+        at: Further steps after which one is due; these are kept for ever, too.
         restored: Step of the checkpoint that the run goes on from, or None.
         skipped: Steps of damaged checkpoints, which are left alone.
         clock: Returns the time in seconds.
@@ -59,12 +60,14 @@ class Checkpoints:
         keep: int,
         minutes: float | None = None,
         keep_every: int | None = None,
+        at: Collection[int] = (),
         restored: int | None = None,
         skipped: Collection[int] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = workdir.absolute() / CHECKPOINTS_FOLDER
         self._every, self._minutes, self._keep, self._keep_every = every, minutes, keep, keep_every
+        self._at = frozenset(at)
         self._clock, self._latest = clock, clock()
         self._writing: int | str | None = None  # the name of what is being written
         self._error: Exception | None = None
@@ -81,7 +84,7 @@ class Checkpoints:
 
     def is_due(self, step: int) -> bool:
         """Return whether a checkpoint is to be saved after a step, for its number."""
-        return step % self._every == 0
+        return step % self._every == 0 or step in self._at
 
     def is_overdue(self) -> bool:
         """Return whether the latest one was saved too many minutes ago."""
@@ -211,7 +214,7 @@ class Checkpoints:
             return
         mine = [each for each in saved_steps(self._folder) if each <= step and each not in self._skipped]
         for old in mine[: -self._keep]:
-            if not (self._keep_every and old % self._keep_every == 0):
+            if not (old in self._at or (self._keep_every and old % self._keep_every == 0)):
                 # Renamed first: a folder half deleted would look like a damaged checkpoint.
                 gone = self._folder / f"{old}{_DELETED}"
                 shutil.rmtree(gone, ignore_errors=True)
