@@ -64,12 +64,13 @@ def requirements(*groups: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
 
 
-def run_experiment(session: nox.Session, *options: str) -> None:
-    """Run the experiment that the first word names, or else omniglot, with all other words."""
+def run_experiment(session: nox.Session, *options: str, first: str | None = None) -> None:
+    """Run the experiment that the first word names, or else omniglot, with all other words after ``first``."""
     install(session)
     words = list(session.posargs)
     experiments = {path.parent.name for path in Path("experiments").glob("*/__main__.py")}
     experiment = words.pop(0) if words and words[0] in experiments else "omniglot"
+    words = words if first is None else [first, *words]
     command = ("python", "-m", f"experiments.{experiment}", *words, *options)
     # Time to finish the step and save after Ctrl+C; nox would kill the run after 0.3 seconds.
     session.run(*command, interrupt_timeout=120, terminate_timeout=120)
@@ -79,6 +80,12 @@ def run_experiment(session: nox.Session, *options: str) -> None:
 def train(session: nox.Session) -> None:
     """Train, evaluate and report: nox -s train -- [experiment] [preset or run folder] [options]."""
     run_experiment(session)
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """Run many settings and seeds: nox -s sweep -- [experiment] [preset] --grid.OPTION V1 V2 --seeds N --workdir runs/s."""
+    run_experiment(session, first="sweep")
 
 
 @nox.session(name="eval")

@@ -29,6 +29,26 @@ MUTABLE = (
 """Options that a run may be resumed with other values of."""
 
 
+def check_read(part: str, options: Any, read_by: Mapping[str, tuple[str, Collection[str]]]) -> None:
+    """Refuse options that nothing would read.
+
+    Args:
+      part: what the options are of, such as "data".
+      options: a dataclass.
+      read_by: of an option, which other option chooses who reads it, and the choices that do.
+
+    Raises:
+      ValueError: an option that differs from its default although nothing reads it.
+    """
+    for field in dataclasses.fields(options):
+        chooser, readers = read_by.get(field.name, ("", ()))
+        if chooser and getattr(options, chooser) not in readers and getattr(options, field.name) != field.default:
+            raise ValueError(
+                f"{part}.{field.name} is for {part}.{chooser} {' and '.join(readers)}, but that is "
+                f"{getattr(options, chooser)}; leave it out, or ask for --{part}.{chooser} {sorted(readers)[-1]}."
+            )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """When and on how many sequences or tasks to evaluate.
@@ -59,7 +79,7 @@ class EvalConfig:
                 "eval.every, eval.count, eval.final_count and eval.batch_size must be at least 1, "
                 f"got {', '.join(map(str, numbers))}; --mode train leaves evaluations out."
             )
-        check_read("eval", self, {name: ("spacing", ("log",)) for name in ("moments", "around")})
+        check_read("eval", self, dict.fromkeys(("moments", "around"), ("spacing", ("log",))))
         if self.moments < 2 or (self.around is not None and self.around < 1):
             raise ValueError(
                 f"eval.moments must be at least 2 and eval.around at least 1, got {self.moments} and {self.around}."
@@ -69,8 +89,7 @@ class EvalConfig:
         """Return a function as an action of a run of so many steps, called when it is to be evaluated."""
         if self.spacing == "equal":
             return EverySteps(self.every, function)
-        around = None if self.around is None else min(self.around, steps)
-        return AtSteps(spaced_steps(steps, moments=self.moments, around=around), function)
+        return AtSteps(spaced_steps(steps, moments=self.moments, around=self.around), function)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -153,6 +172,10 @@ class ExperimentConfig(SessionConfig):
 
     def __post_init__(self) -> None:
         """Refuse an ensemble that cannot be, or that has not a value for each member."""
+        if self.eval.around is not None and self.eval.around > self.train.steps:
+            raise ValueError(
+                f"eval.around must be at most train.steps, got {self.eval.around} and {self.train.steps} steps."
+            )
         members = self.train.ensemble.members
         if members > 1 and (
             self.hosts != HostsConfig() or self.train.mesh != MeshConfig() or self.init_from is not None
@@ -166,23 +189,3 @@ class ExperimentConfig(SessionConfig):
                     f"vary.{option.rpartition('.')[2]} wants a value for each of the train.ensemble.members={members} "
                     f"members, which are at least two, got {len(values)}."
                 )
-
-
-def check_read(part: str, options: Any, read_by: Mapping[str, tuple[str, Collection[str]]]) -> None:
-    """Refuse options that nothing would read.
-
-    Args:
-      part: what the options are of, such as "data".
-      options: a dataclass.
-      read_by: of an option, which other option chooses who reads it, and the choices that do.
-
-    Raises:
-      ValueError: an option that differs from its default although nothing reads it.
-    """
-    for field in dataclasses.fields(options):
-        chooser, readers = read_by.get(field.name, ("", ()))
-        if chooser and getattr(options, chooser) not in readers and getattr(options, field.name) != field.default:
-            raise ValueError(
-                f"{part}.{field.name} is for {part}.{chooser} {' and '.join(readers)}, but that is "
-                f"{getattr(options, chooser)}; leave it out, or ask for --{part}.{chooser} {sorted(readers)[-1]}."
-            )

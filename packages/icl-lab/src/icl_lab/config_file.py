@@ -48,7 +48,7 @@ def read_config(folder: Path, config_type: type[Config], *, name: str | None = N
     """
     path = folder / "config.json"
     try:
-        return _of_run(json.loads(path.read_text(encoding="utf-8")), config_type, folder=folder, name=name)
+        return config_of_run(json.loads(path.read_text(encoding="utf-8")), config_type, folder=folder, name=name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
         raise _not_of_this_experiment(path, error) from error
 
@@ -74,7 +74,7 @@ def read_options(path: Path, presets: Mapping[str, Config], *, name: str, defaul
         raise ValueError(f"{path} is not a JSON file of options: wanted an object, got {json.dumps(record):.60}.")
     if "config" in record:
         try:
-            config = _of_run(record, type(presets[default]), folder=path.parent, name=name)
+            config = config_of_run(record, type(presets[default]), folder=path.parent, name=name)
         except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
             raise _not_of_this_experiment(path, error) from error
         named = str((record.get("preset") or {}).get("name"))
@@ -83,7 +83,7 @@ def read_options(path: Path, presets: Mapping[str, Config], *, name: str, defaul
     if preset not in presets:
         raise ValueError(f"{path}: there is no preset {preset}; {nearest(str(preset), presets)}.")
     try:
-        return preset, replaced(presets[preset], record, read=_read_value)
+        return preset, replaced(presets[preset], record, read=read_value)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -93,7 +93,8 @@ def options_text(preset: str, config: SessionConfig) -> str:
     return json.dumps({"preset": preset} | to_json(config), indent=2)
 
 
-def _of_run(record: Any, config_type: type[Config], *, folder: Path, name: str | None) -> Config:
+def config_of_run(record: Any, config_type: type[Config], *, folder: Path, name: str | None = None) -> Config:
+    """Return the configuration that a record of a run has, with its data where they are now; see `read_config`."""
     if name and record.get("experiment", name) != name:
         raise ValueError(f"it is of {record['experiment']}")
     return found_again(_CONVERTER.structure(record["config"], config_type), folder=folder, was=record.get("folder"))
@@ -108,7 +109,7 @@ def _not_of_this_experiment(path: Path, error: Exception) -> ValueError:
     )
 
 
-def _read_value(option: str, value: Any, hint: Any) -> Any:
+def read_value(option: str, value: Any, hint: Any) -> Any:
     """Return the value of an option from that of a file."""
     try:
         return _CONVERTER.structure(value, hint)

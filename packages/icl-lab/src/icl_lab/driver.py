@@ -1,11 +1,8 @@
-"""What every experiment does: open the folders, train a model or an ensemble, evaluate on the way, report."""
+"""What a session of any experiment does: open folders, train a model or an ensemble, evaluate on the way, report."""
 
 import contextlib
 import dataclasses
-import functools
-import shlex
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,34 +11,14 @@ from jaxtyping import Array
 
 import icl_eval as evaluation
 import icl_train as training
-from icl_lab.command_line import run
-from icl_lab.data_paths import check_data
 from icl_lab.experiment import Config, Definition, Evaluation, Experiment
 from icl_lab.folders import open_folders
 from icl_lab.inspection import inspect
 from icl_lab.model import Compiled
 from icl_lab.runs import MemberRun, Runs, check_alike, check_streams
-from icl_lab.session import (
-    check_progress,
-    command,
-    log_line,
-    one_line_errors,
-    resume_command,
-    session_scope,
-)
+from icl_lab.session import check_progress, log_line, one_line_errors, resume_command, session_scope
 from icl_lab.streams import TRAIN, make_streams
-from icl_lab.sweeps import Sweep, ensemble_members, is_finished, run_sweep
-
-
-def main(definition: Definition[Config], *, description: str | None = None) -> None:
-    """Run an experiment as the command line asks; the description heads its help."""
-    run(
-        lambda config: execute(definition, config, ensemble_members(config)),
-        definition.presets,
-        name=definition.name,
-        default=definition.default,
-        description=description,
-    )
+from icl_lab.sweeps.folder import is_finished
 
 
 def execute(
@@ -92,23 +69,6 @@ def execute(
                 log_line(summarise(member), member.number)
 
 
-def execute_sweep(definition: Definition[Config], sweep: Sweep[Config], *, vary: Iterable[str]) -> None:
-    """Run what is not finished of a sweep of an experiment.
-
-    Args:
-      definition: the experiment.
-      sweep: its settings and seeds.
-      vary: beginnings of the dotted names of options that runs in its folder may differ in.
-    """
-    training.use_cpu_cores()  # before anything else makes JAX look for devices
-    run_sweep(
-        sweep,
-        vary=vary,
-        check=functools.partial(check_group, definition),
-        execute=functools.partial(execute, definition, resume_hint=shlex.join([*command(), *sys.argv[1:]])),
-    )
-
-
 def prepare(definition: Definition[Config], config: Config, members: Sequence[Config]) -> Runs[Config]:
     """Return the runs of a session, once it is known that they can be.
 
@@ -139,13 +99,6 @@ def prepare(definition: Definition[Config], config: Config, members: Sequence[Co
     jax.eval_shape(runs.init, jax.random.key(0))
     config.optimizer.build(config.train.steps)
     return runs
-
-
-def check_group(definition: Definition[Config], config: Config, members: Sequence[Config]) -> None:
-    """Refuse runs of a sweep that cannot be, or that were begun with other data."""
-    fingerprints = prepare(definition, config, members).experiment.fingerprints
-    for member in members:
-        check_data(member.workdir, fingerprints)
 
 
 def check_names(experiment: Experiment[Config], streams: Mapping[str, Any]) -> None:

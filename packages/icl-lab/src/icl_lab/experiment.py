@@ -11,6 +11,7 @@ from jaxtyping import Array, PyTree
 from icl_data import Sampler
 from icl_eval import Family, Headline, Result
 from icl_lab.config import ExperimentConfig
+from icl_lab.sweeps.preset import SweepPreset
 from icl_models import TENSOR_PARALLEL
 from icl_train import FULLY_SHARDED, LossFunction, Rule, Rules
 
@@ -110,9 +111,11 @@ class Definition(Generic[Config]):
       build: makes the experiment of a configuration; raises ValueError or OSError where that cannot be.
       presets: configurations by name.
       default: the preset of a command line that names none.
+      sweeps: sweeps of it by name, which the command line of a sweep may begin with.
     """
 
     name: str
     build: Callable[[Config], Experiment[Config]]
     presets: Mapping[str, Config]
     default: str = "laptop"
+    sweeps: Mapping[str, SweepPreset[Config]] = dataclasses.field(default_factory=dict)

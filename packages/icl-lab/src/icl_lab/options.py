@@ -1,4 +1,4 @@
-"""Options by their names: other values for some, and what was meant by one that there is not."""
+"""Options by their names: values, types, other values for some, and what was meant by one that there is not."""
 
 import dataclasses
 import difflib
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 Options = TypeVar("Options")
+
+Setting = Mapping[str, Any]
+"""Values of options by their dotted names, such as {"data.p_bursty": 0.5}."""
 
 ReadValue = Callable[[str, Any, Any], Any]
 """``read(option, value, type) -> value`` makes a value of one that a file has."""
@@ -52,3 +55,87 @@ def nearest(name: str, names: Iterable[str], *, prefix: str = "") -> str:
     listed = sorted(names)
     alike = [prefix + each for each in difflib.get_close_matches(name, listed)]
     return f"perhaps {' or '.join(alike)} was meant" if alike else f"there are {', '.join(listed)}"
+
+
+def with_options(config: Options, setting: Setting) -> Options:
+    """Return a configuration with other values of some options.
+
+    Args:
+      config: a dataclass of dataclasses.
+      setting: values by dotted names.
+
+    Raises:
+      ValueError: there is no such option, or its dataclass refuses the value.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in setting.items():
+        *parts, last = name.split(".")
+        inner = nested
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return replaced(config, nested)
+
+
+def as_type(config: Any, config_type: type[Options], **changes: Any) -> Options:
+    """Return a configuration of another type with the options that both types have, but for some changes.
+
+    Args:
+      config: where options come from; what ``config_type`` does not have is left out.
+      config_type: such as that of the runs of a sweep.
+      changes: options to set.
+    """
+    names = {field.name for field in dataclasses.fields(config)}
+    wanted = dataclasses.fields(config_type)  # type: ignore[arg-type]  # a dataclass
+    fields = {each.name: getattr(config, each.name) for each in wanted if each.name in names}
+    return config_type(**fields | changes)
+
+
+def option_of(config: Any, name: str) -> Any:
+    """Return the value of an option by its dotted name."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested values by their dotted names.
+
+    >>> flat({"data": {"size": 28}, "seed": 0})
+    {'data.size': 28, 'seed': 0}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {prefix + name: value}
+    return found
+
+
+def type_of(config_type: type, name: str) -> Any:
+    """Return the annotated type of an option by its dotted name.
+
+    Args:
+      config_type: a dataclass of dataclasses.
+      name: such as "data.p_bursty".
+
+    Raises:
+      ValueError: there is no such option, or it has options of its own.
+    """
+    found: Any = config_type
+    *parents, _ = name.split(".")
+    for depth, part in enumerate(name.split(".")):
+        hints = typing.get_type_hints(found)
+        names = [field.name for field in dataclasses.fields(found)]
+        if part not in names:
+            prefix = "".join(f"{each}." for each in parents[:depth])
+            raise ValueError(f"There is no option {name}; {nearest(part, names, prefix=prefix)}.")
+        found = hints[part]
+        if depth < len(parents) and not dataclasses.is_dataclass(found):
+            raise ValueError(
+                f"There is no option {name}; {'.'.join(name.split('.')[: depth + 1])} has none of its own."
+            )
+    if dataclasses.is_dataclass(found):
+        raise ValueError(
+            f"{name} has options of its own; name one, such as {name}.{dataclasses.fields(found)[0].name}."
+        )
+    return found

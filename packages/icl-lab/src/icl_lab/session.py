@@ -108,8 +108,9 @@ def command() -> list[str]:
     """Return the words that start this program, as it was started: by nox, or by this very interpreter."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)  # of a module that ``python -m`` runs
     module = None if spec is None else spec.name.removesuffix(".__main__")
-    if module is not None and os.environ.get("NOX_CURRENT_SESSION") == "train":
-        return ["nox", "-s", "train", "--", module.rpartition(".")[2]]
+    by_nox = os.environ.get("NOX_CURRENT_SESSION")
+    if module is not None and by_nox in ("train", "sweep"):
+        return ["nox", "-s", by_nox, "--", module.rpartition(".")[2]]
     return [sys.executable, *([sys.argv[0]] if module is None else ["-m", module])]
 
 

@@ -29,8 +29,8 @@ class TrainConfig(StepConfig):
         checkpoint_minutes: Also save one when the latest is this old, above 0.
         keep_checkpoints: Checkpoints to keep, the latest ones, at least 1.
         keep_every: Also keep, for ever, the checkpoints whose step is a multiple of this; at least 1.
-        checkpoint_spacing: log: besides those at equal distances, save checkpoints at `spaced_steps`, and keep these for
-            ever.
+        checkpoint_spacing: log: besides those at equal distances, save checkpoints at `spaced_steps`, and keep these
+            for ever.
         checkpoint_moments: For log: how many of them.
         checkpoint_around: For log: the step that they are densest at; None for the start of the run.
         stop_after_minutes: Minutes of training, counted from where it begins or goes on, after which it saves and

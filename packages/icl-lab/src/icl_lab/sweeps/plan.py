@@ -7,21 +7,21 @@ a later command with more settings or seeds adds to them, and one that was stopp
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from icl_lab.config import MUTABLE, ExperimentConfig
-from icl_lab.config_file import read_config, to_json
+from icl_lab.config_file import to_json
 from icl_lab.data_paths import data_paths
-from icl_lab.options import replaced
-from icl_lab.session import one_line_errors, say
+from icl_lab.options import Setting, flat, option_of, with_options
+from icl_lab.sweeps.folder import GROUPS, groups_there
 from icl_train import EnsembleConfig, member_folder
 
 Config = TypeVar("Config", bound=ExperimentConfig)
-Setting = Mapping[str, Any]
-"""Values of options by their dotted names, such as {"data.p_bursty": 0.5}."""
 
+_LONGEST_NAME = 120  # characters of a folder's name
 
 # Options that make no other run: how it is evaluated, logged and saved.
 _FREE = ("train.ensemble", *(name for name in MUTABLE if name not in ("train.steps", "train.mesh")))
@@ -49,12 +49,17 @@ class Sweep(Generic[Config]):
       settings: what each sets besides; those that come to the same configuration are one.
       seeds: runs of each setting, with seeds from ``train.seed`` of its configuration on.
       same_program: options in which the runs of a group may differ; by default all in which they can.
+      members: most runs of a group, or a function from the configuration of one of them to that number; by default as
+        many as there are.
+      devices: that the members of a group are shared out to. New groups divide by it, but for what is left over.
     """
 
     base: Config
     settings: tuple[Setting, ...]
     seeds: int = 1
     same_program: frozenset[str] | None = None
+    members: int | Callable[[Config], int] | None = None
+    devices: int = 1
 
     def __post_init__(self) -> None:
         """Check that there is something to run."""
@@ -62,6 +67,8 @@ class Sweep(Generic[Config]):
             raise ValueError(
                 f"A sweep wants settings and at least one seed, got {len(self.settings)} and {self.seeds}."
             )
+        if isinstance(self.members, int) and self.members < 1:
+            raise ValueError(f"A group of a sweep wants at least one member, got {self.members}.")
 
     @property
     def _free(self) -> tuple[str, ...]:
@@ -88,7 +95,7 @@ class Sweep(Generic[Config]):
         """Return what is to be run, and what was: the groups in the folder that have these runs, then new ones."""
         wanted = {self._text(run): run for run in self.runs()}
         groups = []
-        for folder, members in self._there().items():
+        for folder, members in groups_there(self.base).items():
             # As this command has them, which may evaluate, log and save otherwise.
             asked = [wanted.pop(self._text(member), None) for member in members]
             if any(asked):
@@ -99,7 +106,18 @@ class Sweep(Generic[Config]):
         for run in wanted.values():
             program = {name: value for name, value in flat(to_json(run)).items() if name not in may_differ}
             alike.setdefault(json.dumps(program, default=str), []).append(run)
-        return groups + [self._group(runs, self.base.workdir / "groups" / self._name(runs)) for runs in alike.values()]
+        together = [runs for each in alike.values() for runs in self._parts(each)]
+        return groups + [self._group(runs, self.base.workdir / GROUPS / self._name(runs)) for runs in together]
+
+    def _parts(self, runs: Sequence[Config]) -> Iterator[Sequence[Config]]:
+        """Yield runs that one program can train in as many parts as needed, which leave no device idle."""
+        most = self.members(runs[0]) if callable(self.members) else self.members or len(runs)
+        most -= most % self.devices if most > self.devices else 0
+        while runs:
+            count = min(most, len(runs))
+            count -= count % self.devices if count > self.devices else 0
+            yield runs[:count]
+            runs = runs[count:]
 
     def check_folder(self, *, vary: Iterable[str]) -> None:
         """Refuse a folder that has runs of other settings than those that a sweep varies.
@@ -112,7 +130,7 @@ class Sweep(Generic[Config]):
         """
         free = (*vary, "train.seed", *self._free)
         wanted = _options_but(self.base, free)
-        for run in (run for members in self._there().values() for run in members):
+        for run in (run for members in groups_there(self.base).values() for run in members):
             found = _options_but(run, free)
             differing = [name for name, value in found.items() if value != wanted.get(name)]
             if differing:
@@ -120,17 +138,6 @@ class Sweep(Generic[Config]):
                 raise ValueError(
                     f"{self.base.workdir} has runs with {said}; ask for the same, or give another workdir."
                 )
-
-    def _there(self) -> dict[Path, list[Config]]:
-        """Return the runs of every group whose folders are complete, with the options of this session."""
-        found: dict[Path, list[Config]] = {}
-        for path in sorted(self.base.workdir.glob("groups/*/config.json")):
-            folder, config = path.parent, read_run_of(path.parent, self.base)
-            count = config.train.ensemble.members
-            folders = [folder] if count == 1 else [member_folder(folder, number) for number in range(count)]
-            if all((each / "config.json").is_file() for each in folders):
-                found[folder] = [read_run_of(each, self.base) for each in folders]
-        return found
 
     def _freed(self, run: Config) -> Config:
         """Return a run that this command does not ask for, with the options that are free as it has them."""
@@ -158,78 +165,9 @@ class Sweep(Generic[Config]):
             if value != str(option_of(self.base, option))
         ]
         digest = hashlib.sha256("\n".join(map(self._text, runs)).encode()).hexdigest()[:6]
-        return "-".join([*(said or ["base"]), digest]).replace("/", "_").replace(" ", "")
-
-
-def run_sweep(
-    sweep: Sweep[Config],
-    *,
-    vary: Iterable[str],
-    check: Callable[[Config, Sequence[Config]], object],
-    execute: Callable[[Config, Sequence[Config]], None],
-) -> None:
-    """Run the groups of a sweep that are not finished; a group that was stopped goes on.
-
-    Args:
-      sweep: what to run.
-      vary: dotted names of options that runs in one folder may differ in, or of parts of the configuration.
-      check: raises ValueError for a group that cannot be; called for all before any is trained.
-      execute: trains and evaluates a group, from its configuration and those of its members.
-    """
-    with one_line_errors():
-        sweep.check_folder(vary=vary)
-        groups = sweep.groups()
-        todo = [group for group in groups if not all(map(is_finished, group.members))]
-        for group in groups:  # so that none is found impossible after others were trained
-            if group in todo or any(map(_has_moved, group.members)):
-                check(group.config, group.members)
-    count = sum(len(group.members) for group in groups)
-    say(f"{count - sum(len(group.members) for group in todo)} of {count} runs are finished.")
-    for number, group in enumerate(todo, start=1):
-        say(f"group {number} of {len(todo)}: {len(group.members)} runs in {group.config.workdir}")
-        resume = (group.config.workdir / "config.json").is_file()
-        config, *members = (dataclasses.replace(each, resume=resume) for each in (group.config, *group.members))
-        try:
-            execute(config, members)
-        except SystemExit:
-            if not all(map(is_finished, members)):  # they are where all failed: that group is over, and others follow
-                raise
-
-
-def _has_moved(run: ExperimentConfig) -> bool:
-    """Return whether a run that is there has its data elsewhere than it had them."""
-    if not (run.workdir / "config.json").is_file():
-        return False
-    was = read_run_of(run.workdir, run)
-    return any(option_of(run, name) != option_of(was, name) for name in data_paths(run))
-
-
-def is_finished(run: ExperimentConfig) -> bool:
-    """Return whether a run was trained to its end, or to the step at which it failed: its summary is written last."""
-    try:
-        train = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))["train"]
-        return "failed_at" in train or train["steps"] >= run.train.steps
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def finished_runs(base: Config) -> list[Config]:
-    """Return the configurations of all finished runs below a folder, those of earlier commands too.
-
-    Args:
-      base: of the sweep; its workdir is the folder.
-    """
-    paths = sorted(base.workdir.glob("groups/**/summary.json"))
-    runs = [read_run_of(path.parent, base) for path in paths]
-    return [run for run in runs if is_finished(run)]
-
-
-def read_run_of(folder: Path, base: Config) -> Config:
-    """Return the configuration of a run, with what concerns only this session as in ``base``."""
-    config = read_config(folder, type(base))
-    return dataclasses.replace(
-        base, **{name: getattr(config, name) for name in to_json(config)}, workdir=folder, preset=None
-    )
+        # Values may hold what no file system likes, and names be longer than it allows.
+        readable = re.sub(r"[^\w.,=()+-]", "_", "-".join(said or ["base"]).replace(" ", ""))
+        return f"{readable[:_LONGEST_NAME]}-{digest}"
 
 
 def ensemble_members(config: Config) -> list[Config]:
@@ -250,59 +188,6 @@ def ensemble_members(config: Config) -> list[Config]:
     return [
         dataclasses.replace(each, workdir=member_folder(config.workdir, number)) for number, each in enumerate(seeded)
     ]
-
-
-def with_options(config: Config, setting: Setting) -> Config:
-    """Return a configuration with other values of some options.
-
-    Args:
-      config: a dataclass of dataclasses.
-      setting: values by dotted names.
-
-    Raises:
-      ValueError: there is no such option, or its dataclass refuses the value.
-    """
-    nested: dict[str, Any] = {}
-    for name, value in setting.items():
-        *parts, last = name.split(".")
-        inner = nested
-        for part in parts:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return replaced(config, nested)
-
-
-def as_type(config: ExperimentConfig, config_type: type[Config], **changes: Any) -> Config:
-    """Return a configuration of another type with the options that both types have, but for some changes.
-
-    Args:
-      config: where options come from; what ``config_type`` does not have is left out.
-      config_type: such as that of the runs of a sweep.
-      changes: options to set.
-    """
-    names = {field.name for field in dataclasses.fields(config)}
-    fields = {each.name: getattr(config, each.name) for each in dataclasses.fields(config_type) if each.name in names}
-    return config_type(**fields | changes)
-
-
-def option_of(config: ExperimentConfig, name: str) -> Any:
-    """Return the value of an option by its dotted name."""
-    value: Any = config
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested values by their dotted names.
-
-    >>> flat({"data": {"size": 28}, "seed": 0})
-    {'data.size': 28, 'seed': 0}
-    """
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {prefix + name: value}
-    return found
 
 
 def _lone(config: ExperimentConfig) -> Any:
