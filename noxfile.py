@@ -84,7 +84,7 @@ def train(session: nox.Session) -> None:
 
 @nox.session
 def sweep(session: nox.Session) -> None:
-    """Run many settings and seeds: nox -s sweep -- [experiment] [preset] --grid.OPTION V1 V2 --seeds N --workdir runs/s."""
+    """Run settings x seeds: nox -s sweep -- [experiment] [preset] --grid.OPTION V1 V2 --seeds N --workdir runs/s."""
     run_experiment(session, first="sweep")
 
 

@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
-
 from experiments.properties import pictures as properties_pictures
 from experiments.properties.config import PRESETS, PROPERTIES, SETTINGS
+
 from icl_eval import proportion
 from tests.tiny import PROPERTIES as TINY
 from tests.tiny import contents, summary_of

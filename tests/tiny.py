@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from experiments.phases import __main__ as phases
+from experiments.properties import __main__ as properties
+
 import icl_lab as lab
 from experiments.functions.run import FUNCTIONS
 from experiments.gpicl.run import GPICL
 from experiments.linear.run import LINEAR
 from experiments.omniglot.run import OMNIGLOT
-from experiments.phases import __main__ as phases
-from experiments.properties import __main__ as properties
 
 STEPS = "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 --eval.every 3 --optimizer.warmup-steps 2 "
 TASKS = "--model.width 16 --model.layers 1 --model.heads 2 --data.batch-size 8 --eval.batch-size 30 "

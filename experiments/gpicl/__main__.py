@@ -7,6 +7,11 @@
     python -m experiments.gpicl --model.trunk lstm        an LSTM, of small state
     python -m experiments.gpicl paper --data.source idx --data.images train-images-idx3-ubyte.gz --data.labels ...
                                                           MNIST as in the paper, for an accelerator
+    python -m experiments.gpicl sweep phases --workdir runs/phases
+                                                          6 pools of tasks x widths 16, 32 and 64 x 2 seeds: from 2^10
+                                                          tasks on, widths 32 and 64 learn to learn
+    python -m experiments.gpicl sweep phases --grid.model.width 64 --grid.model.trunk lstm mlp --workdir runs/phases
+                                                          other trunks beside them, in the same pictures
     python -m experiments.gpicl runs/x --resume           go on with a run
     python -m experiments.gpicl runs/x --mode eval        evaluate its latest checkpoint again
 

@@ -8,6 +8,10 @@
                                                           the paper's settings, for an accelerator
     python -m experiments.omniglot --train.ensemble.members 4 --vary.p-bursty 0 0.5 0.9 1
                                                           four runs in one program, each in a folder of its own
+    python -m experiments.omniglot sweep laptop --grid.data.p-bursty 0 0.5 1 --seeds 4 --workdir runs/s
+                                                          any options, in as many runs; the same command goes on
+    python -m experiments.omniglot sweep properties --workdir runs/properties
+                                                          one property of the data at a time, and the paper's trends
     python -m experiments.omniglot runs/x --resume        go on with a run
     python -m experiments.omniglot runs/x --mode eval     evaluate its latest checkpoint again (--step N: another)
     JAX_PLATFORMS=cpu python -m experiments.omniglot runs/x --mode follow

@@ -5,7 +5,7 @@ python -m experiments.omniglot sweep laptop --grid.data.p-bursty 0 0.5 1 --seeds
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import jax
 
@@ -15,7 +15,7 @@ from icl_lab.config import ExperimentConfig
 from icl_lab.session import one_line_errors, say
 from icl_lab.sweeps.plan import Sweep
 from icl_lab.sweeps.preset import SweepPreset
-from icl_lab.sweeps.words import USAGE, chosen, combinations, read_settings, split_words, typed
+from icl_lab.sweeps.words import USAGE, chosen, combinations, is_given, read_settings, split_words, typed
 
 Config = TypeVar("Config", bound=ExperimentConfig)
 
@@ -73,7 +73,8 @@ def parse_sweep(
             raise ValueError("a sweep wants a folder, to which the same command comes back: --workdir runs/s.")
         _check(config)
         base = dataclasses.replace(config, report=False, preset=None)
-        grid: dict[str, tuple[Any, ...]] = dict(preset.grid) if preset else {}
+        of_preset = preset.grid if preset else {}
+        grid = {option: values for option, values in of_preset.items() if not is_given(option, asked.rest)}
         grid |= {each: tuple(typed(type(base), each, word) for word in values) for each, values in asked.grid.items()}
         named = preset.settings(base) if preset and preset.settings else {}
         named = {**named, **(read_settings(asked.settings, type(base)) if asked.settings else {})}

@@ -1,6 +1,8 @@
 """The words of a sweep's command line: what is the sweep's own, and typed values of any option of any experiment."""
 
+import contextlib
 import dataclasses
+import io
 import itertools
 import json
 import shlex
@@ -115,6 +117,15 @@ def split_words(words: Sequence[str]) -> SweepWords:
     )
 
 
+def is_given(option: str, words: Sequence[str]) -> bool:
+    """Return whether words of a command line set an option, by its dotted name.
+
+    >>> is_given("data.p_bursty", ["laptop", "--data.p-bursty=1"])
+    True
+    """
+    return any(word.partition("=")[0].replace("_", "-") == f"--{option}".replace("_", "-") for word in words)
+
+
 def _by_option(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield options with the words that follow them; "" with what comes before the first."""
     option, values = "", list[str]()
@@ -154,7 +165,8 @@ def typed(config_type: type, option: str, word: str) -> Any:
     """
     hint = type_of(config_type, option)
     try:
-        return tyro.cli(tyro.conf.Positional[hint], args=shlex.split(word), console_outputs=False)  # type: ignore[misc, valid-type]
+        with contextlib.redirect_stderr(io.StringIO()):  # it says more than a line
+            return tyro.cli(tyro.conf.Positional[hint], args=shlex.split(word), console_outputs=False)  # type: ignore[misc, valid-type]
     except (SystemExit, ValueError) as error:
         said = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "").replace("pathlib.", "")
         raise ValueError(f"{GRID}{option} wants values that are {said}, got {word!r}.") from error

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 import icl_eval as evaluation
 import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
-from experiments.properties.config import SETTINGS, PropertiesConfig, Property, PropertyValue
+from experiments.omniglot.properties.settings import PROPERTIES, SETTINGS, Property, PropertyValue, setting_of
 
 TITLES: dict[Property, tuple[str, str]] = {
     "p_bursty": ("Burstiness", "probability of a bursty sequence"),
@@ -53,52 +54,59 @@ RULE = (
 Accuracies = dict[str, list[list[evaluation.Estimate]]]
 
 
-def draw(config: PropertiesConfig) -> str:
-    """Draw all properties, write the page and the table, and return what came of it."""
-    accuracies = {name: read(config, name) for name in config.properties}
-    pictures = [picture(name, accuracies[name], config) for name in config.properties]
-    rows = [row for name in config.properties for row in judged(name, accuracies[name])]
+def draw(folder: Path, base: OmniglotConfig, runs: Sequence[OmniglotConfig]) -> lab.Drawn:
+    """Return the figures and the table of trends of the properties that were varied, and write the table as trends.md.
+
+    Args:
+      folder: of the sweep.
+      base: what all runs have in common.
+      runs: those that are finished.
+    """
+    found = {name: read(base, name, runs) for name in PROPERTIES}
+    accuracies = {name: lines for name, lines in found.items() if _are_varied(lines)}
+    rows = [row for name, lines in accuracies.items() for row in judged(name, lines)]
     header = ["property", "the paper's trend", "here", "holds"]
-    note = f"{config.seeds} seeds of each setting, {config.train.steps:,} training steps each. {RULE}"
-    table = evaluation.Table("Which of the paper's trends hold", header, rows)
-    page = evaluation.write_gallery(
-        config.workdir,
-        title="Properties of the data, ICL and IWL",
-        pictures=pictures,
-        tables=[table],
-        note=note,
-        png=True,
-    )
+    steps = " or ".join(f"{count:,}" for count in sorted({run.train.steps for run in runs}))
+    note = f"{len(runs)} runs, {steps} training steps each. {RULE}"
     lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
-    (config.workdir / "trends.md").write_text("\n".join([*lines, "", note, ""]), encoding="utf-8")
-    return "\n".join([*(f"{row[0]}: {row[1]}: {row[3]} ({row[2]})" for row in rows), f"report: {page}"])
+    (folder / "trends.md").write_text("\n".join([*lines, "", note, ""]), encoding="utf-8")
+    return lab.Drawn(
+        pictures=[picture(name, lines, base) for name, lines in accuracies.items()],
+        tables=[evaluation.Table("Which of the paper's trends hold", header, rows)] if rows else [],
+        note=note,
+        said=[f"{row[0]}: {row[1]}: {row[3]} ({row[2]})" for row in rows],
+    )
 
 
-def read(config: PropertiesConfig, name: Property) -> Accuracies:
+def _are_varied(lines: Accuracies) -> bool:
+    """Return whether there are runs of two values of a property."""
+    return any(sum(map(bool, by_value)) > 1 for by_value in lines.values())
+
+
+def read(base: OmniglotConfig, name: Property, runs: Sequence[OmniglotConfig]) -> Accuracies:
     """Return the accuracies by line, value and seed, of the lines that some run has."""
-    runs = lab.finished_runs(config.sweep().base)
     found = {
-        line: [seeds_of(config, setting, runs, *wanted) for setting in SETTINGS[name]] for line, wanted in LINES.items()
+        line: [seeds_of(base, setting, runs, *wanted) for setting in SETTINGS[name]] for line, wanted in LINES.items()
     }
     return {line: by_value for line, by_value in found.items() if any(by_value)}
 
 
 def seeds_of(
-    config: PropertiesConfig, setting: PropertyValue, runs: Sequence[OmniglotConfig], kind: str, metrics: Sequence[str]
+    base: OmniglotConfig, setting: PropertyValue, runs: Sequence[OmniglotConfig], kind: str, metrics: Sequence[str]
 ) -> list[evaluation.Estimate]:
     """Return an accuracy of each seed of a setting that has it.
 
     Args:
-      config: of the sweep.
+      base: what all runs have in common.
       setting: which.
       runs: all that are finished.
       kind: the evaluation.
       metrics: the first of these that a run has is taken.
     """
-    wanted = lab.with_options(config.sweep().base, config.setting_of(setting)).data
+    wanted = lab.with_options(base, setting_of(base, setting)).data
     estimates = []
     for run in runs:
-        if run.data == wanted and config.train.seed <= run.train.seed < config.train.seed + config.seeds:
+        if run.data == wanted:
             summary = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))
             measured = summary["evaluations"].get(kind, {})
             found = [measured[metric] for metric in metrics if metric in measured][:1]
@@ -106,7 +114,7 @@ def seeds_of(
     return [estimate for estimate in estimates if np.isfinite(estimate.value)]
 
 
-def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) -> evaluation.Picture:
+def picture(name: Property, accuracies: Accuracies, base: OmniglotConfig) -> evaluation.Picture:
     """Return the figure of a property."""
     title, x_label = TITLES[name]
     values = [setting.value for setting in SETTINGS[name]]
@@ -121,8 +129,8 @@ def picture(name: Property, accuracies: Accuracies, config: PropertiesConfig) ->
     return evaluation.Picture(
         name=name,
         title=title,
-        draw=lambda: evaluation.against_settings(values, values_of, x_label=x_label, chance=1 / config.data.ways),
-        caption=f"Lines go through the means, dots are the {config.seeds} seeds, each evaluated on "
+        draw=lambda: evaluation.against_settings(values, values_of, x_label=x_label, chance=1 / base.data.ways),
+        caption=f"Lines go through the means, dots are the seeds, each evaluated on "
         f"{' or '.join(f'{count:,}' for count in counts)} sequences. ICL: closed accuracy on held-out classes. "
         "IWL: open accuracy on trained classes without support; with several labels per class, any of them is right.",
         alt="; ".join(f"{line} {', '.join(numbers)}" for line, numbers in said.items()) + ".",

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,20 @@ import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
 from experiments.gpicl.config import GpiclConfig
+from experiments.gpicl.data import make_sets, read_banks
 from experiments.gpicl.model import make_model
-from experiments.phases.config import AXES, OPTIONS, Axis
+
+Axis = Literal["width", "trunk", "batch_size", "eps", "p_identity"]
+OPTIONS: dict[Axis, str] = {
+    "width": "model.width",
+    "trunk": "model.trunk",
+    "batch_size": "data.batch_size",
+    "eps": "optimizer.eps",
+    "p_identity": "data.p_identity",
+}
+"""What runs may differ in besides the number of tasks."""
+
+AXES: tuple[Axis, ...] = tuple(OPTIONS)
 
 
 class Point(NamedTuple):
@@ -46,36 +58,34 @@ class Point(NamedTuple):
         return float("nan") if value is None else float(value)
 
 
-def read_points(base: GpiclConfig) -> list[Point]:
-    """Return all finished runs below the folder of a configuration, those of earlier commands too."""
-    return [
-        Point(run, json.loads((run.workdir / "summary.json").read_text(encoding="utf-8")))
-        for run in lab.finished_runs(base)
-    ]
-
-
-def draw(folder: Path, points: Sequence[Point], *, num_labels: int, dimensions: int) -> str:
-    """Draw all pictures into a folder, with a page that shows them; return where, and what the runs came to.
+def draw(folder: Path, base: GpiclConfig, runs: Sequence[GpiclConfig]) -> lab.Drawn:
+    """Return the pictures of all finished runs that have a pool of tasks, and write points.json.
 
     Args:
-      folder: of the grid.
-      points: its finished runs, at least one.
-      num_labels: of a task.
-      dimensions: of an item.
+      folder: of the sweep.
+      base: what all runs have in common.
+      runs: those that are finished.
     """
-    chance = 1 / num_labels
+    points = [
+        Point(run, json.loads((run.workdir / "summary.json").read_text(encoding="utf-8")))
+        for run in runs
+        if run.data.num_tasks is not None
+    ]
+    if not points:
+        return lab.Drawn()
+    trained, _ = next(iter(make_sets(base.data, read_banks(base.data)).values()))
+    num_labels, dimensions = base.data.ways or trained.num_classes, trained.items.shape[1]
     # What the heat map has besides the number of tasks: the first of which there are several.
     axis = next((axis for axis in AXES if len({point.setting(axis) for point in points}) > 1), AXES[0])
     for old in (folder / "figures").glob("*.png"):  # of settings that were alike in an earlier command
         old.unlink()
     pictures = []
     for title, alike in _alike(points, axis).items():
-        pictures += [_heat_map(alike, axis, title), _phase_curve(alike, axis, title, chance)]
+        pictures += [_heat_map(alike, axis, title), _phase_curve(alike, axis, title, 1 / num_labels)]
     pictures.append(_sizes(points, num_labels, dimensions))
-    lines = [_line(point) for point in sorted(points, key=lambda point: (_settings(point, AXES), point.num_tasks))]
     (folder / "points.json").write_text(json.dumps([_record(point) for point in points], indent=2) + "\n")
-    page = evaluation.write_gallery(folder, title="Phases of learning to learn", pictures=pictures, png=True)
-    return "\n".join([*lines, f"report: {page}"])
+    ordered = sorted(points, key=lambda point: (_settings(point, AXES), point.num_tasks))
+    return lab.Drawn(pictures=pictures, said=[*map(_line, ordered)])
 
 
 def _settings(point: Point, axes: Iterable[Axis]) -> tuple[str, ...]:

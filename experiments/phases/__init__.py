@@ -1,1 +1,0 @@
-"""The phases of learning to learn, over grids of gpicl runs (Kirsch et al. 2022)."""
