@@ -33,7 +33,7 @@ class Forms:
 
 
 # XLA's convolution of few channels, and above all its gradient, is slow on CPUs (tools/bench_models.py has the ratio).
-# What another backend is to compute by, the part "forms" of tools/bench_accelerator.py has to show first.
+# What another backend is to compute by, the part forms of tools/bench_accelerator.py has to show first.
 _OF_BACKENDS = {"cpu": Forms(convolution="product", block="banded", stem="chunks")}
 _FORMS: contextvars.ContextVar[Forms | None] = contextvars.ContextVar("forms", default=None)
 
