@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tools.bench_accelerator import PARTS, Table, as_row, main, parse, run_part, run_parts
+from tools.bench_accelerator import BY_NAME, PARTS, Table, as_row, main, parse, run_part, run_parts
 
 ROW = '{"what": "speed", "measured": "7 m/s", "beside": "H200: 8", "value": 7.0, "unit": "m/s"}'
 PRINTS = f"print('a note'); print('{ROW}', flush=True)"
@@ -57,6 +57,7 @@ def test_the_parts_are_asked_for_by_name_and_known(capsys):
 
     assert list(accelerator_parts.PARTS) == list(PARTS)
     assert parse(["--parts", "laptop", "floor"]).parts == ["laptop", "floor"]
+    assert [part for part in PARTS if part not in parse([]).parts] == list(BY_NAME)
     for words in (["--parts", "nothing"], ["--minutes", "0"]):
         with pytest.raises(SystemExit):
             main(words)

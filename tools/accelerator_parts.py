@@ -19,6 +19,7 @@ from icl_models import ConvEncoder, ResNetEncoder
 from icl_models.encoders import resnet
 from icl_train import CompiledTraining, EnsembleConfig, Member, compile_ensemble
 from icl_train.program import stack
+from tools.accelerator_forms import measure_forms
 from tools.accelerator_rows import accelerated, chained, compiled, h200, rounded, row, seconds_of
 from tools.accelerator_training import FLOOR, TRAININGS, measure_training, start
 
@@ -176,4 +177,5 @@ PARTS: dict[str, Callable[[Path], None]] = {
     **{name: functools.partial(measure_training, training) for name, training in TRAININGS.items()},
     "stages": measure_stages,
     "members": measure_members,
+    "forms": measure_forms,
 }

@@ -4,7 +4,7 @@ import functools
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -44,6 +44,31 @@ def seconds_of(call: Callable[[], Any], *, calls: int = 1, lasting: float = 1.0)
         jax.block_until_ready(result)
         rounds.append((time.perf_counter() - begin) / calls)
     return statistics.median(rounds)
+
+
+def in_turns(calls: Mapping[str, Callable[[], Any]], *, turn: float = 0.02, lasting: float = 1.0) -> dict[str, float]:
+    """Return the seconds of each call: the median over its turns, so that a drifting machine is fair to all.
+
+    Args:
+      calls: by name; none is called for the first time.
+      turn: seconds of a turn, about, of which each holds at least one call.
+      lasting: seconds for each, about.
+    """
+    counts: dict[str, int] = {}
+    for name, call in calls.items():
+        begin = time.perf_counter()
+        jax.block_until_ready(call())
+        counts[name] = max(1, round(turn / (time.perf_counter() - begin)))
+    turns: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + lasting * len(calls)
+    while calls and (not turns[name] or time.perf_counter() < end):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            for _ in range(counts[name]):
+                result = call()
+            jax.block_until_ready(result)
+            turns[name].append((time.perf_counter() - begin) / counts[name])
+    return {name: statistics.median(values) for name, values in turns.items()}
 
 
 def compiled(function: Callable, *inputs: PyTree) -> Callable[[], Any]:

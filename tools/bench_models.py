@@ -31,7 +31,7 @@ from icl_models import (
 )
 from icl_models.encoders import encoders
 from icl_models.encoders.resnet import ResNet
-from icl_models.encoders.stem import Stem, stem_im2col, stem_xla
+from icl_models.encoders.stem import STEMS, Stem
 
 LAPTOP_LABELS = 1936
 PAPER_LABELS = 1623
@@ -175,7 +175,7 @@ def profile() -> None:
         calls[f"ResNet forward, {name}"] = compiled(loss, params, state)
         calls[f"ResNet and gradients, {name}"] = compiled(jax.grad(loss), params, state)
     weights = jax.random.normal(jax.random.key(0), (7, 7, 1, 64))
-    for name, stem in {"ours": stem_im2col, "library": stem_xla}.items():
+    for name, stem in {"ours": STEMS["chunks"], "library": STEMS["xla"]}.items():
         stem_loss = functools.partial(sum_of_squares, stem, images)
         calls[f"of it the stem forward, {name}"] = compiled(stem_loss, weights)
         calls[f"of it the stem and gradients, {name}"] = compiled(jax.grad(stem_loss), weights)

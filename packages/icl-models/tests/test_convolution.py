@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models.encoders.convolution import Convolution, conv_banded, conv_im2col, conv_xla
+from icl_models.encoders.convolution import CONVOLUTIONS, Convolution
+from icl_models.encoders.forms import Forms, computing_by
 
 SHAPES = [(28, 6, 4), (28, 3, 2), (27, 3, 1), (9, 1, 1), (10, 2, 3), (7, 3, 2)]
 
@@ -21,14 +22,14 @@ def test_products_bands_and_library_agree_in_value_and_gradient(side, kernel, st
 
     results = [
         jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(convolve, maps, weights)
-        for convolve in (conv_xla, conv_im2col, conv_banded)
+        for convolve in CONVOLUTIONS.values()
     ]
     for one, *others in zip(*map(jax.tree.leaves, results), strict=True):
         for other in others:
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5 * float(jnp.abs(one).max()))
 
 
-@pytest.mark.parametrize("convolve", [conv_xla, conv_im2col, conv_banded])
+@pytest.mark.parametrize("convolve", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_half_precision_stays_half_precision(convolve, kernel):
     maps, weights = jnp.ones((2, 9, 9, 4), jnp.bfloat16), jnp.ones((kernel, kernel, 4, 5), jnp.bfloat16)
@@ -37,10 +38,16 @@ def test_half_precision_stays_half_precision(convolve, kernel):
     assert [gradient.dtype for gradient in jax.eval_shape(gradients, maps, weights)] == [jnp.bfloat16] * 2
 
 
+@pytest.mark.parametrize("form", CONVOLUTIONS)
 @pytest.mark.parametrize(("side", "kernel", "stride"), SHAPES)
-def test_it_is_haikus_convolution(side, kernel, stride):
+def test_it_is_haikus_convolution(side, kernel, stride, form):
     maps = jax.random.normal(jax.random.key(0), (2, side, side, 3))
-    ours = hk.transform(lambda maps: Convolution(5, kernel, stride, name="conv")(maps))
+
+    def convolve(maps):
+        with computing_by(Forms(convolution=form)):
+            return Convolution(5, kernel, stride, name="conv")(maps)
+
+    ours = hk.transform(convolve)
     theirs = hk.transform(lambda maps: hk.Conv2D(5, kernel, stride=stride, name="conv")(maps))
     params = jax.jit(ours.init)(jax.random.key(1), maps)
     theirs_params = jax.jit(theirs.init)(jax.random.key(1), maps)

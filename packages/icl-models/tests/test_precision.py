@@ -223,7 +223,7 @@ def test_batch_norms_count_in_float32():
     np.testing.assert_allclose(state["norm/mean_ema"]["average"].ravel(), wide.mean((0, 1, 2)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("make", [stem.stem_xla, stem.stem_im2col])
+@pytest.mark.parametrize("make", stem.STEMS.values(), ids=stem.STEMS)
 def test_stems_count_in_float32(make):
     images, weights = (
         jnp.asarray(np.random.default_rng(0).random(shape), jnp.bfloat16) for shape in ((5, 21, 21), (7, 7, 1, 8))

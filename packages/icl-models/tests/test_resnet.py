@@ -12,7 +12,8 @@ from reference import SimpleResNet
 from icl_models import ResNetEncoder
 from icl_models.encoders import resnet
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.encoders.stem import stem_im2col, stem_xla
+from icl_models.encoders.forms import Forms, computing_by
+from icl_models.encoders.stem import STEMS
 
 WIDTH = 64
 # With few images, values that differ by less than rounding (under one maximum, about a zero of relu) can fall either
@@ -101,11 +102,15 @@ def step():
     return (rename(params), rename(state), images / 255), (loss, rename(new_state), rename(gradients), of_images)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])  # both ways are taken, wherever it is run
-def test_it_is_the_reference_in_loss_gradients_and_state(backend, step, monkeypatch):
+@pytest.mark.parametrize(
+    "forms",
+    [Forms(), Forms(block="banded", stem="chunks"), Forms(block="product", stem="product")],
+    ids=lambda forms: forms.block,
+)
+def test_it_is_the_reference_in_loss_gradients_and_state(forms, step):
     # In evaluation test_convert.py holds it to the reference.
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    loss, new_state, gradients, of_images = loss_and_gradients(ours, *step[0])
+    with computing_by(forms):
+        loss, new_state, gradients, of_images = loss_and_gradients(ours, *step[0])
     their_loss, their_state, their_gradients, their_of_images = step[1]
     assert_close([loss, new_state, of_images], [their_loss, their_state, their_of_images])
     assert_close(gradients, their_gradients)
@@ -149,8 +154,9 @@ def test_a_variance_that_rounds_to_less_than_nothing_is_nothing():
     assert state["norm/var_ema"]["average"].ravel().tolist() == [0]
 
 
+@pytest.mark.parametrize("form", [form for form in STEMS if form != "xla"])
 @pytest.mark.parametrize(("count", "side"), [(1, 105), (6, 31), (5, 26), (4, 7)])
-def test_stems_agree_in_value_and_gradient(count, side):
+def test_stems_agree_in_value_and_gradient(count, side, form):
     keys = jax.random.split(jax.random.key(side), 2)
     images = jax.random.uniform(keys[0], (count, side, side + 1))
     weights = 0.2 * jax.random.normal(keys[1], (7, 7, 1, 8))
@@ -161,16 +167,17 @@ def test_stems_agree_in_value_and_gradient(count, side):
 
     results = [
         jax.jit(jax.grad(loss, argnums=(1, 2), has_aux=True), static_argnums=0)(stem, images, weights)
-        for stem in (stem_im2col, stem_xla)
+        for stem in (STEMS[form], STEMS["xla"])
     ]
     assert_close(*results)
 
 
-def test_of_equal_positions_the_first_wins_the_gradient():
+@pytest.mark.parametrize("form", [form for form in STEMS if form != "xla"])
+def test_of_equal_positions_the_first_wins_the_gradient(form):
     weights = jnp.ones((7, 7, 1, 4))
     pixels = [
         jax.jit(jax.grad(lambda images, stem=stem: stem(images, weights).pooled.sum()))(jnp.ones((4, 40, 41)))
-        for stem in (stem_im2col, stem_xla)
+        for stem in (STEMS[form], STEMS["xla"])
     ]
     np.testing.assert_allclose(*pixels, rtol=1e-5)
 

@@ -1,18 +1,20 @@
 """A strided convolution that is fast on every backend."""
 
+from collections.abc import Callable, Mapping
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from icl_models.encoders.forms import ConvolutionForm, current_forms
+
+Convolve = Callable[[Array, Array, int], Array]
+
 
 class Convolution(hk.Module):
-    """A two-dimensional convolution with "SAME" padding: the parameters and the outputs of ``hk.Conv2D``.
-
-    XLA's convolution of few channels, and above all its gradient, is slow on CPUs, so that there the same
-    sum is made by a matrix product over patches (``tools/bench_models.py`` shows the ratio).
-    """
+    """A two-dimensional convolution with "SAME" padding: the parameters and the outputs of ``hk.Conv2D``."""
 
     def __init__(self, channels: int, kernel: int, stride: int, name: str | None = None) -> None:
         super().__init__(name=name)
@@ -24,7 +26,7 @@ class Convolution(hk.Module):
         fan_in = self._kernel**2 * maps.shape[-1]
         weights = hk.get_parameter("w", shape, init=hk.initializers.TruncatedNormal(fan_in**-0.5))
         offsets = hk.get_parameter("b", (self._channels,), init=jnp.zeros)
-        convolve = conv_im2col if jax.default_backend() == "cpu" else conv_xla
+        convolve = CONVOLUTIONS[current_forms().convolution]
         return convolve(maps, weights, self._stride) + offsets[None, None, None]
 
 
@@ -125,3 +127,6 @@ def _multiply_columns_backward(residuals: tuple[Array, Array], cotangents: Array
 
 
 multiply_columns.defvjp(_multiply_columns_forward, _multiply_columns_backward)
+
+CONVOLUTIONS: Mapping[ConvolutionForm, Convolve] = {"xla": conv_xla, "product": conv_im2col, "banded": conv_banded}
+"""The convolution by its form: of maps [N, H, W, C], weights [K, K, C, F] and a stride."""

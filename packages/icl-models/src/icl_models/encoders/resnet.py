@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.encoders.convolution import conv_banded, conv_xla
-from icl_models.encoders.stem import stem_im2col, stem_xla
+from icl_models.encoders.convolution import CONVOLUTIONS
+from icl_models.encoders.forms import current_forms
+from icl_models.encoders.stem import STEMS
 
 _STEM_CHANNELS = 64
 _STEM_KERNEL = 7
@@ -43,7 +44,7 @@ def _stem(images: Float[Array, "N H W"], is_training: bool) -> Float[Array, "N h
     """Return the images convolved, normalised, cut off at zero and pooled by maxima."""
     # The maxima come first, which is the same and reads a quarter of the map: what rises with its argument can be done
     # after a maximum as well. Where a negative scale makes it fall, the signs of the weights are flipped before.
-    stem = stem_im2col if jax.default_backend() == "cpu" else stem_xla
+    stem = STEMS[current_forms().stem]
     weights = _weights("initial_conv", (_STEM_KERNEL, _STEM_KERNEL, 1, _STEM_CHANNELS))
     norm = BatchNorm(_STEM_CHANNELS, name="initial_batchnorm")
     sign = 1 - 2 * (norm.scale < 0).astype(jnp.float32)
@@ -56,7 +57,7 @@ def _block(
     maps: Float[Array, "N H W C"], channels: int, stride: int, project: bool, is_training: bool
 ) -> Float[Array, "N h w F"]:
     inputs, narrow = maps.shape[-1], channels // _NARROWING
-    convolve = conv_banded if jax.default_backend() == "cpu" else conv_xla
+    convolve = CONVOLUTIONS[current_forms().block]
     shortcut = maps
     if project:
         shortcut = convolve(maps, _weights("shortcut_conv", (1, 1, inputs, channels)), stride)
