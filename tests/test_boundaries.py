@@ -126,7 +126,7 @@ def test_experiments_are_on_top_of_icl_lab_which_is_on_top_of_the_four():
     assert imported_modules(ROOT / "packages" / "icl-lab" / "src") >= PACKAGES
     assert imported_modules(ROOT / "experiments") >= {"icl_lab", "icl_data", "icl_models", "icl_eval"}
     names = {path.name for path in (ROOT / "experiments").iterdir() if (path / "__main__.py").exists()}
-    assert names == {"omniglot", "gpicl", "functions", "linear", "phases", "properties"}
+    assert names == {"omniglot", "gpicl", "functions", "linear"}
     lab = "".join(path.read_text() for path in (ROOT / "packages" / "icl-lab" / "src").rglob("*.py"))
     code = re.sub(r'"""(.|\n)*?"""|#.*', "", lab)
     assert not [name for name in names if name in code], "icl_lab knows an experiment"

@@ -1,4 +1,4 @@
-"""The phases of learning to learn: one real sweep at toy size, its pictures, and which runs a grid is."""
+"""The phases of learning to learn: one real sweep at toy size, its pictures, and which runs it has."""
 
 import json
 import shlex
@@ -7,20 +7,20 @@ import pytest
 
 from tests.tiny import PHASES, read_lines
 
-GRID = ["--grid.num-tasks", "2", "8", "--grid.seeds", "1", "--grid.width", "8", "--train.steps", 3]
+GRID = ["--grid.data.num-tasks", 2, 8, "--seeds", 1, "--grid.model.width", 8, "--train.steps", 3]
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phases") / "sweep"
-    PHASES.main(PHASES.parse("laptop", *PHASES.options, *GRID, "--workdir", folder))
+    PHASES.run(*GRID, "--workdir", folder)
     return folder
 
 
-def test_a_grid_leaves_its_pictures_and_every_run(swept):
+def test_a_sweep_leaves_its_pictures_and_every_run(swept):
     points = json.loads((swept / "points.json").read_text())
     assert sorted((point["num_tasks"], point["seed"]) for point in points) == [(2, 0), (8, 0)]
-    assert (swept / "report.html").read_text().count("<figure") == 3
+    assert {path.stem for path in (swept / "figures").iterdir()} >= {"heat_map", "phase_curve", "sizes"}
     runs = sorted(swept.glob("groups/*/member-*"))
     assert len(runs) == 2
     for folder in runs:
@@ -32,7 +32,7 @@ def test_a_grid_leaves_its_pictures_and_every_run(swept):
 
 def test_the_same_command_again_runs_nothing_and_draws_the_same(swept, capsys):
     before = (swept / "points.json").read_bytes()
-    PHASES.main(PHASES.parse("laptop", *PHASES.options, *GRID, "--workdir", swept))
+    PHASES.run(*GRID, "--workdir", swept)
     assert "2 of 2 runs are finished" in capsys.readouterr().out
     assert (swept / "points.json").read_bytes() == before
 
@@ -41,25 +41,24 @@ def test_the_same_command_again_runs_nothing_and_draws_the_same(swept, capsys):
     ("words", "message"),
     [
         (["--train.steps", 4, "--optimizer.b2", 0.9], "train.steps 3 and not 4"),
-        (["--grid.width", "9"], "multiple of heads"),
+        (["--data.ways", 99], "ways must be at most"),
     ],
 )
-def test_a_grid_that_cannot_be_or_is_another_one_ends_in_a_line_before_anything_is_trained(
+def test_a_sweep_that_cannot_be_or_is_another_one_ends_in_a_line_before_anything_is_trained(
     swept, tmp_path, words, message, capsys
 ):
     folder = swept if "--train.steps" in words else tmp_path / "new"
     with pytest.raises(SystemExit):
-        PHASES.main(PHASES.parse("laptop", *PHASES.options, *GRID, *words, "--workdir", folder))
+        PHASES.run(*GRID, *words, "--workdir", folder)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
-def test_a_grid_is_all_combinations_and_groups_share_shapes(tmp_path):
-    words = "--grid.num-tasks 4 16 --grid.eps 1e-8 1e-5 --grid.p-identity 0 0.5 --grid.seeds 3 --grid.trunk lstm mlp"
-    config = PHASES.parse(
-        "laptop", *shlex.split(words), "--grid.width", 8, "--grid.batch-size", 4, 8, "--workdir", tmp_path / "x"
-    )
-    groups = config.sweep().groups()
+def test_a_sweep_is_all_combinations_and_groups_share_shapes(tmp_path):
+    words = "--grid.data.num-tasks 4 16 --grid.optimizer.eps 1e-8 1e-5 --grid.data.p-identity 0 0.5 --seeds 3"
+    others = "--grid.model.trunk lstm mlp --grid.model.width 8 --grid.data.batch-size 4 8"
+    sweep = PHASES.parse(*shlex.split(words), *shlex.split(others), "--workdir", tmp_path / "x").sweep
+    groups = sweep.groups()
     assert [len(group.members) for group in groups] == [24] * 4
     for group in groups:
         assert len({(each.model, each.data.batch_size, each.data.length) for each in group.members}) == 1
@@ -75,10 +74,6 @@ def test_a_grid_is_all_combinations_and_groups_share_shapes(tmp_path):
     assert len(settings) == 96
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [["--grid.num-tasks", "4", "4"], ["--grid.seeds", "0"], ["--data.num-tasks", "3"], ["--mode", "train"]],
-)
-def test_what_a_grid_cannot_be_is_refused(mistake):
-    with pytest.raises(SystemExit):
-        PHASES.parse("laptop", *mistake)
+def test_the_paper_s_grid_is_there(tmp_path):
+    sweep = PHASES.definition.sweeps["phases_paper"]
+    assert len(sweep.grid["data.num_tasks"]) == 13 and sweep.grid["model.width"][-1] == 512 and sweep.seeds == 5

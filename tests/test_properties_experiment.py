@@ -3,17 +3,18 @@
 import dataclasses
 
 import pytest
-from experiments.properties import pictures as properties_pictures
-from experiments.properties.config import PRESETS, PROPERTIES, SETTINGS
 
+from experiments.omniglot.properties import pictures as properties_pictures
+from experiments.omniglot.properties.settings import PROPERTIES, SETTINGS
 from icl_eval import proportion
+from icl_lab.sweeps.command import parse_sweep
 from tests.tiny import PROPERTIES as TINY
 from tests.tiny import contents, summary_of
 
 
 def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_path, capsys):
-    words = ["laptop", *TINY.options, "--workdir", tmp_path / "properties"]
-    TINY.main(TINY.parse(*words))
+    words = ["--workdir", tmp_path / "properties"]
+    TINY.run(*words)
     groups = sorted((tmp_path / "properties" / "groups").iterdir())
     assert [path.name.rpartition("-")[0] for path in groups] == ["base", "labels_per_class=4"]
     page = (tmp_path / "properties" / "report.html").read_text()
@@ -24,21 +25,23 @@ def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_
     assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_any_label"]
     before = contents(tmp_path / "properties" / "groups")
     capsys.readouterr()
-    TINY.main(TINY.parse(*words))  # all is finished: nothing is run again
+    TINY.run(*words)  # all is finished: nothing is run again
     assert "2 of 2 runs are finished" in capsys.readouterr().out
     for other in (["--train.steps", 4], ["--optimizer.learning-rate", 0.1]):  # other runs would be passed off as these
         with pytest.raises(SystemExit):
-            TINY.main(TINY.parse(*words, *other))
+            TINY.run(*words, *other)
         assert "give another workdir" in capsys.readouterr().err
     assert contents(tmp_path / "properties" / "groups") == before
 
 
 def test_the_paper_s_values_are_there_and_the_common_setting_is_shared(tmp_path):
-    config = TINY.parse("laptop", "--workdir", tmp_path / "properties")
-    assert [len(SETTINGS[name]) for name in PROPERTIES] == [4, 3, 2, 4, 3] and config.seeds == 2
-    groups = config.sweep().groups()
-    assert len(groups) == 12  # of 16 values, as five are the same setting
-    assert {tuple(member.train.seed for member in group.members) for group in groups} == {(0, 1)}
+    words = ["properties", "--workdir", str(tmp_path / "properties")]
+    definition = TINY.definition
+    sweep = parse_sweep(words, definition.presets, definition.sweeps, name="omniglot", default="laptop").sweep
+    assert [len(SETTINGS[name]) for name in PROPERTIES] == [4, 3, 3, 4, 5] and sweep.seeds == 4
+    groups = dataclasses.replace(sweep, devices=1).groups()
+    assert len(groups) == 15  # of 19 values, as five are the same setting
+    assert {tuple(member.train.seed for member in group.members) for group in groups} == {(0, 1, 2, 3)}
     by_name = {group.config.workdir.name.rpartition("-")[0]: group.config.data for group in groups}
     assert (by_name["base"].p_bursty, by_name["base"].rare, by_name["base"].exemplars) == (0.9, 1600, "all")
     zipf = by_name["common=10-rare=1590-zipf_exponent=2.0"]
@@ -62,7 +65,7 @@ def seeds(*values):
     ],
 )
 def test_a_trend_holds_only_if_the_intervals_of_all_seeds_say_so(below, above, outcome):
-    (row,) = properties_pictures.judged("labels_per_class", {"ICL": [seeds(*below), seeds(*above)]})
+    (row,) = properties_pictures.judged("labels_per_class", {"ICL": [seeds(*below), [], seeds(*above)]})
     assert row[3] == outcome
     assert f"{'/'.join(f'{value:.3f}' for value in above)} at 4" in row[2]
 
@@ -74,16 +77,23 @@ def test_a_line_that_no_run_has_is_told_as_not_run():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--seeds", "0"], "seeds of at least 1"),
-        (["--mode", "eval"], "leave --mode out"),
+        (["--seeds", "0"], "--seeds wants a whole number of at least 1"),
+        (["--mode", "eval"], "the mode is eval; leave --mode out"),
         (["--data.common", "4"], "no data.common"),
-        (["--train.ensemble.members", "2"], "see --seeds"),
+        (["--train.ensemble.members", "2"], "train.ensemble.members is not for a sweep"),
     ],
 )
 def test_a_mistake_is_an_error_of_one_line(words, message, tmp_path, capsys):
+    definition = TINY.definition
     with pytest.raises(SystemExit):
-        TINY.parse("laptop", *words, "--workdir", tmp_path / "properties")
-    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+        parse_sweep(
+            ["properties", *words, "--workdir", str(tmp_path / "properties")],
+            definition.presets,
+            definition.sweeps,
+            name="omniglot",
+            default="laptop",
+        )
+    assert message in capsys.readouterr().err
 
 
 def test_every_property_has_its_title_and_trends():
@@ -91,5 +101,5 @@ def test_every_property_has_its_title_and_trends():
     for name, trends in properties_pictures.TRENDS.items():
         values = {setting.value for setting in SETTINGS[name]}
         assert all({trend.lower, trend.higher} <= values for trend in trends)
-        fields = {field.name for field in dataclasses.fields(PRESETS["laptop"].data)}
+        fields = {field.name for field in dataclasses.fields(TINY.definition.presets["laptop"].data)}
         assert all(set(setting.changes) <= fields for setting in SETTINGS[name])

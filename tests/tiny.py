@@ -7,14 +7,13 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.phases import __main__ as phases
-from experiments.properties import __main__ as properties
-
 import icl_lab as lab
 from experiments.functions.run import FUNCTIONS
 from experiments.gpicl.run import GPICL
 from experiments.linear.run import LINEAR
 from experiments.omniglot.run import OMNIGLOT
+from icl_lab.main import run_command
+from icl_lab.sweeps.command import parse_sweep
 
 STEPS = "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 --eval.every 3 --optimizer.warmup-steps 2 "
 TASKS = "--model.width 16 --model.layers 1 --model.heads 2 --data.batch-size 8 --eval.batch-size 30 "
@@ -61,16 +60,39 @@ FUNC = of(
     "--eval.count 20 --eval.final-count 30 --eval.baseline-count 10",
 )
 LINE = of(LINEAR, STEPS + TASKS + "--data.points 8 --data.num-inputs 2 --eval.count 20 --eval.final-count 30")
-PHASES = Tiny("phases", phases.main, phases.PRESETS, (*GPIC.options, "--eval.no-other-datasets"))
-PROPERTIES = Tiny(
+
+
+@dataclasses.dataclass(frozen=True)
+class TinySweep:
+    """A sweep of an experiment by its name, with options that make it tiny."""
+
+    definition: lab.Definition[Any]
+    name: str
+    options: tuple[str, ...]
+
+    def parse(self, *words):
+        definition, given = self.definition, list(map(str, words))
+        varied = {word.replace("--grid.", "--") for word in given if word.startswith("--grid.")}
+        places = [place for place, word in enumerate(self.options) if word in varied]  # each with its one value
+        kept = [word for place, word in enumerate(self.options) if not {place, place - 1} & set(places)]
+        asked = [self.name, *kept, *given]
+        return parse_sweep(
+            asked, definition.presets, definition.sweeps, name=definition.name, default=definition.default
+        )
+
+    def run(self, *words):
+        run_command(self.definition, self.parse(*words))
+
+
+PHASES = TinySweep(GPICL, "phases", (*GPIC.options, "--eval.no-other-datasets"))
+PROPERTIES = TinySweep(
+    OMNIGLOT,
     "properties",
-    properties.main,
-    properties.PRESETS,
     tuple(
         shlex.split(
             "--data.rare 12 --data.characters 20 --data.holdout 8 --data.batch-size 8 --model.encoder linear "
             "--model.layers 1 --model.width 16 --optimizer.warmup-steps 1 --train.steps 3 --eval.every 3 "
-            "--eval.count 20 --eval.final-count 30 --seeds 1 --properties labels_per_class"
+            "--eval.count 20 --eval.final-count 30 --seeds 1 --only labels_per_class=1 labels_per_class=4"
         )
     ),
 )

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import icl_lab as lab
+from icl_lab.finished import is_finished
 from icl_lab.options import flat
-from icl_lab.sweeps.folder import is_finished
 
 
 @pytest.fixture

@@ -5,14 +5,15 @@ from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryCon
 from icl_lab.config_file import read_config, to_json
 from icl_lab.driver import execute
 from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
+from icl_lab.finished import is_finished
 from icl_lab.main import execute_sweep, main
 from icl_lab.model import Model
 from icl_lab.options import Setting, as_type, option_of, with_options
 from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors, say
 from icl_lab.streams import TRAIN, make_streams
-from icl_lab.sweeps.folder import finished_runs, is_finished
+from icl_lab.sweep_preset import Drawn, SweepPreset
+from icl_lab.sweeps.folder import finished_runs
 from icl_lab.sweeps.plan import Sweep, SweepGroup, ensemble_members
-from icl_lab.sweeps.preset import Drawn, SweepPreset
 from icl_lab.sweeps.running import run_sweep
 from icl_lab.tasks import SEEN, SEEN_AND_UNSEEN, UNSEEN, Regression, context_sizes, regression, task_pools
 from icl_lab.trunks import TrunkName, make_trunk

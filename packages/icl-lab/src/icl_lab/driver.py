@@ -12,13 +12,13 @@ from jaxtyping import Array
 import icl_eval as evaluation
 import icl_train as training
 from icl_lab.experiment import Config, Definition, Evaluation, Experiment
+from icl_lab.finished import is_finished
 from icl_lab.folders import open_folders
 from icl_lab.inspection import inspect
 from icl_lab.model import Compiled
 from icl_lab.runs import MemberRun, Runs, check_alike, check_streams
 from icl_lab.session import check_progress, log_line, one_line_errors, resume_command, session_scope
 from icl_lab.streams import TRAIN, make_streams
-from icl_lab.sweeps.folder import is_finished
 
 
 def execute(

@@ -11,7 +11,7 @@ from jaxtyping import Array, PyTree
 from icl_data import Sampler
 from icl_eval import Family, Headline, Result
 from icl_lab.config import ExperimentConfig
-from icl_lab.sweeps.preset import SweepPreset
+from icl_lab.sweep_preset import SweepPreset
 from icl_models import TENSOR_PARALLEL
 from icl_train import FULLY_SHARDED, LossFunction, Rule, Rules
 

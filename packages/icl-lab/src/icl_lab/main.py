@@ -17,13 +17,13 @@ from icl_lab.data_paths import check_data
 from icl_lab.driver import execute, prepare
 from icl_lab.experiment import Config, Definition
 from icl_lab.session import command, one_line_errors, say, settle_streams
+from icl_lab.sweep_preset import Drawn
 from icl_lab.sweeps.command import SweepCommand, parse_sweep
 from icl_lab.sweeps.fitting import most_members
 from icl_lab.sweeps.folder import finished_runs
 from icl_lab.sweeps.plan import Sweep, ensemble_members
-from icl_lab.sweeps.preset import Drawn
 from icl_lab.sweeps.probe import plan_text
-from icl_lab.sweeps.running import run_sweep
+from icl_lab.sweeps.running import SOME_FAILED, run_sweep
 
 SWEEP = "sweep"
 """The first word of a command line that asks for a sweep."""
@@ -76,12 +76,18 @@ def run_command(definition: Definition[Config], asked: SweepCommand[Config]) -> 
         with one_line_errors():
             say(plan_text(definition, sweep))
         return
+    failed: SystemExit | None = None
     try:
         execute_sweep(definition, sweep, vary=asked.varied)
-    finally:
+    except SystemExit as ended:
+        if ended.code != SOME_FAILED:
+            raise
+        failed = ended
+    with one_line_errors():
         if asked.page and (runs := finished_runs(asked.sweep.base)):
-            with one_line_errors():
-                draw(asked, runs)
+            draw(asked, runs)
+    if failed is not None:
+        raise failed
 
 
 def draw(asked: SweepCommand[Config], runs: Sequence[Config]) -> None:

@@ -13,8 +13,8 @@ import icl_train as training
 from icl_lab.command_line import parse
 from icl_lab.config import ExperimentConfig
 from icl_lab.session import one_line_errors, say
+from icl_lab.sweep_preset import SweepPreset
 from icl_lab.sweeps.plan import Sweep
-from icl_lab.sweeps.preset import SweepPreset
 from icl_lab.sweeps.words import USAGE, chosen, combinations, is_given, read_settings, split_words, typed
 
 Config = TypeVar("Config", bound=ExperimentConfig)

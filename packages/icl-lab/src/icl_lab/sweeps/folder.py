@@ -10,11 +10,12 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import icl_train as training
 from icl_lab.config import ExperimentConfig
 from icl_lab.config_file import config_of_run, read_config, to_json
+from icl_lab.finished import is_finished
 
 Config = TypeVar("Config", bound=ExperimentConfig)
 
@@ -67,29 +68,6 @@ def _as_now(config: Config, base: Config, *, workdir: Path) -> Config:
     return dataclasses.replace(
         base, **{name: getattr(config, name) for name in to_json(config)}, workdir=workdir, preset=None
     )
-
-
-def is_finished(run: ExperimentConfig) -> bool:
-    """Return whether a run was trained to its end, or to the step at which it failed: its summary is written last."""
-    train = _summary_of_training(run)
-    try:
-        return "failed_at" in train or train["steps"] >= run.train.steps
-    except (KeyError, TypeError):
-        return False
-
-
-def failed_at(run: ExperimentConfig) -> int | None:
-    """Return the step at which the loss or gradient of a finished run was not finite; None if all were."""
-    step = _summary_of_training(run).get("failed_at")
-    return step if isinstance(step, int) else None
-
-
-def _summary_of_training(run: ExperimentConfig) -> dict[str, Any]:
-    try:
-        train = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))["train"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return train if isinstance(train, dict) else {}
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ import icl_train as training
 from icl_lab.config_file import to_json
 from icl_lab.driver import evaluate, prepare, restore, train
 from icl_lab.experiment import Config, Definition
+from icl_lab.finished import is_finished
 from icl_lab.options import flat, option_of
 from icl_lab.session import exit_on_run_error, say
-from icl_lab.sweeps.folder import is_finished
 from icl_lab.sweeps.plan import Sweep, SweepGroup
 from icl_train.log import logger
 

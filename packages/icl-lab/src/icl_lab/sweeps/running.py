@@ -11,13 +11,12 @@ from typing import TypeVar
 import icl_train as training
 from icl_lab.config import ExperimentConfig
 from icl_lab.data_paths import data_paths
+from icl_lab.finished import failed_at, is_finished
 from icl_lab.options import option_of
 from icl_lab.session import one_line_errors, say
 from icl_lab.sweeps.folder import (
     CLAIMS,
     claim,
-    failed_at,
-    is_finished,
     planning,
     read_run_of,
     remember,
@@ -29,6 +28,9 @@ Config = TypeVar("Config", bound=ExperimentConfig)
 
 ERROR = "error.txt"
 """In a group's folder: why it ended, where it was no run that failed but the program."""
+
+SOME_FAILED = 1
+"""The code that a process ends with when a group has ended in an error, and all others are run."""
 
 Check = Callable[[Config, Sequence[Config]], float | None]
 Execute = Callable[[Config, Sequence[Config]], None]
@@ -142,7 +144,7 @@ def _say_end(sweep: Sweep[Config], failed: dict[Path, str], elsewhere: int) -> N
     for folder, why in failed.items():
         say(f"not finished: {folder}: {why}. The same command goes on with it.", to="stderr")
     if failed:
-        sys.exit(1)
+        sys.exit(SOME_FAILED)
 
 
 def _is_finished(group: SweepGroup[Config]) -> bool:

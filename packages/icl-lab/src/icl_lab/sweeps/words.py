@@ -100,10 +100,8 @@ def split_words(words: Sequence[str]) -> SweepWords:
             raise ValueError(f"{option} wants a value after it, got none.")
         found[place] = tuple(values)
     for option in grid:
-        if any(word.partition("=")[0].replace("_", "-") == f"--{option}".replace("_", "-") for word in rest):
-            raise ValueError(
-                f"--{option} is varied by {GRID}{option}, so nothing would read the one value; leave it out."
-            )
+        if is_given(option, rest):
+            raise ValueError(f"--{option} would be read by no run, since {GRID}{option} varies it; leave it out.")
     return SweepWords(
         grid=grid,
         zipped="--zip" in own,
