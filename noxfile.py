@@ -191,6 +191,7 @@ def chaos(session: nox.Session) -> None:
     """Kill, damage and resume small runs; nothing may be lost: nox -s chaos -- [options] [-- options of each run]."""
     install(session)
     session.run("python", "-m", "tools.chaos", *session.posargs)
+    session.run("python", "-m", "tools.chaos_sweep")
 
 
 @nox.session
