@@ -64,6 +64,8 @@ from icl_eval.sequences.evaluate import evaluate
 from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
 from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure, sequence_estimates
+from icl_eval.sweeps.run_table import RunTable
+from icl_eval.sweeps.table import table
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
@@ -102,6 +104,7 @@ __all__ = [
     "Ridge",
     "RidgeLabels",
     "Run",
+    "RunTable",
     "ScalarCurve",
     "Scores",
     "Sequences",
@@ -164,6 +167,7 @@ __all__ = [
     "same_class_score",
     "score",
     "sequence_estimates",
+    "table",
     "task_proportion",
     "transience",
     "uniform_scores",
