@@ -128,6 +128,7 @@ def write_run() -> Callable[..., Path]:
             )
             results = [Result(name, {"accuracy": known}, chance, measures) for name in ("new", "old")]
             append_evaluations(folder, step=step, results=results)
+        folder.mkdir(parents=True, exist_ok=True)
         logged = [
             {"step": step, "time": step / 5, "loss": 1.0, "steps_per_second": 5.0, "items_per_second": 160.00001}
             for step in curve

@@ -4,7 +4,8 @@
 `--to folder` writes it elsewhere, and nothing into the run's;
 `python -m icl_eval compare runs/x runs/y --to figure.png` draws the accuracies of several over training;
 `--to comparison.html` puts figures and tables of them on a page;
-`python -m icl_eval table runs/s` prints all numbers of the runs below a folder as CSV.
+`python -m icl_eval table runs/s` prints all numbers of the runs below a folder as CSV;
+`python -m icl_eval emergence runs/s` prints when the seeds of each setting came to a threshold.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from typing import Any
 
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.report import write_report
+from icl_eval.sweeps.emergence import Threshold
+from icl_eval.sweeps.emergence_table import emergence_table
 from icl_eval.sweeps.run_table import RunTable
 from icl_eval.sweeps.table import table
 
@@ -24,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code: 2 for a folder that cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m icl_eval", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_report, _add_compare, _add_table):
+    for add in (_add_report, _add_compare, _add_table, _add_emergence):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -58,6 +61,28 @@ def _add_table(commands: Any) -> None:
     numbers.add_argument("--last", action="store_true", help="only the last evaluated step of each run")
     numbers.add_argument("--to", metavar="FILE", help="a .csv or .parquet file to write instead")
     numbers.set_defaults(run=lambda options: _written(table(options.folder, last=options.last), options.to))
+
+
+def _add_emergence(commands: Any) -> None:
+    times = commands.add_parser("emergence", help="print when the seeds of each setting came to a threshold, as CSV")
+    times.add_argument("folder", help="the folder of a sweep, such as runs/s")
+    times.add_argument("--evaluation", help="of which evaluation (that of the first headline that is a proportion)")
+    times.add_argument("--metric", help="which metric of it")
+    thresholds = "numbers, or halfway from chance to the last value (0.9 0.95; halfway of what is no proportion)"
+    times.add_argument("--threshold", nargs="+", type=_threshold, metavar="VALUE", help=thresholds)
+    times.add_argument("--held", type=int, default=1, help="evaluations in a row that must be past it (%(default)s)")
+    times.add_argument("--against", metavar="OPTION", help="fit a power law of this option, such as data.common")
+    times.add_argument("--to", metavar="FILE", help="a .csv or .parquet file to write instead")
+    times.set_defaults(run=_emergence)
+
+
+def _threshold(text: str) -> Threshold:
+    return "halfway" if text == "halfway" else float(text)
+
+
+def _emergence(options: argparse.Namespace) -> str:
+    asked = {name: getattr(options, name) for name in ("evaluation", "metric", "held", "against")}
+    return _written(emergence_table(options.folder, thresholds=options.threshold, **asked), options.to)
 
 
 def _written(found: RunTable, to: str | None) -> str:

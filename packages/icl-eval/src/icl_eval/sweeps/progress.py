@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from typing import Any
+from typing import Any, TypeGuard
 
 from icl_eval.runs.options import leaves
 from icl_eval.runs.reading import Run
@@ -45,10 +45,10 @@ def sequences_per_step(run: Run) -> int | None:
     """
     rates = [(line.get("items_per_second"), line.get("steps_per_second")) for line in run.metrics.values()]
     sizes = [items / steps for items, steps in rates if _is_number(items) and _is_number(steps) and steps > 0]
-    sizes = [round(size) for size in sizes if math.isfinite(size)]
-    size = statistics.median_low(sizes) if sizes else 0
+    whole = [round(size) for size in sizes if math.isfinite(size)]
+    size = statistics.median_low(whole) if whole else 0
     return size if size > 0 else None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
