@@ -207,7 +207,7 @@ def test_settings_are_in_the_order_of_their_values(tmp_path: Path, write_run: Wr
     for p in (10, 9, 0.5):
         for seed in (0, 1):
             write_run(tmp_path / f"{p}-{seed}", {1: 0.5}, seed=seed, p=p)
-    settings = read_sweep(tmp_path).settings()
+    settings = read_sweep(tmp_path).settings
     assert list(settings) == [(0.5,), (9,), (10,)] and all(len(runs) == 2 for runs in settings.values())
 
 

@@ -1,7 +1,7 @@
 """The command line: reports of run folders, comparisons of several, and sweeps as tables.
 
-`python -m icl_eval report runs/x` writes the report of a run, or of an ensemble, into its folder;
-`--to folder` writes it elsewhere, and nothing into the run's;
+`python -m icl_eval report runs/x` writes the report of a run, of an ensemble or of a sweep into its folder;
+`--to folder` writes it elsewhere, and nothing into the run's; `--reports` writes those of a sweep's runs, too;
 `python -m icl_eval compare runs/x runs/y --to figure.png` draws the accuracies of several over training;
 `--to comparison.html` puts figures and tables of them on a page;
 `python -m icl_eval table runs/s` prints all numbers of the runs below a folder as CSV;
@@ -40,11 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_report(commands: Any) -> None:
-    report = commands.add_parser("report", help="write report.html of a run, from its folder alone")
-    report.add_argument("folder", help="the run folder, such as runs/x; of an ensemble its members are compared")
+    report = commands.add_parser("report", help="write report.html of a run or a sweep, from its folder alone")
+    report.add_argument(
+        "folder",
+        help="the run folder, such as runs/x; of an ensemble its members are compared, of a sweep's the settings",
+    )
     report.add_argument("--to", metavar="FOLDER", help="the folder to write into instead of the run's")
     report.add_argument("--png", action="store_true", help="write each figure as figures/<name>.png too")
-    report.set_defaults(run=lambda options: write_report(options.folder, to=options.to, png=options.png))
+    report.add_argument("--reports", action="store_true", help="of a sweep, those of all its runs too")
+    report.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> Any:
+    return write_report(options.folder, to=options.to, png=options.png, reports=options.reports)
 
 
 def _add_compare(commands: Any) -> None:

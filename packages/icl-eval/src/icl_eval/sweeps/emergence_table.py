@@ -61,7 +61,7 @@ def setting_emergences(
 ) -> list[SettingEmergence]:
     """Return when the seeds of each setting came to each threshold, in the order of the settings."""
     found = []
-    for setting, runs in sweep.settings().items():
+    for setting, runs in sweep.settings.items():
         curves = {path: target.curve(run) for path, run in runs.items()}
         sizes = {path: sequences_per_step(run) for path, run in runs.items()}
         for threshold in thresholds:

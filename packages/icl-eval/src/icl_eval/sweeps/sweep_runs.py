@@ -37,8 +37,9 @@ class SweepRuns:
         """The options in which the runs differ, with the value of each run; see `varied_options`."""
         return varied_options(list(self.runs.values()))
 
+    @functools.cached_property
     def settings(self) -> dict[tuple[Cell, ...], dict[str, Run]]:
-        """Return the runs that agree in all varied options together, in the order of their values.
+        """The runs that agree in all varied options together, in the order of their values.
 
         Numbers are in order of size, before texts; runs of which nothing is known are last.
         """
