@@ -24,7 +24,7 @@ def against_option(
     names: Mapping[Value, str],
     x_label: str,
     kind: Kind = "proportion",
-    chance: float | None = None,
+    chances: Mapping[str, float] = {},
 ) -> Figure:
     """Return a figure of numbers against an option: lines through means, bands from lowest to highest, dots per seed.
 
@@ -34,7 +34,7 @@ def against_option(
       names: of the values, as they stand beneath the axis.
       x_label: what the option is.
       kind: what kind of numbers they are.
-      chance: what guessing gives, as a dotted line.
+      chances: what guessing gives, by series, as dotted lines.
 
     Raises:
       ValueError: no panels or too many, no series or too many, or a series of another length than the values.
@@ -53,7 +53,7 @@ def against_option(
         for name, seeds in of_panel.items():
             place = series.index(name)
             known = [[number for number in numbers if np.isfinite(number)] for numbers in seeds]
-            curve = _over_seeds(where, known, chance)
+            curve = _over_seeds(where, known, chances.get(name))
             lines.append(Line(name=name, curve=curve, colour=COLOURS[place], marker=MARKERS[place]))
             dots = [(x, number) for x, numbers in zip(where, known, strict=True) for number in numbers]
             panel.scatter(

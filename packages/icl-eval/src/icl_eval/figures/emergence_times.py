@@ -1,5 +1,6 @@
 """Times of emergence against an option that was varied, with the seeds that did not come there."""
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,6 +108,17 @@ def _draw(
             panel.scatter(
                 *zip(*own, strict=True), linewidths=0 if kind == "at" else 1.1, zorder=3, clip_on=False, **look
             )
+    _count(panel, [(x, step) for x, step, of in drawn if of != "at"], colour=colour, left=shift < 0)
     known = medians[np.isfinite(medians)]
     heights = known if len(known) else [step for _, step, _ in drawn]
     return [LineEnd(height=float(heights[-1]), text=(name,), colour=colour, bold=1)] if len(heights) else []
+
+
+def _count(panel: Axes, marks: Sequence[tuple[float, float]], *, colour: str, left: bool) -> None:
+    """Write beside marks that lie on one another how many there are."""
+    for place, count in collections.Counter(marks).items():
+        if count > 1:
+            panel.annotate(
+                f"{count}\N{MULTIPLICATION SIGN}", place, xytext=(-6 if left else 6, 0), textcoords="offset points",
+                ha="right" if left else "left", va="center", color=colour, fontsize=8,
+            )  # fmt: skip

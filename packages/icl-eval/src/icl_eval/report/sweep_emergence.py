@@ -15,6 +15,7 @@ from icl_eval.sweeps.sweep_runs import Cell, SweepRuns
 from icl_eval.sweeps.target import Target
 
 _NOT_REACHED = "not reached"
+_MOST_LAWS = 6  # that a caption can hold
 
 
 def emergence_pictures(sweep: SweepRuns, target: Target, rows: Sequence[SettingEmergence]) -> Iterator[Picture]:
@@ -40,7 +41,7 @@ def emergence_pictures(sweep: SweepRuns, target: Target, rows: Sequence[SettingE
                 caption=f"The step at which {target.title} first comes to {_or(thresholds)}, by {option}: a mark for "
                 "each seed, lines through the medians. A hollow triangle that points up is a seed that had not come "
                 "there at its last evaluation; one that points down had at its first, or before. Medians count the "
-                f"former as later (Kaplan-Meier).{_laws(sweep, rows, option)}",
+                f"former as later (Kaplan-Meier).{_laws(sweep, rows, option, shown)}",
                 alt=f"When {target.title} emerges, by {option}; the table of emergence has the numbers.",
                 wide=len(panels) > 1,
             )
@@ -66,13 +67,18 @@ def _or(thresholds: Sequence[Threshold]) -> str:
     return " or ".join(known)
 
 
-def _laws(sweep: SweepRuns, rows: Sequence[SettingEmergence], option: str) -> str:
-    """Return the power laws of an option with numbers, at most four; nothing where there is none."""
+def _laws(sweep: SweepRuns, rows: Sequence[SettingEmergence], option: str, shown: Sequence[Stretch]) -> str:
+    """Return the power laws of an option with numbers, at most six; nothing where there is none."""
     if not is_numeric([cell for cell in sweep.varied[option] if cell is not None]):
         return ""
+    titles = {setting: each.title for each in shown for setting in each.settings.values()}
     laws = power_laws(sweep, rows, against=option)
-    told = {f"{rows[number].threshold}: step = {law}" for number, law in laws.items() if isinstance(law, PowerLaw)}
-    return f" Power laws of {option}: {'; '.join(sorted(told))}." if 0 < len(told) <= 4 else ""
+    told = {
+        f"{f'{title}, ' if title else ''}{rows[number].threshold}: step = {law}": None
+        for number, law in laws.items()
+        if isinstance(law, PowerLaw) and (title := titles.get(rows[number].setting)) is not None
+    }
+    return f" Power laws, x being {option}: {'; '.join(told)}." if 0 < len(told) <= _MOST_LAWS else ""
 
 
 def emergence_rows(sweep: SweepRuns, target: Target, rows: Sequence[SettingEmergence]) -> Table:

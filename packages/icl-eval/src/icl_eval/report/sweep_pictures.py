@@ -23,7 +23,7 @@ from icl_eval.sweeps.target import Target
 _BANDS = "Lines are means over seeds, bands go from the lowest to the highest, and each dot is a seed."
 _ENDED = "Of a setting with finished runs, the others are left out."
 _KINDS: dict[Kind, str] = {"proportion": "", "mean": " (means)", "error": " (errors)"}
-_MOST_CURVES = 8  # panels over training
+_MOST_CURVES = 6  # panels of a headline over training
 
 
 def final_pictures(sweep: SweepRuns, targets: Sequence[Target]) -> Iterator[Picture]:
@@ -41,10 +41,7 @@ def _final_picture(
 ) -> Picture:
     kind, short = targets[0].kind, short_names(list(sweep.varied))[option]
     panels = {each.title: (list(each.settings), _finals(sweep, each, targets)) for each in shown}
-    chances = {
-        chance for target in targets for run in sweep.runs.values() if (chance := _chance(target, run)) is not None
-    }
-    chance = chances.pop() if len(chances) == 1 else None
+    chances = {target.title: chance for target in targets if (chance := _chance(sweep, target)) is not None}
     names = {value: said(value) for each in shown for value in each.settings}
     told = [
         f"{f'{title}: ' if title else ''}{series} "
@@ -56,7 +53,7 @@ def _final_picture(
     return Picture(
         name=f"final-{kind}-{short}",
         title=f"By {short}{_KINDS[kind]}",
-        draw=lambda: against_option(panels, names=names, x_label=option, kind=kind, chance=chance),
+        draw=lambda: against_option(panels, names=names, x_label=option, kind=kind, chances=chances),
         caption=f"{' and '.join(target.title for target in targets)} at the end, by {option}. {_BANDS} {_ENDED}"
         f"{left_out}",
         alt=f"At the end, by {option}: {'; '.join(told)}.",
@@ -81,9 +78,11 @@ def _known(values: Sequence[Value], seeds: Sequence[Sequence[float]]) -> list[tu
     return [(value, at) for value, at in zip(values, finite, strict=True) if at]
 
 
-def _chance(target: Target, run: Run) -> float | None:
-    curve = target.curve(run)
-    return None if curve is None else curve.chance
+def _chance(sweep: SweepRuns, target: Target) -> float | None:
+    """Return what guessing gives, if that is the same in all runs."""
+    curves = [target.curve(run) for run in sweep.runs.values()]
+    chances = {curve.chance for curve in curves if curve is not None}
+    return chances.pop() if len(chances) == 1 else None
 
 
 def grid_pictures(sweep: SweepRuns, targets: Sequence[Target]) -> Iterator[Picture]:
@@ -132,52 +131,51 @@ def _grid_picture(
 
 
 def training_pictures(sweep: SweepRuns, targets: Sequence[Target]) -> Iterator[Picture]:
-    """Yield the headlines over training: a line for each value of an option, a panel for each setting of the others.
+    """Yield the headlines over training, with a line for each value of an option.
 
-    Each option has a picture that has a place for its values: twelve numbers, or six of another kind.
+    Where other options were varied too, a headline has a picture of its own, with a panel for each setting of these.
+    Left out are options of more values than can be told apart: twelve numbers, or six of another kind.
     """
-    for option in sweep.varied:
-        found = [each for each in stretches(sweep, option) if _has_place(list(each.settings))]
+    for option, short in short_names(list(sweep.varied)).items():
+        found = stretches(sweep, option)
         values = sorted({value: None for each in found for value in each.settings}, key=rank)
-        if found and _has_place(values):
-            shown = list(itertools.product(targets, found))[:_MOST_CURVES]
-            curves = {_panel(target, each): _curves(sweep, target, each) for target, each in shown}
-            if any(curves.values()):
-                kinds = {_panel(target, each): target.kind for target, each in shown}
-                yield _training_picture(option, values, curves, kinds, more=len(targets) * len(found) - len(shown))
+        if found and len(values) <= (MOST_SHADES if is_numeric(values) else len(COLOURS)):
+            for number, own in enumerate([targets] if len(found) == 1 else [[target] for target in targets], start=1):
+                yield from _training_picture(sweep, own, found, values=values, by=f" by {short}", number=number)
     if not sweep.varied:
-        lone = Stretch("", {"all runs": ()})
-        curves = {target.title: _curves(sweep, target, lone) for target in targets}
-        if any(curves.values()):
-            yield _training_picture("", ["all runs"], curves, {target.title: target.kind for target in targets}, more=0)
+        alone = [Stretch("", {"all runs": ()})]
+        yield from _training_picture(sweep, targets, alone, values=["all runs"], by="", number=1)
 
 
 def _training_picture(
-    option: str, values: Sequence[Cell], curves: Mapping[str, Mapping[str, ScalarCurve]], kinds: Mapping[str, Kind], *,
-    more: int,
-) -> Picture:  # fmt: skip
+    sweep: SweepRuns, targets: Sequence[Target], found: Sequence[Stretch], *, values: Sequence[Cell], by: str,
+    number: int,
+) -> Iterator[Picture]:  # fmt: skip
+    """Yield the picture, if there is anything to draw."""
+    shown = list(itertools.product(targets, found[:_MOST_CURVES]))
+    curves = {_panel(target, each): _curves(sweep, target, each) for target, each in shown}
+    if not any(curves.values()):
+        return
+    kinds = {_panel(target, each): target.kind for target, each in shown}
     names = [said(value) for value in values]
     grades = {said(value): float(value) for value in values if isinstance(value, int | float)}
     colours = group_colours(names, grades=grades if len(grades) == len(names) else None)
     told = [f"{panel}: {name} {course(curve)}" for panel, of in curves.items() for name, curve in of.items()]
-    by = f", by {option}" if option else ""
-    left_out = f" {more} more panels would not fit." if more > 0 else ""
-    return Picture(
-        name=f"training-{option or 'all'}",
-        title=f"Over training{by}",
+    title = f"Over training{by}{f': {targets[0].title}' if len(targets) == 1 else ''}"
+    more = len(found) - _MOST_CURVES
+    left_out = f" {more} more settings of the other options are left out." if more > 0 else ""
+    yield Picture(
+        name=f"training{by.replace(' ', '-')}-{number}",
+        title=title,
         draw=lambda: groups_over_training(curves, colours=colours, kinds=kinds),
-        caption=f"The headlines over training{by}: means over seeds at the steps that all have, in bands from the "
-        f"lowest to the highest; of one seed, its 95 % interval. {_ENDED}{left_out}",
-        alt=f"Over training{by}: {'; '.join(told)}.",
+        caption=f"{title}: means over seeds at the steps that all have, in bands from the lowest to the highest; of "
+        f"one seed, its 95 % interval. {_ENDED}{left_out}",
+        alt=f"{title}: {'; '.join(told)}.",
     )
 
 
 def _panel(target: Target, stretch: Stretch) -> str:
     return f"{target.title}: {stretch.title}" if stretch.title else target.title
-
-
-def _has_place(values: Sequence[Cell]) -> bool:
-    return len(values) <= (MOST_SHADES if is_numeric(values) else len(COLOURS))
 
 
 def _curves(sweep: SweepRuns, target: Target, stretch: Stretch) -> dict[str, ScalarCurve]:

@@ -18,8 +18,8 @@ FAR = 3.5  # modified z-scores
 
 RULE = (
     f"A run is far from the others if its last value is more than {FAR} modified z-scores from the median of its "
-    f"setting, of {LEAST_SEEDS} or more seeds (Iglewicz and Hoaglin 1993), and its 95 % interval does "
-    "not hold that median."
+    f"setting, of {LEAST_SEEDS} or more seeds (Iglewicz and Hoaglin 1993), and its 95 % interval does not overlap "
+    "that of the seed in the middle."
 )
 
 
@@ -67,12 +67,13 @@ def _far(last: dict[str, Estimate], target: Target) -> list[OddRun]:
         return []
     values = np.array([estimate.value for estimate in last.values()])
     median = float(np.median(values))
+    middle = min(last.values(), key=lambda estimate: abs(estimate.value - median))
     return [
         OddRun(
             path, f"{target.title} {readable(estimate.value)}, where the median of its setting is {readable(median)}"
         )
         for (path, estimate), score in zip(last.items(), modified_z_scores(values), strict=True)
-        if abs(score) > FAR and not estimate.low <= median <= estimate.high
+        if abs(score) > FAR and (estimate.high < middle.low or estimate.low > middle.high)
     ]
 
 
