@@ -141,26 +141,27 @@ def training_pictures(sweep: SweepRuns, targets: Sequence[Target]) -> Iterator[P
         values = sorted({value: None for each in found for value in each.settings}, key=rank)
         if found and len(values) <= (MOST_SHADES if is_numeric(values) else len(COLOURS)):
             for number, own in enumerate([targets] if len(found) == 1 else [[target] for target in targets], start=1):
-                yield from _training_picture(sweep, own, found, values=values, by=f" by {short}", number=number)
+                yield from _training_picture(sweep, own, found, values=values, option=short, number=number)
     if not sweep.varied:
         alone = [Stretch("", {"all runs": ()})]
-        yield from _training_picture(sweep, targets, alone, values=["all runs"], by="", number=1)
+        yield from _training_picture(sweep, targets, alone, values=["all runs"], option="", number=1)
 
 
 def _training_picture(
-    sweep: SweepRuns, targets: Sequence[Target], found: Sequence[Stretch], *, values: Sequence[Cell], by: str,
+    sweep: SweepRuns, targets: Sequence[Target], found: Sequence[Stretch], *, values: Sequence[Cell], option: str,
     number: int,
 ) -> Iterator[Picture]:  # fmt: skip
     """Yield the picture, if there is anything to draw."""
     shown = list(itertools.product(targets, found[:_MOST_CURVES]))
-    curves = {_panel(target, each): _curves(sweep, target, each) for target, each in shown}
+    names = {value: f"{option} {said(value)}".strip() for value in values}
+    curves = {_panel(target, each): _curves(sweep, target, each, names) for target, each in shown}
     if not any(curves.values()):
         return
     kinds = {_panel(target, each): target.kind for target, each in shown}
-    names = [said(value) for value in values]
-    grades = {said(value): float(value) for value in values if isinstance(value, int | float)}
-    colours = group_colours(names, grades=grades if len(grades) == len(names) else None)
+    grades = {names[value]: float(value) for value in values if isinstance(value, int | float)}
+    colours = group_colours(list(names.values()), grades=grades if len(grades) == len(names) else None)
     told = [f"{panel}: {name} {course(curve)}" for panel, of in curves.items() for name, curve in of.items()]
+    by = f" by {option}" if option else ""
     title = f"Over training{by}{f': {targets[0].title}' if len(targets) == 1 else ''}"
     more = len(found) - _MOST_CURVES
     left_out = f" {more} more settings of the other options are left out." if more > 0 else ""
@@ -178,10 +179,10 @@ def _panel(target: Target, stretch: Stretch) -> str:
     return f"{target.title}: {stretch.title}" if stretch.title else target.title
 
 
-def _curves(sweep: SweepRuns, target: Target, stretch: Stretch) -> dict[str, ScalarCurve]:
+def _curves(sweep: SweepRuns, target: Target, stretch: Stretch, names: Mapping[Cell, str]) -> dict[str, ScalarCurve]:
     settings, found = sweep.settings, {}
     for value, setting in stretch.settings.items():
         curves = [target.curve(run) for run in ended(settings[setting]).values()]
         if (curve := over_seeds([curve for curve in curves if curve is not None])) is not None:
-            found[said(value)] = curve
+            found[names[value]] = curve
     return found
