@@ -147,6 +147,14 @@ def test_all_censored_has_triangles_and_no_median(tmp_path: Path, write_run: Wri
     assert "not reached to not reached" in text and "not by step 100" in text and "could not be drawn" not in text
 
 
+def test_a_setting_is_shown_by_its_finished_runs_and_one_without_by_what_it_has(
+    tmp_path: Path, write_run: WriteRun, undrawn: None
+) -> None:
+    for p, seed, curve in ((1, 0, rising(0.9)), (1, 1, {0: 0.5, 50: 0.6}), (2, 0, {0: 0.5, 50: 0.8})):
+        write_run(tmp_path / f"p{p}-{seed}", curve, seed=seed, p=p)
+    assert "At the end, by data.p: NEW 0.900 at 1, 0.800 at 2" in write_report(tmp_path).read_text()
+
+
 def test_options_that_were_varied_one_at_a_time_have_a_stretch_each(tmp_path: Path, write_run: WriteRun) -> None:
     for p, k in ((0, 1), (1, 1), (2, 1), (0, 5), (0, 9)):
         write_run(tmp_path / f"{p}-{k}", {1: 0.5}, p=p, k=k)

@@ -182,7 +182,15 @@ def test_the_status_is_what_the_summary_says(train: Any, lines: Any, expected: s
     assert status(run) == expected
 
 
-@pytest.mark.parametrize("line", [{}, {"items_per_second": 9}, {"items_per_second": 1e308, "steps_per_second": 1e-308}])
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"items_per_second": 9},
+        {"items_per_second": 9, "steps_per_second": 0},
+        {"items_per_second": 1e308, "steps_per_second": 1e-308},
+    ],
+)
 def test_a_batch_size_that_is_not_told_is_not_known(line: Any) -> None:
     assert sequences_per_step(Run("a", metrics={1: line})) is None
 
