@@ -13,11 +13,11 @@ from icl_eval.report.sweep_emergence import emergence_pictures, emergence_rows
 from icl_eval.report.sweep_pictures import final_pictures, grid_pictures, training_pictures
 from icl_eval.results.estimate import readable
 from icl_eval.sweeps.arrangement import said, setting_said, short_names
-from icl_eval.sweeps.emergence_table import SettingEmergence, emergence_table, setting_emergences
+from icl_eval.sweeps.emergence_table import SettingEmergence, emergence_table_of, setting_emergences
 from icl_eval.sweeps.odd_runs import RULE, OddRun, odd_runs
 from icl_eval.sweeps.progress import FINISHED, status
 from icl_eval.sweeps.sweep_runs import SweepRuns, read_sweep
-from icl_eval.sweeps.table import seed, table
+from icl_eval.sweeps.table import seed, table_of
 from icl_eval.sweeps.target import Target, find_target, headline_targets
 
 _LINK = Markup('<a href="{}">{}</a>')
@@ -46,7 +46,7 @@ def write_sweep_page(page: Path, folder: Path, *, png: Path | None = None) -> No
         *emergence,
         _odd_part(sweep, targets, rows),
         Part("Runs", "runs", _sorted(_runs(sweep, targets, rows, page=page, folder=folder))),
-        Part("Downloads", "downloads", _downloads(folder, targets)),
+        Part("Downloads", "downloads", _downloads(sweep, rows)),
     ]
     missing += [f"{path}: {sentence}" for path, run in sweep.runs.items() for sentence in run.missing]
     if missing:
@@ -156,8 +156,10 @@ def _address(path: str) -> str:
     return f"./{urllib.parse.quote(path, errors='surrogatepass')}"
 
 
-def _downloads(folder: Path, targets: Sequence[Target]) -> Markup:
+def _downloads(sweep: SweepRuns, rows: Sequence[SettingEmergence]) -> Markup:
     """Return the tables as files: the last step of each run, and the table of emergence."""
-    files = {"runs.csv": table(folder, last=True), **({"emergence.csv": emergence_table(folder)} if targets else {})}
+    files = {"runs.csv": table_of(sweep, last=True)}
+    if rows:
+        files["emergence.csv"] = emergence_table_of(sweep, find_target(sweep), rows)
     addresses = {name: data_uri(each.csv().encode(errors="replace"), "text/csv") for name, each in files.items()}
     return part("downloads", files=addresses)

@@ -109,7 +109,7 @@ def emergence_table(
         metric that is no proportion.
       held: how many evaluations in a row must be past a threshold.
       against: a varied option with numbers, by dotted name: a power law of it is fitted to the times, for each setting
-        of the others.
+        of the others (see `fit_power_law`); values and times that are not above 0 are left out of it.
 
     Returns:
       The columns of the varied options, `evaluation`, `metric`, `threshold`, `seeds`, `censored` (how many of these did
@@ -123,11 +123,17 @@ def emergence_table(
     """
     sweep = read_sweep(folder)
     target = find_target(sweep, evaluation, metric)
-    options = list(sweep.varied)
     rows = setting_emergences(sweep, target, target.thresholds(thresholds), held=held)
+    return emergence_table_of(sweep, target, rows, against=against)
+
+
+def emergence_table_of(
+    sweep: SweepRuns, target: Target, rows: Sequence[SettingEmergence], *, against: str | None = None
+) -> RunTable:
+    """Return the table of times that are known; see `emergence_table`."""
     laws = {} if against is None else power_laws(sweep, rows, against=against)
     taken = {*_COLUMNS, *_TIMES, "bimodality", *_LAW, "note"}
-    columns = [f"config.{name}" if name in taken else name for name in options]
+    columns = [f"config.{name}" if name in taken else name for name in sweep.varied]
     columns += [*_COLUMNS, *_TIMES, "bimodality", *(_LAW if against else ()), "note"]
     return RunTable(tuple(columns), tuple(_row(each, target, laws.get(number)) for number, each in enumerate(rows)))
 

@@ -7,7 +7,7 @@ from icl_eval.runs.reading import Run
 from icl_eval.runs.seeds import SEEDS
 from icl_eval.sweeps.progress import sequences_per_step, status
 from icl_eval.sweeps.run_table import RunTable
-from icl_eval.sweeps.sweep_runs import Cell, read_sweep
+from icl_eval.sweeps.sweep_runs import Cell, SweepRuns, read_sweep
 
 _FIRST, _THEN = ("run",), ("seed", "step", "sequences", "status")
 
@@ -42,7 +42,11 @@ def table(folder: AnyPath, *, last: bool = False) -> RunTable:
     >>> dict(zip(table(sweep).columns[:6], table(sweep).rows[0]))
     {'run': 'groups/a', 'seed': None, 'step': 50, 'sequences': None, 'status': 'unfinished', 'holdout.accuracy': 0.9}
     """
-    sweep = read_sweep(folder)
+    return table_of(read_sweep(folder), last=last)
+
+
+def table_of(sweep: SweepRuns, *, last: bool = False) -> RunTable:
+    """Return the table of runs that were read; see `table`."""
     taken = {*_FIRST, *_THEN, *(name for run in sweep.runs.values() for name in _metric_names(run))}
     options = {f"config.{name}" if name in taken else name: cells for name, cells in sweep.varied.items()}
     rows: list[dict[str, Cell]] = []
