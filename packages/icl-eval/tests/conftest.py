@@ -1,13 +1,15 @@
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from icl_eval import Examples, Headline, Measure, Result, append_evaluations, proportion, write_summary
+from icl_eval import Estimate, Examples, Headline, Measure, Result, append_evaluations, proportion, write_summary
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # soon rather than well
@@ -107,6 +109,46 @@ def run(tmp_path: Path, make_examples: Callable[[], Examples]) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     write_summary(folder)
     return folder
+
+
+@pytest.fixture
+def write_run() -> Callable[..., Path]:
+    """Write the run folder that a training leaves: two headlines over training, and half of it for one that goes on."""
+
+    def write(
+        folder: Path, curve: Mapping[int, float], *, seed: int | None = 0, steps: int = 100, **options: Any
+    ) -> Path:
+        measures = {"accuracy": Measure(sentence="Share that is right.", kind="proportion")}
+        chance = {"accuracy": 0.5}
+        for step, value in curve.items():
+            known = (
+                Estimate(math.nan, math.nan, math.nan, 200)
+                if math.isnan(value)
+                else proportion(round(200 * value), 200)
+            )
+            results = [Result(name, {"accuracy": known}, chance, measures) for name in ("new", "old")]
+            append_evaluations(folder, step=step, results=results)
+        folder.mkdir(parents=True, exist_ok=True)
+        logged = [
+            {"step": step, "time": step / 5, "loss": 1.0, "steps_per_second": 5.0, "items_per_second": 160.00001}
+            for step in curve
+            if step
+        ]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged))
+        headlines = [
+            Headline(name=name, evaluation=name, metric="accuracy", title=name.upper(), sentence="Right.").to_json()
+            for name in ("new", "old")
+        ]
+        config = {"train": {"steps": steps, "seed": seed, "log_every": 1 + (seed or 0)}, "data": options}
+        if seed is None:
+            del config["train"]["seed"], config["train"]["log_every"]
+        record = {"config": config, "headlines": headlines} | ({} if seed is None else {"seed": seed})
+        (folder / "config.json").write_text(json.dumps(record))
+        if curve and max(curve) >= steps:
+            write_summary(folder)
+        return folder
+
+    return write
 
 
 @pytest.fixture

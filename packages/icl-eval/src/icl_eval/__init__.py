@@ -64,6 +64,13 @@ from icl_eval.sequences.evaluate import evaluate
 from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
 from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure, sequence_estimates
+from icl_eval.sweeps.bimodality import bimodality
+from icl_eval.sweeps.emergence import Emergence, time_of_emergence
+from icl_eval.sweeps.emergence_table import emergence_table
+from icl_eval.sweeps.power_law import PowerLaw, fit_power_law
+from icl_eval.sweeps.run_table import RunTable
+from icl_eval.sweeps.survival import Quartiles, kaplan_meier, quartiles
+from icl_eval.sweeps.table import table
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
@@ -77,6 +84,7 @@ __all__ = [
     "Classifier",
     "Constant",
     "ContextBaseline",
+    "Emergence",
     "Estimate",
     "Evaluation",
     "Examples",
@@ -96,12 +104,15 @@ __all__ = [
     "NearestNeighbours",
     "OwnMeasure",
     "Picture",
+    "PowerLaw",
+    "Quartiles",
     "Ratio",
     "Regressor",
     "Result",
     "Ridge",
     "RidgeLabels",
     "Run",
+    "RunTable",
     "ScalarCurve",
     "Scores",
     "Sequences",
@@ -121,6 +132,7 @@ __all__ = [
     "append_evaluations",
     "attention_map",
     "attention_rows",
+    "bimodality",
     "by_frequency",
     "classify_learner",
     "confusion",
@@ -132,6 +144,7 @@ __all__ = [
     "describe_transience",
     "drop_evaluations_after",
     "emergence",
+    "emergence_table",
     "encode",
     "evaluate",
     "evaluate_functions",
@@ -139,6 +152,7 @@ __all__ = [
     "evaluate_labels",
     "evaluated",
     "final_values",
+    "fit_power_law",
     "fitted_functions",
     "group_colours",
     "group_runs",
@@ -148,6 +162,7 @@ __all__ = [
     "heat_map",
     "improvement",
     "induction_score",
+    "kaplan_meier",
     "labels_by_position",
     "learner_type",
     "learning_curves",
@@ -159,12 +174,15 @@ __all__ = [
     "predicted_label",
     "previous_token_score",
     "proportion",
+    "quartiles",
     "ratio",
     "read_run",
     "same_class_score",
     "score",
     "sequence_estimates",
+    "table",
     "task_proportion",
+    "time_of_emergence",
     "transience",
     "uniform_scores",
     "write_comparison",

@@ -23,7 +23,7 @@ from icl_eval.report.html import (
     render,
     write_page,
 )
-from icl_eval.report.words import counted, course, kind_of
+from icl_eval.report.words import counted, course
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.headline import Headline
@@ -117,7 +117,7 @@ def shared_headlines(runs: Sequence[Run]) -> list[Shared]:
     return [
         Shared(
             title=of_runs[0][name].title,
-            kind=kind_of(naming[0], of_runs[0][name].metric),
+            kind=naming[0].kind(of_runs[0][name].metric),
             of={run.name: of_run[name] for run, of_run in zip(naming, of_runs, strict=True)},
         )
         for name in names

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from icl_eval.report.html import NOTHING, Figures, Markup, render
-from icl_eval.report.words import kind_of, titles
+from icl_eval.report.words import titles
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Family, Result
 from icl_eval.runs.reading import Run
@@ -82,7 +82,7 @@ def _table(run: Run, metric: str, results: Mapping[str, Result], *, label: str, 
     """Return the table of one metric."""
     found = {name: _baselines(run, result) for name, result in results.items()}
     baselines = list(dict.fromkeys(baseline for of_result in found.values() for baseline in of_result))
-    less_is_better = kind_of(run, metric) == "error"
+    less_is_better = run.kind(metric) == "error"
     shown = titles(list(results))
     rows = [
         _row(shown[name], result.metrics[metric], found[name], baselines, less_is_better=less_is_better)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from icl_eval.paths import AnyPath, as_path
-from icl_eval.report.html import Figures, Part, part, write_page
+from icl_eval.report.html import Figures, Markup, Part, part, write_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Picture:
       draw: draws it.
       caption: what it shows, beneath it.
       alt: the same in numbers, for who cannot see it.
+      wide: whether it takes all the width of the page.
     """
 
     name: str
@@ -28,10 +29,15 @@ class Picture:
     draw: Callable[[], Figure]
     caption: str
     alt: str
+    wide: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or any(character in self.name for character in "/\\\0"):
             raise ValueError(f"Wanted a picture's name that would do as a file name, got {self.name!r}.")
+
+    def content(self, figures: Figures) -> Markup:
+        """Return it as it stands on a page."""
+        return figures.add(self.name, self.draw(), alt=self.alt, caption=self.caption, wide=self.wide)
 
 
 class Table(NamedTuple):
@@ -46,6 +52,10 @@ class Table(NamedTuple):
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+    def content(self) -> Markup:
+        """Return it as it stands on a page."""
+        return part("table", header=self.header, rows=self.rows, label=self.title, **{"class": "measures"})
 
 
 def write_gallery(
@@ -85,16 +95,9 @@ def write_gallery(
     if not pictures or len(set(names)) < len(names):
         raise ValueError(f"Wanted one or more pictures with names of their own, got {names}.")
     figures = Figures(folder / "figures" if png else None)
-    parts = [
-        Part(
-            each.title,
-            f"table-{number}",
-            part("table", header=each.header, rows=each.rows, label=each.title, **{"class": "measures"}),
-        )
-        for number, each in enumerate(tables, start=1)
+    parts = [Part(each.title, f"table-{number}", each.content()) for number, each in enumerate(tables, start=1)]
+    parts += [
+        Part(each.title, f"picture-{number}", each.content(figures)) for number, each in enumerate(pictures, start=1)
     ]
-    for number, each in enumerate(pictures, start=1):
-        drawn = figures.add(each.name, each.draw(), alt=each.alt, caption=each.caption)
-        parts.append(Part(each.title, f"picture-{number}", drawn))
     write_page(folder / "report.html", title=title, below=note, parts=parts)
     return folder / "report.html"

@@ -8,7 +8,7 @@ from icl_eval.figures.palette import COLOURS
 from icl_eval.figures.training import emergence
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
-from icl_eval.report.words import counted, course, judged, kind_of, results_of
+from icl_eval.report.words import counted, course, judged, results_of
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 from icl_eval.runs.learner_type import learner_type
@@ -43,7 +43,7 @@ def cards(run: Run, figures: Figures) -> Markup:
                 headline.sentence,
                 accent=f"c{place % len(COLOURS)}",
                 known=f"95 % interval {interval(estimate)}, {estimate.count:,} {result.unit}",
-                judged=judged(estimate, result.chance.get(headline.metric), kind_of(run, headline.metric)),
+                judged=judged(estimate, result.chance.get(headline.metric), run.kind(headline.metric)),
             )
         )
     return render("cards", cards=made) if made else NOTHING
@@ -60,7 +60,7 @@ def over_training(run: Run, figures: Figures) -> Markup:
     curves, loss = headline_curves(run), run.training_curve("loss")
     if not curves and loss is None:
         return NOTHING
-    kinds = {headline.title: kind_of(run, headline.metric) for headline in run.headlines}
+    kinds = {headline.title: run.kind(headline.metric) for headline in run.headlines}
     said = [f"{title} {course(curve)}" for title, curve in curves.items()]
     said += [] if loss is None else [f"training loss {course(loss)}"]
     caption = "The loss that training logged, by training step."
@@ -86,7 +86,7 @@ def over_training(run: Run, figures: Figures) -> Markup:
 
 def later_in_training(run: Run, figures: Figures) -> Markup:
     """Return whether the headlines that are proportions fade, drawn on a logarithmic axis."""
-    asked = [headline for headline in run.headlines if kind_of(run, headline.metric) == "proportion"]
+    asked = [headline for headline in run.headlines if run.kind(headline.metric) == "proportion"]
     curves = headline_curves(run)
     later = {
         headline.title: curves[headline.title]

@@ -25,6 +25,9 @@ from icl_eval.runs.writing import write_atomically
 
 NOTHING = Markup("")
 
+# What drawing numbers that make no sense can raise.
+ODD = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+
 
 class Part(NamedTuple):
     """A part of a page that its table of contents names; the anchor is of lower-case letters, digits and dashes."""

@@ -12,16 +12,15 @@ from icl_eval.report.configuration import configuration, downloads
 from icl_eval.report.example_strips import example_strips
 from icl_eval.report.families import against_baselines, families, family_tables
 from icl_eval.report.headlines import cards, later_in_training, over_training
-from icl_eval.report.html import NOTHING, Figures, Markup, Part, part, write_page
+from icl_eval.report.html import NOTHING, ODD, Figures, Markup, Part, part, write_page
 from icl_eval.report.mechanisms import attention, confusions, frequencies, heads
 from icl_eval.report.numbers import all_numbers
+from icl_eval.report.sweep import write_sweep_page
 from icl_eval.report.tasks import by_examples, fitted
 from icl_eval.results.estimate import readable
 from icl_eval.runs.members import member_folders
 from icl_eval.runs.reading import Run, read_run
-
-# What drawing numbers that make no sense can raise.
-_ODD = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+from icl_eval.sweeps.folders import run_folders
 
 
 class Section(NamedTuple):
@@ -32,18 +31,19 @@ class Section(NamedTuple):
     make: Callable[[Run, Figures], Markup]
 
 
-def write_report(folder: AnyPath, *, to: AnyPath | None = None, png: bool = False) -> Path:
+def write_report(folder: AnyPath, *, to: AnyPath | None = None, png: bool = False, reports: bool = False) -> Path:
     """Write report.html into a run folder, or another.
 
     The page embeds all it shows and loads nothing. The same folder always gives the same bytes. What is
     missing or damaged in the folder is named on the page. That of an ensemble compares its members, member-000 and so
-    on (see `write_comparison`).
+    on (see `write_comparison`). That of a folder that is no run, and has runs below it, is the page of a sweep.
 
     Args:
-      folder: of the run, or of the ensemble.
+      folder: of the run, of the ensemble, or of the sweep.
       to: the folder to write into, made if it is missing: of a run on a medium that is read-only, say, in which nothing
         is written then; `folder` if not given.
       png: whether to write each figure as figures/<name>.png too.
+      reports: whether to write those of the runs below the folder, too: into theirs, or the same places below `to`.
 
     Returns:
       The path of the page.
@@ -64,10 +64,15 @@ def write_report(folder: AnyPath, *, to: AnyPath | None = None, png: bool = Fals
     page, pictures = to / "report.html", to / "figures" if png else None
     if to.exists() and not os.access(to, os.W_OK):
         raise PermissionError(f"{to} cannot be written to; name another folder to write the report into (--to FOLDER).")
+    runs_below = [path for path in run_folders(folder) if path != folder]
+    for path in runs_below if reports else ():
+        write_report(path, to=None if to == folder else to / path.relative_to(folder), png=png)
     if members := member_folders(folder):
         name = folder.resolve().name
         runs, again = [read_run(member) for member in members], f"python -m icl_eval report runs/{name}"
         write_comparison_page(page, runs, command=again, heading=name, png=pictures)
+    elif runs_below:
+        write_sweep_page(page, folder, png=pictures)
     else:
         _write_page(page, read_run(folder), pictures)
     return page
@@ -82,7 +87,7 @@ def _write_page(page: Path, run: Run, pictures: Path | None) -> None:
     for section in (Section("Headlines", "headlines", cards), *_sections(run)):
         try:
             content = section.make(run, figures)
-        except _ODD as error:  # numbers that no run writes, in a file that was damaged or made by hand
+        except ODD as error:  # numbers that no run writes, in a file that was damaged or made by hand
             missing.append(f"{section.title}: could not be drawn ({type(error).__name__}: {str(error)[:200]}).")
             continue
         if section.anchor == "headlines":

@@ -9,11 +9,6 @@ from icl_eval.results.result import Kind, Result
 from icl_eval.runs.reading import Run
 
 
-def kind_of(run: Run, metric: str) -> Kind:
-    """Return what kind of number a metric is; a proportion if the run does not say."""
-    return run.measures[metric].kind if metric in run.measures else "proportion"
-
-
 def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:
     """Return what the interval allows to say about chance or the best constant, and no more.
 

@@ -16,7 +16,7 @@ from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate
 from icl_eval.results.headline import Headline
-from icl_eval.results.result import Measure, Result
+from icl_eval.results.result import Kind, Measure, Result
 from icl_eval.results.saved_arrays import KINDS, AttentionMaps, Examples, Fits, ShotCurves
 
 CONFIG, METRICS, EVALUATIONS, SUMMARY = "config.json", "metrics.jsonl", "eval.jsonl", "summary.json"
@@ -84,6 +84,10 @@ class Run:
         seed = self.config.get("seed")
         return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
+    def kind(self, metric: str) -> Kind:
+        """Return what kind of number a metric is; a proportion if the run does not say."""
+        return self.measures[metric].kind if metric in self.measures else "proportion"
+
     def latest(self) -> dict[str, tuple[int, Result]]:
         """Return the last step and result of each evaluation."""
         return {name: (max(results), results[max(results)]) for name, results in self.evaluations.items()}
@@ -115,8 +119,12 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (CONFIG, METRICS, EVALUATIONS, SUMMARY))
 
 
-def read_run(folder: AnyPath) -> Run:
+def read_run(folder: AnyPath, *, arrays: bool = True) -> Run:
     """Return what a run folder says; whatever is missing or damaged is noted in `missing` and left out.
+
+    Args:
+      folder: of the run.
+      arrays: whether to read arrays/ too, of which only the page of one run makes anything.
 
     Raises:
       FileNotFoundError: if there is no such folder.
@@ -142,7 +150,7 @@ def read_run(folder: AnyPath) -> Run:
         evaluations=evaluations,
         summary=summary,
         measures=measures,
-        **{kind: _read_arrays(folder, kind, missing) for kind in KINDS},
+        **({kind: _read_arrays(folder, kind, missing) for kind in KINDS} if arrays else {}),
         missing=tuple(missing),
     )
 
