@@ -47,6 +47,7 @@ from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table, write_gallery
 from icl_eval.report.report import write_report
+from icl_eval.report.sweep import write_sweep
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, mean, proportion, ratio, task_proportion
 from icl_eval.results.headline import Headline
@@ -189,4 +190,5 @@ __all__ = [
     "write_gallery",
     "write_report",
     "write_summary",
+    "write_sweep",
 ]

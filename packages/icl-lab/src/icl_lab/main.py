@@ -96,16 +96,10 @@ def draw(asked: SweepCommand[Config], runs: Sequence[Config]) -> None:
     drawn = preset.draw(folder, asked.sweep.base, runs) if preset and preset.draw else Drawn()
     for line in drawn.said:
         say(line)
-    if drawn.pictures:
-        page = evaluation.write_gallery(
-            folder,
-            title=f"Sweep of {folder.name}",
-            pictures=drawn.pictures,
-            tables=drawn.tables,
-            note=drawn.note,
-            png=True,
-        )
-        say(f"report: {page}")
+    page = evaluation.write_sweep(
+        folder, pictures=drawn.pictures, tables=drawn.tables, note=drawn.note, png=bool(drawn.pictures)
+    )
+    say(f"report: {page}")
 
 
 def execute_sweep(definition: Definition[Config], sweep: Sweep[Config], *, vary: Iterable[str]) -> None:

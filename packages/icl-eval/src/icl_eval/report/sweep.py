@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from icl_eval.figures.palette import COLOURS
+from icl_eval.paths import AnyPath, as_path
 from icl_eval.report.gallery import Picture, Table
 from icl_eval.report.html import ODD, Figures, Markup, Part, data_uri, part, write_page
 from icl_eval.report.sweep_emergence import emergence_pictures, emergence_rows
@@ -25,7 +26,48 @@ _CODE = Markup("<code>{}</code>")
 _SORTED = Markup('<div class="all-numbers">{}</div>')
 
 
-def write_sweep_page(page: Path, folder: Path, *, png: Path | None = None) -> None:
+def write_sweep(
+    folder: AnyPath,
+    *,
+    pictures: Sequence[Picture] = (),
+    tables: Sequence[Table] = (),
+    note: str = "",
+    png: bool = False,
+) -> Path:
+    """Write report.html of a sweep into its folder, with pictures and tables of its own before what every sweep has.
+
+    Args:
+      folder: with the folders of the runs below it.
+      pictures: with names of their own.
+      tables: before them.
+      note: what stands beneath the title, after what every page says there.
+      png: whether to write each picture as figures/<name>.png too.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      OSError: if the page cannot be written.
+      ValueError: two pictures of one name.
+    """
+    folder = as_path(folder)
+    names = [picture.name for picture in pictures]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Wanted pictures with names of their own, got {names}.")
+    page, to = folder / "report.html", folder / "figures" if png else None
+    write_sweep_page(page, folder, png=to, pictures=pictures, tables=tables, note=note)
+    return page
+
+
+def write_sweep_page(
+    page: Path,
+    folder: Path,
+    *,
+    png: Path | None = None,
+    pictures: Sequence[Picture] = (),
+    tables: Sequence[Table] = (),
+    note: str = "",
+) -> None:
     """Write the page of the runs below a folder, and its figures into the folder `png`, if there is one.
 
     A run is linked to its report.html, beside the page or in its own folder, where that exists; of others it says the
@@ -41,8 +83,15 @@ def write_sweep_page(page: Path, folder: Path, *, png: Path | None = None) -> No
         rows = setting_emergences(sweep, target, target.thresholds(None))
         listed = emergence_rows(sweep, target, rows)
         emergence = [Part(listed.title, "emergence", _sorted(listed))]
+    figures = Figures(png)
+    own = [Part(each.title, f"own-table-{number}", each.content()) for number, each in enumerate(tables, start=1)]
+    own += [
+        Part(each.title, f"own-picture-{number}", each.content(figures))
+        for number, each in enumerate(pictures, start=1)
+    ]
     parts = [
-        *_drawn(sweep, targets, rows, figures=Figures(png), missing=missing),
+        *own,
+        *_drawn(sweep, targets, rows, figures=figures, missing=missing),
         *emergence,
         _odd_part(sweep, targets, rows),
         Part("Runs", "runs", _sorted(_runs(sweep, targets, rows, page=page, folder=folder))),
@@ -54,7 +103,7 @@ def write_sweep_page(page: Path, folder: Path, *, png: Path | None = None) -> No
     name = folder.resolve().name
     write_page(
         page, title=f"{name}: sweep of {len(sweep.runs)} runs", heading=name, above="In-context learning sweep",
-        below=_facts(sweep), parts=parts, source="the run folders",
+        below=" · ".join(filter(None, [_facts(sweep), note])), parts=parts, source="the run folders",
         command=f"python -m icl_eval report {shlex.quote(str(folder))}",
     )  # fmt: skip
 
