@@ -5,9 +5,9 @@ import json
 import pytest
 
 import icl_lab as lab
-from tests.tiny import FUNC, GPIC, LINE, OMNI, PHASES, PROPERTIES
+from tests.tiny import FUNC, GPIC, LINE, OMNI
 
-CASES = [(each, preset) for each in (OMNI, GPIC, FUNC, LINE, PHASES, PROPERTIES) for preset in each.presets]
+CASES = [(each, preset) for each in (OMNI, GPIC, FUNC, LINE) for preset in each.presets]
 
 
 @pytest.mark.parametrize(("experiment", "preset"), CASES, ids=[f"{each.name}-{preset}" for each, preset in CASES])

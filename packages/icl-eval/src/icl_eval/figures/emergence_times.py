@@ -19,6 +19,9 @@ from icl_eval.sweeps.emergence import Emergence
 ByThreshold = Mapping[str, Sequence[tuple[Sequence[Emergence], float | None]]]
 
 
+_MARGIN = 0.12  # of the axis, for the counts beside marks at its ends
+
+
 def emergence_times(
     panels: Mapping[str, tuple[Sequence[Value], ByThreshold]], *, names: Mapping[Value, str], x_label: str
 ) -> Figure:
@@ -53,7 +56,7 @@ def emergence_times(
         )
     figure, axes = grid_of_panels(list(panels), height=2.6)
     for panel, (values, rows) in zip(axes, panels.values(), strict=True):
-        where = option_axis(panel, values, [names[value] for value in values], title=x_label)
+        where = option_axis(panel, values, [names[value] for value in values], title=x_label, margin=_MARGIN)
         low, high = _time_axis(panel, steps)
         ends: list[LineEnd] = []
         for name, cells in rows.items():

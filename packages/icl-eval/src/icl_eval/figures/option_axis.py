@@ -42,16 +42,24 @@ def places(values: Sequence[str | int | float | None]) -> tuple[list[float], boo
 
 
 def option_axis(
-    panel: Axes, values: Sequence[str | int | float | None], names: Sequence[str], *, title: str
+    panel: Axes,
+    values: Sequence[str | int | float | None],
+    names: Sequence[str],
+    *,
+    title: str,
+    margin: float = 0.05,
 ) -> list[float]:
-    """Set the x axis of a panel to the values of an option, with their names, and return where they lie."""
+    """Set the x axis of a panel to the values of an option, with their names, and return where they lie.
+
+    At both ends a share of the axis, `margin`, is left free.
+    """
     where, logarithmic = places(values)
     if logarithmic:
         panel.set_xscale("log")
-        edge = (where[-1] / where[0]) ** 0.05
+        edge = (where[-1] / where[0]) ** margin
         panel.set_xlim(where[0] / edge, where[-1] * edge)
     else:
-        edge = 0.05 * (where[-1] - where[0]) or 0.5
+        edge = margin * (where[-1] - where[0]) or 0.5
         panel.set_xlim(where[0] - edge, where[-1] + edge)
     shown = range(0, len(where), -(-len(where) // _TICKS))
     panel.xaxis.set_major_locator(FixedLocator([where[number] for number in shown]))
