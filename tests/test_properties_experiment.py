@@ -23,6 +23,7 @@ def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_
     table = (tmp_path / "properties" / "trends.md").read_text()
     assert f"{summary['icl']['value']:.3f} at 4" in table and "ICL higher at 4 than at 1" in table
     assert summary["iwl"] == summary["evaluations"]["no_support_zipfian"]["accuracy_any_label"]
+    assert "| labels_per_class | 4 | 1 | not by step 3 |" in table and "When ICL came to 0.9" in page
     before = contents(tmp_path / "properties" / "groups")
     capsys.readouterr()
     TINY.run(*words)  # all is finished: nothing is run again

@@ -11,6 +11,7 @@ import icl_eval as evaluation
 import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
 from experiments.omniglot.properties.settings import PROPERTIES, SETTINGS, Property, PropertyValue, setting_of
+from experiments.omniglot.properties.times import times_table
 
 TITLES: dict[Property, tuple[str, str]] = {
     "p_bursty": ("Burstiness", "probability of a bursty sequence"),
@@ -55,7 +56,7 @@ Accuracies = dict[str, list[list[evaluation.Estimate]]]
 
 
 def draw(folder: Path, base: OmniglotConfig, runs: Sequence[OmniglotConfig]) -> lab.Drawn:
-    """Return the figures and the table of trends of the properties that were varied, and write the table as trends.md.
+    """Return the figures and tables of the properties that were varied, and write the tables as trends.md.
 
     Args:
       folder: of the sweep.
@@ -68,14 +69,19 @@ def draw(folder: Path, base: OmniglotConfig, runs: Sequence[OmniglotConfig]) -> 
     header = ["property", "the paper's trend", "here", "holds"]
     steps = " or ".join(f"{count:,}" for count in sorted({run.train.steps for run in runs}))
     note = f"{len(runs)} runs, {steps} training steps each. {RULE}"
-    lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
-    (folder / "trends.md").write_text("\n".join([*lines, "", note, ""]), encoding="utf-8")
+    times = times_table(base, runs)
+    text = [*_markdown(header, rows), "", note, "", *_markdown(times.header, times.rows), ""]
+    (folder / "trends.md").write_text("\n".join(text), encoding="utf-8")
     return lab.Drawn(
         pictures=[picture(name, lines, base) for name, lines in accuracies.items()],
-        tables=[evaluation.Table("Which of the paper's trends hold", header, rows)] if rows else [],
+        tables=[*([evaluation.Table("Which of the paper's trends hold", header, rows)] if rows else []), times],
         note=note,
         said=[f"{row[0]}: {row[1]}: {row[3]} ({row[2]})" for row in rows],
     )
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
 
 
 def _are_varied(lines: Accuracies) -> bool:
