@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +18,9 @@ from experiments.gpicl.config import GpiclConfig
 from experiments.gpicl.data import make_sets, read_banks
 from experiments.gpicl.model import make_model
 
-Axis = Literal["width", "trunk", "batch_size", "eps", "p_identity"]
-OPTIONS: dict[Axis, str] = {
-    "width": "model.width",
-    "trunk": "model.trunk",
-    "batch_size": "data.batch_size",
-    "eps": "optimizer.eps",
-    "p_identity": "data.p_identity",
-}
-"""What runs may differ in besides the number of tasks."""
-
-AXES: tuple[Axis, ...] = tuple(OPTIONS)
+TASKS = "data.num_tasks"
+FIRST = ("model.width", "model.trunk", "data.batch_size", "optimizer.eps", "data.p_identity")
+"""Options that come first where several are varied besides the number of tasks; width, if none is."""
 
 
 class Point(NamedTuple):
@@ -48,9 +40,9 @@ class Point(NamedTuple):
         """What kind of learner the run came to."""
         return str(self.summary["learner"]["kind"])
 
-    def setting(self, axis: Axis) -> Any:
-        """Return the setting that an axis of the grid is of."""
-        return lab.option_of(self.config, OPTIONS[axis])
+    def setting(self, option: str) -> Any:
+        """Return the value of an option."""
+        return lab.option_of(self.config, option)
 
     def accuracy(self, name: str, metric: str) -> float:
         """Return an accuracy, NaN for a model that has none."""
@@ -75,34 +67,38 @@ def draw(folder: Path, base: GpiclConfig, runs: Sequence[GpiclConfig]) -> lab.Dr
         return lab.Drawn()
     trained, _ = next(iter(make_sets(base.data, read_banks(base.data)).values()))
     num_labels, dimensions = base.data.ways or trained.num_classes, trained.items.shape[1]
-    # What the heat map has besides the number of tasks: the first of which there are several.
-    axis = next((axis for axis in AXES if len({point.setting(axis) for point in points}) > 1), AXES[0])
+    varied = [option for option in lab.varied_among([point.config for point in points]) if option != TASKS]
+    axes = sorted(varied, key=lambda option: (option not in FIRST, FIRST.index(option) if option in FIRST else 0))
+    axes = axes or [FIRST[0]]
+    axis = axes[0]  # which the heat map has besides the number of tasks
     for old in (folder / "figures").glob("*.png"):  # of settings that were alike in an earlier command
         old.unlink()
     pictures = []
-    for title, alike in _alike(points, axis).items():
+    for title, alike in _alike(points, axes).items():
         pictures += [_heat_map(alike, axis, title), _phase_curve(alike, axis, title, 1 / num_labels)]
-    pictures.append(_sizes(points, num_labels, dimensions))
-    (folder / "points.json").write_text(json.dumps([_record(point) for point in points], indent=2) + "\n")
-    ordered = sorted(points, key=lambda point: (_settings(point, AXES), point.num_tasks))
-    return lab.Drawn(pictures=pictures, said=[*map(_line, ordered)])
+    pictures.append(_sizes(points, axes, num_labels, dimensions))
+    (folder / "points.json").write_text(json.dumps([_record(point, axes) for point in points], indent=2) + "\n")
+    ordered = sorted(points, key=lambda point: (_settings(point, axes), point.num_tasks))
+    return lab.Drawn(pictures=pictures, said=[_line(point, axes) for point in ordered])
 
 
-def _settings(point: Point, axes: Iterable[Axis]) -> tuple[str, ...]:
-    return tuple(f"{axis} {point.setting(axis)}" for axis in axes)
+def _settings(point: Point, axes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{_short(axis)} {point.setting(axis)}" for axis in axes)
 
 
-def _alike(points: Sequence[Point], axis: Axis) -> dict[str, list[Point]]:
-    """Return the points in parts, by all settings but that of the axis; those that differ name the parts."""
-    others = [other for other in AXES if other != axis]
-    differing = [other for other in others if len({point.setting(other) for point in points}) > 1]
+def _short(option: str) -> str:
+    return option.rpartition(".")[2]
+
+
+def _alike(points: Sequence[Point], axes: Sequence[str]) -> dict[str, list[Point]]:
+    """Return the points in parts, by all that is varied but the first axis; what differs names the parts."""
     parts: dict[str, list[Point]] = collections.defaultdict(list)
     for point in points:
-        parts[", ".join(_settings(point, differing))].append(point)
+        parts[", ".join(_settings(point, axes[1:]))].append(point)
     return dict(parts)
 
 
-def _table(points: Sequence[Point], axis: Axis) -> tuple[list[int], list[Any], dict[tuple[int, Any], list[Point]]]:
+def _table(points: Sequence[Point], axis: str) -> tuple[list[int], list[Any], dict[tuple[int, Any], list[Point]]]:
     """Return the numbers of tasks, the settings of the axis, and the runs of each combination."""
     cells: dict[tuple[int, Any], list[Point]] = collections.defaultdict(list)
     for point in points:
@@ -114,7 +110,7 @@ def _power(tasks: int) -> str:
     return f"2^{tasks.bit_length() - 1}" if tasks & (tasks - 1) == 0 else f"{tasks:,}"
 
 
-def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Picture:
+def _heat_map(points: Sequence[Point], axis: str, title: str) -> evaluation.Picture:
     tasks, settings, cells = _table(points, axis)
     rows = list(reversed(settings))  # the largest at the top
     seeds = np.full((len(rows), len(tasks), _seeds(cells)), np.nan)
@@ -131,7 +127,7 @@ def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Pic
             accuracies,
             row_names=[f"{setting}" for setting in rows],
             column_names=[_power(count) for count in tasks],
-            row_title=axis.replace("_", " "),
+            row_title=_short(axis).replace("_", " "),
             column_title="number of tasks",
             title="Accuracy on unseen tasks" + (f", {title}" if title else ""),
             kinds=kinds,
@@ -140,14 +136,14 @@ def _heat_map(points: Sequence[Point], axis: Axis, title: str) -> evaluation.Pic
 
     caption = f"Accuracy at the last positions: mean, least and most of up to {_seeds(cells)} seeds, and their kind."
     alt = "; ".join(
-        f"{axis} {setting}, {_power(count)} tasks: {accuracies[row, column]:.2f}, {kinds[row][column]}"
+        f"{_short(axis)} {setting}, {_power(count)} tasks: {accuracies[row, column]:.2f}, {kinds[row][column]}"
         for row, setting in enumerate(rows)
         for column, count in enumerate(tasks)
     )
     return evaluation.Picture(f"heat_map{_suffix(title)}", _heading("Unseen tasks", title), figure, caption, alt)
 
 
-def _phase_curve(points: Sequence[Point], axis: Axis, title: str, chance: float) -> evaluation.Picture:
+def _phase_curve(points: Sequence[Point], axis: str, title: str, chance: float) -> evaluation.Picture:
     tasks, settings, cells = _table(points, axis)
     setting, most = settings[-1], _seeds(cells)
 
@@ -167,20 +163,20 @@ def _phase_curve(points: Sequence[Point], axis: Axis, title: str, chance: float)
             kinds=kinds,
         )
 
-    shown = ", ".join(filter(None, [f"{axis.replace('_', ' ')} {setting}", title]))
+    shown = ", ".join(filter(None, [f"{_short(axis).replace('_', ' ')} {setting}", title]))
     caption = f"With {shown}: every dot is a run, a line joins the medians, and the shade is the most frequent kind."
     alt = "; ".join(f"{_power(count)} tasks: {', '.join(found)}" for count, found in zip(tasks, kinds, strict=True))
     return evaluation.Picture(f"phase_curve{_suffix(title)}", _heading("Phases", title), figure, caption, alt)
 
 
-def _sizes(points: Sequence[Point], num_labels: int, dimensions: int) -> evaluation.Picture:
+def _sizes(points: Sequence[Point], axes: Sequence[str], num_labels: int, dimensions: int) -> evaluation.Picture:
     """Show all runs with the most tasks that every setting was run with, or else that each was."""
     pools: dict[tuple[str, ...], set[int]] = collections.defaultdict(set)
     for point in points:
-        pools[_settings(point, AXES)].add(point.num_tasks)
+        pools[_settings(point, axes)].add(point.num_tasks)
     common = set.intersection(*pools.values())
     wanted = {setting: max(common or pool) for setting, pool in pools.items()}
-    chosen = [point for point in points if point.num_tasks == wanted[_settings(point, AXES)]]
+    chosen = [point for point in points if point.num_tasks == wanted[_settings(point, axes)]]
     sizes = [_size(point, num_labels, dimensions) for point in chosen]
 
     def figure() -> Any:
@@ -208,10 +204,10 @@ def _size(point: Point, num_labels: int, dimensions: int) -> evaluation.SizePoin
     )
 
 
-def _record(point: Point) -> dict[str, Any]:
+def _record(point: Point, axes: Sequence[str]) -> dict[str, Any]:
     record: dict[str, Any] = {
         "num_tasks": point.num_tasks,
-        **{axis: point.setting(axis) for axis in AXES},
+        **{_short(axis): point.setting(axis) for axis in axes},
         "seed": point.config.train.seed,
         "kind": point.kind,
         "seen_first": point.accuracy("seen_tasks", "accuracy_first"),
@@ -222,10 +218,10 @@ def _record(point: Point) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in record.items()}
 
 
-def _line(point: Point) -> str:
+def _line(point: Point, axes: Sequence[str]) -> str:
     first, last = (point.accuracy("seen_tasks", f"accuracy_{place}") for place in ("first", "last"))
     unseen = point.accuracy("unseen_tasks", "accuracy_last")
-    settings = ", ".join(_settings(point, AXES))
+    settings = ", ".join(_settings(point, axes))
     return (
         f"{_power(point.num_tasks):>6} tasks, {settings}, seed {point.config.train.seed}: seen {first:.2f} to "
         f"{last:.2f}, unseen to {unseen:.2f}: {point.kind}"

@@ -109,10 +109,10 @@ def seeds_of(
       kind: the evaluation.
       metrics: the first of these that a run has is taken.
     """
-    wanted = lab.with_options(base, setting_of(base, setting)).data
+    wanted = lab.with_options(base, setting_of(base, setting))
     estimates = []
     for run in runs:
-        if run.data == wanted:
+        if lab.differ_in_seed_alone(run, wanted):
             summary = json.loads((run.workdir / "summary.json").read_text(encoding="utf-8"))
             measured = summary["evaluations"].get(kind, {})
             found = [measured[metric] for metric in metrics if metric in measured][:1]

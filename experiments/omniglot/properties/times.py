@@ -26,8 +26,10 @@ def times_table(base: OmniglotConfig, runs: Sequence[OmniglotConfig]) -> evaluat
     rows = []
     for name in PROPERTIES:
         for setting in SETTINGS[name]:
-            wanted = lab.with_options(base, setting_of(base, setting)).data
-            found = [evaluation.read_run(run.workdir, arrays=False) for run in runs if run.data == wanted]
+            wanted = lab.with_options(base, setting_of(base, setting))
+            found = [
+                evaluation.read_run(run.workdir, arrays=False) for run in runs if lab.differ_in_seed_alone(run, wanted)
+            ]
             icl, iwl = ([_curve(run, *of) for run in found] for of in (_ICL, _IWL))
             if found:
                 rows.append((name, setting.value, str(len(found)), _when(icl), _peak(icl), _peak(iwl)))

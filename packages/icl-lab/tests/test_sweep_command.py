@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import re
+import signal
+import time
 
 import pytest
 
 import icl_lab as lab
+import icl_train as training
 from icl_lab.main import run_command
 from icl_lab.sweeps import probe
 from icl_lab.sweeps.command import parse_sweep
@@ -39,14 +42,27 @@ def test_a_grid_is_all_combinations_of_typed_values_times_the_seeds(parse):
 
 
 def test_zip_takes_values_together_and_options_may_have_several_words_none_or_truth(parse):
-    command = parse("--grid.train.profile", "1 2", "None", "--grid.train.tensorboard", "True", "False", "--zip")
-    values = [(setting["train.profile"], setting["train.tensorboard"]) for setting in command.sweep.settings]
-    assert values == [((1, 2), True), (None, False)]
+    words = [
+        "--grid.train.freeze",
+        "a b",
+        "''",
+        "--grid.optimizer.clip-norm",
+        "None",
+        1,
+        "--grid.train.accumulate",
+        1,
+        2,
+    ]
+    command = parse(*words, "--grid.train.stop-when-not-finite", "True", "False", "--zip")
+    names = ("train.freeze", "optimizer.clip_norm", "train.accumulate", "train.stop_when_not_finite")
+    assert [tuple(setting[name] for name in names) for setting in command.sweep.settings] == [
+        (("a", "b"), None, 1, True), (("",), 1.0, 2, False),
+    ]  # fmt: skip
 
 
 def test_dashes_and_equal_signs_are_as_on_any_command_line(parse):
-    assert runs(parse("--grid.train.log-every=3"), "train.log_every") == [(3,)]
-    assert runs(parse("toy", "--grid.train.log_every", 3, "--seeds=1"), "train.log_every") == [(3,)]
+    assert runs(parse("--grid.data.num-tasks=3"), "data.num_tasks") == [(3,)]
+    assert runs(parse("toy", "--grid.data.num_tasks", 3, "--seeds=1"), "data.num_tasks") == [(3,)]
 
 
 def test_settings_have_names_and_some_can_be_chosen(parse, tmp_path):
@@ -69,7 +85,7 @@ def test_settings_have_names_and_some_can_be_chosen(parse, tmp_path):
         (["--grid.width.more", "1"], "no option width.more; width has none of its own"),
         (["--grid.width", "wide"], "--grid.width wants values that are int, got 'wide'"),
         (["--grid.width", "1.5"], "wants values that are int, got '1.5'"),
-        (["--grid.train.profile", "1 2 3"], "--grid.train.profile wants values that are"),
+        (["--grid.data.path", "a b"], "--grid.data.path wants values that are"),
         (["--grid.optimizer.schedule", "linear"], "wants values that are"),
         (["--grid.width"], "--grid.width wants a value after it"),
         (["--grid.width", "1", "--grid.width", "2"], "--grid.width is there twice"),
@@ -78,6 +94,15 @@ def test_settings_have_names_and_some_can_be_chosen(parse, tmp_path):
         (["--grid.train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--seeds", "0"], "--seeds wants a whole number of at least 1, got 0"),
         (["--members", "x"], "--members wants a whole number of at least 1, got x"),
+        (["--grid.width", "1", "1"], "--grid.width wants each value once"),
+        (["--grid.train.log-every", "1", "2"], "train.log_every cannot be varied: it makes no other run"),
+        (["--grid.eval.count", "1", "2"], "eval.count cannot be varied"),
+        (["--grid.mode", "eval", "both"], "mode cannot be varied"),
+        (["--grid.preset", "None"], "cannot be varied"),
+        (["--grid.train.ensemble.members", "2", "3"], "train.ensemble.members cannot be varied"),
+        (["--grid.init-from", "a", "None"], "init_from cannot be varied"),
+        (["--step", "3"], "step is not for a sweep"),
+        (["--no-report", "--grid.report", "True", "False"], "--report would be read by no run"),
         (["--only", "noisy"], "There is no setting noisy; there are none"),
         (["--settings", "nowhere.json"], "nowhere.json is not a JSON file of settings"),
         (["--resume"], "resume is not for a sweep"),
@@ -99,6 +124,9 @@ def test_what_cannot_be_is_one_line(parse, words, message, capsys):
         ('{"a": 3}', "wants settings by their names"),
         ('{"a": {"widht": 3}}', "perhaps width was meant"),
         ('{"a": {"width": "3"}}', "width wants int"),
+        ('{"a": {"width": 2}, "a": {"width": 3}}', "it has a twice"),
+        ('{"a": {"workdir": "/tmp/x"}}', "workdir cannot be varied"),
+        ('{"a": {"data": {"batch_size": 4}}}', "data.batch_size is set by settings and by the command line"),
         ("{", "is not a JSON file"),
     ],
 )
@@ -106,7 +134,7 @@ def test_a_file_of_settings_that_cannot_be_is_one_line(parse, tmp_path, text, me
     path = tmp_path / "mine.json"
     path.write_text(text)
     with pytest.raises(SystemExit):
-        parse("toy", "--settings", path)
+        parse("toy", "--settings", path, "--data.batch-size", 8)
     assert message in capsys.readouterr().err
 
 
@@ -169,7 +197,7 @@ def test_a_group_that_ends_in_an_error_is_named_and_does_not_keep_the_others(par
         run_command(definition, parse("toy", "--grid.width", 2, 3, "--no-page"))
     said = capsys.readouterr()
     assert ended.value.code == 1
-    assert "two is unlucky" in said.err and "The same command goes on with it" in said.err
+    assert "two is unlucky" in said.err and "the same command goes on with it" in said.err
     assert [run.width for run in lab.finished_runs(parse("toy").sweep.base)] == [3]
     (error,) = (tmp_path / "sweep").glob("groups/*/error.txt")
     assert "two is unlucky" in error.read_text()
@@ -179,12 +207,51 @@ def test_a_group_that_ends_in_an_error_is_named_and_does_not_keep_the_others(par
 
 def test_a_plan_says_what_would_be_run_and_runs_nothing(parse, toy, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(probe, "_SECONDS", 0.5)
-    run_command(toy.TOY, parse("toy", "--grid.width", 2, 3, "--seeds", 2, "--dry-run"))
+    words = ["toy", "--grid.width", 2, 3, "--seeds", 2, "--train.steps", 4_000, "--eval.every", 4_000]
+    run_command(toy.TOY, parse(*words, "--dry-run"))
     said = capsys.readouterr().out
     assert "4 runs in 2 groups, 0 of them finished; 2 programs to compile" in said
-    assert re.search(r"2 runs +\d+ s  width=2-\w{6}: train.seed 0, 1", said)
-    assert re.search(r"in all about \d+ s and [\d,]+ MB", said)
+    assert re.search(r"2 runs +\d+ s  width=2-\w{10}: train.seed 0, 1", said)
+    projected = float(re.search(r"in all about (\d+) s and [\d,]+ MB", said)[1])
     assert not (tmp_path / "sweep").exists()
+    begun = time.monotonic()
+    run_command(toy.TOY, parse(*words, "--train.checkpoint-every", 4_000, "--no-page"))
+    lasted = time.monotonic() - begun
+    assert lasted / 5 < projected < 5 * lasted  # compilations, which a machine may do at any speed, are most of it
+    run_command(toy.TOY, parse(*words, "--train.checkpoint-every", 4_000, "--dry-run"))
+    assert "4 of them finished; 0 programs" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run_command(toy.TOY, parse("toy", "--grid.width", 2, "--train.steps", 7, "--dry-run"))
+    assert "train.steps 4000 and not 7" in capsys.readouterr().err
+
+
+def test_a_signal_ends_a_plan(parse, toy, monkeypatch):
+    def interrupt(*_, **__):
+        raise training.Interrupted(signal.SIGTERM, "stopped")
+
+    monkeypatch.setattr(probe, "train", interrupt)
+    with pytest.raises(training.Interrupted):
+        run_command(toy.TOY, parse("toy", "--grid.width", 2, 3, "--dry-run"))
+
+
+def test_a_run_that_is_not_finite_is_named_and_no_picture_has_it(parse, toy, tmp_path, capsys):
+    drawn = []
+
+    def draw(folder, base, runs):
+        drawn.extend(run.optimizer.learning_rate for run in runs)
+        raise KeyError("unseen")
+
+    sweeps = {"odd": lab.SweepPreset(config=toy.ToyConfig(), grid={"optimizer.learning_rate": (0.1, 1e30)}, draw=draw)}
+    words = ["odd", "--members", "1", "--workdir", str(tmp_path / "sweep")]
+    run_command(toy.TOY, parse_sweep(words, toy.PRESETS, sweeps, name="toy", default="toy"))
+    said = capsys.readouterr()
+    assert drawn == [0.1] and "could not be drawn: KeyError" in said.err
+    assert re.search(r"not finite at step \d, and kept as it was before: .*sweep", said.out)
+    assert (tmp_path / "sweep" / "report.html").is_file()
+
+
+def test_the_preset_of_a_sweep_is_found_behind_absl_s_flags(parse):
+    assert len(parse("--verbosity=0", "named").sweep.settings) == 2
 
 
 def test_groups_leave_no_device_idle_and_hold_no_more_than_they_may(parse):

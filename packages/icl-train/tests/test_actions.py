@@ -100,6 +100,8 @@ def test_spaced_checkpoints_are_kept_for_ever_beside_the_latest_of_the_others(pr
     assert checkpoint_steps(problem.folder / "run") == [1, 4, 20]
     problem.run("around", steps=20, **options | {"checkpoint_around": 10})
     assert checkpoint_steps(problem.folder / "around") == [9, 10, 11, 20]
+    problem.run("run", steps=24, resume=True, **options | {"checkpoint_spacing": "equal"})
+    assert checkpoint_steps(problem.folder / "run") == [1, 4, 20, 24]  # for ever
     assert problem.same(whole.state, problem.run("plain", steps=20).state)
     with pytest.raises(ValueError, match="at most 20, got 21"):
         problem.run("other", steps=20, **options | {"checkpoint_around": 21})

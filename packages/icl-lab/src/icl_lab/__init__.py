@@ -13,7 +13,7 @@ from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_l
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweep_preset import Drawn, SweepPreset
 from icl_lab.sweeps.folder import finished_runs
-from icl_lab.sweeps.plan import Sweep, SweepGroup, ensemble_members
+from icl_lab.sweeps.plan import Sweep, SweepGroup, differ_in_seed_alone, ensemble_members, varied_among
 from icl_lab.sweeps.running import run_sweep
 from icl_lab.tasks import SEEN, SEEN_AND_UNSEEN, UNSEEN, Regression, context_sizes, regression, task_pools
 from icl_lab.trunks import TrunkName, make_trunk
@@ -47,6 +47,7 @@ __all__ = [
     "as_type",
     "check_read",
     "context_sizes",
+    "differ_in_seed_alone",
     "ensemble_members",
     "evaluations",
     "execute",
@@ -67,5 +68,6 @@ __all__ = [
     "say",
     "task_pools",
     "to_json",
+    "varied_among",
     "with_options",
 ]

@@ -67,7 +67,7 @@ def read_options(path: Path, presets: Mapping[str, Config], *, name: str, defaul
       ValueError: what there is no such option or preset of, with what is nearest; or what is of another type.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_once)
+        record = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=each_once)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a JSON file of options: {error}") from error
     if not isinstance(record, dict):
@@ -118,7 +118,8 @@ def read_value(option: str, value: Any, hint: Any) -> Any:
         raise ValueError(f"{option} wants {wanted}, got {json.dumps(value):.60}.") from error
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object; raise ValueError for a name that is there twice."""
     names = [name for name, _ in pairs]
     if again := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"it has {again[0]} twice.")

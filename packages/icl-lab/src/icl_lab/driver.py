@@ -117,8 +117,14 @@ def check_names(experiment: Experiment[Config], streams: Mapping[str, Any]) -> N
             )
 
 
-def train(runs: Runs[Config], *, resume_hint: str) -> None:
-    """Train the model, or all members of an ensemble together, from the latest checkpoint."""
+def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Action] = ()) -> None:
+    """Train the model, or all members of an ensemble together, from the latest checkpoint.
+
+    Args:
+      runs: of the session.
+      resume_hint: how its user goes on after a signal.
+      actions: what is done between steps besides evaluations.
+    """
     config, experiment = runs.config, runs.experiment
     saved = training.latest_step(config.workdir) or 0
     if training.is_primary_host():
@@ -138,7 +144,7 @@ def train(runs: Runs[Config], *, resume_hint: str) -> None:
         # What members differ in is in hyper.
         return runs.first.config.optimizer.build(config.train.steps, **hyper)
 
-    actions = [config.eval.when(evaluate_all, steps=config.train.steps)] if config.mode == "both" else []
+    evaluates = [config.eval.when(evaluate_all, steps=config.train.steps)] if config.mode == "both" else []
     resident, expand = runs.trained_on
     common: dict[str, Any] = {
         "init": runs.init,
@@ -146,7 +152,7 @@ def train(runs: Runs[Config], *, resume_hint: str) -> None:
         "resident": resident,
         "expand": expand,
         "workdir": config.workdir,
-        "actions": actions,
+        "actions": [*evaluates, *actions],
         "resume": config.resume,
         "resume_hint": resume_hint,
     }

@@ -5,7 +5,8 @@ import functools
 import math
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import jax
 from absl import app
@@ -16,6 +17,7 @@ from icl_lab.command_line import run
 from icl_lab.data_paths import check_data
 from icl_lab.driver import execute, prepare
 from icl_lab.experiment import Config, Definition
+from icl_lab.finished import failed_at
 from icl_lab.session import command, one_line_errors, say, settle_streams
 from icl_lab.sweep_preset import Drawn
 from icl_lab.sweeps.command import SweepCommand, parse_sweep
@@ -71,29 +73,45 @@ def run_command(definition: Definition[Config], asked: SweepCommand[Config]) -> 
     """Run what is not finished of a sweep, and draw all that is; or print the plan alone."""
     sweep = asked.sweep
     if sweep.members is None:
-        sweep = dataclasses.replace(sweep, members=functools.cache(functools.partial(most_members, definition)))
+        sweep = dataclasses.replace(sweep, members=_remembered(functools.partial(most_members, definition)))
     if asked.dry_run:
         with one_line_errors():
-            say(plan_text(definition, sweep))
+            say(plan_text(definition, sweep, vary=asked.varied))
         return
-    failed: SystemExit | None = None
+    failed: SystemExit | None = None  # is told once all that is finished is drawn
     try:
         execute_sweep(definition, sweep, vary=asked.varied)
     except SystemExit as ended:
         if ended.code != SOME_FAILED:
             raise
         failed = ended
-    with one_line_errors():
-        if asked.page and (runs := finished_runs(asked.sweep.base)):
+    runs = [run for run in finished_runs(sweep.base) if failed_at(run) is None]
+    if asked.page and runs:
+        with one_line_errors():
             draw(asked, runs)
     if failed is not None:
         raise failed
 
 
+def _remembered(fits: Callable[[Config], int]) -> Callable[[Config], int]:
+    """Return a function that asks another once for runs which differ in seed and folder alone."""
+    cached = functools.cache(fits)
+
+    def ask(run: Config) -> int:
+        return cached(dataclasses.replace(run, workdir=Path("any"), train=dataclasses.replace(run.train, seed=0)))
+
+    return ask
+
+
 def draw(asked: SweepCommand[Config], runs: Sequence[Config]) -> None:
     """Draw the page of a sweep from its finished runs, and say where it is."""
     folder, preset = asked.sweep.base.workdir, asked.preset
-    drawn = preset.draw(folder, asked.sweep.base, runs) if preset and preset.draw else Drawn()
+    drawn = Drawn()
+    if preset and preset.draw:
+        try:
+            drawn = preset.draw(folder, asked.sweep.base, runs)
+        except Exception as error:  # what every sweep has is drawn all the same
+            say(f"what this sweep has of its own could not be drawn: {type(error).__name__}: {error}", to="stderr")
     for line in drawn.said:
         say(line)
     page = evaluation.write_sweep(
@@ -123,7 +141,7 @@ def execute_sweep(definition: Definition[Config], sweep: Sweep[Config], *, vary:
 def again() -> str:
     """Return the command that goes on with a sweep: the same one."""
     begins = command()
-    return shlex.join([*begins, *sys.argv[2 if begins[0] == "nox" else 1 :]])
+    return shlex.join([*begins, *sys.argv[2 if begins[:3] == ["nox", "-s", SWEEP] else 1 :]])
 
 
 def check_group(definition: Definition[Config], config: Config, members: Sequence[Config]) -> float:

@@ -40,7 +40,7 @@ from icl_train.signals import flag_signals
 from icl_train.spacing import Spacing, spaced_steps
 from icl_train.state import TrainState
 from icl_train.step import StepConfig, initial_state, train_step
-from icl_train.trainer_lock import Hold, hold_for_training
+from icl_train.trainer_lock import Hold, hold_for_training, is_held
 from icl_train.types import Batch, Batches, Expand, Init, LossFunction
 
 __all__ = [
@@ -99,6 +99,7 @@ __all__ = [
     "has_run",
     "hold_for_training",
     "initial_state",
+    "is_held",
     "is_last_checkpoint",
     "is_primary_host",
     "latest_step",

@@ -1,6 +1,7 @@
 """One trainer in a folder: who trains there says so in it, for as long as its process lives."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,30 @@ def hold_for_training(workdir: str | Path) -> Iterator[Hold]:
     finally:
         if jax.process_index() == 0:
             lease.release()
+
+
+def is_held(workdir: str | Path) -> bool:
+    """Return whether another process trains in a folder, without waiting for anything.
+
+    One on another machine counts as alive for half a minute after its last sign of life, by the clock of this one.
+
+    >>> import tempfile
+    >>> is_held(tempfile.mkdtemp())
+    False
+    """
+    lock = expanded(workdir).resolve() / LOCK_FILE
+    lease = filelock.SoftFileLease(lock, lease_duration=_LEASE_SECONDS, is_singleton=True)
+    owner, touched = lease.owner, _touched(lock)
+    if owner is None or touched is None or lease.is_locked:  # by this very thread
+        return False
+    if owner.hostname != _host_name():
+        return time.time() - touched / 1e9 < _LEASE_SECONDS
+    try:  # which tells the dead of this machine, whose numbers others may have by now
+        lease.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    lease.release()
+    return False
 
 
 def _acquire(lease: filelock.SoftFileLease, workdir: Path) -> None:

@@ -17,6 +17,7 @@ Cell = str | int | float | None
 _BOOKKEEPING = (
     *("train.ensemble", "vary", "eval"),
     *(f"train.{name}" for name in ("log_every", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")),
+    *(f"train.checkpoint_{name}" for name in ("spacing", "moments", "around")),
     *(f"train.{name}" for name in ("keep_every", "profile", "tensorboard", "steps_per_dispatch", "stop_after_minutes")),
 )
 _MOST = 2**63  # a table holds whole numbers of 64 bits

@@ -14,8 +14,8 @@ from icl_lab.command_line import parse
 from icl_lab.config import ExperimentConfig
 from icl_lab.session import one_line_errors, say
 from icl_lab.sweep_preset import SweepPreset
-from icl_lab.sweeps.plan import Sweep
-from icl_lab.sweeps.words import USAGE, chosen, combinations, is_given, read_settings, split_words, typed
+from icl_lab.sweeps.plan import Sweep, check_varied
+from icl_lab.sweeps.words import GRID, USAGE, chosen, combinations, is_given, read_settings, split_words, typed
 
 Config = TypeVar("Config", bound=ExperimentConfig)
 
@@ -67,7 +67,7 @@ def parse_sweep(
         say(USAGE + (f"\npresets of sweeps: {', '.join(sweeps)}" if sweeps else "") + "\n")
     begun = {each: preset.config for each, preset in sweeps.items()}
     config = parse(asked.rest, {**presets, **begun}, name=name, default=default, description=description)
-    preset = sweeps.get(asked.rest[0]) if asked.rest else None
+    preset = sweeps.get(config.preset.name) if config.preset else None
     with one_line_errors():
         if not any(word.partition("=")[0] == "--workdir" for word in asked.rest):
             raise ValueError("a sweep wants a folder, to which the same command comes back: --workdir runs/s.")
@@ -78,7 +78,15 @@ def parse_sweep(
         grid |= {each: tuple(typed(type(base), each, word) for word in values) for each, values in asked.grid.items()}
         named = preset.settings(base) if preset and preset.settings else {}
         named = {**named, **(read_settings(asked.settings, type(base)) if asked.settings else {})}
+        for option, values in grid.items():
+            check_varied(option)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{GRID}{option} wants each value once, got {', '.join(map(str, values))}.")
         picked = chosen(named, asked.only)
+        for option in {option for setting in picked.values() for option in setting}:
+            check_varied(option)
+            if option in grid or is_given(option, asked.rest):
+                raise ValueError(f"{option} is set by settings and by the command line; leave one of them out.")
         settings = tuple(
             {**setting, **point}
             for setting in picked.values() or ({},)
@@ -107,6 +115,8 @@ def _check(config: ExperimentConfig) -> None:
         "hosts": config.hosts == training.HostsConfig(),
         "train.mesh": config.train.mesh == training.MeshConfig(),
         "resume": not config.resume,
+        "step": config.step == "latest",
+        "eval_to": config.eval_to is None,
     }
     if wrong := [name for name, holds in alone.items() if not holds]:
         raise ValueError(

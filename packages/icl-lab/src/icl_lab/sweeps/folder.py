@@ -21,7 +21,7 @@ Config = TypeVar("Config", bound=ExperimentConfig)
 
 GROUPS, CLAIMS, RECORD = "groups", "claims", "sweep.json"
 
-_PATIENCE = 120.0  # seconds that another process may take to plan: it reads some files
+_PATIENCE = 600.0  # seconds that others may take to plan: each reads some files, and may wait for a dead one
 
 
 def groups_there(base: Config) -> dict[Path, list[Config]]:
@@ -39,7 +39,7 @@ def groups_there(base: Config) -> dict[Path, list[Config]]:
             found[folder] = [read_run_of(each, base) for each in folders]
     for path in sorted(base.workdir.glob(f"{CLAIMS}/*.json")):
         folder = base.workdir / GROUPS / path.stem
-        if folder not in found and is_held(folder):
+        if folder not in found and training.is_held(folder):
             members = json.loads(path.read_text(encoding="utf-8"))
             found[folder] = [
                 _as_now(config_of_run({"config": each}, type(base), folder=folder), base, workdir=folder)
@@ -88,17 +88,6 @@ def planning(workdir: Path) -> Iterator[None]:
                     raise
                 time.sleep(0.2)
         yield
-
-
-def is_held(folder: Path) -> bool:
-    """Return whether another process, or thread, trains in a group's folder."""
-    if not folder.is_dir():
-        return False
-    try:
-        with training.hold_for_training(folder):
-            return False
-    except training.RunError:
-        return True
 
 
 def claim(folder: Path, members: Sequence[ExperimentConfig]) -> None:

@@ -16,6 +16,7 @@ from icl_lab.config import MUTABLE, ExperimentConfig
 from icl_lab.config_file import to_json
 from icl_lab.data_paths import data_paths
 from icl_lab.options import Setting, flat, option_of, with_options
+from icl_lab.session import SessionConfig
 from icl_lab.sweeps.folder import GROUPS, groups_there
 from icl_train import EnsembleConfig, member_folder
 
@@ -164,10 +165,37 @@ class Sweep(Generic[Config]):
             for option, value in shared.items()
             if value != str(option_of(self.base, option))
         ]
-        digest = hashlib.sha256("\n".join(map(self._text, runs)).encode()).hexdigest()[:6]
+        digest = hashlib.sha256("\n".join(map(self._text, runs)).encode()).hexdigest()[:10]
         # Values may hold what no file system likes, and names be longer than it allows.
-        readable = re.sub(r"[^\w.,=()+-]", "_", "-".join(said or ["base"]).replace(" ", ""))
+        readable = re.sub(r"[^\w.,=()+-]", "_", "-".join(said or ["base"]).replace(" ", ""), flags=re.ASCII)
         return f"{readable[:_LONGEST_NAME]}-{digest}"
+
+
+def differ_in_seed_alone(one: ExperimentConfig, other: ExperimentConfig) -> bool:
+    """Return whether two runs are of one setting, which may be logged, saved and evaluated otherwise."""
+    free = ("train.seed", *_FREE, *data_paths(one))
+    return _options_but(one, free) == _options_but(other, free)
+
+
+def varied_among(runs: Sequence[ExperimentConfig]) -> list[str]:
+    """Return the options in which runs differ besides the seed and what makes no other run."""
+    each = [_options_but(run, ("train.seed", *_FREE, *data_paths(run))) for run in runs]
+    names = dict.fromkeys(name for options in each for name in options)
+    return [name for name in names if len({str(options.get(name)) for options in each}) > 1]
+
+
+def check_varied(option: str) -> None:
+    """Refuse to vary what makes no other run, or what a sweep decides itself.
+
+    Raises:
+      ValueError: names the option.
+    """
+    whole = option.partition(".")[0]
+    of_session = {field.name for field in dataclasses.fields(SessionConfig)}
+    if whole in (of_session | {"vary", "init_from"}) or option.startswith(("train.mesh", "train.ensemble", *_FREE)):
+        raise ValueError(
+            f"{option} cannot be varied: it makes no other run, or is the sweep's own to decide; give it one value."
+        )
 
 
 def ensemble_members(config: Config) -> list[Config]:

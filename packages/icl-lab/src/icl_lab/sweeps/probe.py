@@ -2,24 +2,23 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
 import icl_train as training
-from icl_lab.config_file import to_json
 from icl_lab.driver import evaluate, prepare, restore, train
 from icl_lab.experiment import Config, Definition
-from icl_lab.finished import is_finished
-from icl_lab.options import flat, option_of
+from icl_lab.options import option_of
 from icl_lab.session import exit_on_run_error, say
-from icl_lab.sweeps.plan import Sweep, SweepGroup
+from icl_lab.streams import TRAIN
+from icl_lab.sweeps.plan import Sweep, SweepGroup, varied_among
+from icl_lab.sweeps.running import checked_groups, is_over
 from icl_train.log import logger
 
 _SECONDS = 10.0  # that a probe trains, besides its compilation
@@ -44,100 +43,116 @@ class Cost(NamedTuple):
     parameters: int
 
 
-def plan_text(definition: Definition[Config], sweep: Sweep[Config]) -> str:
+def plan_text(definition: Definition[Config], sweep: Sweep[Config], *, vary: Iterable[str]) -> str:
     """Return the plan of a sweep to read: its groups, how many programs are compiled, projected time and disk.
 
     Args:
       definition: the experiment.
       sweep: nothing of it is run, and nothing written into its folder.
+      vary: options that runs in its folder may differ in.
 
     Raises:
-      ValueError: a group that cannot be.
+      ValueError: a group that cannot be, or a folder of other runs.
     """
-    groups = sweep.groups()
-    todo = [group for group in groups if not all(map(is_finished, group.members))]
-    costs = _costs(definition, todo)
+    training.use_compile_cache(sweep.base.compile_cache)
+    groups, _ = checked_groups(sweep, vary=vary, experiment=definition.name)
+    todo = [group for group in groups if not is_over(group)]
+    costs, programs = _costs(definition, todo)
+    seconds = {group.config.workdir: _seconds(group, costs[group.config.workdir]) for group in todo}
     rows = []
-    for group in sorted(groups, key=lambda group: -_seconds(group, costs.get(group.config.workdir))):
-        cost = costs.get(group.config.workdir)
-        takes = "finished" if cost is None else _duration(_seconds(group, cost))
+    for group in sorted(groups, key=lambda group: -seconds.get(group.config.workdir, 0.0)):
+        takes = _duration(seconds[group.config.workdir]) if group.config.workdir in seconds else "finished"
         rows.append(f"  {len(group.members):4} runs  {takes:>10}  {group.config.workdir.name}{_differing(group)}")
     runs, left = (sum(len(group.members) for group in some) for some in (groups, todo))
-    seconds = sum(_seconds(group, costs[group.config.workdir]) for group in todo)
     disk = sum(_bytes(group, costs[group.config.workdir]) for group in todo)
     return "\n".join(
         [
-            f"{runs} runs in {len(groups)} groups, {runs - left} of them finished; {len(todo)} programs to compile.",
+            f"{runs} runs in {len(groups)} groups, {runs - left} of them finished; {programs} programs to compile.",
             *rows,
-            f"in all about {_duration(seconds)} and {disk / 1e6:,.0f} MB, by probes of {_SECONDS:.0f} s of training on "
-            "this machine; with --dry-run nothing is run.",
+            f"in all about {_duration(sum(seconds.values(), start=0.0))} and {disk / 1e6:,.0f} MB, by {_SECONDS:.0f} s of "
+            "training each program on this machine; with --dry-run nothing is run.",
         ]
     )
 
 
-def _costs(definition: Definition[Config], groups: Sequence[SweepGroup[Config]]) -> dict[Path, Cost]:
-    """Return what groups take; those of equal shapes take the same."""
+def _costs(definition: Definition[Config], groups: Sequence[SweepGroup[Config]]) -> tuple[dict[Path, Cost], int]:
+    """Return what groups take, those of equal shapes the same, and of how many shapes they are."""
     found: dict[str, Cost] = {}
     costs: dict[Path, Cost] = {}
+    shapes_of = set()
     for group in groups:
         runs = prepare(definition, group.config, group.members)  # which refuses what cannot be
         shapes = jax.eval_shape(runs.init, jax.random.key(0))
-        batch = {name: values.shape for name, values in runs.first.first_batch("train").items()}
+        batch = {name: values.shape for name, values in runs.first.first_batch(TRAIN).items()}
         key = f"{len(group.members)} {shapes} {batch}"
+        shapes_of.add(key)
         if key not in found and len(found) < _MOST:
             say(f"probing {group.config.workdir.name}", to="stderr")
             found[key] = probe(definition, group)
         size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes[0]))
         nearest = min(found.values(), key=lambda cost: abs(cost.parameters - size))
         costs[group.config.workdir] = found.get(key, nearest)
-    return costs
+    return costs, len(shapes_of)
+
+
+class _EnoughError(Exception):
+    """Ends the training of a probe."""
+
+
+class _Stop:
+    """Ends training some seconds after its first step, which waits for its program to be compiled."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.seen: list[tuple[int, float]] = []  # steps made, and when
+
+    def is_due(self, moment: training.Moment) -> bool:
+        """Return whether that step has been made, and again when the time is over, and after the last one."""
+        return not self.seen or moment.is_last or time.monotonic() > self.seen[0][1] + self._seconds
+
+    def __call__(self, step: int, state: training.TrainState) -> None:
+        """Note the time; end the training if it is over."""
+        jax.block_until_ready(state.step)
+        self.seen.append((step, time.monotonic()))
+        if len(self.seen) > 1:
+            raise _EnoughError
 
 
 def probe(definition: Definition[Config], group: SweepGroup[Config]) -> Cost:
     """Return what a group takes, by training it for some seconds in a folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="icl-probe-") as temporary, _quietly():
-        folder = Path(temporary, "run")
+        folder, is_lone = Path(temporary, "run"), len(group.members) == 1
         briefly = dataclasses.replace(
-            group.config.train,
-            log_every=1,
-            checkpoint_every=10**9,
-            checkpoint_spacing="equal",
-            checkpoint_around=None,
-            stop_after_minutes=_SECONDS / 60,
-            tensorboard=False,
-        )
+            group.config.train, checkpoint_every=10**9, checkpoint_spacing="equal", checkpoint_around=None,
+            stop_after_minutes=None, tensorboard=False,
+        )  # fmt: skip
         config = dataclasses.replace(group.config, workdir=folder, train=briefly, mode="train")
-        is_lone = len(group.members) == 1
         members = [
             dataclasses.replace(each, workdir=folder if is_lone else training.member_folder(folder, number))
             for number, each in enumerate(group.members)
         ]
-        runs = prepare(definition, config, members)
-        begun = time.monotonic()
-        with contextlib.suppress(training.Interrupted), exit_on_run_error():
-            train(runs, resume_hint="")
-        lasted = time.monotonic() - begun
-        lines = [json.loads(line) for line in (members[0].workdir / "metrics.jsonl").read_text().splitlines()]
-        first, last = lines[0], lines[-1]
-        step = (last["time"] - first["time"]) / max(last["step"] - first["step"], 1) or lasted
+        runs, stop, begun = prepare(definition, config, members), _Stop(_SECONDS), time.monotonic()
+        with contextlib.suppress(_EnoughError), exit_on_run_error():
+            train(runs, resume_hint="", actions=[stop])
+        (first, at), (last, until) = stop.seen[0], stop.seen[-1]
+        step = (until - at) / (last - first) if last > first else at - begun
         checkpoint = restore(runs, runs.first, None)
         evaluate(runs, runs.first, checkpoint, runs.experiment.at_intervals)  # which compiles
-        begun = time.monotonic()
+        evaluated = time.monotonic()
         evaluate(runs, runs.first, checkpoint, runs.experiment.at_intervals)
-        taken = time.monotonic() - begun
+        taken = time.monotonic() - evaluated
         size = sum(path.stat().st_size for path in (folder / "checkpoints").rglob("*") if path.is_file())
         params = sum(leaf.size for leaf in jax.tree.leaves(checkpoint.params))
-    return Cost(begin=first["time"], step=step, evaluation=taken, checkpoint=size, parameters=params)
+    return Cost(begin=at - begun, step=step, evaluation=taken, checkpoint=size, parameters=params)
 
 
-def _seconds(group: SweepGroup[Config], cost: Cost | None) -> float:
-    if cost is None:
-        return 0.0
+def _seconds(group: SweepGroup[Config], cost: Cost) -> float:
     config, count = group.config, len(group.members)
-    moments = config.eval.moments if config.eval.spacing == "log" else config.train.steps // config.eval.every
+    left = config.train.steps - (training.latest_step(config.workdir) or 0)
+    moments = config.eval.moments if config.eval.spacing == "log" else left // config.eval.every
     # The last one is of more sequences, and of more kinds, of which a probe sees none.
     last = 2 * getattr(config.eval, "final_count", 0) / max(config.eval.count, 1)
-    return cost.begin + config.train.steps * cost.step + count * cost.evaluation * (moments + last)
+    return cost.begin + left * cost.step + count * cost.evaluation * (moments + last)
 
 
 def _bytes(group: SweepGroup[Config], cost: Cost) -> float:
@@ -150,11 +165,9 @@ def _bytes(group: SweepGroup[Config], cost: Cost) -> float:
 
 def _differing(group: SweepGroup[Config]) -> str:
     """Return in words what the runs of a group differ in."""
-    options = [flat(to_json(member)) for member in group.members]
-    names = [name for name in options[0] if len({str(each.get(name)) for each in options}) > 1]
-    said = [
-        f"{name} {', '.join(dict.fromkeys(str(option_of(each, name)) for each in group.members))}" for name in names
-    ]
+    names = [*varied_among(group.members), "train.seed"]
+    values = {name: dict.fromkeys(str(option_of(member, name)) for member in group.members) for name in names}
+    said = [f"{name} {', '.join(each)}" for name, each in values.items() if len(each) > 1]
     return f": {'; '.join(said)}" if said else ""
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,8 @@ ERROR = "error.txt"
 
 SOME_FAILED = 1
 """The code that a process ends with when a group has ended in an error, and all others are run."""
+
+_FULL = 1_000_000  # bytes: with less, no run can go on
 
 Check = Callable[[Config, Sequence[Config]], float | None]
 Execute = Callable[[Config, Sequence[Config]], None]
@@ -63,52 +66,68 @@ def run_sweep(
     """
     workdir = sweep.base.workdir
     with one_line_errors():
-        vary = {*vary, *varied_before(workdir, experiment=experiment)}
-        with planning(workdir) if (workdir / CLAIMS).is_dir() else contextlib.nullcontext():
-            sweep.check_folder(vary=vary)
-            groups = sweep.groups()
+        groups, varied = checked_groups(sweep, vary=vary, experiment=experiment)
         lasting = {}
         for group in groups:  # so that none is found impossible after others were trained
-            if not _is_finished(group) or any(map(_has_moved, group.members)):
+            if not is_over(group) or any(map(_has_moved, group.members)):
                 lasting[group.config.workdir] = check(group.config, group.members) or 0.0
-        count, done = _count(groups), _count(filter(_is_finished, groups))
+        count, done = _count(groups), _count(filter(is_over, groups))
         say(f"{done} of {count} runs are finished.")
         if done == count:
             return
         with planning(workdir):
-            remember(workdir, experiment=experiment, varied=vary)
+            sweep.check_folder(vary=varied)  # again: another command may have begun there meanwhile
+            remember(workdir, experiment=experiment, varied=varied)
     tried: dict[Path, str | None] = {}  # why those that this process has run are not finished
     while True:
         with contextlib.ExitStack() as held:
             with one_line_errors():
-                taken, number, left = _take(sweep, held, lasting, passed_over=tried)
+                taken, groups, left = _take(sweep, held, lasting, passed_over=tried)
             if taken is None:
                 break
-            say(f"group {number}: {len(taken.members)} runs in {taken.config.workdir}")
+            over = sum(map(is_over, groups))
+            say(f"group {over + 1} of {len(groups)}: {len(taken.members)} runs in {taken.config.workdir}")
             tried[taken.config.workdir] = _run(taken, execute)
-    _say_end(sweep, {path: why for path, why in tried.items() if why is not None}, left)
+        if tried[taken.config.workdir] is not None and shutil.disk_usage(workdir).free < _FULL:
+            say(f"error: the disk of {workdir} is full; make room there, and the same command goes on.", to="stderr")
+            sys.exit(2)
+    _say_end(groups, {path: why for path, why in tried.items() if why is not None}, left)
+
+
+def checked_groups(
+    sweep: Sweep[Config], *, vary: Iterable[str], experiment: str
+) -> tuple[list[SweepGroup[Config]], set[str]]:
+    """Return the groups of a sweep, and all options that runs in its folder may differ in.
+
+    Raises:
+      ValueError: a folder of another experiment's runs, or of other ones.
+    """
+    workdir = sweep.base.workdir
+    varied = {*vary, *varied_before(workdir, experiment=experiment)}
+    with planning(workdir) if (workdir / CLAIMS).is_dir() else contextlib.nullcontext():
+        sweep.check_folder(vary=varied)
+        return sweep.groups(), varied
 
 
 def _take(
     sweep: Sweep[Config], held: contextlib.ExitStack, lasting: dict[Path, float], *, passed_over: Iterable[Path]
-) -> tuple[SweepGroup[Config] | None, str, int]:
-    """Return the longest group that nobody has, which is then this process's, its number, and how many others have."""
+) -> tuple[SweepGroup[Config] | None, list[SweepGroup[Config]], int]:
+    """Return the longest group that nobody has, which is then this process's, all groups, and how many others have."""
     elsewhere = 0
     with planning(sweep.base.workdir):
         groups = sweep.groups()  # anew: other processes may have begun some meanwhile
-        todo = [group for group in groups if not _is_finished(group)]
-        todo.sort(key=lambda group: -lasting.get(group.config.workdir, 0.0))
-        for group in todo:
-            if group.config.workdir in passed_over:
-                continue
+        todo = [group for group in groups if not is_over(group) and group.config.workdir not in passed_over]
+        for group in sorted(todo, key=lambda group: -lasting.get(group.config.workdir, 0.0)):
             try:
+                if training.is_held(group.config.workdir):  # else one on another machine would be waited for
+                    raise training.RunError("another process has it")
                 held.enter_context(training.hold_for_training(group.config.workdir))
             except training.RunError:
                 elsewhere += 1
                 continue
             claim(group.config.workdir, group.members)
-            return group, f"{len(groups) - len(todo) + 1} of {len(groups)}", elsewhere
-    return None, "", elsewhere
+            return group, groups, elsewhere
+    return None, groups, elsewhere
 
 
 def _run(group: SweepGroup[Config], execute: Execute) -> str | None:
@@ -125,6 +144,9 @@ def _run(group: SweepGroup[Config], execute: Execute) -> str | None:
         if isinstance(ended, training.Interrupted) or ended.code not in (1, 2):
             raise
         return "see the line above"  # which says what was wrong
+    except OSError as raised:  # of the disk, or of files that are no longer there
+        say(f"error: {raised}", to="stderr")
+        return "see the line above"
     except Exception as raised:
         say(traceback.format_exc(), to="stderr")
         with contextlib.suppress(OSError):
@@ -133,21 +155,22 @@ def _run(group: SweepGroup[Config], execute: Execute) -> str | None:
     return None
 
 
-def _say_end(sweep: Sweep[Config], failed: dict[Path, str], elsewhere: int) -> None:
+def _say_end(groups: Sequence[SweepGroup[Config]], failed: dict[Path, str], elsewhere: int) -> None:
     """Name what is not as it should be, and leave with code 1 if a group has ended in an error."""
-    for group in sweep.groups():
+    for group in groups:
         for member in group.members:
             if (step := failed_at(member)) is not None:
                 say(f"not finite at step {step}, and kept as it was before: {member.workdir}")
     if elsewhere:
         say(f"{elsewhere} more are being trained by other processes; the same command again takes over what stops.")
     for folder, why in failed.items():
-        say(f"not finished: {folder}: {why}. The same command goes on with it.", to="stderr")
+        say(f"not finished: {folder}: {why}. Once that is mended, the same command goes on with it.", to="stderr")
     if failed:
         sys.exit(SOME_FAILED)
 
 
-def _is_finished(group: SweepGroup[Config]) -> bool:
+def is_over(group: SweepGroup[Config]) -> bool:
+    """Return whether all runs of a group have come to their end."""
     return all(map(is_finished, group.members))
 
 

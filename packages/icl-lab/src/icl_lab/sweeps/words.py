@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from icl_lab.config_file import read_value
+from icl_lab.config_file import each_once, read_value
 from icl_lab.options import Setting, flat, nearest, type_of
 from icl_train import expanded
 
@@ -121,7 +121,9 @@ def is_given(option: str, words: Sequence[str]) -> bool:
     >>> is_given("data.p_bursty", ["laptop", "--data.p-bursty=1"])
     True
     """
-    return any(word.partition("=")[0].replace("_", "-") == f"--{option}".replace("_", "-") for word in words)
+    part, _, last = f"--{option}".replace("_", "-").rpartition(".")
+    names = {f"{part}.{last}", f"{part}.no-{last}"} if part else {last, f"--no-{last.removeprefix('--')}"}
+    return any(word.partition("=")[0].replace("_", "-") in names for word in words)
 
 
 def _by_option(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -197,7 +199,7 @@ def read_settings(path: Path, config_type: type) -> dict[str, Setting]:
       ValueError: no such file, or one with other things in it.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8-sig"))
+        record = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=each_once)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a JSON file of settings: {error}") from error
     if not isinstance(record, dict) or not record or not all(isinstance(each, dict) for each in record.values()):

@@ -8,6 +8,7 @@ position of the batch iterator) and ``progress`` (JSON: seed, metrics, whether i
 
 import errno
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Callable, Collection
@@ -30,6 +31,7 @@ from icl_train.state import TrainState
 
 _DAMAGED = ".damaged"
 _DELETED = ".deleted"
+_KEPT = "kept.json"  # the steps that are kept for ever
 _TIMEOUT = 300  # seconds after which a host that waits for the others to write their part of a checkpoint gives up
 
 
@@ -68,6 +70,7 @@ class Checkpoints:
         self._folder = workdir.absolute() / CHECKPOINTS_FOLDER
         self._every, self._minutes, self._keep, self._keep_every = every, minutes, keep, keep_every
         self._at = frozenset(at)
+        self._kept = frozenset(_read_kept(self._folder))
         self._clock, self._latest = clock, clock()
         self._writing: int | str | None = None  # the name of what is being written
         self._error: Exception | None = None
@@ -174,6 +177,7 @@ class Checkpoints:
         if self._agree_on(error):
             self._writing = None
             self._written.add(step)
+            self._keep_for_ever(step)
             self._skipped -= {step}
             self._prune(step)
 
@@ -209,12 +213,23 @@ class Checkpoints:
                 error = raised
         return OSError("another host failed") if max_over_hosts(int(error is not None)) and error is None else error
 
+    def _keep_for_ever(self, step: int) -> None:
+        """Write down that a checkpoint is to be kept, whatever later sessions save, if it is one of `at`."""
+        if step in self._at and step not in self._kept and jax.process_index() == 0:
+            self._kept |= {step}
+            half = self._folder / f"{_KEPT}.new"
+            try:
+                half.write_text(json.dumps(sorted(self._kept)), encoding="utf-8")
+                half.replace(self._folder / _KEPT)
+            except OSError as error:  # it is kept by this session, at least
+                logger.warning(f"{self._folder / _KEPT} could not be written: {error}")
+
     def _prune(self, step: int) -> None:
         if jax.process_index() != 0:
             return
         mine = [each for each in saved_steps(self._folder) if each <= step and each not in self._skipped]
         for old in mine[: -self._keep]:
-            if not (old in self._at or (self._keep_every and old % self._keep_every == 0)):
+            if not (old in self._kept or (self._keep_every and old % self._keep_every == 0)):
                 # Renamed first: a folder half deleted would look like a damaged checkpoint.
                 gone = self._folder / f"{old}{_DELETED}"
                 shutil.rmtree(gone, ignore_errors=True)
@@ -223,6 +238,15 @@ class Checkpoints:
                 except OSError as error:  # a file that another process holds open, on some file systems
                     logger.warning(f"The old checkpoint {self._folder / str(old)} could not be deleted: {error}")
                 shutil.rmtree(gone, ignore_errors=True)
+
+
+def _read_kept(folder: Path) -> list[int]:
+    """Return the steps that earlier sessions kept for ever."""
+    try:
+        steps = json.loads((folder / _KEPT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else []
 
 
 def _arguments(state: TrainState, data: Any, progress: Progress) -> ocp.args.CheckpointArgs:
