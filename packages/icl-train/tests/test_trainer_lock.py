@@ -1,6 +1,7 @@
 """One process trains in a folder at a time; its death lets the folder go, and whoever only reads need not ask."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 import filelock
 import pytest
 
-from icl_train import EverySteps, RunError, hold_for_training, latest_step, restore_model, trainer_lock
+from icl_train import EverySteps, RunError, hold_for_training, is_held, latest_step, restore_model, trainer_lock
 
 # Another process holds the folder as a trainer does, by the library alone: importing ours would take seconds.
 OTHER = """
@@ -154,3 +155,28 @@ def test_a_member_is_trained_by_its_ensemble_alone(problem, sign):
     with pytest.raises(RunError, match="a member of the ensemble in"):
         problem.run("ensemble/member-000", resume=True)
     assert (member / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_who_asks_whether_a_folder_is_held_waits_for_nothing(tmp_path):
+    assert not is_held(tmp_path / "nowhere") and not is_held(tmp_path)
+    with another_trainer(tmp_path):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)  # its process is dead
+    with hold_for_training(tmp_path):
+        assert not is_held(tmp_path)  # but by this very thread, which holds it still
+        with another_thread_asks(tmp_path) as found:
+            assert found == [True]
+    lock = elsewhere(tmp_path)
+    begun = time.monotonic()
+    assert is_held(tmp_path) and time.monotonic() - begun < 5
+    os.utime(lock, (time.time() - 60,) * 2)
+    assert not is_held(tmp_path)
+
+
+@contextlib.contextmanager
+def another_thread_asks(folder):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(is_held(folder)))
+    thread.start()
+    thread.join(60)
+    yield found

@@ -65,12 +65,13 @@ def plan_text(definition: Definition[Config], sweep: Sweep[Config], *, vary: Ite
         rows.append(f"  {len(group.members):4} runs  {takes:>10}  {group.config.workdir.name}{_differing(group)}")
     runs, left = (sum(len(group.members) for group in some) for some in (groups, todo))
     disk = sum(_bytes(group, costs[group.config.workdir]) for group in todo)
+    takes = _duration(sum(seconds.values(), start=0.0))
     return "\n".join(
         [
             f"{runs} runs in {len(groups)} groups, {runs - left} of them finished; {programs} programs to compile.",
             *rows,
-            f"in all about {_duration(sum(seconds.values(), start=0.0))} and {disk / 1e6:,.0f} MB, by {_SECONDS:.0f} s of "
-            "training each program on this machine; with --dry-run nothing is run.",
+            f"in all about {takes} and {disk / 1e6:,.0f} MB, by {_SECONDS:.0f} s of training each program on this "
+            "machine; with --dry-run nothing is run.",
         ]
     )
 
