@@ -217,3 +217,26 @@ def test_members_differ_in_hyperparameters_only_where_their_values_do(toy):
     members = lab.ensemble_members(config)
     runs = driver.prepare(toy.TOY, config, members)
     assert [driver.hyperparameters(runs, each) for each in members] == [{"eps": 1e-8}, {"eps": 1e-5}]
+
+
+def test_evaluations_can_lie_close_together_where_much_happens(run, tmp_path, read):
+    words = ["toy", "--no-report", "--eval.spacing", "log", "--eval.moments", 3, "--train.steps", 9]
+    for name, around, wanted in (("start", [], [1, 3, 9]), ("around", ["--eval.around", 5], [4, 5, 6, 9])):
+        run(*words, *around, "--workdir", tmp_path / name)
+        lines = read(tmp_path / name / "eval.jsonl")
+        assert sorted({line["step"] for line in lines if line["evaluation"] == "seen_tasks"}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--eval.moments", 3], "eval.moments is for eval.spacing log"),
+        (["--eval.around", 3], "eval.around is for eval.spacing log"),
+        (["--eval.spacing", "log", "--eval.around", 7], "eval.around must be at most train.steps, got 7 and 6 steps"),
+        (["--eval.spacing", "log", "--eval.moments", 1], "eval.moments must be at least 2"),
+    ],
+)
+def test_moments_that_cannot_be_are_refused(run, tmp_path, words, message, capsys):
+    with pytest.raises(SystemExit):
+        run("toy", *words, "--workdir", tmp_path / "run")
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())

@@ -6,18 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from icl_lab.session import SessionConfig
-from icl_train import (
-    Action,
-    ActionFunction,
-    AtSteps,
-    EverySteps,
-    HostsConfig,
-    MeshConfig,
-    OptimizerConfig,
-    Spacing,
-    TrainConfig,
-    spaced_steps,
-)
+from icl_train import HostsConfig, MeshConfig, OptimizerConfig, Spacing, TrainConfig
 
 MUTABLE = (
     *(f"train.{name}" for name in ("steps", "log_every", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")),
@@ -84,12 +73,6 @@ class EvalConfig:
             raise ValueError(
                 f"eval.moments must be at least 2 and eval.around at least 1, got {self.moments} and {self.around}."
             )
-
-    def when(self, function: ActionFunction, *, steps: int) -> Action:
-        """Return a function as an action of a run of so many steps, called when it is to be evaluated."""
-        if self.spacing == "equal":
-            return EverySteps(self.every, function)
-        return AtSteps(spaced_steps(steps, moments=self.moments, around=self.around), function)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

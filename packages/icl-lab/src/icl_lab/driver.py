@@ -144,7 +144,7 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
         # What members differ in is in hyper.
         return runs.first.config.optimizer.build(config.train.steps, **hyper)
 
-    evaluates = [config.eval.when(evaluate_all, steps=config.train.steps)] if config.mode == "both" else []
+    evaluates = [at_moments(config, evaluate_all)] if config.mode == "both" else []
     resident, expand = runs.trained_on
     common: dict[str, Any] = {
         "init": runs.init,
@@ -171,6 +171,15 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
         for each in runs.members
     ]
     training.train_ensemble(config.train, optimizer=optimizer, members=members, **common)
+
+
+def at_moments(config: Config, function: training.ActionFunction) -> training.Action:
+    """Return a function as an action that is due whenever a run is evaluated."""
+    options = config.eval
+    if options.spacing == "equal":
+        return training.EverySteps(options.every, function)
+    steps = training.spaced_steps(config.train.steps, moments=options.moments, around=options.around)
+    return training.AtSteps(steps, function)
 
 
 def hyperparameters(runs: Runs[Config], config: Config) -> dict[str, float]:
