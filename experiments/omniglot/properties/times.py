@@ -50,11 +50,13 @@ def _when(curves: Sequence[evaluation.ScalarCurve | None]) -> str:
     if not known:
         return "not evaluated"
     of = evaluation.quartiles([each.step for each in known], [each.happened for each in known])
-    low, median, high = ("later" if step is None else f"{step:,.0f}" for step in (of.lower, of.median, of.upper))
     if of.censored == of.count:
         return f"not by step {max(each.step for each in known):,.0f}"
-    missing = f", not for {of.censored} of {of.count}" if of.censored else ""
-    return f"step {median} ({low} to {high}){missing}"
+    missing = f"not for {of.censored} of {of.count}" if of.censored else ""
+    if of.median is None:
+        return f"{missing}, first at step {min(each.step for each in known if each.happened):,.0f}"
+    low, high = ("later" if step is None else f"{step:,.0f}" for step in (of.lower, of.upper))
+    return ", ".join(filter(None, [f"step {of.median:,.0f} ({low} to {high})", missing]))
 
 
 def _peak(curves: Sequence[evaluation.ScalarCurve | None]) -> str:
