@@ -1,9 +1,11 @@
 """Properties at toy size: each setting once, resumable, and an honest table of trends."""
 
 import dataclasses
+import json
 
 import pytest
 
+import icl_lab as lab
 from experiments.omniglot.properties import pictures as properties_pictures
 from experiments.omniglot.properties.settings import PROPERTIES, SETTINGS
 from icl_eval import proportion
@@ -69,6 +71,20 @@ def test_a_trend_holds_only_if_the_intervals_of_all_seeds_say_so(below, above, o
     (row,) = properties_pictures.judged("labels_per_class", {"ICL": [seeds(*below), [], seeds(*above)]})
     assert row[3] == outcome
     assert f"{'/'.join(f'{value:.3f}' for value in above)} at 4" in row[2]
+
+
+def test_runs_that_differ_in_more_than_the_property_are_not_taken_for_its_seeds(tmp_path):
+    base = lab.with_options(TINY.definition.sweeps["properties"].config, {"workdir": tmp_path})
+    found = {}
+    for number, options in enumerate(({}, {"train.seed": 1}, {"model.layers": 3}, {"optimizer.b2": 0.5})):
+        run = lab.with_options(base, options | {"workdir": tmp_path / str(number)})
+        run.workdir.mkdir()
+        measured = {"accuracy_closed": proportion(number, 10).to_json()}
+        summary = {"evaluations": {"fewshot_holdout": measured}, "train": {"steps": run.train.steps}}
+        (run.workdir / "summary.json").write_text(json.dumps(summary))
+        found[number] = run
+    lines = properties_pictures.read(base, "p_bursty", list(found.values()))
+    assert [[seed.value for seed in by_value] for by_value in lines["ICL"]] == [[], [], [0.0, 0.1], []]
 
 
 def test_a_line_that_no_run_has_is_told_as_not_run():

@@ -22,9 +22,9 @@ from icl_eval import (
     proportion,
     read_run,
     write_comparison,
-    write_gallery,
     write_report,
     write_summary,
+    write_sweep,
 )
 
 RESULT = Result("holdout", {"accuracy_open": proportion(1, 9)}, {})
@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[str, Examples], object]] = {
     "write_report": lambda folder, _: write_report(folder),
     "write_report to": lambda folder, _: write_report(folder, to=f"{folder}/to"),
     "write_comparison": lambda folder, _: write_comparison([folder], f"{folder}/c.html"),
-    "write_gallery": lambda folder, _: write_gallery(folder, title="T", pictures=[Picture("p", "P", draw, "c", "a")]),
+    "write_sweep": lambda folder, _: write_sweep(folder, pictures=[Picture("p", "P", draw, "c", "a")]),
     "save": lambda folder, examples: examples.save(f"{folder}/a.npz"),
     "load": lambda folder, examples: (examples.save(f"{folder}/a.npz"), Examples.load(f"{folder}/a.npz")),
     "report": lambda folder, _: __main__.main(["report", folder, "--to", f"{folder}/to"]) and 1 / 0,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -187,14 +188,13 @@ def test_a_group_of_which_all_failed_does_not_keep_the_others_from_running(base)
         run(sweep_of(base, {"width": 4}), lambda config, members: exec("raise SystemExit(143)"))
 
 
-def test_a_configuration_of_another_type_keeps_what_both_have(base, toy):
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Wider(toy.ToyConfig):
-        depth: int = 1
-
-    wider = lab.as_type(base, Wider, depth=3)
-    assert (wider.depth, wider.workdir) == (3, base.workdir)
-    assert lab.as_type(wider, toy.ToyConfig) == base
+def test_runs_of_one_setting_differ_in_the_seed_and_in_what_makes_no_other_run_alone(base):
+    seed = lab.with_options(base, {"train.seed": 3, "eval.count": 5, "train.log_every": 1, "data.path": Path("x")})
+    assert lab.differ_in_seed_alone(base, seed) and lab.varied_among([base, seed]) == []
+    for option, value in (("width", 2), ("optimizer.b2", 0.5), ("train.steps", 9), ("data.noise", 0.5)):
+        other = lab.with_options(base, {option: value})
+        assert not lab.differ_in_seed_alone(base, other)
+        assert lab.varied_among([base, seed, other]) == [option]
 
 
 def test_a_run_that_is_alone_in_its_group_is_no_ensemble(base):

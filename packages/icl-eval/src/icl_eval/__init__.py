@@ -45,7 +45,7 @@ from icl_eval.figures.tasks import fitted_functions, learning_curves
 from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.comparison import write_comparison
-from icl_eval.report.gallery import Picture, Table, write_gallery
+from icl_eval.report.gallery import Picture, Table
 from icl_eval.report.report import write_report
 from icl_eval.report.sweep import write_sweep
 from icl_eval.results.curve import ScalarCurve
@@ -187,7 +187,6 @@ __all__ = [
     "transience",
     "uniform_scores",
     "write_comparison",
-    "write_gallery",
     "write_report",
     "write_summary",
     "write_sweep",

@@ -20,9 +20,9 @@ from icl_eval import (
     append_evaluations,
     proportion,
     write_comparison,
-    write_gallery,
     write_report,
     write_summary,
+    write_sweep,
 )
 
 playwright = pytest.importorskip("playwright.sync_api", reason="wants the dependency group `browser`")
@@ -109,10 +109,11 @@ class Visit:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Path:
+def sweep(run: Path, tmp_path: Path) -> Path:
     point = SizePoint(trunk="LSTM", state_size=256, parameters=300_000, accuracy=0.25)
     picture = Picture("sizes", "Sizes", lambda: against_size([point]), "A run.", "0.25.")
-    return write_gallery(tmp_path / "gallery", title="A sweep", pictures=[picture], note="Some.")
+    shutil.copytree(run, tmp_path / "sweep" / "a")
+    return write_sweep(tmp_path / "sweep", pictures=[picture], note="Some.")
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def comparison(run: Path, tmp_path: Path) -> Path:
     return write_comparison(folders, tmp_path / "comparison.html")
 
 
-@pytest.mark.parametrize("fixture", ["measured", "gallery", "comparison"])
+@pytest.mark.parametrize("fixture", ["measured", "sweep", "comparison"])
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_loads_nothing_shows_every_picture_and_fits(

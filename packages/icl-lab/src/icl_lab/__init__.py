@@ -8,7 +8,7 @@ from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, Mea
 from icl_lab.finished import is_finished
 from icl_lab.main import execute_sweep, main
 from icl_lab.model import Model
-from icl_lab.options import Setting, as_type, option_of, with_options
+from icl_lab.options import Setting, option_of, with_options
 from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors, say
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweep_preset import Drawn, SweepPreset
@@ -44,7 +44,6 @@ __all__ = [
     "TaskEvalConfig",
     "TrunkName",
     "VaryConfig",
-    "as_type",
     "check_read",
     "context_sizes",
     "differ_in_seed_alone",

@@ -85,9 +85,9 @@ def run_command(definition: Definition[Config], asked: SweepCommand[Config]) -> 
         if ended.code != SOME_FAILED:
             raise
         failed = ended
-    runs = [run for run in finished_runs(sweep.base) if failed_at(run) is None]
-    if asked.page and runs:
-        with one_line_errors():
+    with one_line_errors():
+        runs = [run for run in finished_runs(sweep.base) if failed_at(run) is None]
+        if asked.page and runs:
             draw(asked, runs)
     if failed is not None:
         raise failed

@@ -77,20 +77,6 @@ def with_options(config: Options, setting: Setting) -> Options:
     return replaced(config, nested)
 
 
-def as_type(config: Any, config_type: type[Options], **changes: Any) -> Options:
-    """Return a configuration of another type with the options that both types have, but for some changes.
-
-    Args:
-      config: where options come from; what ``config_type`` does not have is left out.
-      config_type: such as that of the runs of a sweep.
-      changes: options to set.
-    """
-    names = {field.name for field in dataclasses.fields(config)}
-    wanted = dataclasses.fields(config_type)  # type: ignore[arg-type]  # a dataclass
-    fields = {each.name: getattr(config, each.name) for each in wanted if each.name in names}
-    return config_type(**fields | changes)
-
-
 def option_of(config: Any, name: str) -> Any:
     """Return the value of an option by its dotted name."""
     value: Any = config

@@ -12,10 +12,21 @@ import jax
 import icl_train as training
 from icl_lab.command_line import parse
 from icl_lab.config import ExperimentConfig
+from icl_lab.options import Setting
 from icl_lab.session import one_line_errors, say
 from icl_lab.sweep_preset import SweepPreset
 from icl_lab.sweeps.plan import Sweep, check_varied
-from icl_lab.sweeps.words import GRID, USAGE, chosen, combinations, is_given, read_settings, split_words, typed
+from icl_lab.sweeps.words import (
+    GRID,
+    USAGE,
+    SweepWords,
+    chosen,
+    combinations,
+    is_given,
+    read_settings,
+    split_words,
+    typed,
+)
 
 Config = TypeVar("Config", bound=ExperimentConfig)
 
@@ -73,25 +84,7 @@ def parse_sweep(
             raise ValueError("a sweep wants a folder, to which the same command comes back: --workdir runs/s.")
         _check(config)
         base = dataclasses.replace(config, report=False, preset=None)
-        of_preset = preset.grid if preset else {}
-        grid = {option: values for option, values in of_preset.items() if not is_given(option, asked.rest)}
-        grid |= {each: tuple(typed(type(base), each, word) for word in values) for each, values in asked.grid.items()}
-        named = preset.settings(base) if preset and preset.settings else {}
-        named = {**named, **(read_settings(asked.settings, type(base)) if asked.settings else {})}
-        for option, values in grid.items():
-            check_varied(option)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{GRID}{option} wants each value once, got {', '.join(map(str, values))}.")
-        picked = chosen(named, asked.only)
-        for option in {option for setting in picked.values() for option in setting}:
-            check_varied(option)
-            if option in grid or is_given(option, asked.rest):
-                raise ValueError(f"{option} is set by settings and by the command line; leave one of them out.")
-        settings = tuple(
-            {**setting, **point}
-            for setting in picked.values() or ({},)
-            for point in combinations(grid, zipped=asked.zipped)
-        )
+        settings, named = _settings(asked, base, preset)
         training.use_cpu_cores()  # before anything else makes JAX look for devices
         sweep = Sweep(
             base=base,
@@ -102,8 +95,30 @@ def parse_sweep(
             devices=jax.local_device_count(),
         )
         sweep.runs()  # which refuses values that cannot be together
-    varied = {option for setting in (*named.values(), *settings) for option in setting}
+    varied = {option for setting in (*named, *settings) for option in setting}
     return SweepCommand(sweep, tuple(sorted(varied)), preset, asked.dry_run, asked.page)
+
+
+def _settings(
+    asked: SweepWords, base: Config, preset: SweepPreset[Config] | None
+) -> tuple[tuple[Setting, ...], list[Setting]]:
+    """Return the settings that words ask for, and those with a name, of which they may have chosen some."""
+    of_preset = preset.grid if preset else {}
+    grid = {option: values for option, values in of_preset.items() if not is_given(option, asked.rest)}
+    grid |= {each: tuple(typed(type(base), each, word) for word in values) for each, values in asked.grid.items()}
+    for option, values in grid.items():
+        check_varied(option)
+        if len(set(values)) < len(values):
+            raise ValueError(f"{GRID}{option} wants each value once, got {', '.join(map(str, values))}.")
+    named = {**preset.settings(base)} if preset and preset.settings else {}
+    named |= read_settings(asked.settings, type(base)) if asked.settings else {}
+    picked = chosen(named, asked.only)
+    for option in {option for setting in picked.values() for option in setting}:
+        check_varied(option)
+        if option in grid or is_given(option, asked.rest):
+            raise ValueError(f"{option} is set by settings and by the command line; leave one of them out.")
+    points = combinations(grid, zipped=asked.zipped)
+    return tuple({**setting, **point} for setting in picked.values() or ({},) for point in points), [*named.values()]
 
 
 def _check(config: ExperimentConfig) -> None:
