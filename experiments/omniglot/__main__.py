@@ -1,6 +1,6 @@
 """Watch in-context learning emerge on sequences of character images and labels (Chan et al. 2022).
 
-    python -m experiments.omniglot                        glyphs: about 2 minutes on two cores, ICL 0.98
+    python -m experiments.omniglot                        glyphs: about 2 minutes on two cores, ICL 0.97
     python -m experiments.omniglot laptop_omniglot --data.zips images_background.zip
     python -m experiments.omniglot laptop_iwl             no bursts: IWL about 1.00, ICL stays at chance, 0.5
     python -m experiments.omniglot --model.trunk lstm     an LSTM does not get there
