@@ -11,7 +11,7 @@ from experiments.omniglot.data import make_classes, make_samplers
 from experiments.omniglot.evaluations import Evaluations, make_functions, make_headlines
 from experiments.omniglot.model import make_model, training_loss
 from experiments.omniglot.presets import PRESETS
-from experiments.omniglot.properties.sweep import PROPERTIES
+from experiments.omniglot.sweeps import SWEEPS
 
 
 def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
@@ -46,4 +46,4 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
     )
 
 
-OMNIGLOT = lab.Definition("omniglot", build, PRESETS, sweeps={"properties": PROPERTIES})
+OMNIGLOT = lab.Definition("omniglot", build, PRESETS, sweeps=SWEEPS)

@@ -3,20 +3,24 @@
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
-from icl_eval import Emergence, __main__, write_report
+from icl_eval import Emergence, PowerLaw, __main__, fit_power_law, quartiles, write_report
 from icl_eval.figures.against_option import against_option
+from icl_eval.figures.emergence_map import MapCell, emergence_map
 from icl_eval.figures.emergence_times import emergence_times
+from icl_eval.report.sweep_emergence import emergence_map_pictures
 from icl_eval.sweeps.arrangement import stretches
+from icl_eval.sweeps.emergence_table import setting_emergences
 from icl_eval.sweeps.odd_runs import odd_runs
 from icl_eval.sweeps.sweep_runs import read_sweep
-from icl_eval.sweeps.target import headline_targets
+from icl_eval.sweeps.target import find_target, headline_targets
 
 WriteRun = Callable[..., Path]
 STEPS = range(0, 101, 25)
@@ -47,7 +51,11 @@ def test_a_grid_is_drawn_by_each_option_and_as_a_map_and_told_in_words(grid: Pat
         *(f"{kind}-{option}.png" for kind in ("final-proportion", "emergence") for option in ("classes", "width")),
         *(f"training-by-{option}-{number}.png" for option in ("classes", "width") for number in (1, 2)),
         *(f"grid-{name}-accuracy.png" for name in ("new", "old")),
+        "emergence-map-0.9.png",
+        "emergence-map-0.95.png",
     }
+    # Lines from 0.5 to 1 and to 0.99 come to 0.9 at steps 80 and 82; with 100 classes they end at 0.9 and 0.89.
+    assert "it comes to 0.9, by data.classes and data.width: 81 at 10 and 32; 81 at 10 and 64; 100 at 100" in text
     assert "<title>s: sweep of 10 runs</title>" in text and "varied: data.classes, data.width" in text
     assert "width 32: NEW 0.995 at 10, 0.895 at 100, 0.795 at 1,000" in text and "could not be drawn" not in text
     assert not re.search(r'(?:src|href)="(?!data:|#|\./)', text) and not re.search(r"url\([^#]|@import", text)
@@ -178,6 +186,58 @@ def test_censored_seeds_are_triangles_at_their_last_evaluation() -> None:
     assert [text.get_text() for text in panel.texts] == ["2\N{MULTIPLICATION SIGN}", "0.9"]
     with pytest.raises(ValueError, match="got 0 times in 0 panels"):
         emergence_times({}, names={}, x_label="n")
+
+
+def map_panel(cells: Sequence[Sequence[MapCell]], **laws: Sequence[PowerLaw | None]) -> Axes:
+    rows, columns = len(cells), len(cells[0])
+    figure = emergence_map(
+        cells, row_names=list("abcdefg"[:rows]), column_names=list("uvwxyz"[:columns]), row_title="r", column_title="c",
+        title="t", **{"row_laws": [None] * rows, "column_laws": [None] * columns} | laws,
+    )  # fmt: skip
+    return figure.axes[0]
+
+
+def test_a_map_is_darker_the_earlier_and_white_where_half_of_the_seeds_did_not_come_there() -> None:
+    happened = [True, True, True, True]
+    early, late = (MapCell(quartiles([k, k, 2 * k, 2 * k], happened), 0.0) for k in (100, 1_000))
+    most = MapCell(quartiles([500, 600, 700, 8_000], [True, True, True, False]), 8_000)
+    few = MapCell(quartiles([500, 8_000, 8_000, 8_000], [True, False, False, False]), 8_000)
+    panel = map_panel([[early, late, MapCell(None, 0.0)], [most, few, few]])
+    dash = "\N{EN DASH}"
+    assert [text.get_text() for text in panel.texts] == [
+        "150", f"100{dash}200", "1,500", f"1,000{dash}2,000", "650", "3 of 4", *["> 8,000", "1 of 4"] * 2
+    ]  # fmt: skip
+    faces = [patch.get_facecolor() for patch in panel.patches]
+    assert faces[0][3] > faces[3][3] > faces[1][3] and faces[4][:3] == faces[5][:3] == (1.0, 1.0, 1.0)
+    assert [patch.get_hatch() for patch in panel.patches] == [None, None, "////", None, None, None]
+
+
+def test_exponents_stand_at_the_end_of_their_rows_and_above_their_columns() -> None:
+    cell = MapCell(quartiles([10, 20], [True, True]), 0.0)
+    law = fit_power_law([1, 2, 4, 8], [8, 4, 2, 1], [True] * 4)  # 8 / x
+    panel = map_panel([[cell] * 3, [cell] * 3], row_laws=[None, law], column_laws=[law, None, None])
+    beside = {text.get_text(): text.xy for text in panel.texts if "x^" in text.get_text()}
+    assert list(beside) == ["$x^{-1.00}$\n-1.00 to -1.00"]
+    places = [text.xy for text in panel.texts if "x^" in text.get_text()]
+    assert places == [(1.0, 0.25), (pytest.approx(1 / 6), 1.0)]  # the lower row of two; the first column of three
+    with pytest.raises(ValueError, match="names and laws that fit them; got rows of"):
+        map_panel([[cell], [cell]], row_laws=[None])
+
+
+def test_a_map_has_the_laws_of_its_rows_and_columns_from_runs(tmp_path: Path, write_run: WriteRun) -> None:
+    # The step at which a line from 0 at step 0 to 1 at step T comes to 0.9 is 0.9 T.
+    for k in (1, 2, 4):
+        for p in (1, 3):
+            for seed in (0, 1):
+                end = 100 * k**2 * p * (1.0 + 0.01 * seed)
+                write_run(tmp_path / f"{k}-{p}-{seed}", {0: 0.0, round(end): 1.0}, seed=seed, k=k, p=p)
+    sweep = read_sweep(tmp_path)
+    target = find_target(sweep)
+    rows = setting_emergences(sweep, target, [0.9])
+    (picture,) = emergence_map_pictures(sweep, target, rows)
+    assert picture.name == "emergence-map-0.9" and "90 at 1 and 1; 271 at 1 and 3; 362 at 2" in picture.alt
+    texts = [text.get_text().split("\n")[0] for text in picture.draw().axes[0].texts if "x^" in text.get_text()]
+    assert texts == [*["$x^{1.00}$"] * 3, *["$x^{2.00}$"] * 2]
 
 
 def test_bands_go_from_the_lowest_to_the_highest_seed_that_is_finite() -> None:

@@ -1,9 +1,10 @@
-"""A heat map: a grid of runs, an accuracy in each cell."""
+"""Grids of cells: a heat map, an accuracy in each cell; and which labels are taken for which."""
 
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,9 @@ from icl_eval.results.result import Result
 
 _NAME = re.compile(r"confusion_(\d{1,3})_to_(\d{1,3}|other)")
 MOST_CONFUSED = 12  # labels; beyond, the numbers in the cells cannot be read
+
+UNKNOWN: Mapping[str, Any] = {"facecolor": PAPER, "edgecolor": FAINT, "hatch": "////"}
+"""How a cell looks that has no number."""
 
 _SHORT = {
     "task memorization": "memorizes",
@@ -66,30 +70,36 @@ def heat_map(
             f"Wanted values [R, C], and names, kinds and seeds that fit them; got values {values.shape}, "
             f"names {names}, kinds {given} and seeds {None if seeds is None else seeds.shape}."
         )
-    figure, panel = _grid(row_names, column_names, title=title, lines=1 + (kinds is not None) + (seeds is not None))
+    figure, panel = new_grid(row_names, column_names, title=title, lines=1 + (kinds is not None) + (seeds is not None))
     panel.set_ylabel(row_title, color=INK, fontsize=TEXT)
     panel.set_xlabel(column_title, color=INK, fontsize=TEXT)
     for (row, column), value in np.ndenumerate(values):
         if math.isnan(value):
-            panel.add_patch(_cell(row, column, facecolor=PAPER, edgecolor=FAINT, hatch="////"))
+            panel.add_patch(cell_patch(row, column, **UNKNOWN))
             continue
         shade = (SHADE, float(np.clip(value, 0, 1)))
-        panel.add_patch(_cell(row, column, facecolor=shade, edgecolor=PAPER, linewidth=1.5))
+        panel.add_patch(cell_patch(row, column, facecolor=shade, edgecolor=PAPER, linewidth=1.5))
         said = [f"{value:.2f}"]
         if seeds is not None and len(known := seeds[row, column][np.isfinite(seeds[row, column])]):
             said.append(f"{known.min():.2f}\N{EN DASH}{known.max():.2f}")
         if kinds is not None and kinds[row][column]:
             said.append(_SHORT.get(kinds[row][column], kinds[row][column]))
-        _write_cell(panel, (row, column), said)
+        write_cell(panel, (row, column), said)
     return figure
 
 
-def _grid(row_names: Sequence[str], column_names: Sequence[str], *, title: str, lines: int) -> tuple[Figure, Axes]:
-    """Return a new figure and its panel, which has room for so many lines of text in each cell."""
+def new_grid(
+    row_names: Sequence[str], column_names: Sequence[str], *, title: str, lines: int, widest: int = 0
+) -> tuple[Figure, Axes]:
+    """Return a new figure and its panel, which has room for so many lines, of so many characters, in each cell."""
     # Inches of text of the sizes used here.
     left = 0.5 + 0.085 * max(map(len, row_names))
     written = [textwrap.fill(name, 10) for name in column_names]
-    cell = max(0.78 if lines > 1 else 0.55, 0.09 * max(len(word) for name in written for word in name.split("\n")))
+    cell = max(
+        0.78 if lines > 1 else 0.55,
+        0.07 * widest,
+        0.09 * max(len(word) for name in written for word in name.split("\n")),
+    )
     below = 0.65 + 0.15 * max(name.count("\n") for name in written)
     width = left + max(cell * len(column_names), 0.095 * len(title))
     figure = new_figure(width, 0.3 + below + (0.2 + 0.15 * lines) * len(row_names))
@@ -105,11 +115,12 @@ def _grid(row_names: Sequence[str], column_names: Sequence[str], *, title: str, 
     return figure, panel
 
 
-def _cell(row: int, column: int, **style: object) -> Rectangle:
+def cell_patch(row: int, column: int, **style: object) -> Rectangle:
+    """Return the area of a cell, to be added to the panel of a grid."""
     return Rectangle((column, row), 1, 1, **style)  # type: ignore[arg-type]
 
 
-def _write_cell(panel: Axes, cell: tuple[int, int], said: Sequence[str]) -> None:
+def write_cell(panel: Axes, cell: tuple[int, int], said: Sequence[str]) -> None:
     """Write lines one below the other around the middle of a cell, the first larger."""
     row, column = cell
     for number, line in enumerate(said):

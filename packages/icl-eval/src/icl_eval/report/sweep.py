@@ -10,7 +10,7 @@ from icl_eval.figures.palette import COLOURS
 from icl_eval.paths import AnyPath, as_path
 from icl_eval.report.gallery import Picture, Table
 from icl_eval.report.html import ODD, Figures, Markup, Part, data_uri, part, write_page
-from icl_eval.report.sweep_emergence import emergence_pictures, emergence_rows
+from icl_eval.report.sweep_emergence import emergence_map_pictures, emergence_pictures, emergence_rows
 from icl_eval.report.sweep_pictures import final_pictures, grid_pictures, training_pictures
 from icl_eval.results.estimate import readable
 from icl_eval.sweeps.arrangement import said, setting_said, short_names
@@ -116,6 +116,7 @@ def _drawn(
     makers: list[Callable[[], Iterator[Picture]]] = [
         lambda: final_pictures(sweep, targets),
         lambda: grid_pictures(sweep, targets),
+        lambda: emergence_map_pictures(sweep, find_target(sweep), rows),
         lambda: emergence_pictures(sweep, find_target(sweep), rows),
         lambda: training_pictures(sweep, targets),
     ]

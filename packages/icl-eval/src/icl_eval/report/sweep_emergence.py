@@ -1,12 +1,13 @@
 """The emergence of a sweep on its page: when the seeds of each setting came to a threshold, drawn and as a table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from icl_eval.figures.against_option import MOST_PANELS
+from icl_eval.figures.emergence_map import MapCell, emergence_map
 from icl_eval.figures.emergence_times import ByThreshold, emergence_times
 from icl_eval.report.gallery import Picture, Table
 from icl_eval.results.estimate import readable
-from icl_eval.sweeps.arrangement import Stretch, is_numeric, said, short_names, stretches
+from icl_eval.sweeps.arrangement import NumericGrid, Stretch, is_numeric, numeric_grid, said, short_names, stretches
 from icl_eval.sweeps.emergence import Threshold
 from icl_eval.sweeps.emergence_table import SettingEmergence, power_laws
 from icl_eval.sweeps.power_law import PowerLaw
@@ -45,6 +46,64 @@ def emergence_pictures(sweep: SweepRuns, target: Target, rows: Sequence[SettingE
                 alt=f"When {target.title} emerges, by {option}; the table of emergence has the numbers.",
                 wide=len(panels) > 1,
             )
+
+
+def emergence_map_pictures(sweep: SweepRuns, target: Target, rows: Sequence[SettingEmergence]) -> Iterator[Picture]:
+    """Yield when each threshold is come to on the grid of two options with numbers, where just two are varied."""
+    if (grid := numeric_grid(sweep)) is None:
+        return
+    laws = {option: power_laws(sweep, rows, against=option) for option in grid.options}
+    down, across = (
+        {(*rows[number].setting, rows[number].threshold): law for number, law in of.items()} for of in laws.values()
+    )
+    of_setting = {(*row.setting, row.threshold): row for row in rows}
+    for threshold in dict.fromkeys(row.threshold for row in rows):
+        if any(row.times for row in rows if row.threshold == threshold):
+            places = [[(row, column, threshold) for column in grid.columns] for row in grid.rows]
+            cells = [[_map_cell(of_setting.get(place)) for place in of_row] for of_row in places]
+            yield _map_picture(
+                target, threshold, grid, cells,
+                row_laws=[_first_law(across.get(place) for place in of_row) for of_row in places],
+                column_laws=[_first_law(down.get(place) for place in column) for column in zip(*places, strict=True)],
+            )  # fmt: skip
+
+
+def _map_cell(row: SettingEmergence | None) -> MapCell:
+    if row is None or row.steps is None:
+        return MapCell(None, 0.0)
+    return MapCell(row.steps, min((time.step for time in row.times.values() if not time.happened), default=0.0))
+
+
+def _first_law(laws: Iterable[PowerLaw | str | None]) -> PowerLaw | None:
+    """Return the law of a row or column, which all its settings share."""
+    return next((law for law in laws if isinstance(law, PowerLaw)), None)
+
+
+def _map_picture(
+    target: Target, threshold: Threshold, grid: NumericGrid, cells: Sequence[Sequence[MapCell]], *,
+    row_laws: Sequence[PowerLaw | None], column_laws: Sequence[PowerLaw | None],
+) -> Picture:  # fmt: skip
+    (down, across), names = grid.options, short_names(grid.options)
+    title = f"{target.title}: the step at which it comes to {_or([threshold])}"
+    told = [
+        f"{_median(cell.steps)} at {said(row)} and {said(column)}"
+        for row, of_row in zip(grid.rows, cells, strict=True)
+        for column, cell in zip(grid.columns, of_row, strict=True)
+        if cell.steps is not None
+    ]
+    return Picture(
+        name=f"emergence-map-{threshold}",
+        title=f"When it emerges, to {threshold}: {' and '.join(names.values())}",
+        draw=lambda: emergence_map(
+            cells, row_names=[said(row) for row in grid.rows], column_names=[said(each) for each in grid.columns],
+            row_title=down, column_title=across, title=title, row_laws=row_laws, column_laws=column_laws,
+        ),
+        caption=f"{title}, by {down} and {across}: the median over seeds, and beneath it the quartiles, or how many "
+        "seeds came there where some did not (Kaplan-Meier); white where half or more did not. Beside a row is the "
+        f"exponent of the power law of {across}, and above a column that of {down}, with 95 % intervals, from all "
+        "seeds, those that did not come there by the probability that they take longer.",
+        alt=f"{title}, by {down} and {across}: {'; '.join(told)}.",
+    )  # fmt: skip
 
 
 def _cells(

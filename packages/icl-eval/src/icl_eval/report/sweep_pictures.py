@@ -14,9 +14,17 @@ from icl_eval.report.words import course
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import readable
 from icl_eval.results.result import Kind
-from icl_eval.runs.reading import Run
 from icl_eval.runs.seeds import over_seeds
-from icl_eval.sweeps.arrangement import Stretch, ended, is_numeric, said, short_names, stretches
+from icl_eval.sweeps.arrangement import (
+    NumericGrid,
+    Stretch,
+    ended,
+    is_numeric,
+    numeric_grid,
+    said,
+    short_names,
+    stretches,
+)
 from icl_eval.sweeps.sweep_runs import Cell, SweepRuns, rank
 from icl_eval.sweeps.target import Target
 
@@ -87,27 +95,21 @@ def _chance(sweep: SweepRuns, target: Target) -> float | None:
 
 def grid_pictures(sweep: SweepRuns, targets: Sequence[Target]) -> Iterator[Picture]:
     """Yield each headline that is a proportion on the grid of two options with numbers, where just two are varied."""
-    numeric = [name for name, cells in sweep.varied.items() if is_numeric([cell for cell in cells if cell is not None])]
-    if len(numeric) != 2 or len(sweep.varied) != 2:
-        return
-    settings = {setting: runs for setting, runs in sweep.settings.items() if None not in setting}
-    rows, columns = (list(dict.fromkeys(sorted(setting[place] for setting in settings))) for place in (0, 1))  # type: ignore[type-var]
-    if min(len(rows), len(columns)) < 2 or len(settings) < len(rows) + len(columns):  # no grid, but options one by one
+    if (grid := numeric_grid(sweep)) is None:
         return
     for target in targets:
         if target.kind == "proportion":
-            yield _grid_picture(settings, target, numeric, rows, columns)
+            yield _grid_picture(sweep, target, grid)
 
 
-def _grid_picture(
-    settings: Mapping[tuple[Cell, ...], Mapping[str, Run]], target: Target, options: Sequence[str],
-    rows: Sequence[Cell], columns: Sequence[Cell],
-) -> Picture:  # fmt: skip
+def _grid_picture(sweep: SweepRuns, target: Target, grid: NumericGrid) -> Picture:
+    options, rows, columns = grid
+    settings = {setting: runs for setting, runs in sweep.settings.items() if None not in setting}
     most = max(len(runs) for runs in settings.values())
     seeds = np.full((len(rows), len(columns), most), np.nan)
     for (row, column), runs in settings.items():
         values = [value for run in ended(runs).values() if (value := target.last(run)) is not None]
-        seeds[rows.index(row), columns.index(column), : len(values)] = values
+        seeds[rows.index(row), columns.index(column), : len(values)] = values  # type: ignore[arg-type]
     finite = np.isfinite(seeds)
     counts = finite.sum(axis=2)
     means = np.where(counts, np.where(finite, seeds, 0).sum(axis=2) / np.maximum(counts, 1), np.nan)

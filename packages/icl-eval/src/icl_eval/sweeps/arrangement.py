@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from icl_eval.runs.reading import Run
 from icl_eval.sweeps.progress import FINISHED, status
@@ -48,6 +49,39 @@ def stretches(sweep: SweepRuns, option: str) -> list[Stretch]:
         Stretch(", ".join(f"{short[number]} {said(others[number])}" for number in telling), settings)
         for others, settings in long.items()
     ]
+
+
+class NumericGrid(NamedTuple):
+    """Settings on a grid of two options with numbers.
+
+    Attributes:
+      options: down and across.
+      rows: values of the first, ascending.
+      columns: values of the second, ascending.
+    """
+
+    options: tuple[str, str]
+    rows: Sequence[float]
+    columns: Sequence[float]
+
+
+def numeric_grid(sweep: SweepRuns) -> NumericGrid | None:
+    """Return the grid that a sweep is of; None where not just two options with numbers are varied, or one by one.
+
+    >>> config = [{"a": a, "b": b} for a in (1, 2) for b in (0.5, 1.0)]
+    >>> sweep = SweepRuns({str(number): Run("", config={"config": each}) for number, each in enumerate(config)})
+    >>> numeric_grid(sweep)
+    NumericGrid(options=('a', 'b'), rows=[1, 2], columns=[0.5, 1.0])
+    """
+    known = {name: [cell for cell in cells if cell is not None] for name, cells in sweep.varied.items()}
+    if len(known) != 2 or not all(map(is_numeric, known.values())):
+        return None
+    down, across = known
+    settings: list[Any] = [setting for setting in sweep.settings if None not in setting]
+    rows, columns = (sorted({setting[place] for setting in settings}) for place in (0, 1))
+    if min(len(rows), len(columns)) < 2 or len(settings) < len(rows) + len(columns):
+        return None
+    return NumericGrid((down, across), rows, columns)
 
 
 def short_names(options: Sequence[str]) -> dict[str, str]:
