@@ -262,7 +262,7 @@ def test_runs_that_were_never_evaluated_are_counted(sweep: Path, write_run: Writ
 
 def test_one_run_alone_with_one_evaluation_is_a_row(tmp_path: Path, write_run: WriteRun) -> None:
     found = emergence_table(write_run(tmp_path / "a", {100: 0.7}))
-    assert [row[:5] for row in found.rows] == [("new", "accuracy", threshold, 1, 1) for threshold in (0.9, 0.95)]
+    assert [row[:5] for row in found.rows] == [("new", "accuracy", "halfway", 1, 0), ("new", "accuracy", 0.9, 1, 1)]
 
 
 def test_the_command_prints_it_and_explains_in_one_line_what_it_cannot_do(

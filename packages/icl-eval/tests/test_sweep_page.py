@@ -152,7 +152,9 @@ def test_all_censored_has_triangles_and_no_median(tmp_path: Path, write_run: Wri
     for p in (0, 1):
         write_run(tmp_path / str(p), rising(0.7), p=p)
     text = write_report(tmp_path).read_text()
-    assert "not reached to not reached" in text and "not by step 100" in text and "could not be drawn" not in text
+    # 0.9 is of no use to them: halfway from 0.5 to 0.7 is.
+    assert "<td>halfway</td>" in text and "<td>0.95</td>" not in text
+    assert "not reached to not reached" in text and "at step 50" in text and "could not be drawn" not in text
 
 
 def test_a_setting_is_shown_by_its_finished_runs_and_one_without_by_what_it_has(

@@ -76,7 +76,7 @@ def _add_emergence(commands: Any) -> None:
     times.add_argument("folder", help="the folder of a sweep, such as runs/s")
     times.add_argument("--evaluation", help="of which evaluation (that of the first headline that is a proportion)")
     times.add_argument("--metric", help="which metric of it")
-    thresholds = "numbers, or halfway from chance to the last value (0.9 0.95; halfway of what is no proportion)"
+    thresholds = "numbers, or halfway from chance to the last value (0.9 0.95; halfway 0.9 where no run comes to 0.9)"
     times.add_argument("--threshold", nargs="+", type=_threshold, metavar="VALUE", help=thresholds)
     times.add_argument("--held", type=int, default=1, help="evaluations in a row that must be past it (%(default)s)")
     times.add_argument("--against", metavar="OPTION", help="fit a power law of this option, such as data.common")

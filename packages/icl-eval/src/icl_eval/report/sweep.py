@@ -80,7 +80,7 @@ def write_sweep_page(
     emergence: list[Part] = []
     if targets:
         target = find_target(sweep)
-        rows = setting_emergences(sweep, target, target.thresholds(None))
+        rows = setting_emergences(sweep, target, target.thresholds(None, sweep))
         listed = emergence_rows(sweep, target, rows)
         emergence = [Part(listed.title, "emergence", _sorted(listed))]
     figures = Figures(png)

@@ -105,8 +105,8 @@ def emergence_table(
       folder: of the sweep.
       evaluation: whose metric it is of; without one, the first headline that is a proportion.
       metric: of that evaluation.
-      thresholds: values, or "halfway" from chance to a run's last value; 0.9 and 0.95 if not given, and "halfway" for a
-        metric that is no proportion.
+      thresholds: values, or "halfway" from chance to a run's last value; if not given, 0.9 and
+        0.95 where a run comes to 0.9, else "halfway" and 0.9; "halfway" for a metric that is no proportion.
       held: how many evaluations in a row must be past a threshold.
       against: a varied option with numbers, by dotted name: a power law of it is fitted to the times, for each setting
         of the others (see `fit_power_law`); values and times that are not above 0 are left out of it.
@@ -123,7 +123,7 @@ def emergence_table(
     """
     sweep = read_sweep(folder)
     target = find_target(sweep, evaluation, metric)
-    rows = setting_emergences(sweep, target, target.thresholds(thresholds), held=held)
+    rows = setting_emergences(sweep, target, target.thresholds(thresholds, sweep), held=held)
     return emergence_table_of(sweep, target, rows, against=against)
 
 

@@ -10,6 +10,9 @@ from icl_eval.runs.reading import Run
 from icl_eval.sweeps.emergence import Threshold
 from icl_eval.sweeps.sweep_runs import SweepRuns
 
+HIGH = (0.9, 0.95)
+"""What a proportion is asked for by default."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
@@ -41,18 +44,25 @@ class Target:
         curve = self.curve(run)
         return None if curve is None else float(curve.values[-1])
 
-    def thresholds(self, given: Sequence[Threshold] | None) -> tuple[Threshold, ...]:
-        """Return the thresholds asked for, or 0.9 and 0.95 of a proportion and halfway of another number.
+    def thresholds(self, given: Sequence[Threshold] | None, sweep: SweepRuns) -> tuple[Threshold, ...]:
+        """Return the thresholds asked for, or those that tell something of a sweep.
+
+        These are 0.9 and 0.95 of a proportion that comes to 0.9 in any run, else halfway and 0.9; halfway of what is no
+        proportion.
 
         Raises:
           ValueError: for none, or one that is not finite.
         """
         if given is None:
-            return (0.9, 0.95) if self.kind == "proportion" else ("halfway",)
+            return self._telling(sweep) if self.kind == "proportion" else ("halfway",)
         known = [each for each in given if each == "halfway" or (not isinstance(each, str) and math.isfinite(each))]
         if not given or len(known) < len(given):
             raise ValueError(f'Wanted one or more thresholds, each a number or "halfway"; got {list(given)}.')
         return tuple(dict.fromkeys(given))
+
+    def _telling(self, sweep: SweepRuns) -> tuple[Threshold, ...]:
+        curves = [curve for run in sweep.runs.values() if (curve := self.curve(run)) is not None]
+        return HIGH if any((curve.values >= HIGH[0]).any() for curve in curves) else ("halfway", HIGH[0])
 
 
 def headline_targets(sweep: SweepRuns) -> list[Target]:
