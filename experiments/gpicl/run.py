@@ -13,7 +13,7 @@ import icl_models as models
 from experiments.gpicl.config import PRESETS, GpiclConfig
 from experiments.gpicl.data import OTHER, fingerprints, make_samplers, make_sets, read_banks
 from experiments.gpicl.model import make_model
-from experiments.gpicl.phases.sweep import PHASES, PHASES_PAPER
+from experiments.gpicl.sweeps import SWEEPS
 
 BASELINES = ("1-NN", "3-NN", "ridge", "logistic regression", "majority label")
 
@@ -104,4 +104,4 @@ def make_baselines(config: GpiclConfig, num_labels: int) -> dict[str, Any]:
     return {"baselines": asked, "baseline_positions": positions, "baseline_count": count}
 
 
-GPICL = lab.Definition("gpicl", build, PRESETS, sweeps={"phases": PHASES, "phases_paper": PHASES_PAPER})
+GPICL = lab.Definition("gpicl", build, PRESETS, sweeps=SWEEPS)

@@ -69,6 +69,7 @@ from icl_eval.sweeps.bimodality import bimodality
 from icl_eval.sweeps.emergence import Emergence, time_of_emergence
 from icl_eval.sweeps.emergence_table import emergence_table
 from icl_eval.sweeps.power_law import PowerLaw, fit_power_law
+from icl_eval.sweeps.rank_correlation import RankCorrelation, rank_correlation
 from icl_eval.sweeps.run_table import RunTable
 from icl_eval.sweeps.survival import Quartiles, kaplan_meier, quartiles
 from icl_eval.sweeps.table import table
@@ -107,6 +108,7 @@ __all__ = [
     "Picture",
     "PowerLaw",
     "Quartiles",
+    "RankCorrelation",
     "Ratio",
     "Regressor",
     "Result",
@@ -176,6 +178,7 @@ __all__ = [
     "previous_token_score",
     "proportion",
     "quartiles",
+    "rank_correlation",
     "ratio",
     "read_run",
     "same_class_score",

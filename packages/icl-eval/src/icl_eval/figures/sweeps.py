@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare, size_axis
 from icl_eval.figures.line_ends import LineEnd, draw_level, name_end, spread, write_line_ends
 from icl_eval.figures.palette import BLUE, COLOURS, GREEN, GREY, INK, MARKERS, ORANGE, PAPER, TEXT
+from icl_eval.sweeps.rank_correlation import rank_correlation
 
 UNDECIDED = "undecided"
 _SHADES = {"task memorization": ORANGE, "task identification": GREEN, "general learning to learn": BLUE}
@@ -182,7 +183,8 @@ class SizePoint:
 def against_size(points: Sequence[SizePoint], *, chance: float | None = None) -> Figure:
     """Return a figure of accuracy on unseen tasks against state size and against parameter count, a colour per trunk.
 
-    There is a point for each trained model, of at most six trunks; chance is a dotted line.
+    There is a point for each trained model, of at most six trunks; chance is a dotted line. Above each panel stands how
+    well the size tells the order of the accuracies, see `rank_correlation`.
 
     Source: Kirsch et al. (2022), arXiv 2212.04458: the state size predicts performance, the parameter count does not.
 
@@ -193,11 +195,14 @@ def against_size(points: Sequence[SizePoint], *, chance: float | None = None) ->
     trunks = list(dict.fromkeys(point.trunk for point in points))
     if not 1 <= len(trunks) <= len(COLOURS):
         raise ValueError(f"Wanted points of 1..{len(COLOURS)} trunks, got {len(trunks)}.")
-    figure = new_figure(6.4, 3.4)
+    figure = new_figure(7.4, 3.4)
     panels = figure.subplots(1, 2, sharey=True)
-    for panel, field, title in zip(panels, ("state_size", "parameters"), ("Accuracy on unseen tasks", ""), strict=True):
-        prepare(panel, title=title)
-        accuracy_axis(panel, name="accuracy")
+    for panel, field in zip(panels, ("state_size", "parameters"), strict=True):
+        found = rank_correlation([getattr(point, field) for point in points], [point.accuracy for point in points])
+        prepare(
+            panel, title="" if found is None else f"Spearman {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+        )
+        accuracy_axis(panel, name="accuracy on unseen tasks")
         panel.label_outer()
         size_axis(panel, [getattr(point, field) for point in points], title=field.replace("_", " "))
         for trunk, colour, marker in zip(trunks, COLOURS, MARKERS, strict=False):

@@ -1,4 +1,4 @@
-"""The pictures of phases, from the folders of its runs alone."""
+"""Phases of learning to learn, by number of tasks and another setting (Kirsch et al. 2022): pictures of a sweep."""
 
 import collections
 import json
@@ -7,16 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import icl_eval as evaluation
 import icl_lab as lab
-import icl_models as models
 from experiments.gpicl.config import GpiclConfig
 from experiments.gpicl.data import make_sets, read_banks
-from experiments.gpicl.model import make_model
+from experiments.gpicl.sizes import picture, size_point
 
 TASKS = "data.num_tasks"
 FIRST = ("model.width", "model.trunk", "data.batch_size", "optimizer.eps", "data.p_identity")
@@ -177,30 +174,13 @@ def _sizes(points: Sequence[Point], axes: Sequence[str], num_labels: int, dimens
     common = set.intersection(*pools.values())
     wanted = {setting: max(common or pool) for setting, pool in pools.items()}
     chosen = [point for point in points if point.num_tasks == wanted[_settings(point, axes)]]
-    sizes = [_size(point, num_labels, dimensions) for point in chosen]
-
-    def figure() -> Any:
-        return evaluation.against_size(sizes, chance=1 / num_labels)
-
+    sizes = [
+        size_point(point.config, num_labels, dimensions, accuracy=point.accuracy("unseen_tasks", "accuracy_last"))
+        for point in chosen
+    ]
     counts = sorted({point.num_tasks for point in chosen})
-    shown = " or ".join(_power(count) for count in counts)
-    caption = f"Accuracy on unseen tasks, of runs with a pool of {shown}, against the sizes of their models."
-    alt = "; ".join(
-        f"{size.trunk} of state {size.state_size:,} and {size.parameters:,} parameters: {size.accuracy:.2f}"
-        for size in sizes
-    )
-    return evaluation.Picture("sizes", "Sizes", figure, caption, alt)
-
-
-def _size(point: Point, num_labels: int, dimensions: int) -> evaluation.SizePoint:
-    config = point.config
-    model = make_model(config.model, num_labels)
-    items = jax.ShapeDtypeStruct((1, config.data.length, dimensions), jnp.float32)
-    return evaluation.SizePoint(
-        trunk=config.model.trunk,
-        state_size=models.state_size(model, config.data.length),
-        parameters=models.parameter_count(model, items),
-        accuracy=point.accuracy("unseen_tasks", "accuracy_last"),
+    return picture(
+        sizes, 1 / num_labels, of=f", of runs with a pool of {' or '.join(_power(count) for count in counts)}"
     )
 
 
