@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import icl_lab as lab
 from experiments.gpicl.config import PRESETS, GpiclConfig
+from experiments.gpicl.courses import draw as draw_courses
 from experiments.gpicl.phases import draw as draw_phases
 from experiments.gpicl.sizes import draw as draw_sizes
 from experiments.gpicl.sizes import named_settings
@@ -51,7 +52,10 @@ EPSILON: lab.SweepPreset[GpiclConfig] = lab.SweepPreset(
     config=_PLATEAU, grid={"optimizer.eps": (1e-10, 1e-8, 1e-6, 1e-4)}, seeds=4
 )
 BIAS: lab.SweepPreset[GpiclConfig] = lab.SweepPreset(
-    config=_PLATEAU, grid={"data.p_identity": (0.0, 0.5, 0.9), "data.num_tasks": (2**8, 2**12)}, seeds=4
+    config=_PLATEAU,
+    grid={"data.p_identity": (0.0, 0.5, 0.9), "data.num_tasks": (2**8, 2**12)},
+    seeds=4,
+    draw=draw_courses,
 )
 
 STATE_SIZE: lab.SweepPreset[GpiclConfig] = lab.SweepPreset(

@@ -58,7 +58,7 @@ from icl_eval.results.tally import Ratio, Tally
 from icl_eval.runs.copying import copy_run
 from icl_eval.runs.learner_type import LearnerKind, LearnerType, Thresholds, classify_learner, learner_type
 from icl_eval.runs.reading import Run, read_run
-from icl_eval.runs.seeds import group_runs
+from icl_eval.runs.seeds import group_runs, over_seeds
 from icl_eval.runs.writing import append_evaluations, drop_evaluations_after, evaluated, write_summary
 from icl_eval.sequences.context_baselines import ContextBaseline, context_baselines
 from icl_eval.sequences.evaluate import evaluate
@@ -173,6 +173,7 @@ __all__ = [
     "mean_by_shots",
     "measure",
     "most_frequent",
+    "over_seeds",
     "phase_curve",
     "predicted_label",
     "previous_token_score",
