@@ -18,7 +18,7 @@ from jaxtyping import Array, PyTree
 from icl_models import ConvEncoder, ResNetEncoder
 from icl_models.encoders import resnet
 from icl_train import CompiledTraining, EnsembleConfig, Member, compile_ensemble
-from icl_train.program import stack
+from icl_train.dispatch.program import stack
 from tools.accelerator_forms import measure_forms
 from tools.accelerator_rows import accelerated, chained, compiled, h200, rounded, row, seconds_of
 from tools.accelerator_training import FLOOR, TRAININGS, measure_training, start

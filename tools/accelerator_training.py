@@ -18,7 +18,7 @@ from jaxtyping import Array, PyTree
 
 import icl_train
 from icl_train import Batches, CompiledTraining, StepSpec, TrainConfig
-from icl_train.pace import Pace
+from icl_train.dispatch.pace import Pace
 from tools.accelerator_rows import accelerated, h200, rounded, row, seconds_of
 from tools.bench_accelerator import ROOT
 from tools.full_size import GLYPHS

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_train.program import CompiledStep, memory_needs
+from icl_train.dispatch.program import CompiledStep, memory_needs
 from icl_train.state import TrainState
 
 UNITS = {"bytes": 1, "kB": 1e3, "MB": 1e6}

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from icl_train import EnsembleConfig, EverySteps, Interrupted, Member, TrainConfig, latest_step, train_ensemble
-from icl_train.pace import Pace
-from icl_train.program import CompiledStep
+from icl_train.dispatch.pace import Pace
+from icl_train.dispatch.program import CompiledStep
 
 STEPS = 40
 

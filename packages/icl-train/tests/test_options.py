@@ -10,7 +10,7 @@ import pytest
 
 from icl_train import EverySteps, Interrupted, OptimizerConfig, restore_model, train_step
 from icl_train.devices.profiling import ProfiledSteps
-from icl_train.step import initial_state
+from icl_train.dispatch.step import initial_state
 
 
 def noiseless(params, model_state, rng, batch):

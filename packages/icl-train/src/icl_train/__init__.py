@@ -27,19 +27,19 @@ from icl_train.devices.sharding_rules import (
     describe,
     shardings,
 )
+from icl_train.dispatch.pace import StepsPerDispatch
+from icl_train.dispatch.program import CompiledTraining, StepFn, StepSpec, compile_single
+from icl_train.dispatch.step import StepConfig, initial_state, train_step
 from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble, use_cpu_cores
 from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunError
 from icl_train.log import say
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
-from icl_train.pace import StepsPerDispatch
-from icl_train.program import CompiledTraining, StepFn, StepSpec, compile_single
 from icl_train.run_folder import check_is_run, check_writable, expanded, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.spacing import Spacing, spaced_steps
 from icl_train.state import TrainState
-from icl_train.step import StepConfig, initial_state, train_step
 from icl_train.trainer_lock import Hold, hold_for_training, is_held
 from icl_train.types import Batch, Batches, Expand, Init, LossFunction
 

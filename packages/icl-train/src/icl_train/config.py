@@ -5,10 +5,10 @@ import dataclasses
 from icl_train.checks import LARGEST_SEED
 from icl_train.devices.mesh import MeshConfig
 from icl_train.devices.profiling import profiled_steps
+from icl_train.dispatch.pace import StepsPerDispatch
+from icl_train.dispatch.step import StepConfig
 from icl_train.ensemble import EnsembleConfig
-from icl_train.pace import StepsPerDispatch
 from icl_train.spacing import Spacing, spaced_steps
-from icl_train.step import StepConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from icl_train.checks import as_whole
 from icl_train.contract import check_optimizer
 from icl_train.devices.mesh import batch_size, put_rows, put_whole
 from icl_train.devices.sharding_rules import with_shardings
-from icl_train.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
+from icl_train.dispatch.program import CompiledStep, CompiledTraining, Scalars, StepSpec, stack
 from icl_train.state import TrainState
 from icl_train.types import Batch, Batches
 

@@ -22,12 +22,12 @@ from icl_train.contract import check_batches, check_expand, check_functions, che
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
+from icl_train.dispatch.pace import Pace
+from icl_train.dispatch.program import StepSpec, compile_single
+from icl_train.dispatch.put_back import PutBack
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble, described
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, StepLog
-from icl_train.pace import Pace
-from icl_train.program import StepSpec, compile_single
-from icl_train.put_back import PutBack
 from icl_train.resuming import find_saved
 from icl_train.run_folder import describe_members, expanded, member_folder
 from icl_train.signals import Flag, flag_signals

@@ -15,13 +15,13 @@ from icl_train.checkpoints.saving import Checkpoints
 from icl_train.config import TrainConfig
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.mesh import batch_size
+from icl_train.dispatch.program import CompiledTraining, kind
+from icl_train.dispatch.put_back import PutBack
 from icl_train.errors import Interrupted, NotFiniteError
 from icl_train.log import STDERR, logger
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Failure
 from icl_train.paths import named_leaves
-from icl_train.program import CompiledTraining, kind
-from icl_train.put_back import PutBack
 from icl_train.state import TrainState
 from icl_train.types import Batch
 

@@ -14,9 +14,9 @@ from jaxtyping import Array, PyTree
 
 from icl_train.devices.mesh import batch_size, check_divides, data_shard, put_rows, put_whole, row_axes
 from icl_train.devices.sharding_rules import REPLICATED, Rules, state_shardings, with_shardings
+from icl_train.dispatch.step import StepConfig, initial_state, train_step
 from icl_train.log import logger
 from icl_train.state import TrainState
-from icl_train.step import StepConfig, initial_state, train_step
 from icl_train.types import Batch, Expand, Init, LossFunction
 
 Scalars: TypeAlias = dict[str, Array]

@@ -1,0 +1,1 @@
+"""Dispatches: the compiled step, programs of many steps, how many each has, and the batches that it takes."""
