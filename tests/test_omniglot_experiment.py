@@ -191,7 +191,10 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
         (["--eval.every", "0"], "must be at least 1, got 0, 1000, 10000, 50"),
-        (["--model.trunk", "lstm", "--model.num-loops", "2"], "model.num_loops is for model.trunk transformer, but"),
+        (
+            ["--model.trunk", "lstm", "--model.num-loops", "2"],
+            "model.num_loops is for model.trunk transformer and linear_attention, but",
+        ),
         (
             ["--model.context-weight", "0.5"],
             "model.context_weight is for model.loss weighted, but that is query",
