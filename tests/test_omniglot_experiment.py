@@ -354,6 +354,15 @@ def test_another_trunk_layout_and_loss_train_from_end_to_end(tmp_path):
     assert summary_of(tmp_path / "run")["icl"]["count"] == 90
 
 
+@pytest.mark.parametrize(("trunk", "has_heads"), [("transformer", True), ("linear_attention", True), ("gru", False)])
+def test_a_trunk_with_attention_is_asked_what_its_heads_do(trunk, has_heads):
+    experiment = build(
+        parse("laptop", *TINY, "--model.trunk", trunk, "--eval.heads-count", 8, "--eval.ablation-count", 8)
+    )
+    heads = {"heads_fewshot_holdout", "ablated_heads"} & {evaluation.name for evaluation in experiment.at_end}
+    assert len(heads) == 2 * has_heads
+
+
 def test_the_streams_of_a_run_have_noise_of_their_own():
     config = parse("laptop", *TINY, "--data.noise", 0.5)
     experiment = build(config)
