@@ -166,10 +166,16 @@ def test_weights_and_their_gradients_are_right_whatever_the_size_of_queries_and_
 @pytest.mark.parametrize("attention", LINEAR)
 def test_sums_are_of_more_digits_than_bfloat16_has(attention):
     # Ones are added up to 256 in bfloat16, and no further.
-    ones = jnp.ones((1, 600, 1, 1), jnp.bfloat16)
-    heads = attend(ones, ones, ones, mask="causal", is_query=jnp.zeros((1, 600), bool), attention=attention)
-    assert heads.dtype == jnp.bfloat16
-    np.testing.assert_allclose(heads.astype(jnp.float32), 1, rtol=0.01)
+    ones, is_query = jnp.ones((1, 600, 1, 1), jnp.bfloat16), jnp.zeros((1, 600), bool)
+
+    def heads(values):
+        return attend(values, values, values, mask="causal", is_query=is_query, attention=attention)
+
+    assert heads(ones).dtype == jnp.bfloat16
+    np.testing.assert_allclose(heads(ones).astype(jnp.float32), 1, rtol=0.01)
+    equations = jax.make_jaxpr(heads)(ones).jaxpr.eqns
+    products = [equation.outvars[0].aval.dtype for equation in equations if equation.primitive.name == "dot_general"]
+    assert products == [jnp.float32, jnp.bfloat16]  # of queries and keys; of weights and values
 
 
 def test_parameters_are_those_of_a_softmax():
