@@ -3,27 +3,21 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from icl_eval.attention.ablation import ablate_heads
 from icl_eval.attention.evaluate_heads import evaluate_heads
 from icl_eval.attention.token_positions import TokenPositions
 from icl_eval.results.result import Evaluation
-from icl_models import (
-    IdentityEncoder,
-    Interleaved,
-    SequenceClassifier,
-    Transformer,
-    instrument,
-)
+from icl_models import IdentityEncoder, Interleaved, SequenceClassifier, Transformer, instrument
 
 S, V, D = 4, 3, 8
 
 
-def test_a_real_model_is_scored_and_ablated_head_by_head() -> None:
-    L, H, layout = 2, 2, Interleaved()
-    config = SequenceClassifier(
-        num_labels=V, encoder=IdentityEncoder(), layout=layout, trunk=Transformer(layers=L, heads=H), width=D
-    )
+@pytest.mark.parametrize("trunk", [Transformer(layers=2, heads=2), Transformer(layers=2, heads=2, attention="linear")])
+def test_a_real_model_is_scored_and_ablated_head_by_head(trunk: Transformer) -> None:
+    L, H, layout = trunk.layers, trunk.heads, Interleaved()
+    config = SequenceClassifier(num_labels=V, encoder=IdentityEncoder(), layout=layout, trunk=trunk, width=D)
     model = config.build()
     generator = np.random.default_rng(0)
     classes = generator.integers(2, size=(8, S)).astype(np.int32)

@@ -191,7 +191,10 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--train.steps", "0"], "wanted steps to be a whole number of at least 1, got 0"),
         (["--optimizer.learning-rate", "-1"], "wanted learning_rate to be above 0, got -1.0"),
         (["--eval.every", "0"], "must be at least 1, got 0, 1000, 10000, 50"),
-        (["--model.trunk", "lstm", "--model.num-loops", "2"], "model.num_loops is for model.trunk transformer, but"),
+        (
+            ["--model.trunk", "lstm", "--model.num-loops", "2"],
+            "model.num_loops is for model.trunk transformer and linear_attention, but",
+        ),
         (
             ["--model.context-weight", "0.5"],
             "model.context_weight is for model.loss weighted, but that is query",
@@ -349,6 +352,15 @@ def test_another_trunk_layout_and_loss_train_from_end_to_end(tmp_path):
     assert all("context_accuracy" in line for line in read_lines(tmp_path / "run" / "metrics.jsonl"))
     run(tmp_path / "run", "--mode", "eval", "--eval.batch-size", 45)
     assert summary_of(tmp_path / "run")["icl"]["count"] == 90
+
+
+@pytest.mark.parametrize(("trunk", "has_heads"), [("transformer", True), ("linear_attention", True), ("gru", False)])
+def test_a_trunk_with_attention_is_asked_what_its_heads_do(trunk, has_heads):
+    experiment = build(
+        parse("laptop", *TINY, "--model.trunk", trunk, "--eval.heads-count", 8, "--eval.ablation-count", 8)
+    )
+    heads = {"heads_fewshot_holdout", "ablated_heads"} & {evaluation.name for evaluation in experiment.at_end}
+    assert len(heads) == 2 * has_heads
 
 
 def test_the_streams_of_a_run_have_noise_of_their_own():

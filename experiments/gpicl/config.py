@@ -86,11 +86,11 @@ class ModelConfig:
     """A trunk over tokens of an item and the label before it.
 
     Attributes:
-      trunk: What runs over the tokens.
-      width: Width of the tokens, and units of each layer of any other trunk than the Transformer.
+      trunk: What runs over the tokens: a Transformer, one whose attention is linear, or another.
+      width: Width of the tokens, and units of each layer of any trunk that is no Transformer.
       layers: Layers of the trunk.
-      heads: For the Transformer: number of attention heads.
-      key_size: For the Transformer: size of each head's keys; by default width / heads.
+      heads: For a Transformer: number of attention heads.
+      key_size: For a Transformer: size of each head's keys; by default width / heads.
       positions: What is added to the tokens to tell where they stand.
       compute_dtype: Of the computations; parameters are float32.
     """
@@ -105,7 +105,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Refuse an option that nothing would read."""
-        lab.check_read("model", self, {"key_size": ("trunk", ("transformer",))})
+        lab.check_read("model", self, {"key_size": ("trunk", lab.TRANSFORMERS)})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ _READ_BY_SOURCES = {
 
 # Which part of a model reads an option; heads and channels of the presets are passed over by others.
 _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
-    ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", ("transformer",))
+    ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", lab.TRANSFORMERS)
 )
 
 
@@ -113,15 +113,15 @@ class ModelConfig:
       flatten: For the ResNet: lay its last map flat instead of taking the mean.
       layout: Tokens: item, label, item, ...; item and label in one; or item and the label before it in one.
       positions: What is added to the tokens to tell where they stand.
-      trunk: What runs over the tokens.
-      width: Width of item and label vectors, and units of each layer of any other trunk than the Transformer.
+      trunk: What runs over the tokens: a Transformer, one whose attention is linear, or another.
+      width: Width of item and label vectors, and units of each layer of any trunk that is no Transformer.
       layers: Layers of the trunk.
-      heads: For the Transformer: number of attention heads.
-      key_size: For the Transformer: size of each head's keys; by default width / heads.
-      mask: For the Transformer: whether a token sees what is before it, all but the query, or everything.
-      attention_only: For the Transformer: leave the MLPs out.
-      num_loops: For the Transformer: how often its layers run in a row, with the same parameters.
-      dropout: For the Transformer: rate of dropout in training, on what its layers add to the residual stream.
+      heads: For a Transformer: number of attention heads.
+      key_size: For a Transformer: size of each head's keys; by default width / heads.
+      mask: For a Transformer: whether a token sees what is before it, all but the query, or everything.
+      attention_only: For a Transformer: leave the MLPs out.
+      num_loops: For a Transformer: how often its layers run in a row, with the same parameters.
+      dropout: For a Transformer: rate of dropout in training, on what its layers add to the residual stream.
       item_dropout: Rate of dropout on item vectors, in training and evaluation: noise in the data.
       position_dropout: Rate of dropout on position vectors, in training.
       label_init_std: Standard deviation of the label embeddings at initialisation (0.02 in the paper).

@@ -135,7 +135,7 @@ class Evaluations:
             lab.Evaluation(name, (name,), count, self._answers(name, with_baselines=at_end))
             for name in evaluation_names(self._config, at_end=at_end)
         ]
-        has_heads = self._config.model.trunk == "transformer"
+        has_heads = self._config.model.trunk in lab.TRANSFORMERS
         if has_heads and options.heads_count:
             found.append(lab.Evaluation(HEADS, (ICL,), options.heads_count, self._heads))
         if has_heads and at_end and options.ablation_count:

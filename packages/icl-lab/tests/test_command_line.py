@@ -9,6 +9,7 @@ import types
 import pytest
 
 import icl_lab as lab
+import icl_models as models
 from icl_lab import session
 
 
@@ -113,4 +114,6 @@ def test_how_to_go_on_is_said_as_the_run_was_started(toy, monkeypatch, spec, nox
 def test_every_trunk_is_made_by_its_name():
     for name in lab.trunks.get_args(lab.TrunkName):
         trunk = lab.make_trunk(name, layers=2, width=8, heads=2)
-        assert trunk.layers == 2 and (name == "transformer") == hasattr(trunk, "heads")
+        assert trunk.layers == 2 and (name in lab.TRANSFORMERS) == hasattr(trunk, "heads")
+    linear = lab.make_trunk("linear_attention", layers=2, width=8, heads=2, key_size=3)
+    assert linear == models.Transformer(layers=2, heads=2, key_size=3, attention="linear")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from icl_models import (
+    GRU,
     LSTM,
     MLP,
     Concatenated,
@@ -43,7 +44,9 @@ TRUNKS = {
     "prefix": Transformer(layers=1, heads=2, mask="prefix"),
     "full": Transformer(layers=1, heads=2, mask="full", mlp_ratio=1),
     "looped attention": Transformer(heads=2, mlp=False, num_loops=2),
+    "linear attention": Transformer(heads=2, key_size=3, mlp_ratio=2, attention="linear"),
     "lstm": LSTM(hidden=6),
+    "gru": GRU(hidden=6),
     "vanilla rnn": VanillaRNN(layers=1, hidden=6),
     "outer product lstm": OuterProductLSTM(layers=1, hidden=6, key_size=3),
     "mlp": MLP(hidden=6),

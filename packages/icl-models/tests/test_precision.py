@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from icl_models import (
+    GRU,
     LSTM,
     MLP,
     Concatenated,
@@ -47,7 +48,10 @@ BASE = SequenceClassifier(
 VARIANTS = [
     {},
     {"trunk": Transformer(heads=2, mask="prefix", num_loops=2, dropout=0.1), "item_dropout": 0.1},
+    {"trunk": Transformer(heads=2, attention="linear")},
+    {"trunk": Transformer(heads=2, attention="linear_mean")},
     {"trunk": LSTM(), "position_dropout": 0.1},
+    {"trunk": GRU()},
     {"trunk": VanillaRNN(), "positions": "learned"},
     {"trunk": OuterProductLSTM(), "layout": PreviousLabel()},
     {"trunk": MLP(), "layout": Concatenated()},

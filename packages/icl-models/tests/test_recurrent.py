@@ -4,12 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icl_models import LSTM, OuterProductLSTM, VanillaRNN
+from icl_models import GRU, LSTM, OuterProductLSTM, VanillaRNN
 from icl_models.capture import instrument
 
 B, T, D, E, K = 2, 3, 5, 6, 4
 TRUNKS = {
     "lstm": LSTM(layers=2, hidden=E),
+    "gru": GRU(layers=2, hidden=E),
     "vanilla": VanillaRNN(layers=2, hidden=E),
     "outer product": OuterProductLSTM(layers=2, hidden=E, key_size=K),
 }
@@ -41,22 +42,24 @@ def haikus(cell):
 
 
 def as_haikus(params, cell):
-    """Give the parameters of an LSTM or vanilla RNN the form that Haiku's have."""
+    """Give the parameters of an LSTM, GRU or vanilla RNN the form that Haiku's have."""
     tree = {}
     for number in range(2):
         inputs, hidden = params[f"layer_{number}/input"], params[f"layer_{number}/hidden"]
-        path = f"{cell}_{number}/linear" if number else f"{cell}/linear"
+        path = f"{cell}_{number}" if number else cell
         if cell == "lstm":
-            tree[path] = {"w": jnp.concatenate([inputs["w"], hidden["w"]]), "b": inputs["b"]}
+            tree[f"{path}/linear"] = {"w": jnp.concatenate([inputs["w"], hidden["w"]]), "b": inputs["b"]}
+        elif cell == "gru":
+            tree[path] = {"w_i": inputs["w"], "w_h": hidden["w"], "b": inputs["b"]}
         else:
-            tree |= {path: inputs, f"{path}_1": hidden}
+            tree |= {f"{path}/linear": inputs, f"{path}/linear_1": hidden}
     return tree
 
 
-@pytest.mark.parametrize(("name", "cell"), [("lstm", hk.LSTM), ("vanilla", hk.VanillaRNN)])
+@pytest.mark.parametrize(("name", "cell"), [("lstm", hk.LSTM), ("gru", hk.GRU), ("vanilla", hk.VanillaRNN)])
 def test_it_is_haikus_in_value_and_gradient(name, cell):
     params, tokens = draw(TRUNKS[name])
-    path = "lstm" if name == "lstm" else "vanilla_rnn"
+    path = "vanilla_rnn" if name == "vanilla" else name
     weights = jnp.cos(jnp.arange(B * T * E, dtype=jnp.float32)).reshape(B, T, E)
 
     def value_and_gradients(model):
@@ -77,18 +80,22 @@ def test_it_is_haikus_in_value_and_gradient(name, cell):
 def test_they_begin_as_haikus():
     def all_of_them(inputs):
         tokens = inputs[:, None]
-        for name, trunk in (("lstm", LSTM), ("vanilla", VanillaRNN)):
+        for name, trunk in (("lstm", LSTM), ("gru", GRU), ("vanilla", VanillaRNN)):
             with hk.experimental.name_scope(name):
                 trunk(layers=1, hidden=40).apply(tokens, is_query=jnp.zeros((1, 1), bool), is_training=True)
         hk.LSTM(40, name="haikus_lstm")(inputs, hk.LSTMState(jnp.zeros((1, 40)), jnp.zeros((1, 40))))
+        hk.GRU(40, name="haikus_gru")(inputs, jnp.zeros((1, 40)))
         hk.VanillaRNN(40, name="haikus_vanilla")(inputs, jnp.zeros((1, 40)))
 
     params = jax.jit(hk.transform(all_of_them).init)(jax.random.key(0), jnp.zeros((1, 60)))
     spread = {path: float(leaves["w"].std()) for path, leaves in params.items() if "w" in leaves}
+    spread |= {f"haikus_gru {name}": float(params["haikus_gru"][name].std()) for name in ("w_i", "w_h")}
     assert not any(leaves["b"].any() for leaves in params.values() if "b" in leaves)
     for path, theirs in {
         "lstm/layer_0/input": "haikus_lstm/linear",
         "lstm/layer_0/hidden": "haikus_lstm/linear",
+        "gru/layer_0/input": "haikus_gru w_i",
+        "gru/layer_0/hidden": "haikus_gru w_h",
         "vanilla/layer_0/input": "haikus_vanilla/linear",
         "vanilla/layer_0/hidden": "haikus_vanilla/linear_1",
     }.items():
@@ -197,6 +204,7 @@ def test_it_computes_in_the_dtype_of_tokens_and_parameters(trunk):
     ("make", "message"),
     [
         (lambda: LSTM(layers=0), "at least 1, got 0 and 64"),
+        (lambda: GRU(hidden=0), "at least 1, got 2 and 0"),
         (lambda: VanillaRNN(hidden=0), "at least 1, got 2 and 0"),
         (lambda: OuterProductLSTM(layers=0), "at least 1"),
         (lambda: OuterProductLSTM(key_size=0), "key_size must be at least 1.*None"),

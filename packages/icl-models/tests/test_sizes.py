@@ -7,6 +7,7 @@ import pytest
 from reference import ReferenceClassifier
 
 from icl_models import (
+    GRU,
     LSTM,
     MLP,
     Concatenated,
@@ -132,7 +133,11 @@ def test_state_sizes_by_hand():
         return SequenceClassifier(num_labels=V, trunk=trunk, width=64)
 
     assert state_size(interleaved(Transformer(layers=12)), 9) == 12 * 64 * 17
+    linear = {"layers": 3, "heads": 4, "key_size": 10}
+    assert state_size(interleaved(Transformer(**linear, attention="linear")), 9) == 3 * 4 * (10 * 10 + 10)
+    assert state_size(interleaved(Transformer(**linear, attention="linear_mean")), 90) == 3 * 4 * 10 * 10
     assert state_size(interleaved(LSTM(layers=2, hidden=32)), 9) == 64
+    assert state_size(interleaved(GRU(layers=2, hidden=32)), 9) == 64
     assert state_size(interleaved(VanillaRNN(layers=3, hidden=32)), 90) == 96
     assert state_size(interleaved(OuterProductLSTM(layers=2, hidden=32, key_size=8)), 9) == 2 * 32 * 8
     assert state_size(interleaved(MLP(layers=3, hidden=100)), 9) == 100

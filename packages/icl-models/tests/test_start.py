@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from icl_models import (
+    GRU,
     LSTM,
     MLP,
     Concatenated,
@@ -100,7 +101,7 @@ def test_convolutions_start_as_the_original_s():
         assert abs(float(params[f"encoder/resnet/{name}"]["w"].std()) / deviation - 1) < 0.06, name
 
 
-@pytest.mark.parametrize("trunk", [LSTM, VanillaRNN, OuterProductLSTM, MLP])
+@pytest.mark.parametrize("trunk", [LSTM, GRU, VanillaRNN, OuterProductLSTM, MLP])
 def test_the_label_head_starts_alike_in_all_trunks(trunk):
     params = start(LinearEncoder(), trunk=trunk(layers=1, hidden=64))
     assert abs(float(params["classifier"]["w"].std()) - 0.125) < 0.0015

@@ -16,13 +16,14 @@ from icl_lab.sweeps.folder import finished_runs
 from icl_lab.sweeps.plan import Sweep, SweepGroup, differ_in_seed_alone, ensemble_members, varied_among
 from icl_lab.sweeps.running import run_sweep
 from icl_lab.tasks import SEEN, SEEN_AND_UNSEEN, UNSEEN, Regression, context_sizes, regression, task_pools
-from icl_lab.trunks import TrunkName, make_trunk
+from icl_lab.trunks import TRANSFORMERS, TrunkName, make_trunk
 
 __all__ = [
     "SEEN",
     "SEEN_AND_UNSEEN",
     "SHARDING",
     "TRAIN",
+    "TRANSFORMERS",
     "UNSEEN",
     "Definition",
     "Drawn",

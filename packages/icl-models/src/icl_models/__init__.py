@@ -33,11 +33,12 @@ from icl_models.regressor import PointRegressor
 from icl_models.serialisation import from_json, to_json
 from icl_models.sizes import parameter_count, state_size
 from icl_models.trunks.mlp import MLP
-from icl_models.trunks.recurrent import LSTM, OuterProductLSTM, VanillaRNN
+from icl_models.trunks.recurrent import GRU, LSTM, OuterProductLSTM, VanillaRNN
 from icl_models.trunks.transformer import TENSOR_PARALLEL, Transformer
 from icl_models.trunks.trunk import Trunk
 
 __all__ = [
+    "GRU",
     "LSTM",
     "MLP",
     "TENSOR_PARALLEL",

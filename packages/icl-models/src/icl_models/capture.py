@@ -3,10 +3,10 @@
 Trunks hand their values to ``tap`` on the way, which returns them. Outside of ``instrument`` that is all.
 
 Names: of a classifier, ``items`` [B, S, X] (the encoder's vectors); ``tokens`` (the input of the trunk); of a
-Transformer, for each layer, ``block_0/attention`` [B, H, T, T] (the probabilities, queries by keys), ``block_0/heads``
-[B, T, H, K] (what the heads give, before the output matrix) and ``block_0/residual`` [B, T, D] (after the block), with
-``loop_1/`` before them where blocks are repeated; of an RNN ``layer_0/hidden`` [B, T, E]; of an MLP
-``layer_0/hidden`` [B, hidden units].
+Transformer, for each layer, ``block_0/attention`` [B, H, T, T] (the weights, queries by keys: probabilities, unless
+attention is "linear_mean"), ``block_0/heads`` [B, T, H, K] (what the heads give, before the output matrix) and
+``block_0/residual`` [B, T, D] (after the block), with ``loop_1/`` before them where blocks are repeated; of an RNN
+``layer_0/hidden`` [B, T, E]; of an MLP ``layer_0/hidden`` [B, hidden units].
 """
 
 import contextlib

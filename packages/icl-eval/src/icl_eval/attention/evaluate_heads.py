@@ -187,7 +187,7 @@ def _check_shapes(attention: Any, logits: Any, sequences: int, tokens: int, name
 
 
 def _check_probabilities(attention: Any, causal: bool, name: str) -> None:
-    """Refuse scores before the softmax, and a mask that is not the one that was named."""
+    """Refuse scores that are not normalised, and a mask that is not the one that was named."""
     least, lowest, highest, later = map(float, _extremes(attention))
     if not np.isfinite(lowest + highest):  # a model that has come apart: its scores are not finite, and said to be so
         return
@@ -197,7 +197,7 @@ def _check_probabilities(attention: Any, causal: bool, name: str) -> None:
         raise ValueError(
             f"{name}: wanted attention probabilities, each query's row 0 or more with the sum 1; got sums from "
             f"{lowest:.4g} to {highest:.4g}, and entries from {least:.4g}. "
-            "Give them after the softmax, queries by keys."
+            "Give them after the softmax (or what else makes the sums 1), queries by keys."
         )
     if causal and later > tolerance:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Attention of tokens to tokens. Axes: H heads, K key size."""
+"""Attention of tokens to tokens, with a softmax or linear. Axes: H heads, K key size."""
 
 from typing import Literal
 
@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 from icl_models.capture import is_wanted, tap
 
 Mask = Literal["causal", "prefix", "full"]
+Attention = Literal["softmax", "linear", "linear_mean"]
 
 
 def attend(
@@ -18,10 +19,13 @@ def attend(
     *,
     mask: Mask,
     is_query: Bool[Array, "B T"],
+    attention: Attention = "softmax",
 ) -> Float[Array, "B T H K"]:
-    """Return the mean of values, weighted by the softmax of scaled products of query and key (Vaswani et al. 2017).
+    """Return the sum of values, weighted by how query and key go together.
 
-    The library's kernel does it, but for probabilities that are to be captured or replaced: it has none to show.
+    The library's kernel does the softmax, but for probabilities that are to be captured or replaced: it has none to
+    show. Linear attention is spelt out over all pairs of tokens, too: of some hundred tokens these are no more numbers
+    than a matrix kept for each token has, and no scan is needed.
 
     Args:
       query: floats [B, T, H, K].
@@ -29,17 +33,38 @@ def attend(
       value: likewise.
       mask: see ``Transformer``.
       is_query: bool [B, T]; only a prefix mask reads it.
+      attention: what the weights are, see ``Transformer``.
 
     Returns:
       Floats [B, T, H, K].
     """
-    if not is_wanted("attention"):
+    if attention == "softmax" and not is_wanted("attention"):
         seen = None if mask != "prefix" else visible(mask, is_query)[:, None]
         return jax.nn.dot_product_attention(query, key, value, mask=seen, is_causal=mask == "causal")
-    scores = jnp.einsum("bqhk,bshk->bhqs", query, key, preferred_element_type=jnp.float32) * key.shape[-1] ** -0.5
-    scores = jnp.where(visible(mask, is_query)[:, None], scores, jnp.finfo(jnp.float32).min)
-    probabilities = tap("attention", jax.nn.softmax(scores).astype(value.dtype))
-    return jnp.einsum("bhqs,bshk->bqhk", probabilities, value)
+    weights = _weights(query, key, visible(mask, is_query)[:, None], attention)
+    weights = tap("attention", weights.astype(value.dtype))
+    return jnp.einsum("bhqs,bshk->bqhk", weights, value)
+
+
+def _weights(
+    query: Float[Array, "B T H K"], key: Float[Array, "B T H K"], seen: Bool[Array, "B 1 T T"], attention: Attention
+) -> Float[Array, "B H T T"]:
+    if attention == "linear":
+        query, key = _positive(query), _positive(key)
+    products = jnp.einsum("bqhk,bshk->bhqs", query, key, preferred_element_type=jnp.float32)
+    if attention == "softmax":
+        products = products * key.shape[-1] ** -0.5
+        return jax.nn.softmax(jnp.where(seen, products, jnp.finfo(jnp.float32).min))
+    products = jnp.where(seen, products, 0)
+    if attention == "linear":  # of small products the squared sum, which the gradient is divided by, would be 0
+        products = products / jax.lax.stop_gradient(products.max(-1, keepdims=True))
+        return products / products.sum(-1, keepdims=True)
+    return products / seen.sum(-1, keepdims=True, dtype=jnp.float32)
+
+
+def _positive(values: Float[Array, "..."]) -> Float[Array, "..."]:
+    # This is elu(values) + 1, which would be 0 in all features below -17 if it were computed so.
+    return jnp.maximum(values, 0) + jnp.exp(jnp.minimum(values, 0))
 
 
 def visible(mask: Mask, is_query: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:

@@ -1,4 +1,4 @@
-"""Recurrent trunks: LSTM, vanilla RNN, and an LSTM whose memory is a matrix.
+"""Recurrent trunks: LSTM, GRU, vanilla RNN, and an LSTM whose memory is a matrix.
 
 Layer by layer: what a layer makes of its inputs is one matrix product for all tokens, and only what needs the token
 before is done token by token.
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import tap
+from icl_models.initialisation import keeping_variance
 
 _FORGET_OFFSET = 1.0  # memories are kept at first (Jozefowicz et al. 2015); as Haiku and Sonnet have it
 
@@ -83,6 +84,37 @@ class LSTM(_Recurrent):
 
         start = jnp.zeros((len(inputs), self.hidden), from_inputs.dtype)
         return _over_time(step, (start, start), from_inputs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GRU(_Recurrent):
+    """Layers of gated recurrent units (Chung et al. 2014, arXiv 1412.3555): ``hk.DeepRNN`` over ``hk.GRU``.
+
+    With x the input and h the output before, which is all that a layer remembers::
+
+        z, r = sigmoid(x W + h U + b)
+        a = tanh(x V + (r * h) Q + c)
+        h <- (1 - z) * h + z * a
+
+    Attributes:
+      layers: how many, at least 1.
+      hidden: E, units of each layer.
+    """
+
+    def _layer(self, inputs: Float[Array, "B T D"]) -> Float[Array, "B T E"]:
+        E = self.hidden
+        from_inputs = hk.Linear(3 * E, w_init=keeping_variance(inputs.shape[-1]), name="input")(inputs)
+        with hk.experimental.name_scope("hidden"):
+            weights = hk.get_parameter("w", (E, 3 * E), init=keeping_variance(E))
+        of_gates, of_new = weights[:, : 2 * E], weights[:, 2 * E :]
+
+        def step(output: Array, from_input: Array) -> tuple[Array, Array]:
+            write, reset = jnp.split(jax.nn.sigmoid(from_input[:, : 2 * E] + output @ of_gates), 2, axis=-1)
+            new = jnp.tanh(from_input[:, 2 * E :] + (reset * output) @ of_new)
+            output = (1 - write) * output + write * new
+            return output, output
+
+        return _over_time(step, jnp.zeros((len(inputs), E), from_inputs.dtype), from_inputs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from icl_models.capture import Values, keep_layers, scanned_layers, tap
 from icl_models.initialisation import keeping_variance
 from icl_models.precision import layer_norm
-from icl_models.trunks.attention import Mask, attend
+from icl_models.trunks.attention import Attention, Mask, attend
 
 _FEW = 2  # layers that a CPU runs faster without a loop, by a third; with 4 and 12 the loop is the faster
 
@@ -38,6 +38,11 @@ class Transformer:
       mlp_ratio: hidden units of the MLP, in widths.
       mask: what a token sees. "causal": itself and what is before it. "prefix": itself and all tokens but queries (so
         context sees context, and no one sees another's query). "full": everything.
+      attention: what a token makes of what it sees, with weights w of values v. "softmax": w = softmax(q k / sqrt(K)).
+        "linear": w ~ phi(q) phi(k) with the sum 1, phi = elu + 1 (Katharopoulos et al. 2020, arXiv 2006.16236, without
+        their code's addend 1e-6). "linear_mean": the mean of (q k) v over the tokens seen, as theories of in-context
+        learning have it (von Oswald et al. 2023, arXiv 2212.07677; Lu et al. 2024, arXiv 2405.11751); their w may be
+        negative, and no probabilities.
       mlp: whether blocks have an MLP; without, this is an attention-only Transformer (Elhage et al. 2021).
       num_loops: how often the blocks are run in a row, with the same parameters: a looped Transformer if 2 or more.
       dropout: rate at which entries of what attention and MLP add to the stream fall to 0, in training.
@@ -48,6 +53,7 @@ class Transformer:
     key_size: int | None = None
     mlp_ratio: int = 4
     mask: Mask = "causal"
+    attention: Attention = "softmax"
     mlp: bool = True
     num_loops: int = 1
     dropout: float = 0.0
@@ -59,6 +65,8 @@ class Transformer:
                 raise ValueError(f"{name} must be at least 1, got {size}.")
         if self.mask not in get_args(Mask):
             raise ValueError(f"mask must be one of {get_args(Mask)}, got {self.mask!r}.")
+        if self.attention not in get_args(Attention):
+            raise ValueError(f"attention must be one of {get_args(Attention)}, got {self.attention!r}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
 
@@ -70,10 +78,17 @@ class Transformer:
     def state_size(self, length: int, width: int) -> int:
         """Return the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
 
+        Linear attention remembers sums over tokens instead, whatever the length: of each head, that of the products of
+        key and value [K, K], and if its weights are to have the sum 1, that of the keys [K].
+
         >>> Transformer(layers=4, heads=8, key_size=32).state_size(100, 256)
         102400
+        >>> Transformer(layers=4, heads=8, key_size=32, attention="linear").state_size(100, 256)
+        33792
         """
-        return self.heads * self._key_size(width) * self.layers * self.num_loops * length
+        key_size = self._key_size(width)
+        remembered = {"softmax": length, "linear": key_size + 1, "linear_mean": key_size}[self.attention]
+        return self.heads * key_size * self.layers * self.num_loops * remembered
 
     def apply(
         self, tokens: Float[Array, "B T D"], *, is_query: Bool[Array, "B T"], is_training: bool
@@ -122,7 +137,7 @@ class Transformer:
             linear(normed, self.heads * key_size, name).reshape(B, T, self.heads, key_size)
             for name in ("query", "key", "value")
         )
-        heads = tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query))
+        heads = tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query, attention=self.attention))
         stream = add(linear(heads.reshape(B, T, -1), D, "attention_out"))
         if self.mlp:
             hidden = linear(layer_norm(stream, "mlp_norm"), self.mlp_ratio * D, "mlp_in")
