@@ -109,7 +109,7 @@ def _grid_picture(sweep: SweepRuns, target: Target, grid: NumericGrid) -> Pictur
     seeds = np.full((len(rows), len(columns), most), np.nan)
     for (row, column), runs in settings.items():
         values = [value for run in ended(runs).values() if (value := target.last(run)) is not None]
-        seeds[rows.index(row), columns.index(column), : len(values)] = values  # type: ignore[arg-type]
+        seeds[rows.index(row), columns.index(column), : len(values)] = values
     finite = np.isfinite(seeds)
     counts = finite.sum(axis=2)
     means = np.where(counts, np.where(finite, seeds, 0).sum(axis=2) / np.maximum(counts, 1), np.nan)
