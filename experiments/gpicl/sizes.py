@@ -19,9 +19,9 @@ from experiments.gpicl.model import make_model
 # last two with the square of their width.
 WIDTHS: Mapping[lab.TrunkName, tuple[int, ...]] = {
     "transformer": (16, 32, 64, 128),
-    "lstm": (32, 64, 128, 256),
-    "gru": (32, 64, 128, 256),
-    "mlp": (32, 128, 512),
+    "lstm": (16, 32, 64, 128),
+    "gru": (16, 32, 64, 128),
+    "mlp": (32, 128, 256),
     "outer_product_lstm": (8, 16, 32, 64),
     "linear_attention": (16, 32, 64, 128),
 }
