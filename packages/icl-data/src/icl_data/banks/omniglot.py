@@ -56,9 +56,9 @@ def omniglot(
 
     Raises:
       FileNotFoundError: a path that does not exist.
-      ValueError: another size or polarity, an alphabet that no source holds, a source that holds no Omniglot, a file that Omniglot does not have, a
-        symbolic link inside a folder, an image that is damaged, not 105 x 105, transparent or not of dark strokes on
-        light paper, or two different images for one (character, drawer).
+      ValueError: another size or polarity, an alphabet that no source holds, a source that holds no Omniglot, a file
+        that Omniglot does not have, a symbolic link inside a folder, an image that is damaged, not 105 x 105,
+        transparent or not of dark strokes on light paper, or two different images for one (character, drawer).
       ImportError: a TFDS directory without tensorflow-datasets installed.
 
     >>> omniglot("nowhere/images_background.zip")

@@ -25,10 +25,10 @@ _AT_ONCE = 2**24  # numbers of projections that NumPy has in memory at once
 class ProjectedSampler:
     """Sequences of S items x with labels y, of tasks ``x -> A x``, ``y -> rho(y)`` (Kirsch et al. 2022).
 
-    Task number k, its A, its classes and their order, depends on (``task_seed``, k) and ``projection`` alone; which task
-    sequence i is of and which items it shows, on (``seed``, ``stream``, i). So samplers that differ in
-    ``projection`` or ``label_noise`` have sequences that differ in these alone, and those of a greater ``length`` begin
-    alike as long as no class has too few items.
+    Task number k, its A, its classes and their order, depends on (``task_seed``, k) and ``projection`` alone; which
+    task sequence i is of and which items it shows, on (``seed``, ``stream``, i). So another ``projection`` or
+    ``label_noise`` changes that alone, and sequences of a greater ``length`` begin alike, as long as no class has too
+    few items.
 
     Attributes:
       bank: float32 vectors [rows, X], as ``fit_vectors(...).apply`` and ``random_vectors`` give them.
@@ -40,8 +40,8 @@ class ProjectedSampler:
         task's; it shortens the plateau at the beginning of training.
       projection: the distribution of A; in training normal entries of variance 1 / X. ``SparseProjection``,
         ``Rotation`` and another ``scale`` are to be tested on.
-      label_noise: probability that the label an item is shown with is drawn anew, uniformly from all V. Then a batch has
-        ``shown_labels`` besides the true ``labels``.
+      label_noise: probability that the label an item is shown with is drawn anew, uniformly from all V. Then a batch
+        has ``shown_labels`` besides the true ``labels``.
       zipf_exponent: how unevenly the labels of a sequence are drawn: with weights 1, 2**-e, 3**-e, ..., V**-e in an
         order of each sequence's own; 0 draws them uniformly.
       seed: of the sequences.
