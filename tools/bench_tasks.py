@@ -94,12 +94,13 @@ class TrainingStep:
         """Compile it."""
         runs = driver.prepare(definition, config, [config])
         sampler = runs.first.samplers["train"]
-        self.resident, self.expand = runs.trained_on
-        assert isinstance(sampler, Expandable)
+        self.resident, expand = runs.trained_on
+        assert isinstance(sampler, Expandable) and expand is not None
+        self.expand = expand
         self.source = BatchSource(sampler=NumbersOf(sampler), bank=None, batch_size=config.data.batch_size)
         self._program = training.compile_single(
             training.StepSpec(
-                runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps), expand=self.expand
+                runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps), expand=expand
             ),
             seed=0,
             mesh=training.MeshConfig().build(jax.devices()[:1]),

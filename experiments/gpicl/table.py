@@ -128,8 +128,8 @@ def _markdown(groups: Mapping[str, Sequence[dict[str, Column]]], paper: Mapping[
             cells = ([run[title][who] for run in runs if who in run.get(title, {})] for title in titles)
             rows.append([name if who == MODEL else beside, *map(_cell, cells)])
     for name, numbers in paper.items() if _PLACES.keys() & set(titles) else ():
-        cells = (f"{numbers[_PLACES[title]]:.2f}" if title in _PLACES else "" for title in titles)
-        rows.append([f"{name} (paper)", *cells])
+        known = (f"{numbers[_PLACES[title]]:.2f}" if title in _PLACES else "" for title in titles)
+        rows.append([f"{name} (paper)", *known])
     head, *others = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *others])
 
