@@ -8,13 +8,24 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def real_file(name):
+    """Return the path of a file of real data, or skip where it is absent."""
+    path = Path(os.environ.get("ICL_SHARED_DATA", ROOT.parent / "shared" / "data")) / name
+    if not path.is_file():
+        pytest.skip(f"no real data at {path}; set ICL_SHARED_DATA to the folder that holds it")
+    return path
+
+
 @pytest.fixture(scope="session")
 def small1():
     """Return the path of Omniglot's images_background_small1.zip, or skip where it is absent."""
-    path = Path(os.environ.get("ICL_SHARED_DATA", ROOT.parent / "shared" / "data")) / "images_background_small1.zip"
-    if not path.is_file():
-        pytest.skip(f"no real Omniglot at {path}; set ICL_SHARED_DATA to the folder that holds it")
-    return path
+    return real_file("images_background_small1.zip")
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """Return the paths of MNIST's test images and labels, or skip where they are absent."""
+    return real_file("t10k-images-idx3-ubyte.gz"), real_file("t10k-labels-idx1-ubyte.gz")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import icl_data as data
+import icl_eval as evaluation
 from experiments.gpicl import data as sets_of
 from experiments.gpicl import run as gpicl
 from experiments.gpicl.config import PRESETS, DataConfig
@@ -18,7 +19,8 @@ from tests.tiny import GPIC, read_lines, summary_of, untimed
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpicl") / "finished"
-    GPIC.tiny("--report", "--workdir", folder)
+    words = ["--eval.shifts", "--model.positions", "none", "--eval.longer", 12]
+    GPIC.tiny("--report", *words, "--workdir", folder)
     return folder
 
 
@@ -26,6 +28,8 @@ def test_a_run_leaves_its_evaluations_curves_learner_and_report(finished):
     summary = summary_of(finished)
     evaluations = {
         "seen_tasks", "unseen_tasks", "seen_tasks_seen_images", "unseen_tasks_seen_images", "unseen_data_random",
+        "longer", "shifted_half_scale", "shifted_double_scale", "shifted_sparse", "shifted_rotation",
+        "shifted_label_noise", "shifted_imbalance",
     }  # fmt: skip
     assert summary["evaluations"].keys() == evaluations and summary["headlines"] == ["unseen", "seen"]
     assert summary["learner"].keys() == {"kind", "reason"}
@@ -35,7 +39,12 @@ def test_a_run_leaves_its_evaluations_curves_learner_and_report(finished):
     assert {path.stem for path in (finished / "arrays").iterdir()} == {f"shots_{name}" for name in evaluations}
     steps = [(line["step"], line["evaluation"]) for line in read_lines(finished / "eval.jsonl")]
     assert steps.count((3, "unseen_tasks")) == 1 and (3, "unseen_data_random") not in steps
-    assert "Unseen data" in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "Unseen data" in page and "Shifted tasks" in page
+    shots = evaluation.read_run(finished).shots
+    longer, trained = (shots[name].curves["model"].values for name in ("longer", "unseen_tasks"))
+    # The first items are those of the trained length, and a causal model without positions makes the same of them.
+    assert len(longer) == 12 and np.allclose(longer[:6], trained, atol=1 / 90 + 1e-9)
 
 
 def test_a_finished_run_that_is_resumed_keeps_its_learner(finished, tmp_path):
@@ -134,6 +143,74 @@ def test_images_that_are_stored_column_by_column_are_turned_back(tmp_path, image
             assert np.array_equal(bank.every_item(), np.swapaxes(upright, 1, 2) if is_turned else upright), words
 
 
+def test_a_shift_changes_one_thing_of_the_sequences_of_unseen_tasks():
+    config = GPIC.parse("laptop", "--eval.longer", 24, "--model.positions", "none")
+    sets = sets_from(config.data)
+    samplers = samplers_of(config, sets)
+    unseen = samplers["unseen_tasks"].sample(np.arange(30))
+    changed = {"shifted_label_noise": set(), "longer": set(), "shifted_imbalance": {"items", "labels", "classes"}}
+    names = [name for name in samplers if name.startswith(("shifted_", "longer"))]
+    for name in names:
+        batch = {
+            key: values[:, :16] if values.ndim > 1 else values
+            for key, values in samplers[name].sample(np.arange(30)).items()
+        }
+        differing = {key for key, values in unseen.items() if not np.array_equal(batch[key], values)}
+        assert differing == changed.get(name, {"items"}), name
+    without = samplers_of(GPIC.parse("laptop", "--eval.no-shifts"), sets)
+    assert len(names) == 7 and without.keys() == samplers.keys() - set(names)
+
+
+def test_sets_that_were_not_trained_on_are_brought_to_the_size_and_polarity_of_the_training_set(small1):
+    options = ["--data.source", "glyphs", "--data.side", 14, "--data.extra", "digits", "--data.extra-omniglot", "Greek"]
+    config = GPIC.parse("laptop", *options, "--data.zips", small1, "--data.components", "None").data
+    banks = sets_of.read_banks(config)
+    assert list(banks) == ["glyphs", "digits", "Greek"] and banks["Greek"].num_classes == 10
+    assert set(sets_of.fingerprints(config, banks)) == {"Greek"}
+    for name, bank in banks.items():  # bright ink on dark paper: little of it, and none in the corners
+        images = bank.every_item() / 255
+        assert images.mean() < 0.35 and images[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean() < 0.1 < images.max(), name
+    sets = sets_of.make_sets(config, banks)
+    assert all(bank.items.shape[1] == 14 * 14 for pair in sets.values() for bank in pair)
+    trained, other = sets["glyphs"], sets["Greek"]
+    assert (trained[0].counts == 16).all() and (trained[1].counts == 4).all()
+    assert other[0] is other[1] and (other[0].counts == 20).all()
+
+
+def test_small_images_are_enlarged_by_repeating_their_pixels():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    assert np.array_equal(sets_of._sized(images, 24), np.kron(images, np.ones((3, 3), np.uint8)))
+    large = sets_of._sized(images, 14)
+    assert large.shape == (3, 14, 14) and np.abs(large.mean(axis=(1, 2)) - images.mean(axis=(1, 2))).max() < 4
+    assert np.array_equal(sets_of._sized(large, 7), data.resize(large, 7))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data.extra-omniglot", "Klingon"], r"no alphabet 'Klingon' here; there are Balinese, Early_Aramaic, Greek"),
+        (
+            ["--data.extra-omniglot", "Early_Aramaic", "--data.source", "glyphs", "--data.glyphs", 23],
+            "Tasks have 23 labels, but the labelled set Early_Aramaic has 22 classes",
+        ),
+    ],
+)
+def test_alphabets_that_will_not_do_are_refused(small1, words, message):
+    config = GPIC.parse("laptop", *words, "--data.zips", small1, "--data.ways", "None")
+    with pytest.raises(ValueError, match=message):
+        gpicl.build(config)
+
+
+def test_a_share_of_each_class_of_mnist_is_held_out_at_either_size(mnist):
+    images, labels = mnist
+    counts = np.bincount(data.read_idx(labels))
+    config = DataConfig(source="idx", images=images, labels=labels, side=14, components=None, ways=None)
+    first, second = sets_from(config)["idx"]
+    assert (first.counts.sum(), second.counts.sum(), first.items.shape[1]) == (8_000, 2_000, 14 * 14)
+    assert np.array_equal(first.counts, np.round(0.8 * counts)) and np.array_equal(first.counts + second.counts, counts)
+    assert np.array_equal(first.starts + first.counts, second.starts)
+
+
 def test_the_papers_preset_has_the_papers_numbers():
     paper = PRESETS["paper"]
     assert (paper.data.length, paper.data.batch_size, paper.data.components, paper.data.ways) == (100, 512, None, None)
@@ -154,6 +231,11 @@ def test_the_papers_preset_has_the_papers_numbers():
         (["--data.extra-idx", "x"], "a labels file for each"),
         (["--data.transposed"], "data.transposed is for data.source idx and tfds"),
         (["--data.extra-transposed", "True"], "for each of the 0 further sets, or nothing, got 1"),
+        (["--data.extra", "digits"], "names of their own"),
+        (["--data.extra-omniglot", "Greek"], "want each other"),
+        (["--data.extra-omniglot", "Greek", "--data.zips", "nowhere.zip"], "No Omniglot zip at nowhere.zip"),
+        (["--eval.longer", "6"], "more than the data.length=6 items of training, got 6"),
+        (["--eval.longer", "12"], "ask for --model.positions none or sinusoidal"),
         (["--model.trunk", "lstm", "--model.key-size", "4"], "model.key_size is for"),
         (["--eval.count", "0"], "at least 1"),
         (["--train.ensemble.members", "2", "--init-from", "x"], "no init_from"),
@@ -204,6 +286,9 @@ NOT_HERE = {
     "extra_tfds",
     "extra_idx",
     "extra_transposed",
+    "extra",
+    "extra_omniglot",
+    "zips",
 }  # in other tests, or TFDS's
 
 

@@ -53,7 +53,10 @@ OMNI = of(
     "--model.layers 1 --model.width 16 --eval.count 60 --eval.final-count 90 --eval.batch-size 90 "
     "--eval.extra-at-end --eval.heads-count 0 --eval.ablation-count 0",
 )
-GPIC = of(GPICL, STEPS + TASKS + "--data.length 6 --eval.count 60 --eval.final-count 90 --eval.baseline-count 10 ")
+GPIC = of(
+    GPICL,
+    STEPS + TASKS + "--data.length 6 --eval.count 60 --eval.final-count 90 --eval.baseline-count 10 --eval.no-shifts ",
+)
 FUNC = of(
     FUNCTIONS,
     STEPS + TASKS + "--data.points 10 --data.queries 4 --data.hidden 4 --data.transfer sine step "

@@ -5,9 +5,10 @@ nox -s bench
 About a minute on two cores.
 """
 
+import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -32,6 +33,7 @@ from tools.bench_data import race, report, seconds
 
 N, QUERIES, HIDDEN = 48, 8, 32
 S, X, WAYS, CLASSES = 32, 16, 4, 10
+AT_ONCE = 16  # sequences of a batch of the paper's size; their share of a step is that of any number
 
 
 def one_function(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,33 +82,64 @@ def repeat(function: Callable[[], None], times: int) -> None:
         function()
 
 
-def bench_share(definition: Definition[Any]) -> None:
-    """Time the numbers of a batch of a default preset against its training step, which expands them."""
-    name, config = definition.name, definition.presets[definition.default]
-    runs = driver.prepare(definition, config, [config])
-    sampler, (resident, expand) = runs.first.samplers["train"], runs.trained_on
-    assert isinstance(sampler, Expandable)
-    source = BatchSource(sampler=NumbersOf(sampler), bank=None, batch_size=config.data.batch_size)
-    number = iter(range(10**6))
-    optimizer = config.optimizer.build(config.train.steps)
-    program = training.compile_single(
-        training.StepSpec(runs.init, runs.experiment.loss_fn, optimizer, expand=expand),
-        seed=0,
-        mesh=training.MeshConfig().build(jax.devices()[:1]),
-        resident=resident,
-    )
-    state = program.init_state()
-    batch: Mapping[str, np.ndarray] = source[0]
+class TrainingStep:
+    """The compiled training step of a configuration: a call makes a step, with its first batch.
 
-    def step() -> None:
-        nonlocal state
-        state, scalars = program.step(state, program.to_devices([batch], 1), np.int32(1), np.int32(1))
+    Args:
+      definition: of the experiment.
+      config: of the run.
+    """
+
+    def __init__(self, definition: Definition[Any], config: Any) -> None:
+        """Compile it."""
+        runs = driver.prepare(definition, config, [config])
+        sampler = runs.first.samplers["train"]
+        self.resident, expand = runs.trained_on
+        assert isinstance(sampler, Expandable) and expand is not None
+        self.expand = expand
+        self.source = BatchSource(sampler=NumbersOf(sampler), bank=None, batch_size=config.data.batch_size)
+        self._program = training.compile_single(
+            training.StepSpec(
+                runs.init, runs.experiment.loss_fn, config.optimizer.build(config.train.steps), expand=expand
+            ),
+            seed=0,
+            mesh=training.MeshConfig().build(jax.devices()[:1]),
+            resident=self.resident,
+        )
+        self._state = self._program.init_state()
+
+    def __call__(self) -> None:
+        """Make a step, and wait for it."""
+        batch = self._program.to_devices([self.source[0]], 1)
+        self._state, scalars = self._program.step(self._state, batch, np.int32(1), np.int32(1))
         jax.block_until_ready(scalars)
 
-    turns = race(lambda: [source[next(number)] for _ in range(32)], lambda: repeat(step, 8), repeats=5)
+
+def bench_share(definition: Definition[Any]) -> None:
+    """Time the numbers of a batch of a default preset against its training step, which expands them."""
+    name, number = definition.name, iter(range(10**6))
+    step = TrainingStep(definition, definition.presets[definition.default])
+    turns = race(lambda: [step.source[next(number)] for _ in range(32)], lambda: repeat(step, 8), repeats=5)
     share = turns.ratio / 4
     figure = f"{turns.first / 32 * 1e3:.2f} of {turns.second / 8 * 1e3:.1f} ms, {share:.1%}"
     report(f"numbers of a batch of {name}, share of its training step", figure, "< 10 %", share < 0.1)
+
+
+def bench_expansion(side: int, width: int) -> None:
+    """Time the expansion of numbers to projected items of so many pixels against the compiled training step with it."""
+    paper = GPICL.presets["paper"]
+    config = dataclasses.replace(
+        paper,
+        data=dataclasses.replace(paper.data, source="glyphs", side=side, num_tasks=None, batch_size=AT_ONCE),
+        model=dataclasses.replace(paper.model, width=width, key_size=width // paper.model.heads),
+        eval=dataclasses.replace(paper.eval, other_datasets=False, shifts=False),
+    )
+    training_step = TrainingStep(GPICL, config)
+    expand, batch = jax.jit(training_step.expand), training_step.source[0]
+    turns = race(lambda: jax.block_until_ready(expand(training_step.resident, batch)), training_step, repeats=5)
+    figure = f"{turns.first * 1e3:.1f} of {turns.second * 1e3:.1f} ms, {turns.ratio:.1%}"
+    name = f"expansion of {side} x {side} pixels, share of a step of width {width}"
+    report(name, figure, "< 10 %", turns.ratio < 0.1)
 
 
 def main() -> None:
@@ -123,6 +156,8 @@ def main() -> None:
         bench_speed(f"projected, {name},", sampler(tasks=tasks), lambda: one_projected(rng, bank.items, rows))
     bench_share(FUNCTIONS)
     bench_share(GPICL)
+    bench_expansion(14, 128)
+    bench_expansion(28, 256)
     paper = ProjectedSampler(bank=random_vectors(10, exemplars=100, dimensions=784), length=100)
     print(f"a sequence of gpicl paper in NumPy: {seconds(lambda: paper.sample(np.arange(16))) / 16 * 1e3:.1f} ms")
     numbers = seconds(lambda: paper.numbers(np.arange(512))) * 1e3

@@ -7,6 +7,11 @@
     python -m experiments.gpicl --model.trunk lstm        an LSTM, of small state
     python -m experiments.gpicl paper --data.source idx --data.images train-images-idx3-ubyte.gz --data.labels ...
                                                           MNIST as in the paper, for an accelerator
+    python -m experiments.gpicl --data.extra glyphs --data.extra-omniglot Greek --data.zips images_background.zip
+                                                          tested on invented characters and ten of Omniglot's, too
+    python -m experiments.gpicl --model.positions none --eval.longer 32
+                                                          tested on sequences twice as long, too
+    python -m experiments.gpicl.table runs/x runs/y       runs in the form of the paper's table 1, beside its numbers
     python -m experiments.gpicl sweep phases --workdir runs/phases
                                                           6 pools of tasks x widths 16, 32 and 64 x 2 seeds: from 2^10
                                                           tasks on, widths 32 and 64 learn to learn

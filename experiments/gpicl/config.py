@@ -32,8 +32,14 @@ class DataConfig:
       tfds_dir: Where TFDS has its sets.
       extra_tfds: Further sets that TFDS has, to be evaluated on as data never seen.
       extra_idx: Further sets, a file of images and one of labels for each, to be evaluated on as data never seen.
-      extra_transposed: For each further set, those of extra_idx first, whether its images are stored column by column;
+      extra_transposed: For each set of extra_idx, then of extra_tfds, whether its images are stored column by column;
         none if all are stored upright.
+      extra: Further sets that need no files, to be evaluated on as data never seen: scikit-learn's digits, or as many
+        invented characters as the training set has classes.
+      extra_omniglot: Alphabets of Omniglot, such as Greek, to be evaluated on as data never seen: as many of its
+        first characters as the training set has classes.
+      zips: For extra_omniglot: images_background.zip, images_evaluation.zip, or the small ones; a folder of them, or a
+        TFDS directory.
       side: Side in pixels to which all images are resized, colours averaged; by default that of the training images.
       components: Principal components of the training images that are kept; None keeps all pixels. Other sets have
         their own.
@@ -55,6 +61,9 @@ class DataConfig:
     extra_tfds: tuple[str, ...] = ()
     extra_idx: tuple[Path, ...] = ()
     extra_transposed: tuple[bool, ...] = ()
+    extra: tuple[Literal["digits", "glyphs"], ...] = ()
+    extra_omniglot: tuple[str, ...] = ()
+    zips: tuple[Path, ...] = ()
     side: int | None = None
     components: int | None = 8
     test_share: float = 0.2
@@ -72,6 +81,11 @@ class DataConfig:
         if len(self.extra_idx) % 2:
             raise ValueError(
                 f"data.extra_idx wants an images file and a labels file for each set, got {self.extra_idx}."
+            )
+        if bool(self.extra_omniglot) != bool(self.zips):
+            raise ValueError(
+                "data.extra_omniglot and data.zips want each other: alphabets, and where they are; got "
+                f"{len(self.extra_omniglot)} alphabets and {len(self.zips)} paths."
             )
         extra = len(self.extra_idx) // 2 + len(self.extra_tfds)
         if len(self.extra_transposed) not in (0, extra):
@@ -114,9 +128,15 @@ class GpiclEvalConfig(lab.TaskEvalConfig):
 
     Attributes:
       other_datasets: At the end, evaluate on images that were trained on and on other labelled sets, too.
+      shifts: At the end, evaluate on unseen tasks with other projections, noise in the labels that are shown, and
+        labels of uneven frequency, too.
+      longer: At the end, evaluate on sequences of so many items, more than in training, too; 0 for none. Learned
+        positions know no more than those of training, and an MLP one length alone.
     """
 
     other_datasets: bool = True
+    shifts: bool = True
+    longer: int = 0
 
 
 _EVAL = GpiclEvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
@@ -139,6 +159,19 @@ class GpiclConfig(lab.ExperimentConfig):
     optimizer: OptimizerConfig = OptimizerConfig(schedule="trapezoid", learning_rate=2e-3, warmup_steps=100)
     train: TrainConfig = TrainConfig(steps=2_000)
     eval: GpiclEvalConfig = _EVAL
+
+    def __post_init__(self) -> None:
+        """Refuse longer sequences that are not, or that the model cannot read."""
+        super().__post_init__()
+        longer, length = self.eval.longer, self.data.length
+        if longer and longer <= length:
+            raise ValueError(f"eval.longer wants more than the data.length={length} items of training, got {longer}.")
+        if longer and (self.model.positions == "learned" or self.model.trunk == "mlp"):
+            raise ValueError(
+                f"eval.longer {longer} is for a model that is not bound to the length of training, got model.positions "
+                f"{self.model.positions} and model.trunk {self.model.trunk}; ask for --model.positions none or "
+                "sinusoidal, and another trunk than mlp."
+            )
 
 
 _LAPTOP = GpiclConfig()

@@ -292,6 +292,16 @@ def test_one_path_several_and_folders_give_the_same_bank(tmp_path):
         assert np.array_equal(other.items, bank.items) and np.array_equal(other.counts, bank.counts), source
 
 
+def test_an_alphabet_is_its_characters_alone(tmp_path):
+    bank = omniglot(write_zip(tmp_path / "images_background.zip", FEW))
+    latin = omniglot(tmp_path / "images_background.zip", alphabet="Latin", size=7)
+    assert latin.items.shape == (6, 7, 7)
+    both = [omniglot(tmp_path / "images_background.zip", alphabet=name).every_item() for name in ("Greek", "Latin")]
+    assert np.array_equal(np.concatenate(both), bank.every_item())
+    with pytest.raises(ValueError, match=r"There is no alphabet 'Korean' here; there are Greek, Latin\."):
+        omniglot(tmp_path / "images_background.zip", alphabet="Korean")
+
+
 def test_a_folder_is_found_by_any_of_its_names(tmp_path, monkeypatch):
     unpack(tmp_path, FEW)
     monkeypatch.chdir(tmp_path / "images_background")

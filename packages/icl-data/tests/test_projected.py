@@ -9,6 +9,7 @@ import pytest
 from icl_data import (
     UNSEEN,
     BatchSource,
+    NormalProjection,
     ProjectedSampler,
     TaskRandomness,
     Tasks,
@@ -17,7 +18,7 @@ from icl_data import (
     random_vectors,
     task_keys,
 )
-from icl_data.tasks.projected import projections, task_classes
+from icl_data.tasks.projected import task_classes
 
 BANK = random_vectors(6, exemplars=40, dimensions=8, seed=1)
 SAMPLER = ProjectedSampler(bank=BANK, tasks=Tasks(count=50), ways=4, length=20, seed=2)
@@ -29,7 +30,7 @@ def draws_of(seed, numbers):
 
 def rows_of(batch, bank, task_seed):
     """Find which row of the bank each item is, by undoing the projection."""
-    matrices = projections(draws_of(task_seed, batch["task"]), bank.items.shape[1])
+    matrices = NormalProjection().matrices(draws_of(task_seed, batch["task"]), bank.items.shape[1])
     back = np.linalg.solve(matrices.astype(np.float64), batch["items"].transpose(0, 2, 1)).transpose(0, 2, 1)
     distances = np.abs(back[:, :, None] - bank.items[None, None]).max(axis=3)
     assert distances.min(axis=2).max() < 1e-2
@@ -38,7 +39,11 @@ def rows_of(batch, bank, task_seed):
 
 @pytest.mark.parametrize("dimensions", [8, 64, 784])
 def test_the_entries_of_a_have_variance_one_over_their_number_of_columns(dimensions):
-    matrices = projections(draws_of(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions).astype(np.float64)
+    matrices = (
+        NormalProjection()
+        .matrices(draws_of(0, np.arange(max(2, 20_000 // dimensions**2))), dimensions)
+        .astype(np.float64)
+    )
     n = matrices.size
     assert abs(matrices.mean()) < 4 / np.sqrt(n * dimensions)
     assert abs(matrices.var() * dimensions - 1) < 4 * np.sqrt(2 / n)
@@ -91,8 +96,8 @@ def test_seen_tasks_can_be_asked_about_with_other_images_and_unseen_ones_are_oth
     unseen = dataclasses.replace(seen, tasks=Tasks(first=UNSEEN))
     assert set(unseen.sample(np.arange(50))["task"]) == set(range(UNSEEN, UNSEEN + 50))
     assert not np.allclose(
-        projections(draws_of(2, np.array([UNSEEN])), 8),
-        projections(draws_of(2, np.array([0])), 8),
+        NormalProjection().matrices(draws_of(2, np.array([UNSEEN])), 8),
+        NormalProjection().matrices(draws_of(2, np.array([0])), 8),
         atol=0.1,
     )
 

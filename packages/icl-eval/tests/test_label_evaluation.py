@@ -213,6 +213,30 @@ def test_what_makes_no_sense_is_an_error(options: dict[str, Any], message: str) 
         evaluated(noisy, **{"batches": stream(10), **options})
 
 
+def test_the_model_and_baselines_see_the_shown_labels_and_are_graded_by_the_true_ones() -> None:
+    shown = np.random.default_rng(2).integers(V, size=(TOTAL, S)).astype(np.int32)
+    seen = []
+
+    def copies_the_label_before(batch: Batch) -> np.ndarray:
+        seen.append(batch)
+        return np.eye(V)[shift(batch["labels"])]
+
+    batch = {"items": ITEMS, "labels": LABELS.copy(), "shown_labels": shown.copy()}
+    baselines = {"copy": lambda items, labels, positions: shift(labels)[:, list(positions)]}
+    result, curves = evaluated(copies_the_label_before, [batch], count=TOTAL, window=S, baselines=baselines)
+    right = shift(shown) == LABELS
+    assert result.metrics["accuracy_last"] == result.metrics["accuracy_last_copy"] == task_proportion(right)
+    assert np.allclose(curves.curves["model"].values, right.mean(axis=0))
+    assert not np.allclose(right.mean(axis=0), (shift(LABELS) == LABELS).mean(axis=0))
+    # Nothing that is handed over holds a true label, or the last one that is shown; the caller's batch stays.
+    (given,) = seen
+    for name in ("labels", "shown_labels"):
+        assert np.array_equal(given[name][:, :-1], shown[:, :-1]) and not given[name][:, -1].any()
+    assert np.array_equal(batch["labels"], LABELS) and np.array_equal(batch["shown_labels"], shown)
+    with pytest.raises(ValueError, match="an item has the label 9"):
+        evaluated(copies_the_label_before, [batch | {"shown_labels": np.full_like(shown, 9)}])
+
+
 @pytest.mark.parametrize("shape", [(10, S), (9, S, V), (10, S + 1, V), (10, 0, V), (10, S, V - 1)])
 def test_logits_of_a_wrong_shape_are_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\[10, P, V\] with P in 1..9 and V at least 4; predict gave the shape"):

@@ -60,6 +60,7 @@ from icl_data.tasks.functions import FunctionSampler
 from icl_data.tasks.inputs import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
 from icl_data.tasks.pool import UNSEEN, TaskRandomness, Tasks, task_keys
 from icl_data.tasks.projected import ProjectedSampler
+from icl_data.tasks.projections import NormalProjection, Projection, Rotation, SparseProjection
 from icl_data.tasks.query_masks import LastQueries, QueryMask, RandomFraction, RandomQueries
 from icl_data.transforms import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
 
@@ -100,6 +101,7 @@ __all__ = [
     "NoSupport",
     "NonBursty",
     "NormalInputs",
+    "NormalProjection",
     "NumbersOf",
     "Offset",
     "Ordered",
@@ -111,6 +113,7 @@ __all__ = [
     "Polynomial",
     "Polysemy",
     "ProjectedSampler",
+    "Projection",
     "QueryMask",
     "RandomFraction",
     "RandomLabels",
@@ -119,12 +122,14 @@ __all__ = [
     "RandomRareImages",
     "ReluNetwork",
     "Resize",
+    "Rotation",
     "Sampler",
     "SequenceKind",
     "SequenceSampler",
     "SequenceSource",
     "Sine",
     "SparseLinear",
+    "SparseProjection",
     "Specs",
     "Statistics",
     "StepFunction",

@@ -28,6 +28,7 @@ def omniglot(
     *,
     size: int = SIDE,
     polarity: Polarity = "ink_is_one",
+    alphabet: str | None = None,
 ) -> ExemplarBank:
     """Return Omniglot's characters, read from the original files in any of the forms they come in.
 
@@ -45,6 +46,7 @@ def omniglot(
       size: side of the images in pixels, 1..105; below 105 they are shrunk by a box filter.
       polarity: ``"ink_is_one"``: strokes are 255 on 0; ``"paper_is_one"``: strokes are 0 on 255, as in
         the files and in Chan et al. (2022).
+      alphabet: which alphabet's characters alone, by the name of its folder: ``"Greek"``; None for all.
 
     What systems and tools leave in folders and zips (``.DS_Store``, ``Thumbs.db``, ``@eaDir/``, ...) is passed over; a
     zip may have one folder around all of its own.
@@ -54,9 +56,9 @@ def omniglot(
 
     Raises:
       FileNotFoundError: a path that does not exist.
-      ValueError: another size or polarity, a source that holds no Omniglot, a file that Omniglot does not have, a
-        symbolic link inside a folder, an image that is damaged, not 105 x 105, transparent or not of dark strokes on
-        light paper, or two different images for one (character, drawer).
+      ValueError: another size or polarity, an alphabet that no source holds, a source that holds no Omniglot, a file
+        that Omniglot does not have, a symbolic link inside a folder, an image that is damaged, not 105 x 105,
+        transparent or not of dark strokes on light paper, or two different images for one (character, drawer).
       ImportError: a TFDS directory without tensorflow-datasets installed.
 
     >>> omniglot("nowhere/images_background.zip")
@@ -68,13 +70,19 @@ def omniglot(
         raise ValueError(f"size must be in 1..{SIDE} pixels, got {size}.")
     check_choice("polarity", polarity, Polarity)
     drawings: dict[tuple[int, int], Drawing] = {}
+    found = set()
     for drawing in itertools.chain.from_iterable(map(_read, as_paths(sources))):
+        found.add(drawing.alphabet)
+        if alphabet not in (None, drawing.alphabet):
+            continue
         before = drawings.setdefault((drawing.label, drawing.drawer), drawing)
         if drawing.png != before.png and not np.array_equal(_decode(drawing), _decode(before)):
             raise ValueError(
                 f"{drawing.source} differs from the image of character {drawing.label}, drawer {drawing.drawer} read "
                 "before; give sources of one Omniglot release only."
             )
+    if not drawings:
+        raise ValueError(f"There is no alphabet {alphabet!r} here; there are {', '.join(sorted(found))}.")
     # Kept encoded until here and decoded into place, so that there is never more than one copy of the pixels.
     items = np.empty((len(drawings), size, size), np.uint8)
     for row, key in enumerate(sorted(drawings)):

@@ -48,13 +48,17 @@ def evaluate_labels(
     the model's business. Only the last label, which nobody needs, is replaced by 0. Batches go to `predict`
     whole, so that a jitted predictor compiles once.
 
+    Where batches have `shown_labels`, the model and the baselines see these in place of `labels`, by which they are
+    graded: with noise in the labels of the context, the true ones are asked for.
+
     The predicted label is the arg-max over the first `num_labels` logits, the lowest of equals; the loss is over all V.
     "Last" is the mean over the last `window` predicted items.
 
     Args:
       predict: gives the logits [B, P, V] of the last P items: P = S normally, P = 1 for a model that predicts
         the query alone. V is at least `num_labels`.
-      batches: dicts with `labels` int [B, S], each in 0..num_labels-1, and `items` [B, S, X] for baselines.
+      batches: dicts with `labels` int [B, S], each in 0..num_labels-1, perhaps `shown_labels` like them, and `items`
+        [B, S, X] for baselines.
       name: of the evaluation, such as `seen_tasks`: letters, digits, _ and -.
       count: how many tasks, at least 1.
       num_labels: how many labels a task has; chance is 1 / num_labels.
@@ -173,10 +177,15 @@ class _Scorer:
     sizes: set[tuple[int, int]] = dataclasses.field(default_factory=set)  # S and P of the batches so far
 
     def __call__(self, batch: Batch, before: int) -> _Scores:
-        keys = {"labels": "B S"} | ({"items": "B S X"} if self.baselines else {})
-        labels, *items = wanted(batch, keys, name=self.name)
-        targets = _hide_last(labels, name=self.name, num_labels=self.num_labels, needed=self.count - before)
-        logits = as_array(self.predict({**batch, "labels": labels}), name=self.name, who="predict")
+        shown = {"shown_labels": "B S"} if "shown_labels" in batch else {}
+        keys = {"labels": "B S"} | shown | ({"items": "B S X"} if self.baselines else {})
+        arrays = dict(zip(keys, wanted(batch, keys, name=self.name), strict=True))
+        labels, needed = arrays["shown_labels" if shown else "labels"], self.count - before
+        targets = _hide_last(arrays["labels"], name=self.name, num_labels=self.num_labels, needed=needed)
+        if shown:
+            _hide_last(labels, name=self.name, num_labels=self.num_labels, needed=needed)
+        seen = {**batch, **dict.fromkeys(("labels", *shown), labels)}
+        logits = as_array(self.predict(seen), name=self.name, who="predict")
         S, P = _sizes(logits.shape, targets, name=self.name, num_labels=self.num_labels)
         self.sizes.add((S, P))
         if len(self.sizes) > 1:
@@ -185,7 +194,7 @@ class _Scorer:
         correct, loss = _score(jnp.asarray(logits), jnp.asarray(targets[:, S - P :]), num_labels=self.num_labels)
         rows = slice(max(0, self.baseline_count - before))
         found = {
-            each: self._baseline(each, items[0][rows], labels[rows], positions, targets[rows])
+            each: self._baseline(each, arrays["items"][rows], labels[rows], positions, targets[rows])
             for each in self.baselines
         }
         own = own_ratios(self.own, logits, batch, count=len(labels), name=self.name)
@@ -220,7 +229,7 @@ def _score(
 
 
 def _hide_last(labels: Shaped[np.ndarray, "B S"], *, name: str, num_labels: int, needed: int) -> Int[np.ndarray, "B S"]:
-    """Return the true labels, after replacing the last one of each task in `labels` itself."""
+    """Return labels as they are, after replacing the last one of each task in `labels` itself."""
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{name}: wanted integer labels [B, S], got {labels.dtype} {list(labels.shape)}.")
     beyond = np.setdiff1d(labels[:needed], np.arange(num_labels))
