@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+from typing import get_args
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ import icl_data as data
 from experiments.functions import run as functions
 from experiments.functions import tasks
 from experiments.functions.config import NAMED_TASKS, PRESETS, TRANSFER, DataConfig
+from icl_eval import LearnerKind
 from tests.tiny import FUNC, read_lines, summary_of, untimed
 
 WITHOUT_HIDDEN = shlex.split(shlex.join(FUNC.options).replace("--data.hidden 4 ", ""))
@@ -27,9 +29,7 @@ def test_a_run_leaves_its_transfer_table_fits_and_report(finished):
     summary = summary_of(finished)
     names = {"seen_tasks", "unseen_tasks", "transfer_sine", "transfer_step"}
     assert summary["evaluations"].keys() == names and summary["headlines"] == ["unseen", "seen"]
-    assert summary["learner"]["kind"] in (
-        "task memorization", "task identification", "general learning to learn", "undecided",
-    )  # fmt: skip
+    assert summary["learner"]["kind"] in get_args(LearnerKind)
     metrics = summary["evaluations"]["transfer_sine"]
     baselines = {"3-NN", "constant", "averaging", "ridge", "decision tree", "trained MLP", "Gaussian process", "Lasso"}
     assert {f"squared_error_{name}" for name in baselines} | {"squared_error", "normalised_error"} <= metrics.keys()

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from icl_eval.figures.grid import heat_map
-from icl_eval.figures.palette import BLUE
-from icl_eval.figures.sweeps import UNDECIDED, SizePoint, against_size, most_frequent, phase_curve
+from icl_eval.figures.learner_looks import UNDECIDED
+from icl_eval.figures.palette import BLUE, GREY
+from icl_eval.figures.sweeps import SizePoint, against_size, most_frequent, phase_curve
 
 TASKS = 2 ** np.arange(0, 17, 2)
 MEMORIZES, IDENTIFIES, LEARNS = "task memorization", "task identification", "general learning to learn"
-SHORT = {LEARNS: "learns", IDENTIFIES: "identifies", MEMORIZES: "memorizes"}
+FAILS = "fails to meta-train"
+SHORT = {LEARNS: "learns", IDENTIFIES: "identifies", MEMORIZES: "memorizes", FAILS: "fails"}
 
 
 def accuracies(seeds: int, *, rows: int = len(TASKS)) -> list[np.ndarray]:
@@ -47,6 +49,28 @@ def test_phases_are_shaded_and_named_once_without_overlap() -> None:
     assert {text.get_text(): text.get_color() for text in names}["learning to learn"] == BLUE
 
 
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (FAILS, MEMORIZES, IDENTIFIES, LEARNS),
+        (LEARNS, MEMORIZES, IDENTIFIES, FAILS),
+        (FAILS, MEMORIZES, FAILS, IDENTIFIES, LEARNS, LEARNS, LEARNS, LEARNS, LEARNS),
+        (FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, MEMORIZES, IDENTIFIES, LEARNS),
+        (FAILS,),
+    ],
+)
+def test_all_kinds_of_learner_have_room_for_their_names(kinds: tuple[str, ...]) -> None:
+    rows = len(kinds)
+    figure = phase_curve(TASKS[:rows], *accuracies(1, rows=rows), chance=0.1, kinds=[[kind] for kind in kinds])
+    (panel,) = figure.axes
+    figure.draw_without_rendering()
+    names = {text.get_text(): text for text in panel.texts if text.get_color() != "#1f2328" and text.xy[1] == 1}
+    assert len(names) == len(set(kinds)) and names["fails"].get_color() == GREY
+    boxes = sorted((text.get_window_extent() for text in names.values()), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert boxes[0].x0 >= 0 and boxes[-1].x1 <= figure.bbox.x1
+
+
 def test_a_majority_wants_more_than_any_other() -> None:
     assert most_frequent([LEARNS, MEMORIZES, LEARNS]) == LEARNS
     assert most_frequent([LEARNS, MEMORIZES]) == most_frequent([]) == most_frequent([""]) == UNDECIDED
@@ -70,7 +94,7 @@ def test_rows_that_are_not_ascending_numbers_of_tasks_are_refused(tasks: np.ndar
 def test_a_cell_says_its_number_its_seeds_and_its_kind_of_learner() -> None:
     values = np.array([[0.5, np.nan, 0.1], [0.0, 0.724, 1.0]])
     seeds = np.stack([values - 0.25, values, values + 0.25], axis=-1)
-    kinds = [[LEARNS, "", MEMORIZES], [UNDECIDED, IDENTIFIES, LEARNS]]
+    kinds = [[FAILS, "", MEMORIZES], [UNDECIDED, IDENTIFIES, LEARNS]]
     (panel,) = heat_map(
         values, row_names=["8", "16"], column_names=["1", "2", "4"], row_title="width", column_title="tasks",
         title="Accuracy", kinds=kinds, seeds=seeds,

@@ -56,7 +56,8 @@ from icl_eval.results.result import Evaluation, Family, Measure, Result
 from icl_eval.results.saved_arrays import AttentionMaps, Examples, Fits, ShotCurves
 from icl_eval.results.tally import Ratio, Tally
 from icl_eval.runs.copying import copy_run
-from icl_eval.runs.learner_type import LearnerKind, LearnerType, Thresholds, classify_learner, learner_type
+from icl_eval.runs.learner_kinds import LearnerKind, LearnerType, Thresholds, classify_learner
+from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import Run, read_run
 from icl_eval.runs.seeds import group_runs, over_seeds
 from icl_eval.runs.writing import append_evaluations, drop_evaluations_after, evaluated, write_summary

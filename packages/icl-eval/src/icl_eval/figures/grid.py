@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from icl_eval.figures.drawing import new_figure
+from icl_eval.figures.learner_looks import VERBS
 from icl_eval.figures.palette import FAINT, INK, PAPER, SHADE, TEXT
 from icl_eval.results.result import Result
 
@@ -21,12 +22,6 @@ MOST_CONFUSED = 12  # labels; beyond, the numbers in the cells cannot be read
 
 UNKNOWN: Mapping[str, Any] = {"facecolor": PAPER, "edgecolor": FAINT, "hatch": "////"}
 """How a cell looks that has no number."""
-
-_SHORT = {
-    "task memorization": "memorizes",
-    "task identification": "identifies",
-    "general learning to learn": "learns",
-}
 
 
 def heat_map(
@@ -83,7 +78,7 @@ def heat_map(
         if seeds is not None and len(known := seeds[row, column][np.isfinite(seeds[row, column])]):
             said.append(f"{known.min():.2f}\N{EN DASH}{known.max():.2f}")
         if kinds is not None and kinds[row][column]:
-            said.append(_SHORT.get(kinds[row][column], kinds[row][column]))
+            said.append(VERBS.get(kinds[row][column], kinds[row][column]))
         write_cell(panel, (row, column), said)
     return figure
 

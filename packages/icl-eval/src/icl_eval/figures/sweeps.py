@@ -12,17 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from icl_eval.figures.drawing import accuracy_axis, new_figure, prepare, size_axis
+from icl_eval.figures.learner_looks import COLOURS_OF_KINDS, NAMES, UNDECIDED
 from icl_eval.figures.line_ends import LineEnd, draw_level, name_end, spread, write_line_ends
-from icl_eval.figures.palette import BLUE, COLOURS, GREEN, GREY, INK, MARKERS, ORANGE, PAPER, TEXT
+from icl_eval.figures.palette import BLUE, COLOURS, GREY, INK, MARKERS, ORANGE, PAPER, TEXT
 from icl_eval.sweeps.rank_correlation import rank_correlation
 
-UNDECIDED = "undecided"
-_SHADES = {"task memorization": ORANGE, "task identification": GREEN, "general learning to learn": BLUE}
-_SHORT = {
-    "task memorization": "memorization",
-    "task identification": "identification",
-    "general learning to learn": "learning to learn",
-}
+_LETTER = 0.0205  # of the panel's width, that a letter of a phase's name takes on average
+_LEFT, _RIGHT = -0.03, 1.06  # between which the names of phases stand, as shares of the panel's width
 
 
 def phase_curve(
@@ -132,20 +128,30 @@ def _shade(panel: Axes, edges: np.ndarray, kinds: Sequence[str]) -> None:
             stretches.append((kind, place, place + 1))
     longest: dict[str, tuple[float, float]] = {}
     for kind, begin, end in stretches:
-        if kind not in _SHADES:
+        if kind not in COLOURS_OF_KINDS:
             continue
-        panel.axvspan(edges[begin], edges[end], color=_SHADES[kind], alpha=0.13, linewidth=0, zorder=0)
+        panel.axvspan(edges[begin], edges[end], color=COLOURS_OF_KINDS[kind], alpha=0.13, linewidth=0, zorder=0)
         left, right = (math.log2(edges[side] / edges[0]) / math.log2(edges[-1] / edges[0]) for side in (begin, end))
         if kind not in longest or right - left > longest[kind][1]:
             longest[kind] = ((left + right) / 2, right - left)
     named = sorted((middle, kind) for kind, (middle, _) in longest.items())
-    # A third of the panel holds the longest name; the ends keep room for half a name.
-    middles = spread([middle for middle, _ in named], gap=0.355, low=0.1, high=0.85)
+    middles = _apart([middle for middle, _ in named], [NAMES[kind] for _, kind in named])
     for middle, (_, kind) in zip(middles, named, strict=True):
         panel.annotate(
-            _SHORT.get(kind, kind), (middle, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points",
-            ha="center", color=_SHADES[kind], fontsize=TEXT, fontweight="bold",
+            NAMES[kind], (middle, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points",
+            ha="center", color=COLOURS_OF_KINDS[kind], fontsize=TEXT, fontweight="bold",
         )  # fmt: skip
+
+
+def _apart(middles: Sequence[float], names: Sequence[str]) -> list[float]:
+    """Return where names stand above a panel, as shares of its width, each as near its middle as it can be."""
+    widths = [_LETTER * (len(name) + 1) for name in names]
+    starts = np.cumsum([0.0, *widths]).tolist()  # of names side by side
+    offsets = [start + width / 2 for start, width in zip(starts, widths, strict=False)]
+    # Names that touch are at one place but for their offsets, so that none has to be `spread` further than that.
+    places = [middle - offset for middle, offset in zip(middles, offsets, strict=True)]
+    kept = spread(places, gap=0.0, low=_LEFT, high=_RIGHT - starts[-1])
+    return [place + offset for place, offset in zip(kept, offsets, strict=True)]
 
 
 def _median(values: np.ndarray) -> float:

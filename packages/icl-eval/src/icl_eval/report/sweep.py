@@ -11,11 +11,14 @@ from icl_eval.paths import AnyPath, as_path
 from icl_eval.report.gallery import Picture, Table
 from icl_eval.report.html import ODD, Figures, Markup, Part, data_uri, part, write_page
 from icl_eval.report.sweep_emergence import emergence_map_pictures, emergence_pictures, emergence_rows
+from icl_eval.report.sweep_outcomes import RULE as OUTCOME_RULE
+from icl_eval.report.sweep_outcomes import outcome_pictures, outcome_rows
 from icl_eval.report.sweep_pictures import final_pictures, grid_pictures, training_pictures
 from icl_eval.results.estimate import readable
 from icl_eval.sweeps.arrangement import said, setting_said, short_names
 from icl_eval.sweeps.emergence_table import SettingEmergence, emergence_table_of, setting_emergences
 from icl_eval.sweeps.odd_runs import RULE, OddRun, odd_runs
+from icl_eval.sweeps.outcomes import SettingOutcomes, outcome_target, setting_outcomes
 from icl_eval.sweeps.progress import FINISHED, status
 from icl_eval.sweeps.sweep_runs import SweepRuns, read_sweep
 from icl_eval.sweeps.table import seed, table_of
@@ -83,6 +86,8 @@ def write_sweep_page(
         rows = setting_emergences(sweep, target, target.thresholds(None, sweep))
         listed = emergence_rows(sweep, target, rows)
         emergence = [Part(listed.title, "emergence", _sorted(listed))]
+    named = outcome_target(sweep)
+    outcomes = [] if named is None else setting_outcomes(sweep, named, folder=folder)
     figures = Figures(png)
     own = [Part(each.title, f"own-table-{number}", each.content()) for number, each in enumerate(tables, start=1)]
     own += [
@@ -91,7 +96,8 @@ def write_sweep_page(
     ]
     parts = [
         *own,
-        *_drawn(sweep, targets, rows, figures=figures, missing=missing),
+        *_drawn(sweep, targets, rows, outcomes, figures=figures, missing=missing),
+        *_outcome_parts(sweep, outcomes),
         *emergence,
         _odd_part(sweep, targets, rows),
         Part("Runs", "runs", _sorted(_runs(sweep, targets, rows, page=page, folder=folder))),
@@ -109,8 +115,8 @@ def write_sweep_page(
 
 
 def _drawn(
-    sweep: SweepRuns, targets: Sequence[Target], rows: Sequence[SettingEmergence], *, figures: Figures,
-    missing: list[str],
+    sweep: SweepRuns, targets: Sequence[Target], rows: Sequence[SettingEmergence], outcomes: Sequence[SettingOutcomes],
+    *, figures: Figures, missing: list[str],
 ) -> Iterator[Part]:  # fmt: skip
     """Yield the pictures; what cannot be drawn goes to `missing`."""
     makers: list[Callable[[], Iterator[Picture]]] = [
@@ -121,7 +127,7 @@ def _drawn(
         lambda: training_pictures(sweep, targets),
     ]
     number = 0
-    for make in makers if targets else ():
+    for make in [*(makers if targets else ()), lambda: outcome_pictures(sweep, outcomes)]:
         title = "A picture"
         try:
             for picture in make():
@@ -139,6 +145,14 @@ def _facts(sweep: SweepRuns) -> str:
 
 def _sorted(rows: Table) -> Markup:
     return _SORTED.format(rows.content())
+
+
+def _outcome_parts(sweep: SweepRuns, outcomes: Sequence[SettingOutcomes]) -> Iterator[Part]:
+    """Yield the table of outcomes, where a run tells of any."""
+    if outcomes:
+        listed = outcome_rows(sweep, outcomes)
+        content = Markup('<p class="soft">{}</p>{}').format(OUTCOME_RULE, _sorted(listed))
+        yield Part(listed.title, "outcomes", content)
 
 
 def _odd_part(sweep: SweepRuns, targets: Sequence[Target], rows: Sequence[SettingEmergence]) -> Part:

@@ -1,71 +1,29 @@
-"""The learner type: has a model memorised its tasks, learnt to tell which one it is in, or learnt to learn?"""
+"""The learner type of a run: has its model memorised tasks, learnt to tell them apart, learnt to learn, or none?"""
 
-import dataclasses
-from typing import Literal, NamedTuple, get_args
+import math
 
+import numpy as np
+
+from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.estimate import Estimate, mean
 from icl_eval.results.result import Result
+from icl_eval.results.saved_arrays import MODEL
+from icl_eval.runs.learner_kinds import STATED, LearnerType, Thresholds, classify_learner
 from icl_eval.runs.reading import Run
 
-LearnerKind = Literal["task memorization", "task identification", "general learning to learn", "undecided"]
 
-_ROUNDING = 1e-9  # 0.3 - 0.2 is a little less than 0.1
-
-
-@dataclasses.dataclass(frozen=True)
-class Thresholds:
-    """What counts as better.
-
-    Attributes:
-      margin: by how much a score must pass chance, and the last score the first; above 0, in accuracy or (for
-        functions) in explained variance.
-
-    >>> Thresholds()
-    Thresholds(margin=0.1)
-    """
-
-    margin: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.margin <= 1:
-            raise ValueError(f"Wanted a margin above 0 and at most 1, got {self.margin}.")
-
-
-class Progress(NamedTuple):
-    """A score, higher is better, on one kind of tasks."""
-
-    first: float | None  # without examples; not known of a model that predicts the query alone
-    last: float  # after the last examples
-
-    def __str__(self) -> str:
-        return f"{self.last:.2f}" if self.first is None else f"{self.first:.2f} at first and {self.last:.2f} at last"
-
-
-@dataclasses.dataclass(frozen=True)
-class LearnerType:
-    """What kind of learner a model is, with the reason.
-
-    Attributes:
-      kind: one of the four.
-      reason: one sentence with the numbers.
-
-    >>> LearnerType("undecided", "Nothing was learnt.").kind
-    'undecided'
-    """
-
-    kind: LearnerKind
-    reason: str
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(LearnerKind):
-            raise ValueError(f"Wanted a kind of {get_args(LearnerKind)}, got {self.kind!r}.")
-
-
-def learner_type(run: Run, *, thresholds: Thresholds = Thresholds()) -> LearnerType | None:
-    """Return what kind of learner the last evaluations of a run show.
+def learner_type(run: Run, *, thresholds: Thresholds = STATED) -> LearnerType | None:
+    """Return what kind of learner the last evaluations of a run show; see `classify_learner` for the rules.
 
     Its config.json names the evaluations on seen and on unseen tasks (`Run.learner`). The score is the accuracy, from
     `accuracy_first` to `accuracy_last`, or for functions the explained variance, 1 - `normalised_error`, of which the
     best constant has 0.
+
+    Of a classifier, the accuracy at every position of seen tasks is known where the run was read with its arrays. Its
+    loss is on the plateau while the training loss, averaged over the last tenth of training (`Thresholds.tail`), is
+    less than a tenth (`Thresholds.plateau`) below log V, that of guessing among V labels, as chance 1 / V tells them;
+    its interval is over the steps that were logged. Of functions, the loss of guessing is that of the best constant, so
+    that what is below it is the explained variance itself, of seen tasks at last.
 
     None if the run names no such evaluations, or they lack those metrics or differ in their chance.
 
@@ -77,87 +35,52 @@ def learner_type(run: Run, *, thresholds: Thresholds = Thresholds()) -> LearnerT
     results = [result for result in asked if result is not None]
     if len(results) < 2:
         return None
-    chances = {result.chance.get("accuracy_last") for result in results}
     if all("accuracy_last" in result.metrics for result in results):
-        seen, unseen = (
-            Progress(_value(each, "accuracy_first"), each.metrics["accuracy_last"].value) for each in results
-        )
-        score, chance = "accuracy", chances.pop()
-    elif all({"normalised_error", "normalised_error_first"} <= result.metrics.keys() for result in results):
+        return _of_classifier(run, *results, thresholds=thresholds)
+    if all({"normalised_error", "normalised_error_first"} <= result.metrics.keys() for result in results):
         errors = ("normalised_error_first", "normalised_error")
-        seen, unseen = (Progress(*(1 - each.metrics[error].value for error in errors)) for each in results)
-        score, chance, chances = "explained variance", 0.0, set()
-    else:
+        seen, unseen = (tuple(_explained(each.metrics[error]) for error in errors) for each in results)
+        return classify_learner(
+            seen=(seen[0], seen[1]), unseen=(unseen[0], unseen[1]), chance=0.0, loss_drop=seen[1],
+            score="explained variance", thresholds=thresholds,
+        )  # fmt: skip
+    return None
+
+
+def _of_classifier(run: Run, seen: Result, unseen: Result, *, thresholds: Thresholds) -> LearnerType | None:
+    chances = {result.chance.get("accuracy_last") for result in (seen, unseen)}
+    firsts = [result.metrics.get("accuracy_first") for result in (seen, unseen)]
+    chance = chances.pop()
+    if chance is None or chances or (firsts[0] is None) != (firsts[1] is None):
         return None
-    if chance is None or chances or (seen.first is None) != (unseen.first is None):
+    shots = run.shots.get(seen.evaluation)
+    curve = shots.curves.get(MODEL) if shots is not None and shots.measure == "accuracy" else None
+    return classify_learner(
+        seen=(firsts[0], seen.metrics["accuracy_last"]),
+        unseen=(firsts[1], unseen.metrics["accuracy_last"]),
+        chance=chance,
+        positions=[] if shots is None or curve is None else _estimates(curve, count=shots.count),
+        loss_drop=_loss_drop(run, chance=chance, tail=thresholds.tail),
+        score="accuracy",
+        thresholds=thresholds,
+    )
+
+
+def _estimates(curve: ScalarCurve, *, count: int) -> list[Estimate]:
+    # Arrays out of a file may be in any order; an estimate wants its value within its interval.
+    ends = zip(curve.values, np.minimum(curve.low, curve.values), np.maximum(curve.high, curve.values), strict=True)
+    return [Estimate(float(value), float(low), float(high), max(1, count)) for value, low, high in ends]
+
+
+def _loss_drop(run: Run, *, chance: float, tail: float) -> Estimate | None:
+    """Return by which share of the loss of guessing the loss is below it at the end; None if it was never logged."""
+    curve = run.training_curve("loss")
+    if curve is None or not 0 < chance < 1:
         return None
-    return classify_learner(seen=seen, unseen=unseen, chance=chance, score=score, thresholds=thresholds)
+    last = curve.where(curve.steps > (1 - tail) * curve.steps.max())
+    return mean(1 + (curve if last is None else last).values / math.log(chance))
 
 
-def classify_learner(
-    *,
-    seen: tuple[float | None, float],
-    unseen: tuple[float | None, float],
-    chance: float,
-    score: str = "score",
-    thresholds: Thresholds = Thresholds(),
-) -> LearnerType:
-    """Return the kind of learner that scores show, by the first of these rules that holds.
-
-    1. *general learning to learn*: on unseen tasks the last score is at least chance + margin, and at least margin
-       above the first.
-    2. *task identification*: the same on seen tasks.
-    3. *task memorization*: on seen tasks the last score is at least chance + margin, but without that gain over the
-       first.
-    4. *undecided*: none of these; the model has not learnt yet, or a number is NaN.
-
-    For a model that predicts the query alone there is no first score, and no telling whether it learnt within the
-    context: unseen tasks above chance + margin are *general learning to learn*, seen tasks alone *task memorization*.
-
-    Args:
-      seen: the first and the last score, higher is better, on tasks of the training set; the first is None where it is
-        not known.
-      unseen: the same on fresh tasks.
-      chance: the score of guessing.
-      score: what the score is called in the reason.
-      thresholds: what counts as better.
-
-    Raises:
-      ValueError: if one has a first score and the other has not.
-
-    Source: Kirsch et al. (2022), arXiv 2212.04458, the phases by number of tasks, told apart by the gain over the
-    context on seen and on unseen tasks. The rules are theirs in words; the margin is ours.
-
-    >>> classify_learner(seen=(0.1, 0.7), unseen=(0.1, 0.12), chance=0.1).kind
-    'task identification'
-    """
-    seen, unseen = Progress(*seen), Progress(*unseen)
-    if (seen.first is None) != (unseen.first is None):
-        raise ValueError(
-            f"Wanted first scores for both kinds of tasks or for neither, got seen {seen} and unseen {unseen}; "
-            "evaluate both with the same predictor and options."
-        )
-    bar = chance + thresholds.margin
-    kind: LearnerKind = "undecided"
-    if _learns(unseen, bar, thresholds):
-        kind = "general learning to learn"
-    elif seen.first is not None and _learns(seen, bar, thresholds):
-        kind = "task identification"
-    elif _reaches(seen.last, bar):
-        kind = "task memorization"
-    wanted = f"{bar:.2f} (chance {chance:.2f} + {thresholds.margin:.2f})"
-    gain = "" if seen.first is None else f" and a gain of {thresholds.margin:.2f}"
-    return LearnerType(kind, f"The {score} is {unseen} on unseen tasks, {seen} on seen ones; wanted {wanted}{gain}.")
-
-
-def _learns(progress: Progress, bar: float, thresholds: Thresholds) -> bool:
-    improves = progress.first is None or _reaches(progress.last - progress.first, thresholds.margin)
-    return _reaches(progress.last, bar) and improves
-
-
-def _reaches(value: float, bar: float) -> bool:
-    return value >= bar - _ROUNDING
-
-
-def _value(result: Result, metric: str) -> float | None:
-    return result.metrics[metric].value if metric in result.metrics else None
+def _explained(error: Estimate) -> Estimate:
+    """Return 1 less a share of error."""
+    return Estimate(1 - error.value, 1 - error.high, 1 - error.low, error.count)

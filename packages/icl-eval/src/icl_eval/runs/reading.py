@@ -160,6 +160,14 @@ def read_evaluations(folder: Path) -> dict[str, dict[int, Result]]:
     return _read_evaluations(folder / EVALUATIONS, {}, [])
 
 
+def read_shots(folder: Path, evaluation: str) -> ShotCurves | None:
+    """Return the measures by number of examples of an evaluation; None if they are not there, or damaged."""
+    try:
+        return ShotCurves.load(folder / "arrays" / f"shots_{evaluation}.npz")
+    except _DAMAGE:
+        return None
+
+
 def _read_measures(path: Path, missing: list[str]) -> dict[str, Measure]:
     """Return the words of metrics; a folder without any, or with damaged ones, is read all the same."""
     measures: dict[str, Measure] = {}
