@@ -4,18 +4,16 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from jaxtyping import Array, PyTree
 
 import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
+from experiments.gpicl.at_end import evaluations_at_end
 from experiments.gpicl.config import PRESETS, GpiclConfig
-from experiments.gpicl.data import OTHER, fingerprints, make_samplers, make_sets, read_banks
+from experiments.gpicl.data import META, fingerprints, make_samplers, make_sets, read_banks
 from experiments.gpicl.model import make_model
 from experiments.gpicl.phases.sweep import PHASES, PHASES_PAPER
-
-BASELINES = ("1-NN", "3-NN", "ridge", "logistic regression", "majority label")
 
 HEADLINES = (
     evaluation.Headline(
@@ -33,8 +31,6 @@ HEADLINES = (
         sentence="Accuracy after all examples on tasks trained on: the weights may remember them.",
     ),
 )
-
-OTHER_DATA = evaluation.Family(title="Unseen data", sentence="Labelled sets that were not trained on, in unseen tasks.")
 
 
 def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
@@ -64,12 +60,9 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
         return logits[:, None] if logits.ndim == 2 else logits
 
     measure = functools.partial(evaluation.evaluate_labels, num_labels=num_labels)
-    compared = functools.partial(measure, **make_baselines(config, num_labels))
-    count, at_end = config.eval.final_count, [lab.SEEN, lab.UNSEEN]
+    names = [lab.SEEN, lab.UNSEEN]
     if config.eval.other_datasets:
-        at_end = [name for name in samplers(config) if name != lab.TRAIN]
-    same = [name for name in at_end if not name.startswith(OTHER)]
-    other = [name for name in at_end if name.startswith(OTHER)]
+        names = [name for name in samplers(config) if name not in (lab.TRAIN, META)]
     return lab.Experiment(
         init=init,
         loss_fn=loss_fn,
@@ -77,31 +70,12 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
         inputs=("items", "labels"),
         samplers=samplers,
         at_intervals=lab.evaluations((lab.SEEN, lab.UNSEEN), measure, count=config.eval.count),
-        at_end=(
-            *lab.evaluations(same, compared, count=count),
-            *lab.evaluations(other, compared, count=count, family=OTHER_DATA),
-        ),
+        at_end=evaluations_at_end(config, names, num_labels=num_labels),
         headlines=HEADLINES,
         model=classifier,
         fingerprints=fingerprints(config.data, banks),
         learner=lab.SEEN_AND_UNSEEN,
     )
-
-
-def make_baselines(config: GpiclConfig, num_labels: int) -> dict[str, Any]:
-    """Return what the model is compared with, at a few positions, as arguments of `icl_eval.evaluate_labels`."""
-    count = min(config.eval.final_count, config.eval.baseline_count)
-    if not count:
-        return {}
-
-    def ask(classifier: evaluation.Classifier, items: np.ndarray, labels: np.ndarray, positions: Any) -> np.ndarray:
-        return evaluation.labels_by_position(classifier, items, labels, num_labels=num_labels, positions=positions)
-
-    length = config.data.length
-    last = range(length - max(1, length // 8), length)  # what the model's last accuracy is the mean over
-    positions = sorted({2**power for power in range(length.bit_length()) if 2**power < length} | set(last))
-    asked = {name: functools.partial(ask, evaluation.CLASSIFIERS[name]) for name in BASELINES}
-    return {"baselines": asked, "baseline_positions": positions, "baseline_count": count}
 
 
 GPICL = lab.Definition("gpicl", build, PRESETS, sweeps={"phases": PHASES, "phases_paper": PHASES_PAPER})

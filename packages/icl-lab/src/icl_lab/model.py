@@ -47,6 +47,7 @@ class Model:
 
     def __init__(self, compiled: Compiled, checkpoint: ModelCheckpoint | TrainState, *, seed: int) -> None:
         """Choose the parameters."""
+        self.seed = seed
         params = checkpoint.params if checkpoint.ema is None else checkpoint.ema
         self._compiled, self._arguments = compiled, (params, checkpoint.model_state, np.uint32(seed))
 

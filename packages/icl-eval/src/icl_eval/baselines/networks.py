@@ -15,6 +15,8 @@ from icl_eval.baselines.context import Points
 
 OptimizerName = Literal["sgd", "adam"]
 
+_FEWEST = 16  # items for which a program is compiled: fewer are filled up to so many, more to the next power of two
+
 _AT_ONCE = 32  # tasks: each is computed in company of one size, so that it comes to the same in whatever company
 
 _NEVER = -1e9  # the logit of a label that cannot be; finite, so that nothing times it is nothing
@@ -34,10 +36,10 @@ Network = tuple[Layer, ...]
 class Context(NamedTuple):
     """One task, or with an axis before all others a batch of them."""
 
-    items: Float[Array, "N X"]
-    labels: Int[Array, " N"]
-    weight: Float[Array, " N"]  # 1 for the items that count in a loss, 0 for others
-    possible: Bool[Array, " V"]  # which labels there can be
+    items: Float[Array | np.ndarray, "N X"]
+    labels: Int[Array | np.ndarray, " N"]
+    weight: Float[Array | np.ndarray, " N"]  # 1 for the items that count in a loss, 0 for others
+    possible: Bool[Array | np.ndarray, " V"]  # which labels there can be
 
 
 class Descent(NamedTuple):
@@ -68,9 +70,9 @@ def initial_network(seed: int, sizes: Sequence[int]) -> Network:
     return (*hidden, Layer(jnp.zeros_like(last.weights), last.bias))
 
 
-def logits(network: Network, items: Float[Array, "N X"]) -> Float[Array, "N V"]:
+def logits(network: Network, items: Float[Array | np.ndarray, "N X"]) -> Float[Array, "N V"]:
     """Return the logits of items."""
-    values = items
+    values = jnp.asarray(items)
     for number, layer in enumerate(network):
         if number:
             values = jax.nn.relu(values)
@@ -116,7 +118,7 @@ def predicted_labels(
 ) -> Int[np.ndarray, "B N"]:
     """Return the labels of all items by the network fitted to each task, 0 in tasks without context.
 
-    One compilation serves up to twice as many items as another, and any number of tasks.
+    One compilation serves any number of tasks, of up to 16 items, or up to twice as many as the one before.
 
     Args:
       network: where descent begins.
@@ -126,11 +128,12 @@ def predicted_labels(
       optimizer: by which rule of optax.
     """
     B, N = tasks.targets.shape
-    padding = 2 ** (N - 1).bit_length() - N
+    padding = max(_FEWEST, 2 ** (N - 1).bit_length()) - N
+    rows = ((0, 0), (0, padding))
     padded = Context(
-        np.pad(tasks.inputs.astype(np.float32), ((0, 0), (0, padding), (0, 0))),
-        np.pad(tasks.targets.astype(np.int32), ((0, 0), (0, padding))),
-        np.pad(tasks.shown.astype(np.float32), ((0, 0), (0, padding))),
+        np.pad(tasks.inputs.astype(np.float32), (*rows, (0, 0))),
+        np.pad(tasks.targets.astype(np.int32), rows),
+        np.pad(tasks.shown.astype(np.float32), rows),
         possible,
     )
     found = []
