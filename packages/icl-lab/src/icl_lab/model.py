@@ -42,7 +42,7 @@ class Model:
     Args:
       compiled: its functions.
       checkpoint: its parameters; where the run keeps an average of them, that is what is asked.
-      seed: of the run; the key that functions are given is the same for all batches.
+      seed: of the run, and an attribute; the key that functions are given is the same for all batches.
     """
 
     def __init__(self, compiled: Compiled, checkpoint: ModelCheckpoint | TrainState, *, seed: int) -> None:
