@@ -1,6 +1,8 @@
 """The gpicl experiment from end to end, at toy size, and what a user can get wrong."""
 
+import argparse
 import dataclasses
+import itertools
 import shutil
 
 import jax
@@ -9,6 +11,7 @@ import pytest
 
 import icl_data as data
 import icl_eval as evaluation
+from experiments.gpicl import at_end
 from experiments.gpicl import data as sets_of
 from experiments.gpicl import run as gpicl
 from experiments.gpicl.config import PRESETS, DataConfig
@@ -35,6 +38,7 @@ def test_a_run_leaves_its_evaluations_curves_learner_and_report(finished):
     assert summary["learner"].keys() == {"kind", "reason"}
     metrics = summary["evaluations"]["unseen_tasks"]
     assert {"accuracy_first", "accuracy_last", "improvement", "loss", "accuracy_last_1-NN"} <= metrics.keys()
+    assert "accuracy_last_SGD from scratch" in metrics and "accuracy_last_MAML" not in metrics
     assert metrics["accuracy_last"]["count"] == 90 and metrics["accuracy_last_1-NN"]["count"] == 10
     assert {path.stem for path in (finished / "arrays").iterdir()} == {f"shots_{name}" for name in evaluations}
     steps = [(line["step"], line["evaluation"]) for line in read_lines(finished / "eval.jsonl")]
@@ -67,6 +71,40 @@ def test_an_evaluation_again_gives_the_same_numbers(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "run")
     GPIC.run(folder, "--mode", "eval")
     assert summary_of(folder) == summary_of(finished)
+
+
+def test_maml_is_meta_trained_once_on_the_tasks_of_training_and_is_a_baseline(finished, tmp_path, monkeypatch, capsys):
+    folder, asked = shutil.copytree(finished, tmp_path / "run"), []
+
+    def meta_train(batches, **options):
+        asked.append(np.concatenate([batch["index"] for batch in itertools.islice(batches, 2)]))
+        return evaluation.meta_train(batches, tasks_per_step=4, **options)
+
+    replaced = argparse.Namespace(**vars(evaluation) | {"meta_train": meta_train})
+    monkeypatch.setattr(at_end, "evaluation", replaced)
+    GPIC.run(folder, "--mode", "eval", "--eval.maml-steps", 2, "--eval.no-other-datasets")
+    assert "MAML, a baseline, is meta-trained by 2 steps" in capsys.readouterr().out
+    assert len(asked) == 1 and np.array_equal(asked[0], np.arange(60))
+    evaluations = summary_of(folder)["evaluations"]
+    assert all(evaluations[name]["accuracy_last_MAML"]["count"] == 10 for name in ("seen_tasks", "unseen_tasks"))
+    assert (
+        evaluations["unseen_tasks"]["accuracy_last"]
+        == summary_of(finished)["evaluations"]["unseen_tasks"]["accuracy_last"]
+    )
+
+
+def test_what_is_meta_trained_on_are_the_sequences_of_training_and_other_seeds_have_their_own_maml():
+    config = GPIC.parse("laptop", "--eval.maml-steps", 1, "--data.num-tasks", 3, "--data.p-identity", 0.5)
+    samplers = samplers_of(config, sets_from(config.data))
+    there, trained = (samplers[name].sample(np.arange(64)) for name in ("meta_training", "train"))
+    assert all(np.array_equal(there[name], trained[name]) for name in trained)
+    compared = at_end.Compared(config=config, num_labels=4)
+    first = compared.meta_trained(0, [trained])
+    assert compared.meta_trained(0, [trained]) is first is not compared.meta_trained(1, [trained])
+    again = at_end.Compared(config=config, num_labels=4).meta_trained(0, [trained])
+    assert jax.tree.all(jax.tree.map(np.array_equal, again.network, first.network))
+    none = GPIC.parse("laptop", "--eval.maml-steps", 1, "--eval.baseline-count", 0)
+    assert "meta_training" not in samplers_of(none, sets_from(none.data))
 
 
 @pytest.mark.parametrize("trunk", ["mlp", "lstm"])
@@ -238,6 +276,7 @@ def test_the_papers_preset_has_the_papers_numbers():
         (["--eval.longer", "12"], "ask for --model.positions none or sinusoidal"),
         (["--model.trunk", "lstm", "--model.key-size", "4"], "model.key_size is for"),
         (["--eval.count", "0"], "at least 1"),
+        (["--eval.maml-steps", "-1"], "eval.maml_steps must be at least 0, got -1"),
         (["--train.ensemble.members", "2", "--init-from", "x"], "no init_from"),
         (["--data.source", "tfds", "--data.tfds-dir", "nowhere"], "No set 'mnist'"),
         (["--data.ways", "11"], "at most the bank's 10 classes"),

@@ -132,11 +132,20 @@ class GpiclEvalConfig(lab.TaskEvalConfig):
         labels of uneven frequency, too.
       longer: At the end, evaluate on sequences of so many items, more than in training, too; 0 for none. Learned
         positions know no more than those of training, and an MLP one length alone.
+      maml_steps: With baselines, steps by which one of them, MAML, is meta-trained before the first evaluation at the
+        end, on the tasks of training; 0 leaves it out.
     """
 
     other_datasets: bool = True
     shifts: bool = True
     longer: int = 0
+    maml_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        super().__post_init__()
+        if self.maml_steps < 0:
+            raise ValueError(f"eval.maml_steps must be at least 0, got {self.maml_steps}.")
 
 
 _EVAL = GpiclEvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)
@@ -182,7 +191,7 @@ _PAPER = GpiclConfig(
     model=ModelConfig(width=256, layers=4, heads=8, key_size=32),
     optimizer=OptimizerConfig(schedule="constant", learning_rate=3e-4, warmup_steps=1_000),
     train=TrainConfig(steps=100_000, log_every=100, checkpoint_every=5_000),
-    eval=dataclasses.replace(_EVAL, every=5_000, final_count=4_096),
+    eval=dataclasses.replace(_EVAL, every=5_000, final_count=4_096, maml_steps=10_000),
 )
 
 PRESETS = {"laptop": _LAPTOP, "paper": _PAPER}

@@ -17,6 +17,8 @@ from experiments.gpicl.shifts import shifted
 OTHER = "unseen_data_"  # before the name of a set that was not trained on
 SEEN_IMAGES = "_seen_images"  # after the name of an evaluation on images that were trained on
 
+META = "meta_training"  # the sequences of training, whole on every host: what a baseline is meta-trained on
+
 Sets = dict[str, tuple[data.ExemplarBank, data.ExemplarBank]]
 """Labelled sets by name, as vectors: images to train on, and to be tested on. The first is the one that is trained on;
 of all others the same images stand in both places."""
@@ -122,6 +124,11 @@ def _grey(images: np.ndarray) -> np.ndarray:
     return images if images.ndim == 3 else np.round(images.mean(axis=-1)).astype(np.uint8)
 
 
+def meta_trains(config: GpiclConfig) -> bool:
+    """Return whether the evaluations at the end have a baseline that is meta-trained first."""
+    return config.eval.maml_steps > 0 and config.eval.baseline_count > 0
+
+
 def make_samplers(config: GpiclConfig, sets: Sets, *, num_labels: int) -> dict[str, data.ProjectedSampler]:
     """Return the sequences of training and of each evaluation.
 
@@ -136,8 +143,9 @@ def make_samplers(config: GpiclConfig, sets: Sets, *, num_labels: int) -> dict[s
     tasks = lab.task_pools(config, options.num_tasks)
     seen, unseen = tasks[lab.SEEN], tasks[lab.UNSEEN]
     first, second = sets[trained]
+    training = sampler(bank=first, tasks=tasks[lab.TRAIN], p_identity=options.p_identity)
     samplers = {
-        lab.TRAIN: sampler(bank=first, tasks=tasks[lab.TRAIN], p_identity=options.p_identity),
+        **dict.fromkeys((lab.TRAIN, META) if meta_trains(config) else (lab.TRAIN,), training),
         lab.SEEN: sampler(bank=second, tasks=seen, stream=lab.SEEN),
         lab.UNSEEN: sampler(bank=second, tasks=unseen, stream=lab.UNSEEN),
         f"{lab.SEEN}{SEEN_IMAGES}": sampler(bank=first, tasks=seen, stream=f"{lab.SEEN}{SEEN_IMAGES}"),

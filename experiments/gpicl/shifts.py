@@ -19,6 +19,7 @@ SHIFTS: dict[str, dict[str, Any]] = {
 }
 """Options of `icl_data.ProjectedSampler` that training has otherwise, by the name of the shift."""
 
+ROTATION = f"{SHIFTED}rotation"
 ROTATIONS = 512  # tasks, since each projection takes a QR decomposition
 
 SHIFTED_TASKS = evaluation.Family(

@@ -27,7 +27,9 @@ PHASES: lab.SweepPreset[GpiclConfig] = lab.SweepPreset(
 
 # The paper has widths of 2 to 512 and pools of 1 to 2**24 tasks.
 PHASES_PAPER: lab.SweepPreset[GpiclConfig] = lab.SweepPreset(
-    config=PRESETS["paper"],
+    config=dataclasses.replace(
+        PRESETS["paper"], eval=dataclasses.replace(PRESETS["paper"].eval, maml_steps=0, shifts=False)
+    ),
     grid={
         "data.num_tasks": tuple(2**power for power in range(0, 25, 2)),
         "model.width": (4, 16, 64, 256, 512),

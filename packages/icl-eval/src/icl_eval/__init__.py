@@ -3,7 +3,8 @@
 Axes, here and in every module: B sequences or tasks in a batch, S items in a sequence (the query last), P predicted
 items (the last P of the S), N values, or points of a task or a curve, X numbers of an input, Y of a target, V labels, C
 classes, context items or context sizes, H and W (or P and Q) pixels, K examples or possible labels, M measures,
-L layers, H heads or hidden units, T tokens. Layers, heads and tokens are numbered from 0.
+L layers, H heads or hidden units, I and O inputs and outputs of a layer, T tokens. Layers, heads and tokens are
+numbered from 0.
 """
 
 from icl_eval.attention.ablation import ablate_heads
@@ -34,7 +35,9 @@ from icl_eval.baselines.closed_form import (
     Ridge,
 )
 from icl_eval.baselines.fitted import Sklearn, TrainedMLP
+from icl_eval.baselines.maml import MAML, meta_train
 from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
+from icl_eval.baselines.trained_classifier import TrainedClassifier
 from icl_eval.figures.attention import attention_map, attention_rows
 from icl_eval.figures.drawing import encode
 from icl_eval.figures.frequency import by_frequency, deciles
@@ -80,6 +83,7 @@ from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
 
 __all__ = [
     "CLASSIFIERS",
+    "MAML",
     "MEASURES",
     "REGRESSORS",
     "AttentionMaps",
@@ -127,6 +131,7 @@ __all__ = [
     "Tally",
     "Thresholds",
     "TokenPositions",
+    "TrainedClassifier",
     "TrainedMLP",
     "ablate_heads",
     "ablations",
@@ -173,6 +178,7 @@ __all__ = [
     "mean",
     "mean_by_shots",
     "measure",
+    "meta_train",
     "most_frequent",
     "over_seeds",
     "phase_curve",

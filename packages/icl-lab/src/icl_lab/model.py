@@ -42,11 +42,12 @@ class Model:
     Args:
       compiled: its functions.
       checkpoint: its parameters; where the run keeps an average of them, that is what is asked.
-      seed: of the run; the key that functions are given is the same for all batches.
+      seed: of the run, and an attribute; the key that functions are given is the same for all batches.
     """
 
     def __init__(self, compiled: Compiled, checkpoint: ModelCheckpoint | TrainState, *, seed: int) -> None:
         """Choose the parameters."""
+        self.seed = seed
         params = checkpoint.params if checkpoint.ema is None else checkpoint.ema
         self._compiled, self._arguments = compiled, (params, checkpoint.model_state, np.uint32(seed))
 

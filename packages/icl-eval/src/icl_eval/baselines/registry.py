@@ -20,6 +20,7 @@ from icl_eval.baselines.closed_form import (
     Ridge,
 )
 from icl_eval.baselines.fitted import Sklearn, TrainedMLP
+from icl_eval.baselines.trained_classifier import TrainedClassifier
 
 
 def _lasso(*, intercept: bool) -> Any:
@@ -61,4 +62,5 @@ CLASSIFIERS: dict[str, Classifier] = {
     "logistic regression": Sklearn(_logistic_regression),
     "ridge": RidgeLabels(penalty=1.0),
     "majority label": MajorityLabel(),
+    "SGD from scratch": TrainedClassifier(hidden=(64,), steps=100, learning_rate=3.0, seed=0),
 }
