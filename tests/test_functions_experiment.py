@@ -12,7 +12,7 @@ import icl_data as data
 from experiments.functions import run as functions
 from experiments.functions import tasks
 from experiments.functions.config import NAMED_TASKS, PRESETS, TRANSFER, DataConfig
-from icl_eval import LearnerKind
+from icl_eval import LearnerKind, read_run
 from tests.tiny import FUNC, read_lines, summary_of, untimed
 
 WITHOUT_HIDDEN = shlex.split(shlex.join(FUNC.options).replace("--data.hidden 4 ", ""))
@@ -38,6 +38,53 @@ def test_a_run_leaves_its_transfer_table_fits_and_report(finished):
     assert [line["evaluation"] for line in read_lines(finished / "eval.jsonl")].count("transfer_sine") == 1
     page = (finished / "report.html").read_text()
     assert "Known families of functions; training is on random networks alone." in page
+
+
+def test_the_untrained_model_stands_beside_the_baselines_as_computed_by_hand(finished):
+    config = FUNC.parse(finished)
+    experiment, samplers = functions.build(config), tasks.make_samplers(config)
+    example = samplers["train"].sample(np.arange(config.data.batch_size))
+    params, state = experiment.init(jax.random.fold_in(jax.random.key(config.train.seed), 0), example)
+    expected = {}
+    for name in ("transfer_sine", "transfer_step", "unseen_tasks"):
+        batch = samplers[name].sample(np.arange(10))
+        seen = batch | {"targets": np.where(batch["is_query"][..., None], 0, batch["targets"])}
+        arrays = {key: jax.device_put(seen[key]) for key in experiment.inputs}
+        values = np.asarray(experiment.predict(params, state, jax.random.key(9), arrays))
+        squares = [
+            (values[task, at, 0] - batch["targets"][task, at, 0]) ** 2 for task in range(10) for at in range(6, 10)
+        ]
+        expected[name] = np.mean(squares)
+    found = summary_of(finished)["evaluations"]
+    for name, value in expected.items():
+        assert found[name]["squared_error_untrained"]["value"] == pytest.approx(value, rel=1e-4)
+    assert abs(found["transfer_sine"]["squared_error"]["value"] - expected["transfer_sine"]) > 1e-3
+    assert "squared_error_untrained" not in found["seen_tasks"]
+    page = (finished / "report.html").read_text()
+    assert ">untrained</th>" in page and ">best baseline</th>" in page
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_curves_of_baselines_are_what_they_make_of_so_many_points(tmp_path, finished, inputs):
+    folder = finished
+    if inputs > 1:
+        folder = tmp_path / "run"
+        FUNC.tiny("--data.num-inputs", inputs, "--train.steps", 3, "--workdir", folder)
+    config = FUNC.parse(folder)
+    assert config.data.num_inputs == inputs
+    for name, sizes in (("unseen_tasks", [0, 1, 2, 4, 6]), ("transfer_step", [4, 6])):
+        batch, curves = tasks.make_samplers(config)[name].sample(np.arange(10)), read_run(folder).shots[name].curves
+        regressors = functions.make_baselines(config, name)
+        assert set(curves) == {"model", "untrained", *regressors}
+        for baseline in ("ridge", "Gaussian process", "3-NN"):
+            assert curves[baseline].steps.tolist() == curves["model"].steps.tolist() == sizes
+            for size, value in zip(sizes, curves[baseline].values, strict=True):
+                errors = []
+                for x, y in zip(batch["inputs"], batch["targets"], strict=True):  # so many points, and the 4 asked for
+                    cut = np.concatenate([x[:size], x[6:]])[None], np.concatenate([y[:size], y[6:]])[None]
+                    predicted = regressors[baseline].predict(*cut, np.arange(size + 4)[None] >= size)
+                    errors.append(np.mean((predicted[0, size:] - y[6:]) ** 2))
+                assert value == pytest.approx(np.mean(errors), rel=1e-5)
 
 
 def test_the_fits_that_are_drawn_are_of_the_functions_themselves(finished):

@@ -195,7 +195,7 @@ def test_a_shift_changes_one_thing_of_the_sequences_of_unseen_tasks():
         }
         differing = {key for key, values in unseen.items() if not np.array_equal(batch[key], values)}
         assert differing == changed.get(name, {"items"}), name
-    without = samplers_of(GPIC.parse("laptop", "--eval.no-shifts"), sets)
+    without = samplers_of(GPIC.parse("laptop"), sets)
     assert len(names) == 7 and without.keys() == samplers.keys() - set(names)
 
 

@@ -55,7 +55,7 @@ OMNI = of(
 )
 GPIC = of(
     GPICL,
-    STEPS + TASKS + "--data.length 6 --eval.count 60 --eval.final-count 90 --eval.baseline-count 10 --eval.no-shifts ",
+    STEPS + TASKS + "--data.length 6 --eval.count 60 --eval.final-count 90 --eval.baseline-count 10",
 )
 FUNC = of(
     FUNCTIONS,

@@ -1,7 +1,7 @@
 """The functions experiment, from a configuration."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,13 +92,14 @@ def final_evaluation(config: FunctionsConfig, name: str) -> lab.Evaluation:
         count, sizes = asked or count, [size for size in (4, 16) if size < context]
 
     def measure(model: lab.Model, batches: Iterable[Any], *drawn: Iterable[Any], count: int) -> evaluation.Result:
+        untrained = {"untrained": as_baseline(model.untrained)} if asked else {}
         result = evaluation.evaluate_functions(
             model,
             batches,
             name=name,
             count=count,
             context_sizes=sizes,
-            baselines=baselines,
+            baselines=untrained | baselines,
             baseline_count=asked or None,
         )
         if not drawn:
@@ -108,6 +109,15 @@ def final_evaluation(config: FunctionsConfig, name: str) -> lab.Evaluation:
 
     streams = (name, f"{DRAWN}{name}") if make_family(config.data).num_inputs == 1 else (name,)
     return lab.Evaluation(name, streams, count, measure, KNOWN if known else None)
+
+
+def as_baseline(model: lab.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], Any]:
+    """Return a model as a baseline of another, which is asked about the same points."""
+
+    def predict(inputs: np.ndarray, targets: np.ndarray, is_query: np.ndarray) -> Any:
+        return model({"inputs": inputs, "targets": targets, "is_query": is_query})
+
+    return predict
 
 
 def fit(

@@ -137,7 +137,7 @@ class GpiclEvalConfig(lab.TaskEvalConfig):
     """
 
     other_datasets: bool = True
-    shifts: bool = True
+    shifts: bool = False
     longer: int = 0
     maml_steps: int = 0
 
@@ -191,7 +191,7 @@ _PAPER = GpiclConfig(
     model=ModelConfig(width=256, layers=4, heads=8, key_size=32),
     optimizer=OptimizerConfig(schedule="constant", learning_rate=3e-4, warmup_steps=1_000),
     train=TrainConfig(steps=100_000, log_every=100, checkpoint_every=5_000),
-    eval=dataclasses.replace(_EVAL, every=5_000, final_count=4_096, maml_steps=10_000),
+    eval=dataclasses.replace(_EVAL, every=5_000, final_count=4_096, shifts=True, maml_steps=10_000),
 )
 
 PRESETS = {"laptop": _LAPTOP, "paper": _PAPER}

@@ -14,7 +14,7 @@ _LAPTOP = dataclasses.replace(
     PRESETS["laptop"],
     train=dataclasses.replace(PRESETS["laptop"].train, steps=1_200),
     eval=dataclasses.replace(
-        PRESETS["laptop"].eval, every=1_200, final_count=1_024, baseline_count=0, other_datasets=False, shifts=False
+        PRESETS["laptop"].eval, every=1_200, final_count=1_024, baseline_count=0, other_datasets=False
     ),
 )
 

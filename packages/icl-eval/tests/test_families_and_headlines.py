@@ -179,18 +179,41 @@ def test_a_family_is_a_table_with_its_sentence_and_the_best_in_bold(tmp_path: Pa
     assert "Sines, while the model was trained on linear functions. Shown is squared_error" in said
     assert "families of functions that were not trained on" not in said.lower()  # no words but those of the results
     found = rows(text)
-    assert found["header"] == ["evaluation", "model", "model is better than", "constant", "ridge", "Gaussian process"]
-    assert found["Sines"] == ["<b>0.100</b> 0.090\N{EN DASH}0.110", "all 2", "1.000", "", "0.300"]
-    assert found["Wide steps"][1:] == ["1 of 2 not constant", "<b>0.400</b>", "", "0.700"]
-    assert found["Lines"][1:] == ["1 of 2 not ridge", "0.800", "≈ <b>0.495</b>", ""]
+    assert found["header"] == [
+        "evaluation",
+        "model",
+        "best baseline",
+        "model is better than",
+        "constant",
+        "ridge",
+        "Gaussian process",
+    ]
+    assert found["Sines"] == [
+        "<b>0.100</b> 0.090\N{EN DASH}0.110",
+        "0.300 Gaussian process",
+        "all 2",
+        "1.000",
+        "",
+        "0.300",
+    ]
+    assert found["Wide steps"][1:] == ["0.400 constant", "1 of 2 not constant", "<b>0.400</b>", "", "0.700"]
+    assert found["Lines"][1:] == ["0.495 ridge", "1 of 2 not ridge", "0.800", "≈ <b>0.495</b>", ""]
 
 
 def test_of_accuracies_more_is_better(tmp_path: Path) -> None:
     folder = labels_run(tmp_path)
     family(folder, "digits", model=0.5, kind="proportion", ridge=0.4, nearest=0.6)
     assert rows(page(folder))["Other digits"] == [
-        "0.500 0.490\N{EN DASH}0.510", "1 of 2 not nearest", "0.400", "<b>0.600</b>",
+        "0.500 0.490\N{EN DASH}0.510", "0.600 nearest", "1 of 2 not nearest", "0.400", "<b>0.600</b>",
     ]  # fmt: skip
+
+
+def test_baselines_without_a_number_are_never_the_best(tmp_path: Path) -> None:
+    folder = functions_run(tmp_path)
+    family(folder, "sines", model=0.1, lost=np.nan, ridge=0.3)
+    assert rows(page(folder))["Other sines"][1:3] == ["0.300 ridge", "1 of 2 not lost"]
+    family(folder, "sines", model=0.1, lost=np.nan)
+    assert rows(page(folder))["Other sines"][1] == ""
 
 
 def test_a_family_without_baselines_shows_what_the_headlines_do_and_what_has_no_number(tmp_path: Path) -> None:
@@ -219,7 +242,7 @@ def test_baselines_of_no_family_are_a_table_and_outlive_later_evaluations_withou
     text = page(folder)
     assert "Against baselines" in headings(text)
     assert "Shown is accuracy_in_context" in words(text)
-    assert rows(text)["Few"] == ["<b>0.910</b> 0.900\N{EN DASH}0.920", "all 1", "0.700"]
+    assert rows(text)["Few"] == ["<b>0.910</b> 0.900\N{EN DASH}0.920", "0.700 nearest image", "all 1", "0.700"]
 
 
 def shot_curves() -> ShotCurves:

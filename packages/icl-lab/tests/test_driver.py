@@ -1,6 +1,7 @@
 """The driver with a toy: every mode, ensembles, resuming, following; what is in a folder, and what is never touched."""
 
 import dataclasses
+import functools
 import json
 import shutil
 import subprocess
@@ -205,9 +206,12 @@ def test_a_function_is_compiled_once_for_all_parameters_and_seeds_are_arguments(
     outputs = []
     for seed, ema in ((0, None), (1, None), (1, {"w": np.float32(5)})):
         checkpoint = training.ModelCheckpoint(1, {"w": np.float32(1)}, {}, ema)
-        model = Model(compiled, checkpoint, seed=seed)
+        initial = functools.partial(training.ModelCheckpoint, 0, {"w": np.float32(-3)}, {})
+        model = Model(compiled, checkpoint, seed=seed, initial=initial)
         outputs.append(float(model({"x": np.float32(2), "unread": object()})))
-    assert len(traced) == 1
+    untrained = float(model.untrained({"x": np.float32(2)}))
+    assert len(traced) == 1 and model.untrained is model.untrained
+    assert untrained == pytest.approx(outputs[-1] - 8)  # w is -3 and not the 5 of the average
     noise = [float(jax.random.normal(jax.random.key(seed))) for seed in (0, 1, 1)]
     np.testing.assert_allclose(outputs, [3 + noise[0], 3 + noise[1], 7 + noise[2]], rtol=1e-6)
 

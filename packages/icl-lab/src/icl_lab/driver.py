@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -227,15 +228,21 @@ def evaluate(
 
 
 def family_line(result: evaluation.Result) -> str:
-    """Return the first metric of a result beside those of its baselines, as a line of a table."""
+    """Return the first metric of a result beside those of its baselines, and which of these is best, as one line."""
     principal = next(iter(result.metrics))
     named = {"model": principal} | {
         words.baseline: name
         for name, words in result.measures.items()
         if words.baseline and name.startswith(principal) and name in result.metrics
     }
-    values = "  ".join(f"{who} {result.metrics[name].value:.4f}" for who, name in named.items())
-    return f"{result.evaluation:28}{values}"
+    found = {who: result.metrics[name].value for who, name in named.items()}
+    values = "  ".join(f"{who} {value:.4f}" for who, value in found.items())
+    known = {who: value for who, value in found.items() if who != "model" and not math.isnan(value)}
+    if not known:
+        return f"{result.evaluation:28}{values}"
+    words = result.measures.get(principal)
+    best = min if words is not None and words.kind == "error" else max
+    return f"{result.evaluation:28}{values}  best baseline: {best(known, key=lambda who: known[who])}"
 
 
 def restore(runs: Runs[Config], member: MemberRun[Config], step: int | None) -> training.ModelCheckpoint:

@@ -1,5 +1,6 @@
 """The model of a checkpoint, as measures ask it: parameters, state and key are filled in, functions compiled once."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,13 +44,31 @@ class Model:
       compiled: its functions.
       checkpoint: its parameters; where the run keeps an average of them, that is what is asked.
       seed: of the run, and an attribute; the key that functions are given is the same for all batches.
+      initial: makes the parameters of ``untrained``.
     """
 
-    def __init__(self, compiled: Compiled, checkpoint: ModelCheckpoint | TrainState, *, seed: int) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        checkpoint: ModelCheckpoint | TrainState,
+        *,
+        seed: int,
+        initial: Callable[[], ModelCheckpoint | TrainState],
+    ) -> None:
         """Choose the parameters."""
         self.seed = seed
         params = checkpoint.params if checkpoint.ema is None else checkpoint.ema
         self._compiled, self._arguments = compiled, (params, checkpoint.model_state, np.uint32(seed))
+        self._initial = initial
+
+    @functools.cached_property
+    def untrained(self) -> "Model":
+        """The same model with the parameters that the run's seed draws, before any training.
+
+        They are not those of another run that this one began with. A measure may give it as a baseline; it is made
+        when it is first asked for, of the functions that are compiled already.
+        """
+        return Model(self._compiled, self._initial(), seed=self.seed, initial=self._initial)
 
     def __call__(self, batch: Mapping[str, Any]) -> PyTree:
         """Return what the experiment's ``predict`` makes of a batch."""

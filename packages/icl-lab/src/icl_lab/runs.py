@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic
 
 import grain
 import jax
 import numpy as np
+import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
@@ -100,7 +101,20 @@ class Runs(Generic[Config]):
 
     def model(self, member: MemberRun[Config], checkpoint: training.ModelCheckpoint | training.TrainState) -> Model:
         """Return the model of a member, as measures ask it."""
-        return Model(self.compiled, checkpoint, seed=member.config.train.seed)
+        initial = functools.partial(self.initial, member)
+        return Model(self.compiled, checkpoint, seed=member.config.train.seed, initial=initial)
+
+    def initial(self, member: MemberRun[Config]) -> training.TrainState:
+        """Return the state of a member before its first step, where restored ones are; its optimiser is none."""
+        state = self._initial_of_seed(np.uint32(member.config.train.seed))
+        return state if self.mesh is None else training.put_whole(state, self.mesh)
+
+    @functools.cached_property
+    def _initial_of_seed(self) -> Callable[[np.uint32], training.TrainState]:
+        def initial(seed: Any) -> training.TrainState:
+            return training.initial_state(jax.random.key(seed), init=self.init, optimizer=optax.identity())
+
+        return jax.jit(initial)
 
 
 def check_streams(member: MemberRun[Config], *, inputs: Sequence[str]) -> None:

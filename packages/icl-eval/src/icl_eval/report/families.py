@@ -23,14 +23,22 @@ class Cell(NamedTuple):
     is_best: bool
 
 
+class Best(NamedTuple):
+    """The best of the baselines of a row."""
+
+    name: str
+    estimate: Estimate
+
+
 class Row(NamedTuple):
-    """An evaluation of a table: the model's number, and what of the baselines it is better than."""
+    """An evaluation of a table: the model's number, what of the baselines it is better than, and which is best."""
 
     name: str
     model: Estimate
     is_best: bool
     beaten: str
     unbeaten: str
+    best: Best | None
     cells: Sequence[Cell | None]
 
 
@@ -100,6 +108,8 @@ def _row(
     sign = -1 if less_is_better else 1
     known = [sign * each.value for each in (model, *found.values()) if not math.isnan(each.value)]
     best = max(known, default=math.nan)
+    finite = [baseline for baseline, each in found.items() if not math.isnan(each.value)]
+    first = max(finite, key=lambda baseline: sign * found[baseline].value, default=None)
     beaten = [baseline for baseline, each in found.items() if sign * model.value > sign * each.value]
     unbeaten = [baseline for baseline in found if baseline not in beaten]
     cells = [
@@ -114,7 +124,15 @@ def _row(
     ]
     said = "" if not found else f"{len(beaten)} of {len(found)}" if unbeaten else f"all {len(found)}"
     named = ", ".join(unbeaten) if beaten and len(unbeaten) <= _NAMED else ""
-    return Row(name, model, sign * model.value == best, said, named, cells)
+    return Row(
+        name,
+        model,
+        is_best=sign * model.value == best,
+        beaten=said,
+        unbeaten=named,
+        best=None if first is None else Best(first, found[first]),
+        cells=cells,
+    )
 
 
 def _baselines(run: Run, result: Result) -> dict[str, Estimate]:
