@@ -182,7 +182,7 @@ def test_images_that_are_stored_column_by_column_are_turned_back(tmp_path, image
 
 
 def test_a_shift_changes_one_thing_of_the_sequences_of_unseen_tasks():
-    config = GPIC.parse("laptop", "--eval.longer", 24, "--model.positions", "none")
+    config = GPIC.parse("laptop", "--eval.shifts", "--eval.longer", 24, "--model.positions", "none")
     sets = sets_from(config.data)
     samplers = samplers_of(config, sets)
     unseen = samplers["unseen_tasks"].sample(np.arange(30))
