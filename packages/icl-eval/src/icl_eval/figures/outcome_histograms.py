@@ -1,6 +1,7 @@
 """Histograms of what seeds came to at the end, a panel for each setting, coloured by their kinds of learner."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -94,7 +95,7 @@ def _counts(values: Sequence[float], edges: np.ndarray) -> np.ndarray:
     return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
 
 
-def _look(of: str) -> dict[str, object]:
+def _look(of: str) -> dict[str, Any]:
     """Return how bars of a kind look: in its colour, with paper between bars; those of no kind are white."""
     colour = COLOURS_OF_KINDS.get(of)
     if colour is None:
