@@ -47,10 +47,9 @@ def bimodality(numbers: Numbers, *, scale: Scale = "log") -> float | None:
     placed = finite if scale == "linear" else np.log(finite[finite > 0])
     if len(placed) < LEAST_SEEDS:
         return None
-    # A logarithm is a share already; of other numbers, equal is what differs by a millionth of their size.
-    size = 1.0 if scale == "log" else float(np.abs(placed).max())
-    spread = float(placed.std())
-    if spread <= 1e-6 * size:
+    if scale == "linear":
+        placed = placed / (float(np.abs(placed).max()) or 1.0)  # so that no square is beyond floats
+    if (spread := float(placed.std())) < 1e-6:
         return -np.log(len(placed)) * 2  # what two more numbers cost, with nothing for them to explain
     from sklearn.mixture import GaussianMixture
 
