@@ -103,8 +103,14 @@ def test_what_is_meta_trained_on_are_the_sequences_of_training_and_other_seeds_h
     assert compared.meta_trained(0, [trained]) is first is not compared.meta_trained(1, [trained])
     again = at_end.Compared(config=config, num_labels=4).meta_trained(0, [trained])
     assert jax.tree.all(jax.tree.map(np.array_equal, again.network, first.network))
-    none = GPIC.parse("laptop", "--eval.maml-steps", 1, "--eval.baseline-count", 0)
-    assert "meta_training" not in samplers_of(none, sets_from(none.data))
+    assert "meta_training" not in samplers_of(GPIC.parse("laptop"), sets_from(config.data))
+
+
+def test_a_baseline_that_cannot_be_meta_trained_is_left_out_and_costs_no_result(capsys):
+    compared = at_end.Compared(config=GPIC.parse("laptop", "--eval.maml-steps", 9), num_labels=4)
+    short = {"items": np.zeros((64, 1, 2), np.float32), "labels": np.zeros((64, 1), int), "task": 0, "classes": 0}
+    assert compared.meta_trained(0, [short]) is None is compared.meta_trained(0, [short])
+    assert capsys.readouterr().out.count("MAML is left out: Wanted tasks of at least 2 items") == 1
 
 
 @pytest.mark.parametrize("trunk", ["mlp", "lstm"])
@@ -276,6 +282,8 @@ def test_the_papers_preset_has_the_papers_numbers():
         (["--eval.longer", "12"], "ask for --model.positions none or sinusoidal"),
         (["--model.trunk", "lstm", "--model.key-size", "4"], "model.key_size is for"),
         (["--eval.count", "0"], "at least 1"),
+        (["--data.side", "0"], "data.side must be at least 1, got 0"),
+        (["--eval.maml-steps", "5", "--eval.baseline-count", "0"], "eval.maml_steps is for a baseline"),
         (["--eval.maml-steps", "-1"], "eval.maml_steps must be at least 0, got -1"),
         (["--train.ensemble.members", "2", "--init-from", "x"], "no init_from"),
         (["--data.source", "tfds", "--data.tfds-dir", "nowhere"], "No set 'mnist'"),

@@ -52,7 +52,7 @@ class Compared:
 
     config: GpiclConfig
     num_labels: int
-    learnt: dict[tuple[Any, ...], evaluation.MAML] = dataclasses.field(default_factory=dict)
+    learnt: dict[tuple[Any, ...], evaluation.MAML | None] = dataclasses.field(default_factory=dict)
 
     def __call__(
         self,
@@ -66,8 +66,8 @@ class Compared:
         """Return the result of `icl_eval.evaluate_labels`; the baseline that learns from `meta_training` is MAML."""
         asked = min(count, self.config.eval.baseline_count)
         classifiers = {each: evaluation.CLASSIFIERS[each] for each in BASELINES if asked}
-        if meta_training is not None:
-            classifiers["MAML"] = self.meta_trained(model.seed, meta_training)
+        if meta_training is not None and (learnt := self.meta_trained(model.seed, meta_training)) is not None:
+            classifiers["MAML"] = learnt
         return evaluation.evaluate_labels(
             model,
             batches,
@@ -91,12 +91,19 @@ class Compared:
         last = range(length - max(1, length // 8), length)  # what the model's last accuracy is the mean over
         return sorted({2**power for power in range(length.bit_length()) if 2**power < length} | set(last))
 
-    def meta_trained(self, seed: int, batches: Iterable[Mapping[str, Any]]) -> evaluation.MAML:
-        """Return MAML, meta-trained once for each run of a session: members of an ensemble have their own tasks."""
+    def meta_trained(self, seed: int, batches: Iterable[Mapping[str, Any]]) -> evaluation.MAML | None:
+        """Return MAML, meta-trained once for each run of a session: members of an ensemble have their own tasks.
+
+        None where that failed, as is said: a baseline costs the model none of its own results.
+        """
         first = next(iter(batches))
         key = seed, *(np.asarray(first[part]).tobytes() for part in ("task", "classes"))
         if key not in self.learnt:
             steps = self.config.eval.maml_steps
             lab.log_line(f"MAML, a baseline, is meta-trained by {steps:,} steps")
-            self.learnt[key] = evaluation.meta_train(batches, num_labels=self.num_labels, steps=steps, seed=seed)
+            try:
+                self.learnt[key] = evaluation.meta_train(batches, num_labels=self.num_labels, steps=steps, seed=seed)
+            except ValueError as error:
+                lab.log_line(f"MAML is left out: {error}")
+                self.learnt[key] = None
         return self.learnt[key]

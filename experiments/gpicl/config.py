@@ -76,6 +76,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Refuse options that the source would not read, and sets of which a file is missing."""
         lab.check_read("data", self, _READ_BY)
+        if self.side is not None and self.side < 1:
+            raise ValueError(f"data.side must be at least 1, got {self.side}.")
         if (self.source == "idx") != (self.images is not None and self.labels is not None):
             raise ValueError("data.source idx wants --data.images and --data.labels, two files.")
         if len(self.extra_idx) % 2:
@@ -146,6 +148,8 @@ class GpiclEvalConfig(lab.TaskEvalConfig):
         super().__post_init__()
         if self.maml_steps < 0:
             raise ValueError(f"eval.maml_steps must be at least 0, got {self.maml_steps}.")
+        if self.maml_steps and not self.baseline_count:
+            raise ValueError("eval.maml_steps is for a baseline, but eval.baseline_count is 0; leave one of them out.")
 
 
 _EVAL = GpiclEvalConfig(every=100, count=512, final_count=2_048, baseline_count=200)

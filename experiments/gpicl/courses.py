@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import icl_eval as evaluation
 import icl_lab as lab
@@ -27,7 +28,7 @@ def draw(folder: Path, base: GpiclConfig, runs: Sequence[GpiclConfig]) -> lab.Dr
     """
     varied = lab.varied_among(runs)
     settings: dict[str, list[GpiclConfig]] = {}
-    for run in sorted(runs, key=lambda run: [str(lab.option_of(run, option)) for option in varied]):
+    for run in sorted(runs, key=lambda run: [_order(lab.option_of(run, option)) for option in varied]):
         said = [f"{option.rpartition('.')[2].replace('_', ' ')} {lab.option_of(run, option)}" for option in varied]
         settings.setdefault(", ".join(said) or "all runs", []).append(run)
     names = list(settings)
@@ -37,6 +38,11 @@ def draw(folder: Path, base: GpiclConfig, runs: Sequence[GpiclConfig]) -> lab.Dr
             picture({name: courses(settings[name]) for name in part}, number) for number, part in enumerate(parts, 1)
         ]
     )
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(value, int | float)
+    return (not is_number, float(value) if is_number else 0.0, str(value))
 
 
 def courses(runs: Sequence[GpiclConfig]) -> dict[str, evaluation.ScalarCurve]:

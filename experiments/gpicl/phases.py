@@ -13,7 +13,7 @@ import icl_eval as evaluation
 import icl_lab as lab
 from experiments.gpicl.config import GpiclConfig
 from experiments.gpicl.data import make_sets, read_banks
-from experiments.gpicl.sizes import picture, size_point
+from experiments.gpicl.sizes import by_setting, picture, size_points
 
 TASKS = "data.num_tasks"
 FIRST = ("model.width", "model.trunk", "data.batch_size", "optimizer.eps", "data.p_identity")
@@ -174,10 +174,7 @@ def _sizes(points: Sequence[Point], axes: Sequence[str], num_labels: int, dimens
     common = set.intersection(*pools.values())
     wanted = {setting: max(common or pool) for setting, pool in pools.items()}
     chosen = [point for point in points if point.num_tasks == wanted[_settings(point, axes)]]
-    sizes = [
-        size_point(point.config, num_labels, dimensions, accuracy=point.accuracy("unseen_tasks", "accuracy_last"))
-        for point in chosen
-    ]
+    sizes = size_points(by_setting([point.config for point in chosen]), num_labels, dimensions)
     counts = sorted({point.num_tasks for point in chosen})
     return picture(
         sizes, 1 / num_labels, of=f", of runs with a pool of {' or '.join(_power(count) for count in counts)}"

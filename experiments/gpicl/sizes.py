@@ -46,22 +46,26 @@ def draw(folder: Path, base: GpiclConfig, runs: Sequence[GpiclConfig]) -> lab.Dr
     """
     trained, _ = next(iter(make_sets(base.data, read_banks(base.data)).values()))
     dimensions, num_labels = trained.items.shape[1], base.data.ways or trained.num_classes
-    accuracies: dict[tuple[str, int], list[float]] = {}
-    configs: dict[tuple[str, int], GpiclConfig] = {}
-    for run in runs:
-        name = run.model.trunk, run.model.width
-        accuracies.setdefault(name, []).append(unseen_accuracy(run))
-        configs.setdefault(name, run)
-    points = [
-        size_point(configs[name], num_labels, dimensions, accuracy=float(np.mean(accuracies[name])))
-        for name in accuracies
-    ]
+    groups = by_setting(runs)
+    points = size_points(groups, num_labels, dimensions)
     said = [
-        f"{point.trunk} of width {width}: state {point.state_size:,}, parameters {point.parameters:,}, unseen "
-        f"{point.accuracy:.3f} over {len(accuracies[trunk, width])} seeds"
-        for point, (trunk, width) in zip(points, accuracies, strict=True)
+        f"{point.trunk} of width {group[0].model.width}: state {point.state_size:,}, parameters {point.parameters:,}, "
+        f"unseen {point.accuracy:.3f} over {len(group)} seeds"
+        for point, group in zip(points, groups, strict=True)
     ]
     return lab.Drawn(pictures=[picture(points, 1 / num_labels)] if points else [], said=said)
+
+
+def by_setting(runs: Sequence[GpiclConfig]) -> list[list[GpiclConfig]]:
+    """Return runs that differ in nothing but their seed together, in their order."""
+    groups: list[list[GpiclConfig]] = []
+    for run in runs:
+        alike = next((group for group in groups if lab.differ_in_seed_alone(group[0], run)), None)
+        if alike is None:
+            groups.append([run])
+        else:
+            alike.append(run)
+    return groups
 
 
 def unseen_accuracy(run: GpiclConfig) -> float:
@@ -71,8 +75,17 @@ def unseen_accuracy(run: GpiclConfig) -> float:
     return float("nan") if value is None else float(value)
 
 
-def size_point(config: GpiclConfig, num_labels: int, dimensions: int, *, accuracy: float) -> evaluation.SizePoint:
-    """Return a model in the picture of sizes."""
+def size_points(
+    groups: Sequence[Sequence[GpiclConfig]], num_labels: int, dimensions: int
+) -> list[evaluation.SizePoint]:
+    """Return the models of the picture of sizes, one for all seeds of a setting."""
+    return [
+        _size_point(group[0], num_labels, dimensions, accuracy=float(np.mean([unseen_accuracy(run) for run in group])))
+        for group in groups
+    ]
+
+
+def _size_point(config: GpiclConfig, num_labels: int, dimensions: int, *, accuracy: float) -> evaluation.SizePoint:
     model = make_model(config.model, num_labels)
     items = jax.ShapeDtypeStruct((1, config.data.length, dimensions), jnp.float32)
     return evaluation.SizePoint(

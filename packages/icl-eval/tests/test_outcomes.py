@@ -113,6 +113,16 @@ def test_only_the_last_part_of_training_tells_of_the_plateau() -> None:
     assert told(dataclasses.replace(run, metrics={0: {"loss": GUESSING}})).kind == FAILS
 
 
+def test_the_loss_is_that_on_seen_tasks_where_it_was_measured() -> None:
+    # What else a run trains on, such as sequences of fixed labels, may take its training loss off the plateau.
+    run = run_of(FLAT, FLAT, 0.2 * PLATEAU)
+    assert told(run).kind == UNDECIDED
+    seen = run.evaluations["a"][1000]
+    guessing = Estimate(GUESSING, GUESSING - 0.01, GUESSING + 0.01, 1000)
+    measured = dataclasses.replace(seen, metrics={**seen.metrics, "loss": guessing})
+    assert told(dataclasses.replace(run, evaluations={**run.evaluations, "a": {1000: measured}})).kind == FAILS
+
+
 def test_a_noisy_loss_around_its_bar_is_undecided_until_enough_steps_are_logged() -> None:
     loss = 0.88 * GUESSING + 0.1 * GUESSING * np.resize([-1, 1], len(STEPS))
     found = told(run_of(FLAT, FLAT, loss))

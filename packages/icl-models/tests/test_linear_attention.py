@@ -144,7 +144,7 @@ def test_a_mean_is_a_step_of_gradient_descent():
     np.testing.assert_allclose(heads[0, -1, 0], inputs[0, -1, 0] @ step, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [-30.0, 0.0, 1e4])
+@pytest.mark.parametrize("size", [-80.0, -30.0, 0.0, 1e4])
 def test_weights_and_their_gradients_are_right_whatever_the_size_of_queries_and_keys(size):
     key = size + jnp.arange(3.0)[None, :, None, None]
     value = jnp.arange(3.0)[None, :, None, None]
@@ -161,6 +161,17 @@ def test_weights_and_their_gradients_are_right_whatever_the_size_of_queries_and_
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     of_keys = slopes * (np.arange(3) - expected) / positive.sum()
     np.testing.assert_allclose(gradient[0, :, 0, 0], of_keys, rtol=1e-3, atol=1e-7)
+
+
+def test_keys_that_are_too_small_for_float32_are_seen_alike():
+    key = jnp.full((1, 3, 1, 1), -200.0)
+
+    def last(key):
+        value = jnp.arange(3.0)[None, :, None, None]
+        return attend(key, key, value, mask="causal", is_query=jnp.zeros((1, 3), bool), attention="linear")[0, :, 0, 0]
+
+    np.testing.assert_allclose(last(key), [0, 0.5, 1])
+    assert np.isfinite(jax.jacobian(last)(key)).all()
 
 
 @pytest.mark.parametrize("attention", LINEAR)

@@ -66,7 +66,7 @@ class Model:
         """The same model with the parameters that the run's seed draws, before any training.
 
         They are not those of another run that this one began with. A measure may give it as a baseline; it is made
-        when it is first asked for, of the functions that are compiled already.
+        when it is first asked for.
         """
         return Model(self._compiled, self._initial(), seed=self.seed, initial=self._initial)
 

@@ -47,14 +47,20 @@ def _range(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def _titles(sweep: SweepRuns, shown: Sequence[SettingOutcomes]) -> list[str]:
+    """Return settings in words, and with a number where rounding makes two alike."""
+    said = [setting_said(sweep, each.setting) for each in shown]
+    return [name if said.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(said, 1)]
+
+
 def outcome_pictures(sweep: SweepRuns, outcomes: Sequence[SettingOutcomes]) -> Iterator[Picture]:
     """Yield the histograms of last values of settings with enough seeds, if there are any, twelve at most."""
     if not (shown := most_mixed(outcomes, most=MOST_PANELS)):
         return
     target = shown[0].target
     panels = {
-        setting_said(sweep, each.setting): [(each.lasts[path], kind) for path, kind in each.kinds.items()]
-        for each in shown
+        said: [(each.lasts[path], kind) for path, kind in each.kinds.items()]
+        for said, each in zip(_titles(sweep, shown), shown, strict=True)
     }
     chances = {curve.chance for run in sweep.runs.values() if (curve := target.curve(run)) is not None}
     chance = chances.pop() if len(chances) == 1 else None

@@ -20,10 +20,11 @@ def learner_type(run: Run, *, thresholds: Thresholds = STATED) -> LearnerType | 
     best constant has 0.
 
     Of a classifier, the accuracy at every position of seen tasks is known where the run was read with its arrays. Its
-    loss is on the plateau while the training loss, averaged over the last tenth of training (`Thresholds.tail`), is
-    less than a tenth (`Thresholds.plateau`) below log V, that of guessing among V labels, as chance 1 / V tells them;
-    its interval is over the steps that were logged. Of functions, the loss of guessing is that of the best constant, so
-    that what is below it is the explained variance itself, of seen tasks at last.
+    loss is on the plateau while it is less than a tenth (`Thresholds.plateau`) below log V, that of guessing among V
+    labels, as chance 1 / V tells them. The loss is that on seen tasks; where it was not measured, that of training,
+    averaged over its last tenth (`Thresholds.tail`), with an interval over the steps that were logged. Of functions,
+    the loss of guessing is that of the best constant, so that what is below it is the explained variance itself, of
+    seen tasks at last.
 
     None if the run names no such evaluations, or they lack those metrics or differ in their chance.
 
@@ -60,7 +61,7 @@ def _of_classifier(run: Run, seen: Result, unseen: Result, *, thresholds: Thresh
         unseen=(firsts[1], unseen.metrics["accuracy_last"]),
         chance=chance,
         positions=[] if shots is None or curve is None else _estimates(curve, count=shots.count),
-        loss_drop=_loss_drop(run, chance=chance, tail=thresholds.tail),
+        loss_drop=_loss_drop(run, seen, chance=chance, tail=thresholds.tail),
         score="accuracy",
         thresholds=thresholds,
     )
@@ -72,10 +73,15 @@ def _estimates(curve: ScalarCurve, *, count: int) -> list[Estimate]:
     return [Estimate(float(value), float(low), float(high), max(1, count)) for value, low, high in ends]
 
 
-def _loss_drop(run: Run, *, chance: float, tail: float) -> Estimate | None:
-    """Return by which share of the loss of guessing the loss is below it at the end; None if it was never logged."""
+def _loss_drop(run: Run, seen: Result, *, chance: float, tail: float) -> Estimate | None:
+    """Return by which share of the loss of guessing the loss is below it at the end; None if it is not known."""
+    if not 0 < chance < 1:
+        return None
+    if (loss := seen.metrics.get("loss")) is not None:
+        low, value, high = (1 + end / math.log(chance) for end in (loss.high, loss.value, loss.low))
+        return Estimate(value, low, high, loss.count)
     curve = run.training_curve("loss")
-    if curve is None or not 0 < chance < 1:
+    if curve is None:
         return None
     last = curve.where(curve.steps > (1 - tail) * curve.steps.max())
     return mean(1 + (curve if last is None else last).values / math.log(chance))

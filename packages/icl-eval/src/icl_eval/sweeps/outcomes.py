@@ -51,10 +51,15 @@ class SettingOutcomes:
         """By how much two kinds of seeds explain the last values better than one; errors by their logarithms."""
         return bimodality(self.known, scale="log" if self.target.kind == "error" else "linear")
 
+    @property
+    def _usable(self) -> int:
+        """How many last values have a place on the scale."""
+        return sum(value > 0 for value in self.known) if self.target.kind == "error" else len(self.known)
+
     def modes(self) -> str:
         """Return in words whether the last values are of two kinds."""
         if self.bimodality is None:
-            return f"wants {LEAST_SEEDS} seeds, has {len(self.known)}"
+            return f"wants {LEAST_SEEDS} seeds with such a value, has {self._usable}"
         if self.bimodality > STRONG:
             return f"two kinds of seeds (BIC lower by {self.bimodality:.1f})"
         than = "lower" if self.bimodality > 0 else "higher"

@@ -34,7 +34,8 @@ def rank_correlation(x: Numbers, y: Numbers) -> RankCorrelation | None:
     """Return how well the order of x tells that of y; equal numbers share the mean of their ranks.
 
     The interval is that of Fisher's transform with Bonett and Wright's variance, (1 + r^2 / 2) / (n - 3), which holds
-    for ranks as Fisher's own does not; it takes the pairs for independent. With three pairs or fewer it is -1 to 1.
+    for ranks as Fisher's own does not; it takes the pairs for independent. That of a perfect order is the interval of
+    the next one, in which two neighbours change places, up to the end. With three pairs or fewer it is -1 to 1.
 
     Args:
       x: finite numbers; pairs of which one is not are left out.
@@ -63,13 +64,15 @@ def rank_correlation(x: Numbers, y: Numbers) -> RankCorrelation | None:
         return None
     value = float(stats.spearmanr(first, second).statistic)
     low, high = _interval(value, len(first))
+    low, high = min(low, value), max(high, value)
     return RankCorrelation(value=value, low=low, high=high, count=len(first))
 
 
 def _interval(value: float, count: int) -> tuple[float, float]:
     if count <= 3:
         return -1.0, 1.0
-    if abs(value) >= 1.0 - 1e-12:  # the transform has no number for it
-        value = math.copysign(1.0 - 1e-12, value)
+    # A perfect order, of which the transform has no number, is taken for the next one: two neighbours change places.
+    most = 1 - 12 / (count * (count**2 - 1))
+    value = math.copysign(min(abs(value), most), value)
     away = _NORMAL * math.sqrt((1 + value**2 / 2) / (count - 3))
     return math.tanh(math.atanh(value) - away), math.tanh(math.atanh(value) + away)

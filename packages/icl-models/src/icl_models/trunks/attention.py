@@ -51,15 +51,18 @@ def _weights(
 ) -> Float[Array, "B H T T"]:
     if attention == "linear":
         query, key = _positive(query), _positive(key)
+        query = query / jax.lax.stop_gradient(query.max(-1, keepdims=True))  # weights do not depend on its length
     products = jnp.einsum("bqhk,bshk->bhqs", query, key, preferred_element_type=jnp.float32)
     if attention == "softmax":
         products = products * key.shape[-1] ** -0.5
         return jax.nn.softmax(jnp.where(seen, products, jnp.finfo(jnp.float32).min))
     products = jnp.where(seen, products, 0)
-    if attention == "linear":  # of small products the squared sum, which the gradient is divided by, would be 0
-        products = products / jax.lax.stop_gradient(products.max(-1, keepdims=True))
-        return products / products.sum(-1, keepdims=True)
-    return products / seen.sum(-1, keepdims=True, dtype=jnp.float32)
+    if attention == "linear_mean":
+        return products / seen.sum(-1, keepdims=True, dtype=jnp.float32)
+    # Of small products the squared sum, which the gradient is divided by, would be 0.
+    most = jax.lax.stop_gradient(products.max(-1, keepdims=True))
+    products = jnp.where(most > 0, products / jnp.where(most > 0, most, 1), seen)  # alike where all are too small
+    return products / products.sum(-1, keepdims=True)
 
 
 def _positive(values: Float[Array, "..."]) -> Float[Array, "..."]:
