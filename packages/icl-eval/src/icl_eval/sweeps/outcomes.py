@@ -59,7 +59,7 @@ class SettingOutcomes:
     def modes(self) -> str:
         """Return in words whether the last values are of two kinds."""
         if self.bimodality is None:
-            return f"wants {LEAST_SEEDS} seeds with such a value, has {self._usable}"
+            return f"wants {LEAST_SEEDS} seeds, has {self._usable}"
         if self.bimodality > STRONG:
             return f"two kinds of seeds (BIC lower by {self.bimodality:.1f})"
         than = "lower" if self.bimodality > 0 else "higher"

@@ -51,7 +51,7 @@ def rank_correlation(x: Numbers, y: Numbers) -> RankCorrelation | None:
     correlations; the coefficient is `scipy.stats.spearmanr`'s.
 
     >>> print(rank_correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 36, 25]))
-    0.94 (0.44 to 1.00, n=6)
+    0.94 (0.38 to 1.00, n=6)
     """
     from scipy import stats
 

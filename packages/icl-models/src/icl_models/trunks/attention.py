@@ -51,7 +51,8 @@ def _weights(
 ) -> Float[Array, "B H T T"]:
     if attention == "linear":
         query, key = _positive(query), _positive(key)
-        query = query / jax.lax.stop_gradient(query.max(-1, keepdims=True))  # weights do not depend on its length
+        most = jax.lax.stop_gradient(query.max(-1, keepdims=True))
+        query = query / jnp.where(most > 0, most, 1)  # weights do not depend on its length
     products = jnp.einsum("bqhk,bshk->bhqs", query, key, preferred_element_type=jnp.float32)
     if attention == "softmax":
         products = products * key.shape[-1] ** -0.5
