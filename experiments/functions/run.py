@@ -15,6 +15,7 @@ from experiments.functions.tasks import DRAWN, TRANSFER_TO, make_family, make_in
 
 DRAWN_BASELINES = ("3-NN", "Gaussian process")
 DRAWN_FUNCTIONS = 3  # of each family
+LENGTH_SCALES = (0.1, 0.3, 1.0, 3.0)  # of the Gaussian process, times the root of the number of inputs
 
 HEADLINES = (
     evaluation.Headline(
@@ -76,7 +77,7 @@ def make_baselines(config: FunctionsConfig, name: str) -> dict[str, evaluation.R
     distance = make_family(config.data).num_inputs ** 0.5
     return evaluation.REGRESSORS | {
         "averaging": evaluation.Averaging(variance=1.0 if isinstance(inputs, data.NormalInputs) else 1 / 3),
-        "Gaussian process": evaluation.GaussianProcess(length_scale=0.3 * distance, noise=1e-3),
+        "Gaussian process": evaluation.GaussianProcess(tuple(distance * each for each in LENGTH_SCALES), noise=1e-3),
     }
 
 

@@ -258,6 +258,33 @@ def test_a_gaussian_process_agrees_with_scikit_learn() -> None:
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
+def test_a_gaussian_process_has_for_each_task_the_length_scale_that_scikit_learn_finds_most_probable(
+    outputs: int,
+) -> None:
+    scales, rng = (0.1, 0.4, 1.5, 5.0), np.random.default_rng(0)
+    x = rng.normal(size=(40, 14, 2))
+    # From slowly to fast varying functions, so that no one scale is the best of all.
+    y = np.stack([np.sin(x.sum(axis=2) * rng.uniform(0.1, 6, size=(40, 1)) + each) for each in range(outputs)], axis=2)
+    is_query = rng.uniform(size=(40, 14)) < 0.3
+    predicted = GaussianProcess(length_scale=scales, noise=0.02).predict(x, y, is_query)
+    chosen = []
+    for b in range(40):
+        shown = ~is_query[b]
+        mean = y[b, shown].mean(axis=0)
+        theirs = [
+            sklearn.gaussian_process.GaussianProcessRegressor(
+                sklearn.gaussian_process.kernels.RBF(scale), alpha=0.02, optimizer=None
+            ).fit(x[b, shown], y[b, shown] - mean)
+            for scale in scales
+        ]
+        best = int(np.argmax([each.log_marginal_likelihood_value_ for each in theirs]))
+        chosen.append(best)
+        expected = theirs[best].predict(x[b]).reshape(14, outputs) + mean
+        np.testing.assert_allclose(predicted[b], expected, atol=1e-6)
+    assert len(set(chosen)) >= 3
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
 def test_a_learner_of_scikit_learn_is_fitted_to_each_task_alone(outputs: int) -> None:
     x, y, is_query = tasks(9, 12, 0, outputs=outputs)
     given = sklearn.tree.DecisionTreeRegressor(random_state=0)
@@ -327,7 +354,7 @@ def test_the_network_is_compiled_once_for_batches_of_one_shape() -> None:
     [
         (NearestNeighbours(), "k", [0, 1.5]),
         (Ridge(1.0), "penalty", [0.0, -1.0, np.nan, np.inf]),
-        (GaussianProcess(), "length_scale", [0.0]),
+        (GaussianProcess(), "length_scale", [0.0, (), (1.0, -1.0)]),
         (GaussianProcess(), "noise", [-1.0, np.nan]),
         (TrainedMLP(), "hidden", [0]),
         (TrainedMLP(), "steps", [0]),
@@ -336,7 +363,7 @@ def test_the_network_is_compiled_once_for_batches_of_one_shape() -> None:
     ],
 )
 def test_options_out_of_range_are_refused_by_name(
-    regressor: Any, field: str, values: list[float], unchecked: None
+    regressor: Any, field: str, values: list[Any], unchecked: None
 ) -> None:
     for value in values:
         with pytest.raises(ValueError, match=rf"{field} must be .*, got "):

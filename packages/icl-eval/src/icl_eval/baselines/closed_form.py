@@ -172,10 +172,11 @@ class GaussianProcess:
     Its kernel is exp(-distance^2 / (2 length_scale^2)), of unit variance.
 
     Attributes:
-      length_scale: how far apart two inputs are whose targets differ; above 0.
+      length_scale: how far apart two inputs are whose targets differ, above 0; of several, each task has the one under
+        which the targets of its context are most probable, the first of equals.
       noise: the variance of the noise on the targets, 0 or more. Values below 1e-10 count as 1e-10.
 
-    Source: Rasmussen and Williams (2006), Gaussian processes for machine learning, section 2.2.
+    Source: Rasmussen and Williams (2006), Gaussian processes for machine learning, sections 2.2 and 5.4.1.
 
     >>> targets = np.array([[[1.0], [3.0], [np.nan]]])
     >>> process = GaussianProcess(length_scale=1.0, noise=0.0)
@@ -183,25 +184,41 @@ class GaussianProcess:
     [[[1.0], [3.0], [2.0]]]
     """
 
-    length_scale: float = 1.0
+    length_scale: float | tuple[float, ...] = 1.0
     noise: float = 0.01
 
     def __post_init__(self) -> None:
-        check_positive("length_scale", self.length_scale)
+        if self.length_scale == ():
+            raise ValueError("length_scale must be a number above 0, or several, got ().")
+        for each in self._length_scales:
+            check_positive("length_scale", each)
         if not isinstance(self.noise, numbers.Real) or not 0 <= self.noise < np.inf:
             raise ValueError(f"noise must be a finite variance of at least 0, got {self.noise!r}.")
+
+    @property
+    def _length_scales(self) -> tuple[float, ...]:
+        return self.length_scale if isinstance(self.length_scale, tuple) else (self.length_scale,)
 
     def predict(self, inputs: Inputs, targets: Targets, is_query: Queries) -> Targets:
         """See `Regressor`."""
         tasks = points(inputs, targets, is_query)
         mean = context_mean(tasks, tasks.targets)
-        kernel = np.exp(squared_distances(tasks.inputs) / (-2 * self.length_scale**2))
-        kernel *= tasks.shown[:, None, :]
+        centred, distances = (tasks.targets - mean) * tasks.shown[:, :, None], squared_distances(tasks.inputs)
+        found = [self._predict(tasks, distances, centred, length_scale) for length_scale in self._length_scales]
+        best = np.argmax([evidence for _, evidence in found], axis=0)
+        return np.stack([prediction for prediction, _ in found])[best, np.arange(len(best))] + mean
+
+    def _predict(
+        self, tasks: Points, distances: Float[np.ndarray, "B N N"], centred: Targets, length_scale: float
+    ) -> tuple[Targets, Float[np.ndarray, " B"]]:
+        """Return predictions, and the logarithm of how probable the context is, but for a constant."""
+        kernel = np.exp(distances / (-2 * length_scale**2)) * tasks.shown[:, None, :]
         # A query's row and column are those of the identity: it takes no part, and every task has N equations.
         noise = np.where(tasks.shown, max(self.noise, _LEAST_NOISE), 1)
         equations = kernel * tasks.shown[:, :, None] + noise[:, :, None] * np.eye(noise.shape[1])
-        weights = np.linalg.solve(equations, (tasks.targets - mean) * tasks.shown[:, :, None])
-        return kernel @ weights + mean
+        weights = np.linalg.solve(equations, centred)
+        determinant = np.linalg.slogdet(equations).logabsdet
+        return kernel @ weights, -0.5 * ((centred * weights).sum(axis=(1, 2)) + centred.shape[2] * determinant)
 
 
 def context_mean(points: Points, values: Float[np.ndarray, "B N Z"]) -> Float[np.ndarray, "B 1 Z"]:
