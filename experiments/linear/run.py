@@ -129,6 +129,13 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
         headlines=HEADLINES,
         model=regressor,
         learner=lab.SEEN_AND_UNSEEN,
+        takes=lab.TakesPoints(
+            num_inputs=config.data.num_inputs,
+            num_outputs=1,
+            context=config.data.points - config.data.queries,
+            inputs="normal",
+            target_std=config.data.num_inputs**0.5,
+        ),
     )
 
 
