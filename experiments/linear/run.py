@@ -105,7 +105,7 @@ def make_samplers(config: LinearConfig) -> dict[str, data.FunctionSampler]:
 
 def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     """Return the experiment of a configuration."""
-    options = config.model
+    X, context, options = config.data.num_inputs, config.data.points - config.data.queries, config.model
     trunk = models.Transformer(mask="prefix", layers=options.layers, heads=options.heads)
     regressor = models.PointRegressor(num_outputs=1, trunk=trunk, width=options.width)
     baselines: dict[str, evaluation.Regressor] = {
@@ -116,7 +116,7 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     measure = evaluation.evaluate_functions
     compared = functools.partial(
         measure,
-        context_sizes=lab.context_sizes(config.data.points - config.data.queries),
+        context_sizes=lab.context_sizes(context),
         baselines={name: each.predict for name, each in baselines.items() if asked},
         baseline_count=asked or None,
     )
@@ -129,13 +129,7 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
         headlines=HEADLINES,
         model=regressor,
         learner=lab.SEEN_AND_UNSEEN,
-        takes=lab.TakesPoints(
-            num_inputs=config.data.num_inputs,
-            num_outputs=1,
-            context=config.data.points - config.data.queries,
-            inputs="normal",
-            target_std=config.data.num_inputs**0.5,
-        ),
+        takes=lab.TakesPoints(num_inputs=X, context=context, inputs="normal", target_std=X**0.5),
     )
 
 

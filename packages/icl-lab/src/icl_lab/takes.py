@@ -49,7 +49,7 @@ class TakesPoints:
     """
 
     num_inputs: int
-    num_outputs: int
+    num_outputs: int = 1
     context: int
     inputs: Literal["uniform", "normal"]
     target_std: float | None

@@ -55,7 +55,7 @@ class Learner(BaseEstimator):
 
     def _loaded(self) -> LoadedRun:
         if self.run is None:
-            raise ValueError("run is None; give the folder of a trained run, as in Learner.load('runs/gpicl').")
+            raise ValueError("run is None; give the folder of a trained run, as in Learner.load('runs/x').")
         if type(self.votes) is not int or self.votes < 1:
             raise ValueError(f"votes must be a whole number of at least 1, got {self.votes!r}.")
         return loaded(self.run, self.step)
@@ -81,8 +81,8 @@ def takes_of(run: LoadedRun) -> Takes:
     """
     if run.takes is None:
         raise ValueError(
-            f"The run {run.folder} takes no data of one's own; its experiment would have to say Experiment.takes, as "
-            "gpicl, functions and linear do."
+            f"The run {run.folder} takes no data of one's own: its experiment does not say of what form these would be "
+            "(Experiment.takes)."
         )
     return run.takes
 
