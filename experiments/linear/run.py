@@ -87,19 +87,18 @@ HEADLINES = tuple(
 
 def make_samplers(config: LinearConfig) -> dict[str, data.FunctionSampler]:
     """Return the tasks of training and of each evaluation."""
-    options = config.data
     sampler = functools.partial(
         data.FunctionSampler,
-        family=data.Linear(num_inputs=options.num_inputs),
-        num_points=options.points,
-        queries=data.LastQueries(options.queries),
+        family=data.Linear(num_inputs=config.data.num_inputs),
+        num_points=config.data.points,
+        queries=data.LastQueries(config.data.queries),
         inputs=data.NormalInputs(),
-        noise=options.noise,
+        noise=config.data.noise,
         standardise=False,
         seed=config.train.seed,
     )
     return {
-        name: sampler(tasks=tasks, stream=name) for name, tasks in lab.task_pools(config, options.num_tasks).items()
+        name: sampler(tasks=tasks, stream=name) for name, tasks in lab.task_pools(config, config.data.num_tasks).items()
     }
 
 
