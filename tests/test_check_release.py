@@ -136,6 +136,10 @@ def test_a_wheel_holds_no_file_of_an_unknown_kind_though_git_has_it(tmp_path):
     assert line.startswith(f"{path.name}: icl_tiny/notes.md is of a kind that no package has")
 
 
+def test_a_wheel_may_hold_entry_points(tmp_path):
+    assert check_wheel(wheel(tmp_path, **{"icl_tiny-1.2.0.dist-info/entry_points.txt": b""}), EXPECTED) == []
+
+
 def test_an_sdist_holds_no_link(tmp_path):
     path = tmp_path / "icl_tiny-1.2.0.tar.gz"
     with tarfile.open(sdist(tmp_path)) as archive:
