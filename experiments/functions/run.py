@@ -11,7 +11,14 @@ import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
 from experiments.functions.config import PRESETS, FunctionsConfig, ModelConfig
-from experiments.functions.tasks import DRAWN, TRANSFER_TO, make_family, make_inputs, make_samplers
+from experiments.functions.tasks import (
+    DRAWN,
+    TRANSFER_TO,
+    is_standardised,
+    make_family,
+    make_inputs,
+    make_samplers,
+)
 
 DRAWN_BASELINES = ("3-NN", "Gaussian process")
 DRAWN_FUNCTIONS = 3  # of each family
@@ -42,7 +49,8 @@ KNOWN = evaluation.Family(
 
 def build(config: FunctionsConfig) -> lab.Experiment[FunctionsConfig]:
     """Return the experiment of a configuration."""
-    regressor = make_model(config.model, make_family(config.data).num_outputs)
+    family = make_family(config.data)
+    regressor = make_model(config.model, family.num_outputs)
     names = [name for name in make_samplers(config) if name != lab.TRAIN and not name.startswith(DRAWN)]
     return lab.Experiment(
         *lab.regression(regressor),
@@ -52,6 +60,13 @@ def build(config: FunctionsConfig) -> lab.Experiment[FunctionsConfig]:
         headlines=HEADLINES,
         model=regressor,
         learner=lab.SEEN_AND_UNSEEN,
+        takes=lab.TakesPoints(
+            num_inputs=family.num_inputs,
+            num_outputs=family.num_outputs,
+            context=config.data.points - config.data.queries,
+            inputs="normal" if isinstance(make_inputs(config.data), data.NormalInputs) else "uniform",
+            target_std=1.0 if is_standardised(config.data) else None,
+        ),
     )
 
 

@@ -29,6 +29,11 @@ def make_inputs(config: DataConfig, known: str = "") -> data.InputDistribution:
     return data.NormalInputs() if is_normal else data.UniformInputs()
 
 
+def is_standardised(config: DataConfig) -> bool:
+    """Return whether targets are brought to mean 0 and variance 1 in the context."""
+    return config.tasks == "mlp" if config.standardise is None else config.standardise
+
+
 def transfer_families(config: DataConfig) -> dict[str, data.Family]:
     """Return the known families to be tested on, with as many inputs as those trained on."""
     inputs = make_family(config).num_inputs
@@ -51,7 +56,7 @@ def make_samplers(config: FunctionsConfig) -> dict[str, data.FunctionSampler]:
         inputs=make_inputs(options),
         num_points=options.points,
         noise=options.noise,
-        standardise=options.tasks == "mlp" if options.standardise is None else options.standardise,
+        standardise=is_standardised(options),
         seed=config.train.seed,
     )
     tasks = lab.task_pools(config, options.num_tasks)

@@ -75,6 +75,9 @@ def build(config: GpiclConfig) -> lab.Experiment[GpiclConfig]:
         model=classifier,
         fingerprints=fingerprints(config.data, banks),
         learner=lab.SEEN_AND_UNSEEN,
+        takes=lab.TakesVectors(
+            num_inputs=next(iter(sets.values()))[0].items.shape[1], num_labels=num_labels, length=config.data.length
+        ),
     )
 
 

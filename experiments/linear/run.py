@@ -87,25 +87,24 @@ HEADLINES = tuple(
 
 def make_samplers(config: LinearConfig) -> dict[str, data.FunctionSampler]:
     """Return the tasks of training and of each evaluation."""
-    options = config.data
     sampler = functools.partial(
         data.FunctionSampler,
-        family=data.Linear(num_inputs=options.num_inputs),
-        num_points=options.points,
-        queries=data.LastQueries(options.queries),
+        family=data.Linear(num_inputs=config.data.num_inputs),
+        num_points=config.data.points,
+        queries=data.LastQueries(config.data.queries),
         inputs=data.NormalInputs(),
-        noise=options.noise,
+        noise=config.data.noise,
         standardise=False,
         seed=config.train.seed,
     )
     return {
-        name: sampler(tasks=tasks, stream=name) for name, tasks in lab.task_pools(config, options.num_tasks).items()
+        name: sampler(tasks=tasks, stream=name) for name, tasks in lab.task_pools(config, config.data.num_tasks).items()
     }
 
 
 def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     """Return the experiment of a configuration."""
-    options = config.model
+    X, context, options = config.data.num_inputs, config.data.points - config.data.queries, config.model
     trunk = models.Transformer(mask="prefix", layers=options.layers, heads=options.heads)
     regressor = models.PointRegressor(num_outputs=1, trunk=trunk, width=options.width)
     baselines: dict[str, evaluation.Regressor] = {
@@ -116,7 +115,7 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     measure = evaluation.evaluate_functions
     compared = functools.partial(
         measure,
-        context_sizes=lab.context_sizes(config.data.points - config.data.queries),
+        context_sizes=lab.context_sizes(context),
         baselines={name: each.predict for name, each in baselines.items() if asked},
         baseline_count=asked or None,
     )
@@ -129,6 +128,7 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
         headlines=HEADLINES,
         model=regressor,
         learner=lab.SEEN_AND_UNSEEN,
+        takes=lab.TakesPoints(num_inputs=X, context=context, inputs="normal", target_std=X**0.5),
     )
 
 

@@ -102,6 +102,24 @@ def test_restore_model_needs_no_optimizer_and_says_what_is_missing(problem, whol
         restore_model(whole.folder, init=lambda rng: (problem.init(rng)[0], {}))
 
 
+def test_a_model_is_restored_as_it_was_saved_where_nobody_says_what_it_is_like(problem, whole):
+    restored = restore_model(whole.folder)
+    w, (bias, matrices) = restored.params["linear/~/w"], restored.params["nested"]
+    assert problem.same({"linear/~/w": w, "nested": (bias, matrices)}, whole.state.params)
+    assert problem.same(restored.model_state, whole.state.model_state)
+
+
+def test_a_model_without_a_state_is_restored_without_one(problem):
+    def loss_fn(params, model_state, rng, batch):
+        loss, (metrics, _) = problem.loss_fn(params, {"mean": jnp.zeros(3)}, rng, batch)
+        return loss, (metrics, model_state)
+
+    trained = problem.run("run", init=lambda rng: (problem.init(rng)[0], {}), loss_fn=loss_fn, steps=2)
+    restored = restore_model(problem.folder / "run")
+    assert problem.same(restored.params["linear/~/w"], trained.state.params["linear/~/w"])
+    assert restored.model_state == {} and restored.ema is None
+
+
 def test_a_checkpoint_is_hashed_once_when_it_is_read(problem, whole, monkeypatch):
     hashed = []
     monkeypatch.setattr(restoring, "find_damage", lambda path: hashed.append(path.name))

@@ -1,11 +1,15 @@
 """Experiments on in-context learning as values: one driver, one command line, one sweep for all of them."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from icl_lab.command_line import parse, run
 from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryConfig, check_read
 from icl_lab.config_file import read_config, to_json
 from icl_lab.driver import execute
 from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
 from icl_lab.finished import is_finished
+from icl_lab.loaded_run import LoadedRun, load_run
 from icl_lab.main import execute_sweep, main
 from icl_lab.model import Model
 from icl_lab.options import Setting, option_of, with_options
@@ -15,8 +19,15 @@ from icl_lab.sweep_preset import Drawn, SweepPreset
 from icl_lab.sweeps.folder import finished_runs
 from icl_lab.sweeps.plan import Sweep, SweepGroup, differ_in_seed_alone, ensemble_members, varied_among
 from icl_lab.sweeps.running import run_sweep
+from icl_lab.takes import Takes, TakesPoints, TakesVectors
 from icl_lab.tasks import SEEN, SEEN_AND_UNSEEN, UNSEEN, Regression, context_sizes, regression, task_pools
 from icl_lab.trunks import TRANSFORMERS, TrunkName, make_trunk
+from icl_lab.weights import read_weights, weight_steps, write_weights
+
+if TYPE_CHECKING:
+    from icl_lab.learners.classifier import InContextClassifier
+    from icl_lab.learners.learner import Learner
+    from icl_lab.learners.regressor import InContextRegressor
 
 __all__ = [
     "SEEN",
@@ -32,6 +43,10 @@ __all__ = [
     "Experiment",
     "ExperimentConfig",
     "FollowConfig",
+    "InContextClassifier",
+    "InContextRegressor",
+    "Learner",
+    "LoadedRun",
     "MeasureFn",
     "Model",
     "Predict",
@@ -42,6 +57,9 @@ __all__ = [
     "Sweep",
     "SweepGroup",
     "SweepPreset",
+    "Takes",
+    "TakesPoints",
+    "TakesVectors",
     "TaskEvalConfig",
     "TrunkName",
     "VaryConfig",
@@ -54,6 +72,7 @@ __all__ = [
     "execute_sweep",
     "finished_runs",
     "is_finished",
+    "load_run",
     "log_line",
     "main",
     "make_streams",
@@ -62,6 +81,7 @@ __all__ = [
     "option_of",
     "parse",
     "read_config",
+    "read_weights",
     "regression",
     "run",
     "run_sweep",
@@ -69,5 +89,16 @@ __all__ = [
     "task_pools",
     "to_json",
     "varied_among",
+    "weight_steps",
     "with_options",
+    "write_weights",
 ]
+
+_LEARNERS = {"InContextClassifier": "classifier", "InContextRegressor": "regressor", "Learner": "learner"}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a learner; importing scikit-learn takes as long as all else here, so it waits until one is asked for."""
+    if name not in _LEARNERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.learners.{_LEARNERS[name]}"), name)

@@ -12,6 +12,7 @@ from icl_data import Sampler
 from icl_eval import Family, Headline, Result
 from icl_lab.config import ExperimentConfig
 from icl_lab.sweep_preset import SweepPreset
+from icl_lab.takes import Takes
 from icl_models import TENSOR_PARALLEL
 from icl_train import FULLY_SHARDED, LossFunction, Rule, Rules
 
@@ -85,6 +86,7 @@ class Experiment(Generic[Config]):
       fingerprints: of data that were read, not made, by name (`icl_data.ExemplarBank.fingerprint`): a run goes on and
         is evaluated with the same alone, wherever they lie.
       learner: the evaluations on seen and on unseen tasks, under these names, if a learner's type can be told.
+      takes: the form of somebody's own data that the model takes, so that a run of it is a `Learner`; or None.
       rules: how a mesh splits the parameters.
     """
 
@@ -99,6 +101,7 @@ class Experiment(Generic[Config]):
     model: Any = None
     fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    takes: Takes | None = None
     rules: Rules = SHARDING
 
 

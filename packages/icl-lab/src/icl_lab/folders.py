@@ -13,6 +13,7 @@ from icl_lab.data_paths import check_data, check_generation, data_paths
 from icl_lab.experiment import Config, Definition
 from icl_lab.runs import Runs
 from icl_lab.streams import TRAIN
+from icl_lab.takes import takes_to_json
 
 
 def open_folders(definition: Definition[Config], runs: Runs[Config]) -> Runs[Config]:
@@ -63,6 +64,7 @@ def _open(definition: Definition[Config], runs: Runs[Config], config: Config) ->
     metadata |= {"data": dict(experiment.fingerprints)} if experiment.fingerprints else {}
     metadata |= {} if experiment.model is None else {"model": models.to_json(experiment.model)}
     metadata |= {"learner": dict(experiment.learner)} if experiment.learner else {}
+    metadata |= {} if experiment.takes is None else {"takes": takes_to_json(experiment.takes)}
     metadata |= {} if config.preset is None else {"preset": dataclasses.asdict(config.preset)}
     training.open_run(
         config.workdir,

@@ -24,6 +24,16 @@ class Vectors:
     matrix: Float[np.ndarray, "P X"] | None
     scale: float
 
+    def transform(self, items: Shaped[np.ndarray, "rows ..."]) -> Float[np.ndarray, "rows X"]:
+        """Return the vectors of items, float32 [rows, X].
+
+        Raises:
+          ValueError: items of another size, or with NaN or infinity.
+        """
+        centred = _flat(items, len(self.mean)) - self.mean
+        projected = centred if self.matrix is None else centred @ self.matrix
+        return (projected / self.scale).astype(np.float32)
+
     def apply(self, bank: ExemplarBank) -> ExemplarBank:
         """Return a bank of float32 vectors [rows, X] of a bank's items; classes and exemplars stay.
 
@@ -32,9 +42,7 @@ class Vectors:
         """
         if bank.symmetries.any():
             raise ValueError("Vectors are made of the items as they are stored, so not of an augmented bank.")
-        centred = _flat(bank.items, len(self.mean)) - self.mean
-        projected = centred if self.matrix is None else centred @ self.matrix
-        return dataclasses.replace(bank, items=(projected / self.scale).astype(np.float32))
+        return dataclasses.replace(bank, items=self.transform(bank.items))
 
 
 def fit_vectors(items: Shaped[np.ndarray, "rows ..."], *, components: int | None = None) -> Vectors:

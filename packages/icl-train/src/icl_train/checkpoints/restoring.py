@@ -132,13 +132,19 @@ def restore(workdir: str | Path, wanted: TrainState) -> Saved | None:
 
 
 def restore_model(
-    workdir: str | Path, *, init: Init, step: int | None = None, member: int | None = None, mesh: Mesh | None = None
+    workdir: str | Path,
+    *,
+    init: Init | None = None,
+    step: int | None = None,
+    member: int | None = None,
+    mesh: Mesh | None = None,
 ) -> ModelCheckpoint:
     """Return parameters and model state from a checkpoint, to evaluate them.
 
     Args:
         workdir: The run's folder.
-        init: What the run was trained with; only its shapes are used.
+        init: What the run was trained with; only its shapes are used. None takes whatever was saved: dictionaries and
+            lists of arrays, in which a random key is its bits, and an array without elements is a single zero.
         step: Which checkpoint; the latest whole one if None.
         member: Which member, of a run that is an ensemble.
         mesh: Where to put the arrays: a copy on every device; of all devices if None.
@@ -157,17 +163,9 @@ def restore_model(
     _, progress = _read_json(path)
     count = None if progress.members is None else len(progress.members)
     _check_member(workdir, member, count=count)
-    wanted = dict(
-        zip(
-            ("params", "model_state"),
-            jax.eval_shape(functools.partial(initial_model, init), jax.random.key(0)),
-            strict=True,
-        )
-    )
     saved = ocp.StandardCheckpointHandler().metadata(path / "model").tree
-    if "ema" in saved:
-        wanted["ema"] = wanted["params"]
-    if member is not None:
+    wanted = _saved_shapes(saved) if init is None else _shapes_of(init, with_ema="ema" in saved)
+    if member is not None and init is not None:
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
     placed = with_shardings(wanted, jax.tree.map(lambda _: whole, wanted))
@@ -177,6 +175,17 @@ def restore_model(
         model = jax.tree.map(lambda leaf: leaf[member], model)
         made = progress.failed.get(member, made + 1) - 1
     return ModelCheckpoint(made, model["params"], model["model_state"], model.get("ema"))
+
+
+def _shapes_of(init: Init, *, with_ema: bool) -> dict[str, PyTree]:
+    params, model_state = jax.eval_shape(functools.partial(initial_model, init), jax.random.key(0))
+    return {"params": params, "model_state": model_state} | ({"ema": params} if with_ema else {})
+
+
+def _saved_shapes(saved: PyTree) -> dict[str, PyTree]:
+    """Return the shapes of what a checkpoint holds of a model, of which an empty state has left nothing."""
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), dict(saved))
+    return {"model_state": {}} | shapes
 
 
 def warm_start(state: TrainState, workdir: str | Path) -> TrainState:

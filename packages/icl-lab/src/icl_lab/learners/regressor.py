@@ -1,0 +1,140 @@
+"""A run of functions as a regressor of scikit-learn."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from icl_data import Vectors, fit_vectors
+from icl_lab.learners.learner import Learner, at_once, padded, wanted_form
+from icl_lab.loaded_run import LoadedRun
+from icl_lab.takes import TakesPoints
+
+QUERIES = 256  # the most points that the model is asked about at once
+
+
+class Scale(NamedTuple):
+    """A shift and a division, for each number by itself.
+
+    Attributes:
+      centre: what is taken away.
+      spread: what the rest is divided by; 1 where all are alike.
+    """
+
+    centre: Float[np.ndarray, " X"]
+    spread: Float[np.ndarray, " X"]
+
+    def apply(self, values: Float[np.ndarray, "rows X"]) -> Float[np.ndarray, "rows X"]:
+        """Return the values as the model takes them."""
+        return (values - self.centre) / self.spread
+
+    def undo(self, values: Float[np.ndarray, "rows X"]) -> Float[np.ndarray, "rows X"]:
+        """Return the values as they were given."""
+        return values * self.spread + self.centre
+
+
+class InContextRegressor(RegressorMixin, Learner):
+    """A regressor that learns from its context.
+
+    Each number of an input is shifted and scaled to where inputs of training lay; of more numbers than those had the
+    principal components are taken, and others are filled up with zeros. Targets are brought to the spread of those of
+    training, and predictions back. Of more examples than training showed each vote shows as many, and predictions
+    are means over votes; else one vote shows all.
+
+    Args:
+      run: folder of the run.
+      step: of its checkpoint; the latest if None.
+      votes: tasks that each prediction is the mean of, where there are more examples than one shows.
+      seed: of the choice of these.
+
+    Attributes:
+      n_features_in_: the numbers of an input.
+    """
+
+    def __init__(
+        self, run: str | Path | None = None, *, step: int | None = None, votes: int = 16, seed: int = 0
+    ) -> None:
+        """Keep the parameters."""
+        super().__init__(run, step=step, votes=votes, seed=seed)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Of more numbers than a run takes, principal components are all that it sees.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> "InContextRegressor":
+        """Keep the examples, and how the model's inputs and targets are made of them.
+
+        Args:
+          X: numbers [rows, features].
+          y: a number for each row.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2, y_numeric=True)
+        run = self._loaded()
+        takes = wanted_form(run, TakesPoints)
+        if takes.num_outputs != 1:
+            raise ValueError(f"The run {run.folder} has {takes.num_outputs} outputs, but y has one for each row.")
+        self._components: Vectors | None = None
+        if X.shape[1] > takes.num_inputs:
+            self._components = fit_vectors(X, components=takes.num_inputs)
+        numbers = self._numbers(X)
+        self._inputs = _to_training(numbers, takes)
+        self._targets = _of_spread(y[:, None], takes.target_std)
+        self._shown = self._inputs.apply(numbers), self._targets.apply(y[:, None])
+        return self
+
+    def predict(self, X: Any) -> Float[np.ndarray, " rows"]:
+        """Return the target of each row, float64 [rows].
+
+        Args:
+          X: numbers [rows, features].
+        """
+        check_is_fitted(self)
+        asked = validate_data(self, X, dtype=np.float64, reset=False)
+        run = self._loaded()
+        takes = wanted_form(run, TakesPoints)
+        inputs, rows = self._inputs.apply(self._numbers(asked)), len(self._shown[0])
+        rng, count = np.random.default_rng(self.seed), 1 if rows <= takes.context else self.votes
+        votes = [self._vote(run, takes, inputs, rng.permutation(rows)[: takes.context]) for _ in range(count)]
+        return self._targets.undo(np.mean(votes, axis=0))[:, 0]
+
+    def _numbers(self, X: Float[np.ndarray, "rows F"]) -> Float[np.ndarray, "rows X"]:
+        return X if self._components is None else self._components.transform(X)
+
+    def _vote(
+        self, run: LoadedRun, takes: TakesPoints, asked: Float[np.ndarray, "rows X"], shown: np.ndarray
+    ) -> Float[np.ndarray, "rows 1"]:
+        """Return what is made of some of the examples; places without one are queries of which nobody asks."""
+        count = at_once(len(asked), QUERIES)
+        inputs = np.zeros((1, takes.context + count, takes.num_inputs), np.float32)
+        targets, is_query = np.zeros((*inputs.shape[:2], 1), np.float32), np.ones(inputs.shape[:2], bool)
+        context = slice(len(shown))
+        inputs[0, context], targets[0, context] = padded(self._shown[0][shown], takes.num_inputs), self._shown[1][shown]
+        is_query[0, context] = False
+        found, queries = [], padded(asked, takes.num_inputs).astype(np.float32)
+        for start in range(0, len(queries), count):
+            part = queries[start : start + count]
+            inputs[0, takes.context : takes.context + len(part)] = part
+            predicted = run.predict({"inputs": inputs, "targets": targets, "is_query": is_query})
+            found.append(np.asarray(predicted, np.float64)[0, takes.context : takes.context + len(part)])
+        return np.concatenate(found)
+
+
+def _to_training(numbers: Float[np.ndarray, "rows X"], takes: TakesPoints) -> Scale:
+    """Return how numbers are brought to where those of training lay."""
+    if takes.inputs == "normal":
+        return _of_spread(numbers, 1.0)
+    low, high = numbers.min(axis=0), numbers.max(axis=0)
+    return Scale((low + high) / 2, np.where(high > low, (high - low) / 2, 1.0))
+
+
+def _of_spread(values: Float[np.ndarray, "rows X"], std: float | None) -> Scale:
+    """Return how values are brought to mean 0 and a standard deviation; they stay as they are without one."""
+    if std is None:
+        return Scale(np.zeros(values.shape[1]), np.ones(values.shape[1]))
+    found = values.std(axis=0)
+    return Scale(values.mean(axis=0), np.where(found > 0, found / std, 1.0))
