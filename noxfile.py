@@ -1,7 +1,7 @@
 """Everything a contributor or a user runs: ``nox -l`` lists it, ``nox`` alone runs what a change must pass."""
 
+import functools
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -49,14 +49,15 @@ def editable(extras: tuple[str, ...] = ()) -> list[str]:
     return [word for package in PACKAGES for word in ("-e", f"packages/{wanted.get(package, package)}")]
 
 
-def newest_python() -> str:
-    """Return the newest version of Python here that the packages may run on."""
+@functools.cache
+def pythons() -> list[str]:
+    """List the versions of Python here that the packages may run on, the oldest first; at least 3.11."""
 
     def runs(version: str) -> bool:
         found = shutil.which(f"python{version}")
         return found is not None and subprocess.run([found, "--version"], capture_output=True).returncode == 0
 
-    return next(filter(runs, ("3.14", "3.13", "3.12")), "3.11")
+    return list(filter(runs, ("3.11", "3.12", "3.13", "3.14"))) or ["3.11"]
 
 
 def requirements(*groups: str) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def tests(session: nox.Session) -> None:
     session.run(*PYTEST, *lenient, *session.posargs)
 
 
-@nox.session(python=newest_python())
+@nox.session(python=pythons()[-1])
 def newest(session: nox.Session) -> None:
     """Run the tests on the newest Python here, with the newest releases that are allowed; deprecations are shown."""
     session.install(*editable(("tfds",)), *requirements("test"))
@@ -156,18 +157,15 @@ def types(session: nox.Session) -> None:
     install(session, "types")
     session.run("mypy")
     with tempfile.TemporaryDirectory() as temporary:
-        files = write_snippets(Path(temporary))
+        paths = (*Path("packages").glob("*/README.md"), *Path("docs").glob("*.md"), Path("README.md"))
+        files = write_snippets(session, Path(temporary), *paths)
         session.run("mypy", "--allow-untyped-defs", "--ignore-missing-imports", *files)
 
 
-def write_snippets(folder: Path) -> list[str]:
-    """Write the Python snippets of each README and guide into a file, and return their names."""
-    for path in (*Path("packages").glob("*/README.md"), *Path("docs").glob("*.md"), Path("README.md")):
-        snippets = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
-        if snippets:
-            name = f"{path.absolute().parent.name}_{path.stem}.py".replace("-", "_")
-            (folder / name).write_text("\n".join(snippets))
-    return sorted(map(str, folder.iterdir()))
+def write_snippets(session: nox.Session, folder: Path, *markdown: Path, options: tuple[str, ...] = ()) -> list[str]:
+    """Write the Python snippets of each Markdown file that has some into a file, and return their names."""
+    command = ("python", "-m", "tools.snippets", *options, str(folder), *map(str, markdown))
+    return (session.run(*command, silent=True) or "").splitlines()
 
 
 @nox.session
@@ -201,10 +199,40 @@ def full(session: nox.Session) -> None:
     session.run("python", "-m", "tools.full_size", *session.posargs)
 
 
+@nox.session(python=sorted({pythons()[0], pythons()[-1]}))
+def release(session: nox.Session) -> None:
+    """Build a release into dist/, check it, run its READMEs on the oldest and newest Python: -- [package ...]."""
+    packages = session.posargs or PACKAGES
+    if unknown := set(packages) - set(PACKAGES):
+        session.error(f"wanted packages among {', '.join(PACKAGES)}, got {', '.join(unknown)}")
+    session.install("build[uv]", "twine")
+    dist = Path("dist").resolve()
+    for old in dist.glob("icl_*"):
+        old.unlink()
+    wheels = build(session, dist)
+    session.run("twine", "check", "--strict", *sorted(map(str, dist.glob("icl_*"))))
+    session.run("python", "-m", "tools.check_release", "dist")
+    with tempfile.TemporaryDirectory(prefix="icl-release-") as temporary:
+        for package in packages:
+            run_readme(session, package, wheels, Path(temporary).resolve() / package)
+
+
+def run_readme(session: nox.Session, package: str, wheels: dict[str, str], folder: Path) -> None:
+    """Run the snippets of a package's README in a fresh environment with its wheel and all of its extras."""
+    extras = nox.project.load_toml(f"packages/{package}/pyproject.toml")["project"].get("optional-dependencies", {})
+    wanted = wheels | {package: f"{wheels[package]}[{','.join(extras)}]"} if extras else wheels
+    python = fresh_environment(session, folder, [wanted[each] for each in needed_by(package)])
+    (file,) = write_snippets(session, folder, Path("packages", package, "README.md"), options=("--without-others",))
+    version = nox.project.load_toml("pyproject.toml")["project"]["version"]
+    with session.chdir(folder):
+        session.run(python, "-c", CHECK_VERSIONS.format(names=needed_by(package), wanted=version), external=True)
+        session.run(python, file, external=True)
+
+
 @nox.session
 def alone(session: nox.Session) -> None:
     """Build the wheels; try each by itself, and two together, in fresh environments outside the tree."""
-    session.install("build")
+    session.install("build[uv]")
     # Not session.create_tmp(), which lies inside this tree.
     with tempfile.TemporaryDirectory(prefix="icl-alone-") as temporary:
         check_alone(session, Path(temporary).resolve())
@@ -212,10 +240,9 @@ def alone(session: nox.Session) -> None:
 
 def check_alone(session: nox.Session, folder: Path) -> None:
     """Do what ``alone`` says, in a folder outside the tree."""
+    wheels = build(session, folder / "wheels", "--wheel")
     for package in PACKAGES:
-        session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "wheels"), f"packages/{package}")
-    for package in PACKAGES:
-        python = fresh_environment(session, folder / package, packages=needed_by(package))
+        python = fresh_environment(session, folder / package, [wheels[each] for each in needed_by(package)])
         if package == "icl-data":
             session.run(python, "-c", CHECK_SIZE, external=True)
         session.run(python, "-m", "pip", "install", "-q", *requirements("test"), external=True)
@@ -229,7 +256,7 @@ def check_alone(session: nox.Session, folder: Path) -> None:
     check_from_git(session, folder)
     # Two packages work without the rest, and all five without this repository.
     project = folder / "outside_project"
-    python = fresh_environment(session, project, packages=["icl-data", "icl-train"])
+    python = fresh_environment(session, project, [wheels["icl-data"], wheels["icl-train"]])
     shutil.copy(Path("tools", "outside_project.py"), project)
     with session.chdir(project):
         session.run(python, "outside_project.py", external=True)
@@ -243,7 +270,7 @@ def check_alone(session: nox.Session, folder: Path) -> None:
 
 def check_from_git(session: nox.Session, folder: Path) -> None:
     """Install icl-data from the repository, as its users do before it is published, with nothing else of the tree."""
-    python = fresh_environment(session, folder / "from_git", packages=[])
+    python = fresh_environment(session, folder / "from_git", [])
     source = f"git+{Path.cwd().as_uri()}#subdirectory=packages/icl-data"
     session.run(python, "-m", "pip", "install", "-q", source, external=True)
     others = {package.replace("-", "_") for package in PACKAGES} - {"icl_data"}
@@ -276,11 +303,24 @@ assert not found, found
 """
 
 
-def fresh_environment(session: nox.Session, folder: Path, *, packages: list[str]) -> str:
-    """Make an environment with the built wheels of these packages; return its python."""
+CHECK_VERSIONS = """
+from importlib.metadata import version
+found = {{name: version(name) for name in {names}}}
+assert set(found.values()) == {{{wanted!r}}}, found
+"""
+
+
+def build(session: nox.Session, folder: Path, *options: str) -> dict[str, str]:
+    """Build sdists and wheels of all packages, or what options say, into a folder; return the wheel of each package."""
+    for package in PACKAGES:
+        session.run("python", "-m", "build", "--installer=uv", *options, "--outdir", str(folder), f"packages/{package}")
+    return {package: str(next(folder.glob(f"{package.replace('-', '_')}-*.whl"))) for package in PACKAGES}
+
+
+def fresh_environment(session: nox.Session, folder: Path, wheels: list[str]) -> str:
+    """Make an environment with these wheels, which may name extras; return its python."""
     session.run("python", "-m", "venv", str(folder / "venv"))
     python = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
-    wheels = [str(next((folder.parent / "wheels").glob(f"{name.replace('-', '_')}-*.whl"))) for name in packages]
     if wheels:
         session.run(python, "-m", "pip", "install", "-q", *wheels, external=True)
     return python

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"icl_data", "icl_models", "icl_train", "icl_eval"}  # which never import one another; icl_lab has all four
@@ -71,7 +72,7 @@ def test_a_package_imports_no_sibling_and_only_what_it_declares(folder):
     imported = imported_modules(folder / "src")
     assert own == "icl_lab" or not imported & (ALL - {own})
     assert "experiments" not in imported
-    declared = {requirement.split(">")[0].split("=")[0] for requirement in metadata(folder)["dependencies"]}
+    declared = {Requirement(each).name for each in metadata(folder)["dependencies"]}
     allowed = (
         {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in declared} | {own} | set(sys.stdlib_module_names)
     )
@@ -85,7 +86,7 @@ def test_a_package_imports_no_sibling_and_only_what_it_declares(folder):
 def test_what_a_file_may_import_besides_is_in_an_extra_and_imported(file):
     folder = next(folder for folder in FOLDERS if (folder / "src" / file).exists())
     extras = metadata(folder)["optional-dependencies"]
-    offered = {requirement.split(">")[0] for requirements in extras.values() for requirement in requirements}
+    offered = {Requirement(each).name for requirements in extras.values() for each in requirements}
     assert OPTIONAL[file] <= {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in offered}
     assert OPTIONAL[file] <= imported_by(folder / "src" / file)
 
