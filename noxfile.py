@@ -143,6 +143,18 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site in docs/_build/html, run its tutorials, check it: nox -s docs -- [options of sphinx-build]."""
+    install(session, "test", "docs")
+    built = Path("docs", "_build")
+    shutil.rmtree(built, ignore_errors=True)  # a page whose source is gone would stay
+    options = ("--nitpicky", "--fail-on-warning", "--keep-going", "--conf-dir", "docs/site", "--doctree-dir")
+    session.run("sphinx-build", *options, str(built / "doctrees"), *session.posargs, ".", str(built / "html"))
+    session.run("python", "-m", "tools.site_links", str(built / "html"), "--to", str(built / "external_links.txt"))
+    session.run("pytest", "-m", "site", "tests/test_built_site.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*requirements("lint"))

@@ -1,0 +1,4 @@
+# %% [markdown]
+# # icl-data alone
+# %%
+print(1)
