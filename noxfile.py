@@ -121,9 +121,10 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def others(session: nox.Session) -> None:
-    """Run the READMEs' snippets where the other libraries are that some of them show: Equinox, Flax and PyTorch."""
+    """Run the READMEs' snippets and a tutorial where the libraries are that these show: Equinox, Flax and PyTorch."""
     session.install(*editable(), *requirements("test"), "equinox", "flax", "torch")
     session.run("pytest", "-k", "snippets", "tests/test_readme.py", *session.posargs)
+    session.run("python", "docs/tutorials/icl_data_alone.py")
 
 
 @nox.session

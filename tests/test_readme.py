@@ -46,7 +46,9 @@ def named(path):
     return "root" if path.parent == ROOT else path.parent.name
 
 
-@pytest.mark.parametrize("readme", [*READMES, ROOT / "docs" / "own_experiment.md"], ids=named)
+@pytest.mark.parametrize(
+    "readme", [*READMES, ROOT / "docs" / "own_experiment.md", ROOT / "docs" / "coming_from.md"], ids=named
+)
 def test_its_snippets_run_in_order(readme, tmp_path):
     snippets = [snippet for snippet in blocks(readme, "python") if all(map(is_installed, imported(snippet)))]
     assert snippets
