@@ -82,13 +82,7 @@ def write_pages(folder: Path) -> None:
             path.write_text(text)
 
 
-def escape_types(lines: list[str]) -> None:
-    """Escape the types of attributes, in which napoleon leaves the stars of shapes as they are: ``"B *heads"``."""
-    lines[:] = [line.replace("*", r"\*") if line.startswith(":vartype") else line for line in lines]
-
-
 def setup(app: Any) -> dict[str, bool]:
-    """Have Sphinx write the pages before it looks for sources, and escape the types that napoleon has written."""
-    app.connect("autodoc-process-docstring", lambda *arguments: escape_types(arguments[-1]), priority=900)
+    """Have Sphinx write the pages before it looks for sources."""
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir, "docs", "api")))
     return {"parallel_read_safe": True}

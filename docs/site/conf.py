@@ -20,12 +20,13 @@ version = release = version_of("icl-lab")
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "docs/api/*.rst", "docs/tutorials/*.py", "packages/*/README.md"]
 exclude_patterns = ["**/.*", ".*", "docs/_build", "docs/site", "runs"]
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "api_pages", "code_links"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "api_pages", "code_links", "docstrings"]
 
 # Docstrings: one backtick is code, as in Markdown.
 default_role = "literal"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
+python_maximum_signature_line_length = 90
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -46,6 +47,8 @@ nb_execution_in_temp = True
 nb_merge_streams = True
 
 html_theme = "furo"
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
 html_title = "In-context learning"
 html_static_path = ["static"]
 html_extra_path = ["extra"]  # index.html of the root, which leads to the first page
@@ -53,3 +56,4 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_domain_indices = False
 html_show_sphinx = False
+html_show_copyright = False
