@@ -122,9 +122,10 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def others(session: nox.Session) -> None:
-    """Run the READMEs' snippets where the other libraries are that some of them show: Equinox, Flax and PyTorch."""
+    """Run the READMEs' snippets and a tutorial where the libraries are that these show: Equinox, Flax and PyTorch."""
     session.install(*editable(), *requirements("test"), "equinox", "flax", "torch")
     session.run("pytest", "-k", "snippets", "tests/test_readme.py", *session.posargs)
+    session.run("python", "docs/tutorials/icl_data_alone.py")
 
 
 @nox.session
@@ -141,6 +142,18 @@ def browser(session: nox.Session) -> None:
         session.skip("there is no chromium or google-chrome here; on Debian: apt-get install chromium")
     install(session, "test", "browser")
     session.run("pytest", "-m", "browser", "packages/icl-eval/tests/browser", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site in docs/_build/html, run its tutorials, check it: nox -s docs -- [options of sphinx-build]."""
+    install(session, "test", "docs")
+    built = Path("docs", "_build")
+    shutil.rmtree(built, ignore_errors=True)  # a page whose source is gone would stay
+    options = ("--nitpicky", "--fail-on-warning", "--keep-going", "--conf-dir", "docs/site", "--doctree-dir")
+    session.run("sphinx-build", *options, str(built / "doctrees"), *session.posargs, ".", str(built / "html"))
+    session.run("python", "-m", "tools.site_links", str(built / "html"), "--to", str(built / "external_links.txt"))
+    session.run("pytest", "-m", "site", "tests/test_built_site.py")
 
 
 @nox.session

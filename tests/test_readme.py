@@ -28,7 +28,9 @@ def named(path):
     return "root" if path.parent == ROOT else path.parent.name
 
 
-@pytest.mark.parametrize("readme", [*READMES, ROOT / "docs" / "own_experiment.md"], ids=named)
+@pytest.mark.parametrize(
+    "readme", [*READMES, ROOT / "docs" / "own_experiment.md", ROOT / "docs" / "coming_from.md"], ids=named
+)
 def test_its_snippets_run_in_order(readme, tmp_path):
     # `nox -s others` has the other libraries.
     snippets = script(readme, absent=[name for name in OTHERS if importlib.util.find_spec(name) is None])

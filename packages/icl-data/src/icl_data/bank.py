@@ -86,7 +86,7 @@ class ExemplarBank:
     def rows(
         self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Int64[np.ndarray, "*batch"]:
-        """Return the rows of ``items`` that (class, exemplar) pairs are stored in, int64 [*batch].
+        """Return the rows of ``items`` that (class, exemplar) pairs are stored in, int64 `[*batch]`.
 
         Args:
           classes: in 0..C-1.
@@ -105,7 +105,7 @@ class ExemplarBank:
     def gather(
         self, classes: Integer[np.ndarray, "*#batch"], exemplars: Integer[np.ndarray, "*#batch"]
     ) -> Shaped[np.ndarray, "*batch_and_item"]:
-        """Return the items of (class, exemplar) pairs, as ``rows`` takes them: a new array [*batch, ...].
+        """Return the items of (class, exemplar) pairs, as ``rows`` takes them: a new array `[*batch, ...]`.
 
         >>> bank = bank_from_arrays([np.array([[1, 2], [3, 4]]), np.array([[5, 6]])])
         >>> bank.gather(np.array([1, 0]), np.array([0, 1]))

@@ -87,7 +87,7 @@ def expand(
 
     Args:
       bank: of the items.
-      numbers: a batch with ``classes`` and ``exemplars``, integers [*batch, S], of ``BatchSource(bank=None)``.
+      numbers: a batch with ``classes`` and ``exemplars``, integers `[*batch, S]`, of ``BatchSource(bank=None)``.
       transforms: applied in this order.
 
     >>> from icl_data import bank_from_arrays

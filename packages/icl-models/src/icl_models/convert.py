@@ -39,24 +39,24 @@ def from_original(params: Tree, state: Tree | None) -> tuple[OurTree, OurTree]:
     Here k is the number of a layer (the original's first has no number: ``transformer_block``, then
     ``transformer_block_1``), and [k] is row k of an array [layers, ...]:
 
-    ========================================================  ====================================================
-    original                                                  ours
-    ========================================================  ====================================================
-    ``input_embedder``: ``embs``                              ``labels``: ``embeddings``
-    ``input_embedder/simple_res_net/...`` (also in the state) ``encoder/resnet/...`` (the same names)
-    ``input_embedder/linear``                                 ``encoder/linear``
-    ``input_embedder/embed``                                  ``encoder/items``
-    ``transformer/transformer_block_k/layer_norm``            ``trunk/blocks/attention_norm`` [k]
-    ``.../self_attention_block/causal_self_attention/linear`` ``trunk/blocks/query`` [k]
-    ``.../causal_self_attention/linear_1``, ``_2``, ``_3``    ``trunk/blocks/key``, ``value``, ``attention_out`` [k]
-    ``.../transformer_block_k/layer_norm_1``                  ``trunk/blocks/mlp_norm`` [k]
-    ``.../dense_block/linear``, ``linear_1``                  ``trunk/blocks/mlp_in``, ``mlp_out`` [k]
-    ``transformer/layer_norm``                                ``trunk/final_norm``
-    ``transformer/linear`` or ``rnn/linear``                  ``classifier``
-    ``rnn/lstm_k/linear``: ``b``; first rows of ``w``         ``trunk/layer_k/input``: ``b``; ``w``
-    ``rnn/lstm_k/linear``: last rows of ``w``                 ``trunk/layer_k/hidden``: ``w``
-    ``rnn/vanilla_rnn_k/linear``, ``linear_1``                ``trunk/layer_k/input``, ``hidden``
-    ========================================================  ====================================================
+    =========================================================  ====================================================
+    original                                                   ours
+    =========================================================  ====================================================
+    ``input_embedder``: ``embs``                               ``labels``: ``embeddings``
+    ``input_embedder/simple_res_net/...`` (also in the state)  ``encoder/resnet/...`` (the same names)
+    ``input_embedder/linear``                                  ``encoder/linear``
+    ``input_embedder/embed``                                   ``encoder/items``
+    ``transformer/transformer_block_k/layer_norm``             ``trunk/blocks/attention_norm`` [k]
+    ``.../self_attention_block/causal_self_attention/linear``  ``trunk/blocks/query`` [k]
+    ``.../causal_self_attention/linear_1``, ``_2``, ``_3``     ``trunk/blocks/key``, ``value``, ``attention_out`` [k]
+    ``.../transformer_block_k/layer_norm_1``                   ``trunk/blocks/mlp_norm`` [k]
+    ``.../dense_block/linear``, ``linear_1``                   ``trunk/blocks/mlp_in``, ``mlp_out`` [k]
+    ``transformer/layer_norm``                                 ``trunk/final_norm``
+    ``transformer/linear`` or ``rnn/linear``                   ``classifier``
+    ``rnn/lstm_k/linear``: ``b``; first rows of ``w``          ``trunk/layer_k/input``: ``b``; ``w``
+    ``rnn/lstm_k/linear``: last rows of ``w``                  ``trunk/layer_k/hidden``: ``w``
+    ``rnn/vanilla_rnn_k/linear``, ``linear_1``                 ``trunk/layer_k/input``, ``hidden``
+    =========================================================  ====================================================
 
     The tree does not tell the number of heads, nor what has no parameters: give those to ``SequenceClassifier``. It
     tells the layout: with ``embs`` of one row more than there are labels it is ``Concatenated``, else ``Interleaved``.

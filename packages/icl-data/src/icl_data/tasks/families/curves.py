@@ -121,7 +121,7 @@ class Placed(CurveFamily):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AbsoluteValue(Placed):
-    """y = a |t - c| + b.
+    """`y = a |t - c| + b`.
 
     Attributes:
       num_inputs: X, at least 1.
@@ -129,7 +129,7 @@ class AbsoluteValue(Placed):
     """
 
     def shape(self, way: Values) -> Values:
-        """Return |t|."""
+        """Return `|t|`."""
         return abs(way)
 
 

@@ -12,7 +12,7 @@ from icl_data.tasks.pool import TaskRandomness
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GaussianProcessDraw(Scalar):
-    """A draw from a Gaussian process of zero mean and RBF kernel exp(-|x - x'|^2 / (2 length_scale^2)).
+    """A draw from a Gaussian process of zero mean and RBF kernel `exp(-|x - x'|^2 / (2 length_scale^2))`.
 
     It is a sum of random cosines (Rahimi and Recht 2007), whose covariance is the kernel; with many it is as good as
     normal. So a draw is a function, which can be asked at other points again.
