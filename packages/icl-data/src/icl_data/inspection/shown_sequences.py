@@ -87,7 +87,8 @@ def _table(batch: Batch, row: int) -> Markup:
     what = next((name for name in ("images", "items") if name in batch), None)
     columns = [name for name in (what, "labels", "shown_labels", "classes") if name is not None and name in batch]
     names = {"images": "image", "items": "item", "labels": "label", "shown_labels": "shown label", "classes": "class"}
-    length, rows = batch["labels"].shape[1], []
+    length = batch["labels"].shape[1]
+    rows: list[list[object]] = []
     for place in _places(length, _MOST_ROWS):
         if place is None:
             rows.append(["…", f"{length - _MOST_ROWS} more", *[""] * (len(columns) - 1)])

@@ -7,10 +7,11 @@ import numpy as np
 from icl_eval.figures.palette import COLOURS
 from icl_eval.figures.training import emergence
 from icl_eval.figures.transience import describe_transience, transience
-from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
-from icl_eval.report.words import counted, course, judged, results_of
-from icl_eval.results.curve import ScalarCurve
+from icl_eval.report.html import NOTHING, Figures, Markup, render
+from icl_eval.report.words import counted, judged, results_of
+from icl_eval.results.curve import ScalarCurve, course
 from icl_eval.results.estimate import readable
+from icl_eval.results.fragments import interval
 from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import Run
 
