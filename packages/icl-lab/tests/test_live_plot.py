@@ -1,8 +1,11 @@
 """A run is drawn below the cell that trains it, takes little time, and ends no run."""
 
 import base64
+import dataclasses
 import io
 import os
+import signal
+import sys
 import time
 from queue import Empty
 
@@ -14,7 +17,7 @@ from PIL import Image
 import icl_eval
 import icl_lab as lab
 from icl_lab import live_plot
-from icl_train import Moment
+from icl_train import EverySteps, Interrupted, Moment
 
 SECONDS = 120  # more than anything here takes on a busy machine
 
@@ -126,6 +129,19 @@ def test_of_an_ensemble_a_member_is_drawn(toy, tmp_path, cell):
     whole, member = (lab.LivePlot(each, steps=6, clock=lambda: 0.0) for each in (folder, folder / "member-001"))
     train(toy, folder, whole, member, options=options)
     assert "name the folder of a member" in cell.shown[0] and "member-001 over training" in cell.shown[1]
+
+
+def test_an_interrupted_cell_says_how_to_go_on_there_and_it_does(toy, tmp_path, finished, read, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    config = lab.parse(["toy", "--no-report", "--workdir", str(tmp_path / "run")], toy.PRESETS, name="x", default="toy")
+    stop = EverySteps(4, lambda step, state: signal.raise_signal(signal.SIGINT), at_end=False)
+    with pytest.raises(Interrupted):
+        lab.execute(toy.TOY, config, lab.ensemble_members(config), actions=[stop])
+    said = capsys.readouterr().err
+    assert "To go on: execute it again with dataclasses.replace(config, resume=True)." in said
+    config = dataclasses.replace(config, resume=True)
+    lab.execute(toy.TOY, config, lab.ensemble_members(config))
+    assert read(tmp_path / "run" / "eval.jsonl") == read(finished / "eval.jsonl")
 
 
 def test_a_name_is_escaped_and_steps_are_checked():
