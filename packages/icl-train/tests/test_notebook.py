@@ -7,7 +7,7 @@ from queue import Empty
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-SECONDS = 60  # more than anything here takes on a busy machine
+SECONDS = 120  # more than anything here takes on a busy machine
 
 PROBLEM = """
 import signal, threading, time
