@@ -11,8 +11,10 @@ import pytest
 
 import icl_eval.figures
 
-# What ipykernel exports to `!python ...`; matplotlib-inline is not installed here.
+# What ipykernel exports to `!python ...`, of which the environment need not be the kernel's.
 NOTEBOOK = "module://matplotlib_inline.backend_inline"
+# matplotlib finds it by its entry point: so it is as if matplotlib-inline were not installed.
+NOT_INSTALLED = "import importlib.metadata\nimportlib.metadata.entry_points = lambda **_: ()\n"
 
 
 def python(*arguments: str, backend: str) -> str:
@@ -33,14 +35,19 @@ print(os.environ["MPLBACKEND"], matplotlib.get_backend().lower())
 """
 
 
-@pytest.mark.parametrize(("named", "used"), [(NOTEBOOK, "agg"), ("svg", "svg")])
-def test_a_backend_that_is_not_here_is_set_aside_and_one_that_is_stays(named, used):
+@pytest.mark.parametrize(
+    ("before", "named", "used"),
+    [(NOT_INSTALLED, NOTEBOOK, "agg"), ("", "nonsense", "agg"), ("", NOTEBOOK, NOTEBOOK), ("", "svg", "svg")],
+)
+def test_a_backend_that_is_not_here_is_set_aside_and_one_that_is_stays(before, named, used):
     """Without a display matplotlib chooses agg by itself."""
-    assert python("-c", LATER, backend=named).split() == [named, used]
+    assert python("-c", before + LATER, backend=named).split() == [named, used]
 
 
-def test_the_command_line_runs_below_a_notebook(run: Path):
-    written = python("-m", "icl_eval", "report", str(run), "--png", backend=NOTEBOOK)
+@pytest.mark.parametrize("before", ["", NOT_INSTALLED], ids=["installed", "not installed"])
+def test_the_command_line_runs_below_a_notebook(run: Path, before: str):
+    command = f"{before}import runpy, sys\nrunpy.run_module('icl_eval', run_name='__main__')"
+    written = python("-c", command, "report", str(run), "--png", backend=NOTEBOOK)
     assert Path(written.strip()).is_file() and len(list((run / "figures").glob("*.png")))
 
 

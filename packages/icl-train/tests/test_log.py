@@ -18,6 +18,10 @@ class Terminal(io.StringIO):
         return True
 
 
+# As ipykernel has it: the output of a notebook's cell, which says that it is no terminal.
+Cell = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+
+
 class FullDisk(io.StringIO):
     def write(self, text):
         raise OSError("no space left on device")
@@ -69,6 +73,14 @@ def test_alone_nothing_is_asked_of_jax_that_would_make_it_look_for_devices(monke
     monkeypatch.setattr(jax, "process_index", lambda: pytest.fail("JAX was asked"))
     logger.info("one line")
     assert capsys.readouterr().err == "one line\n"
+
+
+@pytest.mark.parametrize(("stream", "drawn"), [(Terminal, True), (Cell, True), (io.StringIO, False)])
+def test_there_is_a_bar_where_somebody_looks_on(problem, monkeypatch, stream, drawn):
+    stderr = stream()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    problem.run("run")
+    assert ("run: 100%" in stderr.getvalue()) is drawn
 
 
 class Broken(Terminal):

@@ -100,6 +100,29 @@ def test_the_second_signal_ends_the_process_at_once(second):
     assert done.stdout == "still here\n"
 
 
+def test_where_python_is_interactive_a_second_interrupt_ends_the_run_and_not_the_process(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    before = [signal.getsignal(each) for each in STOPPING]
+    with pytest.raises(KeyboardInterrupt), flag_signals() as flag:
+        signal.raise_signal(signal.SIGINT)
+        assert flag.signal == signal.SIGINT
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # by which a notebook's server ends its kernel
+        signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(each) for each in STOPPING] == before
+    assert "one more interrupt stops at once" in capfd.readouterr().err
+
+
+def test_a_thread_trains_like_the_main_one_and_leaves_the_handlers_alone(problem, whole):
+    before, results = [signal.getsignal(each) for each in STOPPING], []
+    handlers = [EverySteps(5, lambda step, state: results.append([signal.getsignal(each) for each in STOPPING]))]
+    thread = threading.Thread(target=lambda: results.append(problem.run("run", actions=handlers)))
+    thread.start()
+    thread.join()
+    *seen, result = results
+    assert seen == [before, before]
+    assert problem.same(result.state, whole.state)
+
+
 def test_outside_the_main_thread_nothing_happens():
     before, seen = signal.getsignal(signal.SIGTERM), []
 

@@ -15,6 +15,7 @@ from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
 from icl_data.batch import Arrays, Batch, Expandable, NumbersOf, Sampler, Transform
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
+from icl_data.inspection.show import ShownBatch, show
 from icl_data.inspection.statistics import Statistics, statistics
 from icl_data.items import WithItems, expand
 from icl_data.random_keys import random_keys
@@ -127,6 +128,7 @@ __all__ = [
     "SequenceKind",
     "SequenceSampler",
     "SequenceSource",
+    "ShownBatch",
     "Sine",
     "SparseLinear",
     "SparseProjection",
@@ -161,6 +163,7 @@ __all__ = [
     "random_vectors",
     "read_idx",
     "resize",
+    "show",
     "statistics",
     "symbols",
     "task_keys",

@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Int64, Integer, Shaped, UInt8
 
 from icl_data.checks import check_whole
+from icl_data.fragments import first_numbers, fragment, is_picture, picture, soft, table
 
 _HASHED_AT_ONCE = 1 << 24  # bytes of items
+_SHOWN = 8  # classes, and exemplars of each, that a notebook shows
 SYMMETRIES = 8  # flip left-right (no, yes) x rotation (0, 90, 180, 270 degrees), in this order
 
 
@@ -163,6 +165,25 @@ class ExemplarBank:
         for start in range(0, len(distinct), at_once):
             digest.update(self.items[distinct[start : start + at_once]].astype(little, copy=False).tobytes())
         return digest.hexdigest()[:16]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how much there is of what, and a few exemplars of a few classes."""
+        fewest, most = int(self.counts.min()), int(self.counts.max())
+        symmetries, are_drawn = len(np.unique(self.symmetries)), is_picture(self.items.shape[1:])
+        words = [
+            f"ExemplarBank of {self.num_classes:,} classes" + (f" in groups of {self.group}" if self.group > 1 else ""),
+            f"{fewest:,} exemplars each" if fewest == most else f"{fewest:,} to {most:,} exemplars each",
+            f"{self.key} {self.items.dtype} {list(self.items.shape[1:])}",
+            *([f"{symmetries} symmetries"] if symmetries > 1 else []),
+        ]
+        rows = []
+        for cls in np.unique(np.linspace(0, self.num_classes - 1, _SHOWN).round().astype(np.int64)):
+            items = self.gather(np.array([cls]), np.arange(min(_SHOWN, self.counts[cls])))
+            alt = f"the first {len(items)} exemplars of class {cls}"
+            shown = picture(_in_a_row(items), alt=alt, height=40) if are_drawn else first_numbers(items[:1])
+            rows.append([cls, f"{self.counts[cls]:,}", shown])
+        header = ["class", "exemplars", "the first of them" if are_drawn else "the first"]
+        return fragment(soft("; ".join(words)), table(header, rows))
 
     def _pairs(self, classes: np.ndarray, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (class, exemplar) pairs, once checked, as int64 of one shape."""
@@ -351,6 +372,12 @@ def _integers(numbers: np.ndarray, what: str) -> Int64[np.ndarray, "..."]:
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"{what} must be integers, got {numbers.dtype} {list(numbers.shape)}.")
     return numbers.astype(np.int64, copy=False)
+
+
+def _in_a_row(images: Shaped[np.ndarray, "N H W *channels"]) -> Shaped[np.ndarray, "H width *channels"]:
+    """Return one image of several, side by side, a grey line between them."""
+    line = np.full_like(images[0, :, :1], 128 if images.dtype == np.uint8 else 0.5)
+    return np.concatenate([part for image in images for part in (line, image)][1:], axis=1)
 
 
 def _transform(images: UInt8[np.ndarray, "N H H"], symmetry: int) -> UInt8[np.ndarray, "N H H"]:

@@ -45,7 +45,7 @@ from icl_eval.figures.grid import confusion, confusion_matrix, heat_map
 from icl_eval.figures.heads import ablations, heads_over_training
 from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, most_frequent, phase_curve
 from icl_eval.figures.tasks import fitted_functions, learning_curves
-from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training
+from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training, run_over_training
 from icl_eval.figures.transience import describe_transience, transience
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table
@@ -189,6 +189,7 @@ __all__ = [
     "rank_correlation",
     "ratio",
     "read_run",
+    "run_over_training",
     "same_class_score",
     "score",
     "sequence_estimates",

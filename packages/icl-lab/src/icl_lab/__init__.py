@@ -9,6 +9,7 @@ from icl_lab.config_file import read_config, to_json
 from icl_lab.driver import execute
 from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
 from icl_lab.finished import is_finished
+from icl_lab.live_plot import LivePlot
 from icl_lab.loaded_run import LoadedRun, load_run
 from icl_lab.main import execute_sweep, main
 from icl_lab.model import Model
@@ -46,6 +47,7 @@ __all__ = [
     "InContextClassifier",
     "InContextRegressor",
     "Learner",
+    "LivePlot",
     "LoadedRun",
     "MeasureFn",
     "Model",

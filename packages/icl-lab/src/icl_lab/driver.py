@@ -23,7 +23,12 @@ from icl_lab.streams import TRAIN, make_streams
 
 
 def execute(
-    definition: Definition[Config], config: Config, members: Sequence[Config], *, resume_hint: str | None = None
+    definition: Definition[Config],
+    config: Config,
+    members: Sequence[Config],
+    *,
+    resume_hint: str | None = None,
+    actions: Sequence[training.Action] = (),
 ) -> None:
     """Do what a session asks for: train a model, or the members of an ensemble together, evaluate, and report.
 
@@ -32,6 +37,7 @@ def execute(
       config: of the session.
       members: the configuration of each member of an ensemble as if it were alone; of a lone run, ``[config]``.
       resume_hint: how its user goes on after a signal; by default with this run alone.
+      actions: what is done between steps besides evaluations, and after them, such as `LivePlot`.
 
     Raises:
       SystemExit: with code 1 or 2, once it is printed why the run cannot begin or go on.
@@ -55,7 +61,7 @@ def execute(
                 runs = open_folders(definition, runs)
             if trains:
                 try:
-                    train(runs, resume_hint=resume_hint or resume_command(config))
+                    train(runs, resume_hint=resume_hint or resume_command(config), actions=actions)
                 except training.NotFiniteError:  # of all members: they say so in their summaries, too
                     for member in runs.members:
                         log_line(summarise(member), member.number)

@@ -115,7 +115,9 @@ def command() -> list[str]:
 
 
 def resume_command(config: SessionConfig) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that goes on with a run; where Python is interactive, a notebook too, what to do there."""
+    if hasattr(sys, "ps1"):
+        return "execute it again with dataclasses.replace(config, resume=True)"
     mode = [] if config.mode == "both" else ["--mode", config.mode]
     hosts = ["--hosts.detect"] if config.hosts.detect else []
     if config.hosts.count:

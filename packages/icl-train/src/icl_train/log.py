@@ -38,6 +38,14 @@ class Unbreakable:
             return sys.stderr.isatty()
         return False
 
+    def is_watched(self) -> bool:
+        """Return whether somebody looks at it as it comes: at a terminal, or below the cell of a notebook."""
+        return self.isatty() or self.is_notebook()
+
+    def is_notebook(self) -> bool:
+        """Return whether it is the output of a notebook's cell, no terminal, where a line can be drawn over."""
+        return type(sys.stderr).__module__.partition(".")[0] == "ipykernel"
+
     def fileno(self) -> int:
         """Return its number, by which the progress bar asks for the width of the terminal."""
         return sys.stderr.fileno()

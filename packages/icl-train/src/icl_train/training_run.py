@@ -25,6 +25,9 @@ from icl_train.paths import named_leaves
 from icl_train.state import TrainState
 from icl_train.types import Batch
 
+_SECONDS_IN_NOTEBOOK = 1.0  # from one drawing of the bar to the next
+_WIDTH_IN_NOTEBOOK = 100  # characters, which fit the cells of Jupyter and Colab
+
 
 class Run(NamedTuple):
     """What a run is made of.
@@ -64,15 +67,22 @@ class Run(NamedTuple):
         )
 
     def bar(self, first: int) -> tqdm:
-        """Return a progress bar that begins after the step ``first``."""
+        """Return a progress bar that begins after the step ``first``, silent where nobody looks on.
+
+        In a notebook it is text, too: widgets want a package that need not be there, and are lost when it is saved.
+        """
+        is_notebook = STDERR.is_notebook()
         return tqdm(
             desc=self.workdir.name,
             total=self.config.steps,
             initial=first,
             unit=" steps",
             file=STDERR,
-            disable=True if jax.process_index() else None,  # None: silent where that is no terminal
-            dynamic_ncols=True,
+            disable=bool(jax.process_index()) or not STDERR.is_watched(),
+            # A notebook keeps every line that was drawn over, and its width is not that of the server's terminal.
+            mininterval=_SECONDS_IN_NOTEBOOK if is_notebook else 0.1,
+            ncols=_WIDTH_IN_NOTEBOOK if is_notebook else None,
+            dynamic_ncols=not is_notebook,
         )
 
     def until_due(self, step: int, *, most: int, checkpoints: Checkpoints, meters: Meters) -> int:

@@ -8,6 +8,7 @@ from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from icl_data.batch import Batch
+from icl_data.fragments import grey_levels, is_picture
 from icl_data.inspection.describe import letters
 
 _SIDE = 84  # pixels that the longer side of a cell should about have
@@ -93,7 +94,7 @@ def contact_sheet(batch: Batch, *, title: str = "") -> Image.Image:
     for row, number in enumerate(numbers):
         x, y = layout.corner(row, 0)
         draw.text((_MARGIN, y + layout.height * layout.scale // 2), number, fill=_INK, font=font, anchor="lm")
-        names, colours = letters(batch["classes"][row]), _colours(batch["classes"][row])
+        names, colours = letters(batch["classes"][row]), class_colours(batch["classes"][row])
         for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
             x, y = layout.corner(row, place)
             is_query = place == layout.length - 1
@@ -115,17 +116,21 @@ def contact_sheet(batch: Batch, *, title: str = "") -> Image.Image:
 def _grey_levels(batch: Batch) -> UInt8[np.ndarray, "B S H W *channels"]:
     """Return the images of a batch as uint8."""
     images = np.asarray(batch.get("images", ()))
-    if images.ndim not in (4, 5) or images.shape[4:] not in ((), (3,)) or images.dtype.kind not in "uf":
+    if images.ndim not in (4, 5) or not is_picture(images.shape[2:]) or images.dtype.kind not in "uf":
         got = f"{images.dtype} {list(images.shape)}" if "images" in batch else f"only {', '.join(batch)}"
         raise ValueError(
             f"A contact sheet wants images [B, S, H, W] or [B, S, H, W, 3], uint8 or float, got {got}; use a source "
             "with a bank of images, such as glyphs or omniglot."
         )
-    return images if images.dtype == np.uint8 else np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
+    return grey_levels(images)
 
 
-def _colours(classes: Integer[np.ndarray, " S"]) -> list[str]:
-    """Return the colour of each item's class: grey to those that stand alone, so that repeats meet the eye."""
+def class_colours(classes: Integer[np.ndarray, " S"]) -> list[str]:
+    """Return the colour of each item's class: grey to those that stand alone, so that repeats meet the eye.
+
+    >>> class_colours(np.array([7, 3, 7]))
+    ['#D55E00', '#b5b5b5', '#D55E00']
+    """
     counts = collections.Counter(classes.tolist())
     repeated = [cls for cls, count in counts.items() if count > 1]
     colours = {cls: _COLOURS[number % len(_COLOURS)] for number, cls in enumerate(repeated)}

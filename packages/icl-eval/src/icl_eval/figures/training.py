@@ -15,6 +15,7 @@ from icl_eval.figures.palette import COLOURS, DOTTED, FAINT, INK, MARKERS, MOST_
 from icl_eval.results.curve import ScalarCurve
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.result import Kind
+from icl_eval.runs.reading import Run
 
 _TITLES: dict[Kind, str] = {"proportion": "Accuracy", "error": "Error", "mean": "Mean"}
 _LINE = 0.19  # inches of a line of text at a line's end
@@ -56,6 +57,28 @@ def emergence(
         draw_loss(panels[-1], loss)
     step_axis(panels)
     return figure
+
+
+def headline_curves(run: Run) -> dict[str, ScalarCurve]:
+    """Return the headlines over training by their titles, at most as many as there are colours."""
+    found = {each.title: run.evaluation_curve(each.evaluation, each.metric) for each in run.headlines}
+    return {title: curve for title, curve in list(found.items())[: len(COLOURS)] if curve is not None}
+
+
+def run_over_training(run: Run) -> Figure | None:
+    """Return a figure of a run's headlines above its training loss, as `emergence` draws them; None of neither.
+
+    >>> logged = {step: {"loss": 1 / step} for step in range(1, 10)}
+    >>> [panel.get_title(loc="left") for panel in run_over_training(Run("mine", metrics=logged)).axes]
+    ['Training loss']
+    >>> run_over_training(Run("empty")) is None
+    True
+    """
+    curves, loss = headline_curves(run), run.training_curve("loss")
+    if not curves and loss is None:
+        return None
+    kinds = {headline.title: run.kind(headline.metric) for headline in run.headlines}
+    return emergence(curves, kinds=kinds, loss=loss)
 
 
 def group_colours(names: Sequence[str], *, grades: Mapping[str, float] | None = None) -> dict[str, str]:

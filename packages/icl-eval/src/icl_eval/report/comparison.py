@@ -23,8 +23,8 @@ from icl_eval.report.html import (
     render,
     write_page,
 )
-from icl_eval.report.words import counted, course
-from icl_eval.results.curve import ScalarCurve
+from icl_eval.report.words import counted
+from icl_eval.results.curve import ScalarCurve, course
 from icl_eval.results.estimate import Estimate, readable
 from icl_eval.results.headline import Headline
 from icl_eval.results.result import Kind, Result

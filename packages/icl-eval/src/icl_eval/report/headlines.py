@@ -5,12 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from icl_eval.figures.palette import COLOURS
-from icl_eval.figures.training import emergence
+from icl_eval.figures.training import headline_curves, run_over_training
 from icl_eval.figures.transience import describe_transience, transience
-from icl_eval.report.html import NOTHING, Figures, Markup, interval, render
-from icl_eval.report.words import counted, course, judged, results_of
-from icl_eval.results.curve import ScalarCurve
+from icl_eval.report.html import NOTHING, Figures, Markup, render
+from icl_eval.report.words import counted, judged, results_of
+from icl_eval.results.curve import ScalarCurve, course
 from icl_eval.results.estimate import readable
+from icl_eval.results.fragments import interval
 from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import Run
 
@@ -49,16 +50,10 @@ def cards(run: Run, figures: Figures) -> Markup:
     return render("cards", cards=made) if made else NOTHING
 
 
-def headline_curves(run: Run) -> dict[str, ScalarCurve]:
-    """Return the headlines over training by their titles, at most as many as there are colours."""
-    found = {each.title: run.evaluation_curve(each.evaluation, each.metric) for each in run.headlines}
-    return {title: curve for title, curve in list(found.items())[: len(COLOURS)] if curve is not None}
-
-
 def over_training(run: Run, figures: Figures) -> Markup:
     """Return headlines and loss over training, drawn."""
-    curves, loss = headline_curves(run), run.training_curve("loss")
-    if not curves and loss is None:
+    curves, loss, figure = headline_curves(run), run.training_curve("loss"), run_over_training(run)
+    if figure is None:
         return NOTHING
     kinds = {headline.title: run.kind(headline.metric) for headline in run.headlines}
     said = [f"{title} {course(curve)}" for title, curve in curves.items()]
@@ -78,7 +73,7 @@ def over_training(run: Run, figures: Figures) -> Markup:
         caption += f"; dotted lines are {' or '.join(sorted(levels))}." if levels else "."
     return figures.add(
         "emergence",
-        emergence(curves, kinds=kinds, loss=loss),
+        figure,
         alt=f"Over training: {'; '.join(said)}.",
         caption=caption,
     )

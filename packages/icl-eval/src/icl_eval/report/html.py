@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 from icl_eval.figures.drawing import encode
-from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.estimate import readable
+from icl_eval.results.fragments import chance_text, interval
 from icl_eval.runs.writing import write_atomically
 
 NOTHING = Markup("")
@@ -156,19 +157,3 @@ def breakable(name: str, after: str = ".") -> Markup:
     Markup('train.<wbr>steps')
     """
     return escape(name).replace(after, Markup(f"{after}<wbr>"))
-
-
-def interval(estimate: Estimate) -> str:
-    r"""Return the interval with a proper dash.
-
-    >>> interval(Estimate(value=0.5, low=0.4, high=0.6, count=9)) == "0.400\N{EN DASH}0.600"
-    True
-    """
-    if math.isnan(estimate.low) or math.isnan(estimate.high):
-        return estimate.interval
-    return f"{readable(estimate.low)}\N{EN DASH}{readable(estimate.high)}"
-
-
-def chance_text(chance: float | None) -> str:
-    """Return chance to two digits, or nothing where there is none."""
-    return "" if chance is None else f"{chance:.2g}"

@@ -10,8 +10,7 @@ from icl_eval.figures.grid import heat_map
 from icl_eval.figures.palette import COLOURS, MOST_SHADES
 from icl_eval.figures.training import group_colours, groups_over_training
 from icl_eval.report.gallery import Picture
-from icl_eval.report.words import course
-from icl_eval.results.curve import ScalarCurve
+from icl_eval.results.curve import ScalarCurve, course
 from icl_eval.results.estimate import readable
 from icl_eval.results.result import Kind
 from icl_eval.runs.seeds import over_seeds

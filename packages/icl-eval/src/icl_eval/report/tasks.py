@@ -4,8 +4,8 @@ import numpy as np
 
 from icl_eval.figures.tasks import fitted_functions, learning_curves
 from icl_eval.report.html import NOTHING, Figures, Markup
-from icl_eval.report.words import course, headlines_first, title, titles
-from icl_eval.results.curve import ScalarCurve
+from icl_eval.report.words import headlines_first, title, titles
+from icl_eval.results.curve import ScalarCurve, course
 from icl_eval.results.estimate import readable
 from icl_eval.results.saved_arrays import Fits, ShotCurves
 from icl_eval.runs.reading import Run

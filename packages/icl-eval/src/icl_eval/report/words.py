@@ -3,8 +3,7 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
-from icl_eval.results.curve import ScalarCurve
-from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.estimate import Estimate
 from icl_eval.results.result import Kind, Result
 from icl_eval.runs.reading import Run
 
@@ -20,17 +19,6 @@ def judged(estimate: Estimate, level: float | None, kind: Kind) -> str:
     above, below = ("worse than", "better than") if kind == "error" else ("above", "below")
     found = above if estimate.low > level else below if estimate.high < level else "not distinguishable from"
     return f"{found} {'the best constant' if kind == 'error' else 'chance'} ({level:.2g})"
-
-
-def course(curve: ScalarCurve, *, at: str = "step") -> str:
-    """Return from where to where a curve goes, `at` being what its steps are.
-
-    >>> import numpy as np
-    >>> course(ScalarCurve(*[np.array([0.0, 50.0])] * 4))
-    'from 0 at step 0 to 50.000 at step 50'
-    """
-    first, last = (f"{readable(curve.values[place])} at {at} {curve.steps[place]:,.0f}" for place in (0, -1))
-    return f"from {first} to {last}"
 
 
 def title(name: str) -> str:

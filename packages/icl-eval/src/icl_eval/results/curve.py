@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-from icl_eval.results.estimate import Estimate
+from icl_eval.results.estimate import Estimate, readable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,3 +63,13 @@ class ScalarCurve:
         sums, covered = (np.convolve(row, kernel, mode="same") for row in (self.values, np.ones_like(self.values)))
         mean = sums / covered
         return dataclasses.replace(self, values=mean, low=mean, high=mean)
+
+
+def course(curve: ScalarCurve, *, at: str = "step") -> str:
+    """Return from where to where a curve goes, `at` being what its steps are.
+
+    >>> course(ScalarCurve(*[np.array([0.0, 50.0])] * 4))
+    'from 0 at step 0 to 50.000 at step 50'
+    """
+    first, last = (f"{readable(curve.values[place])} at {at} {curve.steps[place]:,.0f}" for place in (0, -1))
+    return f"from {first} to {last}"

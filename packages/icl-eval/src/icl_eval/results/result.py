@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from icl_eval.results.estimate import Estimate
+from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.fragments import chance_text, folded, fragment, interval, named, soft, table, title
 from icl_eval.results.saved_arrays import SavedArrays
 
 Kind = Literal["proportion", "mean", "error"]
@@ -155,6 +156,19 @@ class Result:
 
     def __str__(self) -> str:
         return f"{self.evaluation}: " + ", ".join(f"{name} {estimate}" for name, estimate in self.metrics.items())
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: each metric with its interval, chance and count, details folded away."""
+        main: list[list[object]] = []
+        details: list[list[object]] = []
+        for name, estimate in self.metrics.items():
+            words, chance = self.measures.get(name), chance_text(self.chance.get(name))
+            shown = named(name, words.sentence if words else None), readable(estimate.value), interval(estimate), chance
+            rows = details if words is not None and words.detail else main
+            rows.append([*shown, f"{estimate.count:,}"])
+        header = ["metric", "value", "95 % interval", "chance", self.unit]
+        parts = [title(self.evaluation), table(header, main) if main else soft("no metrics" if not details else "")]
+        return fragment(*parts, *([folded(f"details ({len(details)})", table(header, details))] if details else []))
 
     @property
     def count(self) -> int:

@@ -14,7 +14,8 @@ import numpy as np
 
 from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.curve import ScalarCurve
-from icl_eval.results.estimate import Estimate
+from icl_eval.results.estimate import Estimate, readable
+from icl_eval.results.fragments import chance_text, folded, fragment, interval, named, small_curve, soft, table, title
 from icl_eval.results.headline import Headline
 from icl_eval.results.result import Kind, Measure, Result
 from icl_eval.results.saved_arrays import KINDS, AttentionMaps, Examples, Fits, ShotCurves
@@ -60,6 +61,26 @@ class Run:
     shots: Mapping[str, ShotCurves] = dataclasses.field(default_factory=dict)
     fits: Mapping[str, Fits] = dataclasses.field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: headlines with intervals and their course over training, and the loss."""
+        rows: list[list[object]] = []
+        for headline in self.headlines:
+            if (estimate := self.last(headline)) is not None:
+                curve = self.evaluation_curve(headline.evaluation, headline.metric)
+                chance = None if curve is None else curve.chance
+                within = (0.0, 1.0) if self.kind(headline.metric) == "proportion" else None
+                words = named(headline.title, headline.sentence), readable(estimate.value), interval(estimate)
+                rows.append([*words, chance_text(chance), f"{estimate.count:,}", small_curve(curve, within=within)])
+        if (loss := self.training_curve("loss")) is not None:
+            rows.append(["training loss", readable(loss.values[-1]), "", "", "", small_curve(loss)])
+        steps = max([*self.metrics, *(step for step, _ in self.latest().values())], default=0)
+        said = [f"after {steps:,} steps", *([] if self.seed is None else [f"seed {self.seed}"])]
+        said += [f"evaluated: {', '.join(self.evaluations)}"] if self.evaluations else []
+        header = ["", "value", "95 % interval", "chance", "count", "over training"]
+        parts = [title(self.name), soft("; ".join(said)), *([table(header, rows)] if rows else [])]
+        missing = table(["not there, or damaged"], [[sentence] for sentence in self.missing])
+        return fragment(*parts, *([folded(f"notes ({len(self.missing)})", missing)] if self.missing else []))
 
     @property
     def headlines(self) -> tuple[Headline, ...]:

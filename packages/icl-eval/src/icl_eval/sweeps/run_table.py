@@ -8,6 +8,7 @@ from typing import Any
 
 from icl_eval.paths import AnyPath, as_path
 from icl_eval.runs.writing import write_atomically
+from icl_eval.sweeps.shown_table import table_html
 from icl_eval.sweeps.sweep_runs import Cell
 
 
@@ -41,6 +42,10 @@ class RunTable:
             raise ValueError(f"There is no column {name}; there are {', '.join(self.columns)}.")
         place = self.columns.index(name)
         return tuple(row[place] for row in self.rows)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the first rows and columns, and how many there are."""
+        return table_html(self.columns, self.rows)
 
     def csv(self) -> str:
         """Return the table as CSV: reading a number again gives the same number, to the last bit."""
