@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+import icl_data
 import icl_lab as lab
 import icl_models as models
 from icl_train import ModelCheckpoint, restore_model
@@ -56,6 +57,12 @@ def test_an_evaluation_anew_gives_what_the_run_wrote_down(folder, run):
     before = (folder / "eval.jsonl").read_bytes()
     run.evaluate("seen_tasks", count=8)
     assert (folder / "eval.jsonl").read_bytes() == before
+
+
+def test_a_run_and_its_batches_are_shown_in_a_notebook(run):
+    assert "Unseen sines" in run._repr_html_()
+    batch = run.sampler().sample(np.arange(3))
+    assert run.show(batch, count=2)._repr_html_() == icl_data.show(batch, count=2)._repr_html_()
 
 
 def test_inner_values_can_be_captured_and_replaced(run):

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 import icl_eval as evaluation
 import icl_models as models
 import icl_train as training
-from icl_data import Sampler
+from icl_data import Sampler, ShownBatch, show
 from icl_lab.config_file import read_config
 from icl_lab.driver import prepare
 from icl_lab.experiment import Definition
@@ -109,6 +109,14 @@ class LoadedRun:
     def takes(self) -> Takes | None:
         """The form of somebody's own data that the model takes, if the run says it."""
         return takes_from_json(self.record["takes"]) if "takes" in self.record else None
+
+    def _repr_html_(self) -> str:
+        """Return headlines and their curves, as a notebook shows them."""
+        return self.results._repr_html_()
+
+    def show(self, batch: Mapping[str, Any], *, count: int = 4) -> ShownBatch:
+        """Return the first sequences or tasks of a batch to look at; see `icl_data.show`."""
+        return show(batch, count=count)
 
     def at(self, step: int) -> "LoadedRun":
         """Return the same run with the model of another checkpoint."""
