@@ -19,7 +19,8 @@ def modules_of(package: str) -> dict[str, str]:
         ValueError: a name of ``__all__`` that ``__init__`` does not import from a module of the package.
     """
     module = importlib.import_module(package)
-    imports = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ImportFrom)]
+    # Those for type checkers alone, too, whose names the package gives when they are asked for.
+    imports = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ImportFrom)]
     found = {
         alias.asname or alias.name: node.module
         for node in imports
