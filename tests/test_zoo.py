@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +22,7 @@ from experiments.functions.run import FUNCTIONS
 from experiments.gpicl.run import GPICL
 from experiments.linear.run import LINEAR
 from tools import make_zoo
+from tools.snippets import script
 
 ZOO = Path(__file__).parents[1] / "zoo"
 EXPERIMENTS = {"gpicl": GPICL, "functions": FUNCTIONS, "linear": LINEAR}
@@ -90,6 +93,16 @@ def test_a_table_is_predicted_from_the_command_line(tmp_path):
     assert sum(float(found[0][f"p({name})"]) for name in flowers.target_names) == pytest.approx(1, abs=1e-3)
     refused = predict("--ask", "new.csv", "--target", "colour")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1) and "no column 'colour'" in refused.stderr
+
+
+def test_the_guide_on_learners_prints_what_it_says(tmp_path):
+    (tmp_path / "zoo").symlink_to(ZOO)
+    snippets = script(ZOO.parent / "docs" / "learners.md")
+    (tmp_path / "snippets.py").write_text(snippets)
+    here = os.environ | {"PYTHONPATH": os.pathsep.join([str(ZOO.parent), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "snippets.py"], cwd=tmp_path, capture_output=True, text=True, env=here)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", snippets, re.M)
 
 
 def test_what_is_published_is_the_run_without_what_is_of_one_machine(tmp_path):
