@@ -18,14 +18,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.g
 project = "In-context learning, from data to report"
 version = release = version_of("icl-lab")
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "docs/api/*.rst", "docs/tutorials/*.py", "packages/*/README.md"]
+include_patterns = ["CHANGELOG.md", "docs/**.md", "docs/api/*.rst", "docs/tutorials/*.py", "packages/*/README.md"]
 exclude_patterns = ["**/.*", ".*", "docs/_build", "docs/site", "runs"]
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "api_pages", "code_links", "docstrings"]
 
 # Docstrings: one backtick is code, as in Markdown.
 default_role = "literal"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "exclude-members": "set_score_request"}  # which scikit-learn adds
 python_maximum_signature_line_length = 90
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
