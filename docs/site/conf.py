@@ -45,6 +45,7 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
 
 html_theme = "furo"
 pygments_style = "friendly"

@@ -57,7 +57,12 @@ scores = np.array(
 )
 figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
 image = axes.imshow(scores, vmin=0, vmax=1, cmap="viridis")
-axes.set(xlabel="head", ylabel="block", title=f"attention after items of the same label (alike: {expected.mean():.2f})")
+axes.set(
+    xlabel="head",
+    ylabel="block",
+    yticks=range(len(scores)),
+    title=f"attention after items of the same label (alike: {expected.mean():.2f})",
+)
 figure.colorbar(image)
 plt.show()
 assert scores.max() > 2 * expected.mean()
@@ -88,6 +93,17 @@ axes.legend()
 plt.show()
 block, head = np.unravel_index(lost.argmax(), lost.shape)
 print(f"most is lost without head {head} of block {block}: {lost.max():.3f}")
+
+# %% [markdown]
+# The head that is missed most looks at none of those tokens. A label stands one token after its item, so somebody
+# must first bring the two together: a *previous-token head*. Then heads of the next block can look for labels of
+# items like the query. Together they are an induction circuit (Olsson et al. 2022).
+
+# %%
+first = np.asarray(values["block_0/attention"])  # [B, H, T, T]
+previous = first[:, :, np.arange(1, S), np.arange(S - 1)].mean(axis=(0, 2))
+print("attention to the token before, by head of block 0:", previous.round(2))
+assert block == 0 and previous.argmax() == head
 
 # %% [markdown]
 # ## Patch

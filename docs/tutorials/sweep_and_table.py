@@ -29,7 +29,7 @@ from experiments.linear.run import LINEAR
 # The same from the command line is `nox -s sweep -- linear laptop --grid.data.num-tasks 4 64 1024 None --seeds 2
 # --workdir runs/s`.
 
-# %%
+# %% tags=["hide-output"]
 base = lab.with_options(
     LINEAR.presets["laptop"],
     {

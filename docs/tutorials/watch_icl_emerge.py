@@ -9,9 +9,10 @@
 # %% [markdown]
 # # Watch in-context learning emerge
 #
-# A small Transformer sees eight images with their labels and a ninth image, and must name it. In training every
-# sequence is *bursty*: the class of the ninth image stands among the eight, with a label that is good for this
-# sequence alone. For a thousand steps and more the model seems to learn nothing. Then, within a few hundred, it
+# A small Transformer sees eight images with their labels and a ninth image, and must name it. A class has the same
+# label in all of training, so a model may learn the labels by heart: *in-weights learning* (IWL). But every sequence
+# is *bursty*: the class of the ninth image stands among the eight, too, and its label can be read there: *in-context
+# learning* (ICL). For a thousand steps and more the model seems to learn neither. Then, within a few hundred, it
 # learns to look for the image in its context (Chan et al. 2022).
 
 # %%
@@ -29,7 +30,7 @@ from experiments.omniglot.run import OMNIGLOT
 # ## The data
 #
 # An experiment is a value, and so is its configuration. `laptop` invents 1,600 characters to train on and holds 336
-# out. These are a few sequences as training has them; the last image of each is the query.
+# out. These are a few sequences as training has them, each image below its label; the last one is the query.
 
 # %%
 config = lab.with_options(
