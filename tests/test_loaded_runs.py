@@ -11,7 +11,7 @@ import pytest
 import icl_data
 import icl_lab as lab
 import icl_models as models
-from icl_train import ModelCheckpoint, restore_model
+from icl_train import ModelCheckpoint, RunError, restore_model
 from tools.outside_experiment import SINES
 
 TINY = lab.with_options(SINES.presets["tiny"], {"train.checkpoint_every": 20, "report": False})
@@ -133,6 +133,40 @@ def test_a_member_of_an_ensemble_is_a_run_of_its_own(tmp_path):
     batch = one.sampler().sample(np.arange(2))
     assert not np.allclose(one.predict(batch), other.predict(batch))
     assert one.evaluate("unseen_tasks", count=8)[0].metrics["squared_error"].value > 0
+    with pytest.raises(ValueError, match="is an ensemble; give the folder of a member"):
+        lab.load_run(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"generation": 1}, "trained on tasks of generation 1"), ({"data": {"items": "0123"}}, "0123")],
+)
+def test_a_run_on_other_data_is_not_evaluated(folder, tmp_path, changes, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    record = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(record | changes))
+    with pytest.raises(ValueError, match=message):
+        lab.load_run(copy, experiment=SINES).evaluate(count=8)
+
+
+def test_options_of_data_can_be_others_than_the_runs(folder):
+    noisy = lab.load_run(folder, experiment=SINES, options={"data.noise": 3.0})
+    (clean,), (found,) = (each.evaluate("unseen_tasks", count=64) for each in (noisy.at(40), noisy))
+    assert clean.metrics["squared_error"].value == found.metrics["squared_error"].value
+    (without,) = lab.load_run(folder, experiment=SINES).evaluate("unseen_tasks", count=64)
+    assert found.metrics["squared_error"].value > without.metrics["squared_error"].value + 4
+
+
+def test_a_damaged_latest_checkpoint_is_passed_over_by_both_doors(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for file in (copy / "checkpoints" / "40").rglob("*"):
+        if file.is_file() and file.stat().st_size > 100:
+            file.write_bytes(b"x")
+    assert lab.load_run(copy).step == 20
+    with pytest.raises(RunError, match="damaged"):
+        lab.load_run(copy, step=40)
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,24 @@ def publish(run: Path, to: Path, *, steps: Sequence[int]) -> int:
       run: its folder, with checkpoints of these steps.
       to: the folder of the zoo.
       steps: that are published.
+
+    Raises:
+      ValueError: folders that lie within each other, or no steps; nothing is changed then.
     """
+    run, to = run.resolve(), to.resolve()
+    if run in (to, *to.parents) or to in run.parents:
+        raise ValueError(f"wanted a folder apart from the run's, got {to} for {run}; give another --to.")
+    if not steps:
+        raise ValueError(f"wanted checkpoints to publish, found none in {run}; train it again.")
+    made = to.with_name(f"{to.name}.partial")
+    shutil.rmtree(made, ignore_errors=True)
+    size = _publish(run, made, steps=steps)
     shutil.rmtree(to, ignore_errors=True)
+    made.rename(to)
+    return size
+
+
+def _publish(run: Path, to: Path, *, steps: Sequence[int]) -> int:
     to.mkdir(parents=True)
     for name in COPIED:
         if (run / name).is_file():

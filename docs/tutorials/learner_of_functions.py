@@ -106,4 +106,4 @@ assert found["this run"] > 0.6 and found["zoo/functions"] > 0.7
 # - [Predictions from a trained run](../learners.md): classifiers, tables from the command line, what fits and what
 #   does not.
 # - `nox -s train -- functions` is the whole run: 12 known families of functions that it was never trained on, each
-#   beside nine baselines and the untrained model.
+#   beside twelve baselines and the untrained model.

@@ -153,6 +153,12 @@ def test_a_long_curve_keeps_its_ends_and_one_of_nothing_is_not_drawn() -> None:
     assert [(dot["cx"], dot["cy"]) for dot in one.all("circle")] == [("90.0", "22.0")]
 
 
+def test_a_table_shows_numbers_out_of_a_file_that_are_no_floats() -> None:
+    columns = ("run", "a.loss", "a.loss.low", "a.loss.high", "a.loss.count")
+    found = page(RunTable(columns, (("x", 10**400, 0, 1, 9), ("y", 1.0, 0, 10**400, 9))))
+    assert found.rows[1:] == [["x", str(10**400)], ["y", "1.000 (interval unknown, n=9)"]]
+
+
 def test_a_table_puts_numbers_and_their_intervals_into_one_cell() -> None:
     columns = ("run", "rate", "step", "a.loss", "a.loss.low", "a.loss.high", "a.loss.count", "b.low")
     rows = ((HOSTILE, 1e-5, 50, 0.25, 0.2, 0.3, 9, 1.0), ("y", None, 1000, math.nan, None, None, None, math.nan))

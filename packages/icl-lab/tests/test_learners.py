@@ -142,12 +142,64 @@ def test_a_regressor_is_the_same_whatever_the_units_of_inputs_and_targets(points
     np.testing.assert_allclose(of_targets, plain * 100 + 3, rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.parametrize("constant", [0.1, 0.5, 0.0])
+def test_a_column_that_does_not_vary_or_says_nothing_new_changes_no_prediction(points, constant):
+    X, _, y = examples(40, 2)
+    alone = lab.Learner.load(points).fit(X[:, :1], y).predict(X[:, :1])
+    beside = np.column_stack([X[:, :1], np.full(40, constant)])
+    fitted = lab.Learner.load(points).fit(beside, y)
+    np.testing.assert_allclose(fitted.predict(beside), alone, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(fitted.predict(beside + np.array([0, 0.01])), alone, rtol=1e-5, atol=1e-5)
+    # Of ten columns two are independent: their principal components hold all, and the others are rounding.
+    many = X @ np.random.default_rng(5).normal(size=(2, 10))
+    assert np.abs(lab.Learner.load(points).fit(many[:3], y[:3])._shown[0]).max() < 3
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e6])
+def test_targets_that_are_all_alike_are_predicted_as_they_are(points, value):
+    X, _, _ = examples(12, 2)
+    assert (lab.Learner.load(points).fit(X, np.full(12, value)).predict(X) == value).all()
+
+
+def test_another_run_in_the_same_folder_is_read_anew(tmp_path):
+    X, y, _ = examples(10, 3)
+    folder = classify(tmp_path, models.Transformer(layers=1, heads=2))
+    before = lab.Learner.load(folder).fit(X, y).predict_proba(X)
+    run = lab.load_run(folder)
+    other = jax.tree.map(lambda leaf: leaf[::-1] * 2, run.params)
+    lab.write_weights(folder, ModelCheckpoint(1, other, {}))
+    assert not np.allclose(lab.Learner.load(folder).fit(X, y).predict_proba(X), before)
+
+
+def test_a_model_that_answers_at_the_end_alone_wants_a_full_context(tmp_path):
+    X, y, _ = examples(10, 3)
+    folder = classify(tmp_path, models.Transformer(layers=1, heads=2))
+    record = json.loads((folder / "config.json").read_text())
+    record["model"]["outputs"] = "query"
+    (folder / "config.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="that fit wants 5 examples, got 3"):
+        lab.Learner.load(folder).fit(X[:3], y[:3])
+    assert lab.Learner.load(folder).fit(X, y).predict(X).shape == (10,)
+
+
+def test_a_regressor_whose_queries_see_each_other_is_refused(tmp_path):
+    shape = (1, 7)
+    arrays = np.zeros((*shape, 2), np.float32), np.zeros((*shape, 1), np.float32), np.zeros(shape, bool)
+    model = models.PointRegressor(num_outputs=1, trunk=models.LSTM(layers=1, hidden=8), width=8)
+    folder = publish(tmp_path, model, POINTS, *arrays)
+    X, _, y = examples(5, 2)
+    with pytest.raises(ValueError, match="queries see the context and not each other"):
+        lab.Learner.load(folder).fit(X, y)
+
+
 def test_what_cannot_be_is_refused_with_the_numbers(vectors, points, tmp_path):
     X, _, y = examples(10, 3)
     with pytest.raises(ValueError, match=r"y has 10 classes, but the run .* was trained on tasks of 4"):
         lab.Learner.load(vectors).fit(X, np.arange(10))
     mlp = classify(tmp_path / "mlp", models.MLP(layers=1, hidden=8))
-    with pytest.raises(ValueError, match="MLP reads sequences of 6 items alone, so that fit wants 5 examples, got 4"):
+    with pytest.raises(
+        ValueError, match=r"The model of .* answers at the last of 6 items alone, so that fit wants 5 examples, got 4"
+    ):
         lab.Learner.load(mlp).fit(X[:4], [0, 1, 0, 1])
     assert lab.Learner.load(mlp).fit(X, [0, 1] * 5).predict(X).shape == (10,)
     with pytest.raises(ValueError, match="votes must be a whole number of at least 1, got 0"):

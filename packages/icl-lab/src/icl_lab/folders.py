@@ -52,7 +52,7 @@ def _open(definition: Definition[Config], runs: Runs[Config], config: Config) ->
     is_eval, experiment = config.mode in ("eval", "follow"), runs.experiment
     resume = config.resume or is_eval
     may_move = not resume or check_data(config.workdir, experiment.fingerprints)
-    generation = getattr(runs.first.samplers[TRAIN], "generation", 1)
+    generation = generation_of(runs)
     if resume:
         check_generation(config.workdir, generation)
     metadata: dict[str, Any] = {
@@ -77,6 +77,11 @@ def _open(definition: Definition[Config], runs: Runs[Config], config: Config) ->
     )
     if is_eval and config.eval_to is None:
         training.check_writable(config.workdir)
+
+
+def generation_of(runs: Runs[Config]) -> int:
+    """Return the generation of the sampler that training draws from."""
+    return getattr(runs.first.samplers[TRAIN], "generation", 1)
 
 
 def _elsewhere(to: Path, number: int | None) -> Path:

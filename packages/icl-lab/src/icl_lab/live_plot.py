@@ -71,6 +71,8 @@ class LivePlot:
         self._next = ended + (_SHARE - 1) * (ended - begun)
 
     def _draw(self) -> None:
+        if not self._workdir.is_dir():  # it has yet to be made
+            return
         run = evaluation.read_run(self._workdir, arrays=False)
         figure = evaluation.run_over_training(run)
         if figure is None:

@@ -16,15 +16,20 @@ import icl_models as models
 import icl_train as training
 from icl_data import Sampler, ShownBatch, show
 from icl_lab.config_file import read_config
+from icl_lab.data_paths import check_data, check_generation
 from icl_lab.driver import prepare
 from icl_lab.experiment import Definition
+from icl_lab.folders import generation_of
+from icl_lab.options import with_options
 from icl_lab.runs import Runs
 from icl_lab.streams import TRAIN
 from icl_lab.takes import Takes, takes_from_json
-from icl_lab.weights import read_weights, weight_steps
+from icl_lab.weights import FOLDER, read_weights, weight_steps
 
 ENTRY_POINTS = "icl_lab.experiments"
 """The group of entry points under which an installed project names its experiments."""
+
+CHECKPOINTS = "checkpoints"
 
 
 def load_run(
@@ -33,6 +38,7 @@ def load_run(
     step: int | None = None,
     experiment: Definition[Any] | None = None,
     types: Iterable[type] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> "LoadedRun":
     """Return a run, or a member of an ensemble, with the model of one of its checkpoints.
 
@@ -45,12 +51,15 @@ def load_run(
       experiment: that made the run. None takes one that is installed, an entry point of the group
         ``icl_lab.experiments`` of the run's name, where data or evaluations are asked for.
       types: classes of one's own that the recorded model may have, see `icl_models.from_json`.
+      options: in which data and evaluations are to differ from the run's, by their dotted names: where data are that
+        have moved, say.
 
     Raises:
       FileNotFoundError: there is no such run or checkpoint.
-      ValueError: a damaged record, or a model that is no part of icl-models.
+      ValueError: a damaged record, or a model that is no part of icl-models; the folder of an ensemble.
+      icl_train.RunError: a checkpoint that was asked for, or all of them, are damaged.
     """
-    folder = training.expanded(folder)
+    folder = training.expanded(folder).resolve()
     record = _record(folder)
     if "model" not in record:
         raise ValueError(f"{folder} has no record of a model of icl-models; give Experiment.model when it is trained.")
@@ -59,8 +68,10 @@ def load_run(
     if not steps or (step is not None and step not in steps):
         wanted = "a checkpoint" if step is None else f"the checkpoint of step {step}"
         raise FileNotFoundError(f"wanted {wanted} in {folder}, found those of steps {steps}; train first.")
+    if training.member_folder(folder, 0).is_dir():
+        raise ValueError(f"{folder} is an ensemble; give the folder of a member, such as {folder}/member-000.")
     checkpoint = _read(folder, step)
-    return LoadedRun(folder, record, model, checkpoint, tuple(steps), experiment, tuple(types))
+    return LoadedRun(folder, record, model, checkpoint, tuple(steps), experiment, tuple(types), dict(options or {}))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,6 +86,7 @@ class LoadedRun:
       checkpoints: the steps that there are.
       experiment: that was given, or None.
       types: classes of one's own that were given.
+      options: in which data and evaluations differ from the run's.
     """
 
     folder: Path
@@ -84,6 +96,7 @@ class LoadedRun:
     checkpoints: tuple[int, ...]
     experiment: Definition[Any] | None = dataclasses.field(default=None, repr=False)
     types: tuple[type, ...] = dataclasses.field(default=(), repr=False)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def step(self) -> int:
@@ -120,7 +133,7 @@ class LoadedRun:
 
     def at(self, step: int) -> "LoadedRun":
         """Return the same run with the model of another checkpoint."""
-        return load_run(self.folder, step=step, experiment=self.experiment, types=self.types)
+        return load_run(self.folder, step=step, experiment=self.experiment, types=self.types, options=self.options)
 
     def predict(self, batch: Mapping[str, Any]) -> Array:
         """Return what the model makes of a batch: logits, or the targets of all points.
@@ -184,7 +197,7 @@ class LoadedRun:
           count: sequences or tasks of each; by default as many as the run asks for.
 
         Raises:
-          ValueError: the experiment is not there, or has no such evaluation.
+          ValueError: the experiment is not there, or has no such evaluation; data that are not those of the run.
         """
         runs = self._runs
         at_intervals = {each.name: each for each in runs.experiment.at_intervals}
@@ -193,7 +206,11 @@ class LoadedRun:
             raise ValueError(f"There is no evaluation {unknown[0]!r}; there are {', '.join(known)}.")
         model, member = runs.model(runs.first, self.checkpoint), runs.first
         return [
-            each.measure(model, *(runs.batches(member, stream) for stream in each.streams), count=count or each.count)
+            each.measure(
+                model,
+                *(runs.batches(member, stream) for stream in each.streams),
+                count=each.count if count is None else count,
+            )
             for each in (known[name] for name in names or at_intervals)
         ]
 
@@ -201,8 +218,12 @@ class LoadedRun:
     def _runs(self) -> Runs[Any]:
         definition = self.experiment or installed_experiment(str(self.record.get("experiment")))
         of = type(definition.presets[definition.default])
-        config = dataclasses.replace(read_config(self.folder, of, name=definition.name), mode="eval")
-        return prepare(definition, config, [config])
+        config = with_options(read_config(self.folder, of, name=definition.name), self.options)
+        config = dataclasses.replace(config, mode="eval")
+        runs = prepare(definition, config, [config])
+        check_data(self.folder, runs.experiment.fingerprints)
+        check_generation(self.folder, generation_of(runs))
+        return runs
 
     @functools.cached_property
     def _predict(self) -> Callable[..., Array]:
@@ -226,6 +247,14 @@ def run_steps(folder: Path) -> list[int]:
     """Return the steps whose models a run's folder has, as checkpoints or as plain arrays."""
     where, _ = _where(folder)
     return training.checkpoint_steps(where) or weight_steps(folder)
+
+
+def stamp_of(folder: Path) -> tuple[Any, ...]:
+    """Return what is another once a run has gone on, or another one stands in its folder."""
+    where, _ = _where(folder)
+    checkpoints, weights = where / CHECKPOINTS, sorted((folder / FOLDER).glob("*"))
+    paths = [folder / "config.json", *(checkpoints / str(step) for step in training.checkpoint_steps(where)), *weights]
+    return tuple((path.name, path.stat().st_mtime_ns) for path in paths if path.exists())
 
 
 def installed_experiment(name: str) -> Definition[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from icl_train import ModelCheckpoint
 
 FOLDER, HASHES = "weights", "sha256.json"
-_NAME = re.compile(r"step-(\d+)\.npz")
+_NAME = re.compile(r"step-(0|[1-9]\d*)\.npz")
 
 Tree = Mapping[str, Any]  # modules of arrays, as Haiku has them
 
@@ -90,6 +90,8 @@ def _flat(kind: str, tree: Tree) -> dict[str, np.ndarray]:
             if ":" in f"{module}{name}":
                 raise ValueError(f"wanted names without a colon, got {module!r} and {name!r}.")
             flat[f"{kind}:{module}:{name}"] = np.asarray(array)
+            if flat[f"{kind}:{module}:{name}"].dtype.kind not in "biuf":
+                raise ValueError(f"wanted numbers that NumPy knows, got {array.dtype} at {module!r}; cast them.")
     return flat
 
 

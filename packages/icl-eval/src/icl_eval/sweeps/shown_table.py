@@ -9,6 +9,7 @@ from icl_eval.sweeps.sweep_runs import Cell
 
 _MOST_ROWS, _MOST_COLUMNS = 20, 12
 _ENDS = (".low", ".high", ".count")
+_LARGEST = 1e300  # beyond it a number out of a file is no float
 
 
 def table_html(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
@@ -43,9 +44,9 @@ def _text(cell: Cell) -> str:
 
 
 def _number(value: Cell, low: Cell, high: Cell, count: Cell) -> str:
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) >= _LARGEST):
         return _text(value)
     within = "interval unknown"
-    if isinstance(low, int | float) and isinstance(high, int | float) and math.isfinite(low + high):
+    if isinstance(low, int | float) and isinstance(high, int | float) and max(abs(low), abs(high)) < _LARGEST:
         within = f"{readable(low)}\N{EN DASH}{readable(high)}"
     return f"{readable(value)} ({within}, n={_text(count)})"

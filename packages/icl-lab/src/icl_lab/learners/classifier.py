@@ -32,6 +32,7 @@ class InContextClassifier(ClassifierMixin, Learner):
       step: of its checkpoint; the latest if None.
       votes: sequences that each prediction is the mean of.
       seed: of orders, projections and permutations.
+      types: classes of one's own that the model has, see `load_run`.
 
     Attributes:
       classes_: the classes, in their order.
@@ -42,10 +43,16 @@ class InContextClassifier(ClassifierMixin, Learner):
     """
 
     def __init__(
-        self, run: str | Path | None = None, *, step: int | None = None, votes: int = 16, seed: int = 0
+        self,
+        run: str | Path | None = None,
+        *,
+        step: int | None = None,
+        votes: int = 16,
+        seed: int = 0,
+        types: tuple[type, ...] = (),
     ) -> None:
         """Keep the parameters."""
-        super().__init__(run, step=step, votes=votes, seed=seed)
+        super().__init__(run, step=step, votes=votes, seed=seed, types=types)
 
     def fit(self, X: Any, y: Any) -> "InContextClassifier":
         """Keep the examples, and how vectors are made of them.
@@ -64,9 +71,9 @@ class InContextClassifier(ClassifierMixin, Learner):
                 f"y has {len(self.classes_)} classes, but the run {run.folder} was trained on tasks of "
                 f"{takes.num_labels}; give fewer, or a run with more --data.ways."
             )
-        if not getattr(run.model.trunk, "is_causal", False) and len(X) < takes.context:
+        if run.model.outputs == "query" and len(X) < takes.context:
             raise ValueError(
-                f"{type(run.model.trunk).__name__} reads sequences of {takes.length} items alone, so that fit wants "
+                f"The model of {run.folder} answers at the last of {takes.length} items alone, so that fit wants "
                 f"{takes.context} examples, got {len(X)}."
             )
         self._vectors = fit_vectors(X, components=takes.num_inputs if X.shape[1] > takes.num_inputs else None)

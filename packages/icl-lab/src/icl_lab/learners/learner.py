@@ -1,7 +1,7 @@
 """What all learners have: the run that they are of, and which of the examples they show its model."""
 
 import functools
-import os
+import numbers
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator
 
 import icl_train as training
-from icl_lab.loaded_run import LoadedRun, load_run, run_steps
+from icl_lab.loaded_run import LoadedRun, load_run, stamp_of
 from icl_lab.takes import Takes, TakesPoints, TakesVectors
 
 if TYPE_CHECKING:
@@ -30,10 +30,16 @@ class Learner(BaseEstimator):
     """
 
     def __init__(
-        self, run: str | Path | None = None, *, step: int | None = None, votes: int = 16, seed: int = 0
+        self,
+        run: str | Path | None = None,
+        *,
+        step: int | None = None,
+        votes: int = 16,
+        seed: int = 0,
+        types: tuple[type, ...] = (),
     ) -> None:
         """Keep the parameters; see `InContextClassifier` and `InContextRegressor`."""
-        self.run, self.step, self.votes, self.seed = run, step, votes, seed
+        self.run, self.step, self.votes, self.seed, self.types = run, step, votes, seed, types
 
     @staticmethod
     def load(run: str | Path, **options: Any) -> "InContextClassifier | InContextRegressor":
@@ -41,7 +47,7 @@ class Learner(BaseEstimator):
 
         Args:
           run: its folder.
-          options: ``step``, ``votes`` and ``seed``, see `InContextClassifier`.
+          options: ``step``, ``votes``, ``seed`` and ``types``, see `InContextClassifier`.
 
         Raises:
           FileNotFoundError: there is no such run or checkpoint.
@@ -50,27 +56,28 @@ class Learner(BaseEstimator):
         from icl_lab.learners.classifier import InContextClassifier
         from icl_lab.learners.regressor import InContextRegressor
 
-        is_classifier = isinstance(takes_of(loaded(run, options.get("step"))), TakesVectors)
+        is_classifier = isinstance(
+            takes_of(loaded(run, options.get("step"), tuple(options.get("types", ())))), TakesVectors
+        )
         return (InContextClassifier if is_classifier else InContextRegressor)(run, **options)
 
     def _loaded(self) -> LoadedRun:
         if self.run is None:
             raise ValueError("run is None; give the folder of a trained run, as in Learner.load('runs/x').")
-        if type(self.votes) is not int or self.votes < 1:
+        if not isinstance(self.votes, numbers.Integral) or self.votes < 1:
             raise ValueError(f"votes must be a whole number of at least 1, got {self.votes!r}.")
-        return loaded(self.run, self.step)
+        return loaded(self.run, self.step, self.types)
 
 
-def loaded(run: str | Path, step: int | None) -> LoadedRun:
-    """Return a run, read once for all estimators that ask for it."""
-    folder = training.expanded(run).absolute()
-    steps = run_steps(folder)
-    return _loaded(os.fspath(folder), steps[-1] if step is None and steps else step)
+def loaded(run: str | Path, step: int | None, types: tuple[type, ...] = ()) -> LoadedRun:
+    """Return a run, read once for all estimators that ask for it, and again once it has changed."""
+    folder = training.expanded(run).resolve()
+    return _loaded(folder, step, types, stamp_of(folder))
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _loaded(folder: str, step: int | None) -> LoadedRun:
-    return load_run(folder, step=step)
+def _loaded(folder: Path, step: int | None, types: tuple[type, ...], stamp: object) -> LoadedRun:
+    return load_run(folder, step=step, types=types)
 
 
 def takes_of(run: LoadedRun) -> Takes:

@@ -13,15 +13,17 @@ from icl_lab.learners.learner import Learner, at_once, padded, wanted_form
 from icl_lab.loaded_run import LoadedRun
 from icl_lab.takes import TakesPoints
 
+ROUNDING = 1e-10  # of what varies less than this share of its values, nothing is known
+FLOAT32 = 1e-6  # the same of principal components, beside the one that varies most
 QUERIES = 256  # the most points that the model is asked about at once
 
 
 class Scale(NamedTuple):
-    """A shift and a division, for each number by itself.
+    """A shift and a division, for each number by itself; what does not vary is 0, and comes back as its one value.
 
     Attributes:
       centre: what is taken away.
-      spread: what the rest is divided by; 1 where all are alike.
+      spread: what the rest is divided by; 0 where all are alike but for rounding.
     """
 
     centre: Float[np.ndarray, " X"]
@@ -29,7 +31,7 @@ class Scale(NamedTuple):
 
     def apply(self, values: Float[np.ndarray, "rows X"]) -> Float[np.ndarray, "rows X"]:
         """Return the values as the model takes them."""
-        return (values - self.centre) / self.spread
+        return np.divide(values - self.centre, self.spread, out=np.zeros_like(values), where=self.spread > 0)
 
     def undo(self, values: Float[np.ndarray, "rows X"]) -> Float[np.ndarray, "rows X"]:
         """Return the values as they were given."""
@@ -49,16 +51,23 @@ class InContextRegressor(RegressorMixin, Learner):
       step: of its checkpoint; the latest if None.
       votes: tasks that each prediction is the mean of, where there are more examples than one shows.
       seed: of the choice of these.
+      types: classes of one's own that the model has, see `load_run`.
 
     Attributes:
       n_features_in_: the numbers of an input.
     """
 
     def __init__(
-        self, run: str | Path | None = None, *, step: int | None = None, votes: int = 16, seed: int = 0
+        self,
+        run: str | Path | None = None,
+        *,
+        step: int | None = None,
+        votes: int = 16,
+        seed: int = 0,
+        types: tuple[type, ...] = (),
     ) -> None:
         """Keep the parameters."""
-        super().__init__(run, step=step, votes=votes, seed=seed)
+        super().__init__(run, step=step, votes=votes, seed=seed, types=types)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -74,14 +83,23 @@ class InContextRegressor(RegressorMixin, Learner):
           y: a number for each row.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2, y_numeric=True)
+        y = np.asarray(y, np.float64)
         run = self._loaded()
         takes = wanted_form(run, TakesPoints)
+        if getattr(run.model.trunk, "mask", None) != "prefix":
+            raise ValueError(
+                f"A regressor wants a model whose queries see the context and not each other, a Transformer with "
+                f'mask="prefix", got {run.model.trunk}.'
+            )
         if takes.num_outputs != 1:
             raise ValueError(f"The run {run.folder} has {takes.num_outputs} outputs, but y has one for each row.")
         self._components: Vectors | None = None
         if X.shape[1] > takes.num_inputs:
             self._components = fit_vectors(X, components=takes.num_inputs)
         numbers = self._numbers(X)
+        if self._components is not None:  # directions in which the inputs do not vary are rounding alone
+            spread = numbers.std(axis=0)
+            numbers = numbers * (spread > FLOAT32 * spread.max())
         self._inputs = _to_training(numbers, takes)
         self._targets = _of_spread(y[:, None], takes.target_std)
         self._shown = self._inputs.apply(numbers), self._targets.apply(y[:, None])
@@ -129,12 +147,16 @@ def _to_training(numbers: Float[np.ndarray, "rows X"], takes: TakesPoints) -> Sc
     if takes.inputs == "normal":
         return _of_spread(numbers, 1.0)
     low, high = numbers.min(axis=0), numbers.max(axis=0)
-    return Scale((low + high) / 2, np.where(high > low, (high - low) / 2, 1.0))
+    return Scale((low + high) / 2, _beyond_rounding((high - low) / 2, numbers))
 
 
 def _of_spread(values: Float[np.ndarray, "rows X"], std: float | None) -> Scale:
     """Return how values are brought to mean 0 and a standard deviation; they stay as they are without one."""
     if std is None:
         return Scale(np.zeros(values.shape[1]), np.ones(values.shape[1]))
-    found = values.std(axis=0)
-    return Scale(values.mean(axis=0), np.where(found > 0, found / std, 1.0))
+    return Scale(values.mean(axis=0), _beyond_rounding(values.std(axis=0) / std, values))
+
+
+def _beyond_rounding(spread: Float[np.ndarray, " X"], values: Float[np.ndarray, "rows X"]) -> Float[np.ndarray, " X"]:
+    """Return spreads, and 0 for those that are nothing but rounding beside the values."""
+    return np.where(spread > ROUNDING * np.abs(values).max(axis=0), spread, 0.0)

@@ -33,7 +33,7 @@ def predict(
     Args:
       run: Folder of a trained run, such as zoo/gpicl for classes and zoo/linear for numbers.
       train: CSV file with a header: rows whose target is known.
-      ask: CSV file with the same columns; where it has the target, too, the score is printed.
+      ask: CSV file with the same columns; where the target is known there, the score is printed.
       target: Name of the column to predict; all others are numbers.
       to: CSV file for the predictions; by default they are printed.
       votes: How many sequences each prediction is the mean of.
@@ -41,6 +41,8 @@ def predict(
     known, asked = read_rows(train), read_rows(ask)
     if target not in known[0]:
         raise ValueError(f"{train} has no column {target!r}; it has {', '.join(known[0])}.")
+    if empty := [place for place, row in enumerate(known, start=1) if not row[target]]:
+        raise ValueError(f"{train}, row {empty[0]} below the header: {target!r} is empty; leave that row out.")
     columns = [name for name in known[0] if name != target]
     learner = Learner.load(run, votes=votes)
     is_classifier = isinstance(learner, InContextClassifier)
@@ -57,10 +59,12 @@ def predict(
     else:
         with to.open("w", encoding="utf-8", newline="") as file:
             write_columns(file, found)
-    if target in asked[0]:
-        truth = [row[target] for row in asked] if is_classifier else numbers(asked, [target], path=ask)[:, 0]
-        what = "accuracy" if is_classifier else "R²"
-        say(f"{what} on the {len(asked)} rows of {ask}: {model.score(inputs, truth):.3f}", to="stderr")
+    graded = [place for place, row in enumerate(asked) if row.get(target)]
+    if graded:
+        told = [asked[place] for place in graded]
+        truth = [row[target] for row in told] if is_classifier else numbers(told, [target], path=ask)[:, 0]
+        what, score = "accuracy" if is_classifier else "R²", model.score(inputs[graded], truth)
+        say(f"{what} on the {len(told)} rows of {ask} whose {target} is known: {score:.3f}", to="stderr")
 
 
 def read_rows(path: Path) -> Rows:
@@ -78,9 +82,11 @@ def read_rows(path: Path) -> Rows:
     rows = [row for row in rows if row]
     if len(set(header)) < len(header) or not header or not rows:
         raise ValueError(f"{path} wants a header of different names and rows below it, got {header!r:.80}.")
-    if odd := next((number for number, row in enumerate(rows, start=2) if len(row) != len(header)), None):
-        raise ValueError(f"{path}, row {odd}: wanted {len(header)} cells as in the header, got {len(rows[odd - 2])}.")
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    if odd := next((number for number, row in enumerate(rows, start=1) if len(row) != len(header)), None):
+        raise ValueError(
+            f"{path}, row {odd} below the header: wanted {len(header)} cells as in it, got {len(rows[odd - 1])}."
+        )
+    return [dict(zip(header, map(str.strip, row), strict=True)) for row in rows]
 
 
 def numbers(rows: Rows, columns: Sequence[str], *, path: Path) -> Float[np.ndarray, "rows columns"]:
@@ -103,8 +109,8 @@ def numbers(rows: Rows, columns: Sequence[str], *, path: Path) -> Float[np.ndarr
                 found[place, column] = math.nan
             if not math.isfinite(found[place, column]):
                 raise ValueError(
-                    f"{path}, row {place + 2}, column {name!r}: wanted a number, got {row[name]!r:.40}; leave that row "
-                    "or column out, or make numbers of it."
+                    f"{path}, row {place + 1} below the header, column {name!r}: wanted a number, got "
+                    f"{row[name]!r:.40}; leave that row or column out, or make numbers of it."
                 )
     return found
 
