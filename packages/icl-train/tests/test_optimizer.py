@@ -157,6 +157,10 @@ CHANGES = {
     "b2": 0.5,
     "eps": 0.1,
     "weight_decay": 0.5,
+    "weight_decay_of": (("w", 0.5),),
+    "l2": 0.5,
+    "method": "sgd",
+    "momentum": 0.5,
     "clip_norm": None,
 }
 
@@ -172,7 +176,7 @@ def test_every_setting_changes_the_training(field):
             params = optax.apply_updates(params, updates)
         return np.asarray(params["w"])
 
-    default = OptimizerConfig(warmup_steps=2)
+    default = OptimizerConfig(warmup_steps=2, method="sgd" if field == "momentum" else "adam")
     assert not np.array_equal(train(default), train(dataclasses.replace(default, **{field: CHANGES[field]})))
 
 
@@ -217,3 +221,74 @@ def test_numbers_of_a_member_take_the_place_of_those_of_the_configuration():
     meant = OptimizerConfig(learning_rate=0.5, weight_decay=0.1, warmup_steps=0)
     np.testing.assert_allclose(after(plain, learning_rate=0.5, weight_decay=0.1), after(meant), rtol=1e-6)
     assert not np.allclose(after(plain), after(meant))
+
+
+def descended(config, steps=12, params=None):
+    """Return what a config makes of a quadratic, and the parameters that it began with."""
+    params = params or {"trunk": {"attention": jnp.array([1.0, -2.0]), "mlp": jnp.array([3.0])}}
+    optimizer = config.build(steps)
+    state, found = optimizer.init(params), params
+    for _ in range(steps):
+        gradients = jax.tree.map(lambda leaf: 0.5 * leaf + 1, found)
+        updates, state = optimizer.update(gradients, state, found)
+        found = optax.apply_updates(found, updates)
+    return found, params
+
+
+def by_hand(value, *, rate, momentum=0.0, l2=0.0, decay=0.0, steps=12):
+    speed = 0.0
+    for _ in range(steps):
+        speed = momentum * speed + 0.5 * value + 1 + l2 * value
+        value = value - rate * (speed + decay * value)
+    return value
+
+
+PLAIN = OptimizerConfig(method="sgd", learning_rate=0.1, warmup_steps=0, clip_norm=None)
+
+
+@pytest.mark.parametrize("changes", [{}, {"momentum": 0.9}, {"l2": 0.3}, {"weight_decay": 0.2}])
+def test_gradient_descent_is_that_of_the_textbook(changes):
+    found, params = descended(dataclasses.replace(PLAIN, **changes))
+    named = {"momentum": "momentum", "l2": "l2", "weight_decay": "decay"}
+    for leaf, start in zip(jax.tree.leaves(found), jax.tree.leaves(params), strict=True):
+        wanted = by_hand(
+            np.asarray(start, np.float64), rate=0.1, **{named[key]: value for key, value in changes.items()}
+        )
+        np.testing.assert_allclose(leaf, wanted, rtol=1e-5)
+
+
+def test_a_penalty_is_the_gradient_of_half_the_squared_norm_which_adam_sees_and_decay_is_not():
+    weights = {"w": jnp.array([100.0, 1e-3])}
+    penalised, _ = descended(OptimizerConfig(l2=1.0, learning_rate=0.1, warmup_steps=0, clip_norm=None), 1, weights)
+    theirs = optax.adam(0.1)
+    gradient = jax.grad(lambda w: (0.25 * w**2 + w).sum() + (w**2).sum() / 2)(weights["w"])
+    updates, _ = theirs.update(gradient, theirs.init(weights["w"]), weights["w"])
+    np.testing.assert_allclose(penalised["w"], weights["w"] + updates, rtol=1e-6)
+
+
+def test_weight_decay_can_be_another_for_parameters_of_some_names():
+    config = dataclasses.replace(PLAIN, weight_decay=0.3, weight_decay_of=(("mlp$", 0.0), ("trunk/", 0.1)))
+    found, params = descended(config)
+    for name, decay in (("mlp", 0.0), ("attention", 0.1)):
+        start = np.asarray(params["trunk"][name], np.float64)
+        np.testing.assert_allclose(found["trunk"][name], by_hand(start, rate=0.1, decay=decay), rtol=1e-5)
+    elsewhere, begun = descended(config, params={"trunk": {"mlp": jnp.ones(2)}, "head": jnp.array([2.0])})
+    np.testing.assert_allclose(elsewhere["head"], by_hand(2.0, rate=0.1, decay=0.3), rtol=1e-5)
+    with pytest.raises(ValueError, match="wanted a pattern that matches a parameter, got 'none'"):
+        dataclasses.replace(PLAIN, weight_decay_of=(("none", 0.1),)).build(3).init(begun)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "adam", "momentum": 0.5}, "momentum to be 0.0, since adam does not read it, got 0.5"),
+        ({"method": "sgd", "b2": 0.9}, "b2 to be 0.999, since sgd does not read it, got 0.9"),
+        ({"l2": -1.0}, "l2 to be at least 0"),
+        ({"momentum": 1.0, "method": "sgd"}, "momentum to be at least 0 and below 1"),
+        ({"weight_decay_of": (("a", -1.0),)}, "weight_decay_of to be pairs of a pattern"),
+        ({"weight_decay_of": (("(", 1.0),)}, "wanted a regular expression"),
+    ],
+)
+def test_options_of_another_method_or_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        OptimizerConfig(**changes)

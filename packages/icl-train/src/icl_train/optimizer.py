@@ -1,14 +1,20 @@
-"""Adam with the schedules that in-context-learning papers train with."""
+"""Adam and gradient descent with the schedules and penalties that in-context-learning papers train with."""
 
 import dataclasses
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
 
+import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
+
+from icl_train.paths import compiled, matching, name_of
 
 Schedule: TypeAlias = Literal["constant", "inverse_sqrt", "cosine", "trapezoid"]
 
+
+Method: TypeAlias = Literal["adam", "sgd"]
 
 _COOLDOWN = 0.2  # of the run, for "trapezoid"
 
@@ -84,19 +90,28 @@ def learning_rate_schedule(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam, its learning rate over time, clipping and weight decay.
+    """Adam or gradient descent, its learning rate over time, clipping and weight decay.
 
     Attributes:
+        method: Adam, or sgd: gradient descent without any averages but momentum.
         learning_rate: Peak learning rate, above 0.
         warmup_steps: Steps of linear warm-up to the peak, 0 or more; at least 1 with inverse_sqrt.
         schedule: What follows the warm-up; inverse_sqrt is that of Chan et al. 2022; cosine and trapezoid end with the
             run.
         first_step: Number of the first step in the schedule; counted from 0, as in the code of Chan et al. 2022, the
             first step of a warm-up has rate 0.
+        momentum: For sgd: decay of the sum of past gradients that is followed in place of the gradient, at least 0 and
+            below 1.
         b1: Adam's decay of the mean of gradients, at least 0 and below 1.
         b2: Adam's decay of the mean of squared gradients, at least 0 and below 1.
         eps: Adam's term in the denominator, above 0.
         weight_decay: Decoupled weight decay of every parameter (AdamW), times the learning rate; 0 or more.
+        weight_decay_of: Other weight decays, for parameters whose names a pattern (a regular expression, looked for
+            anywhere in names such as 'trunk/block_0/mlp/w') matches: pairs of a pattern and a decay, of which the first
+            that matches counts.
+        l2: Penalty: this times the sum of squared parameters is a part of the loss that is differentiated, half of it,
+            and not of the one that is logged; 0 or more. Adam divides it by the size of gradients, as it does not with
+            weight decay.
         clip_norm: Global norm to which gradients are clipped, above 0; None does not clip.
 
     Raises:
@@ -111,18 +126,31 @@ class OptimizerConfig:
     warmup_steps: int = 200
     schedule: Schedule = "constant"
     first_step: Literal[0, 1] = 1
+    method: Method = "adam"
+    momentum: float = 0.0
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    weight_decay_of: tuple[tuple[str, float], ...] = ()
+    l2: float = 0.0
     clip_norm: float | None = 1.0
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "eps"):
             self._check(name, getattr(self, name) > 0, "above 0")
-        for name in ("b1", "b2"):
+        for name in ("b1", "b2", "momentum"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("weight_decay", self.weight_decay >= 0, "at least 0")
+        for name in ("weight_decay", "l2"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        for pattern, decay in self.weight_decay_of:
+            compiled(pattern)
+            self._check("weight_decay_of", decay >= 0, "pairs of a pattern and a decay of at least 0")
+        self._check("method", self.method in get_args(Method), f"one of {', '.join(get_args(Method))}")
+        unread = ("momentum",) if self.method == "adam" else ("b1", "b2", "eps")
+        for field in dataclasses.fields(self):
+            is_read = field.name not in unread or getattr(self, field.name) == field.default
+            self._check(field.name, is_read, f"{field.default}, since {self.method} does not read it")
         self._check("clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0, or None")
         learning_rate_schedule(  # for its checks; the length of the run is known only to build
             self.schedule,
@@ -165,13 +193,41 @@ class OptimizerConfig:
             total_steps=total_steps,
             first_step=self.first_step,
         )
-        has_decay = self.weight_decay > 0 or weight_decay is not None
         decay = self.weight_decay if weight_decay is None else weight_decay
+        has_decay = self.weight_decay > 0 or weight_decay is not None or bool(self.weight_decay_of)
+        descent = optax.trace(decay=self.momentum) if self.momentum else optax.identity()
+        adam = optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps if eps is None else eps)
         # Only the last link is injected, so that the state gains the learning rate and nothing else.
         scale = optax.inject_hyperparams(optax.scale_by_learning_rate, static_args="flip_sign")
         return optax.chain(
+            optax.add_decayed_weights(self.l2) if self.l2 else optax.identity(),
             optax.identity() if self.clip_norm is None else optax.clip_by_global_norm(self.clip_norm),
-            optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps if eps is None else eps),
-            optax.add_decayed_weights(decay) if has_decay else optax.identity(),
+            adam if self.method == "adam" else descent,
+            decayed(decay, self.weight_decay_of) if has_decay else optax.identity(),
             scale(learning_rate=rate),
         )
+
+
+def decayed(decay: Array | float, of: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
+    """Return a transformation that adds a multiple of each parameter to its update (decoupled weight decay).
+
+    Args:
+        decay: The multiple.
+        of: Patterns and the multiples of the parameters whose names they match, of which the first counts.
+
+    Raises:
+        ValueError: At ``init``, if a pattern matches no parameter.
+    """
+
+    def init(params: PyTree) -> optax.EmptyState:
+        matching(params, [pattern for pattern, _ in of])
+        return optax.EmptyState()
+
+    def update(updates: PyTree, state: optax.EmptyState, params: PyTree = None) -> tuple[PyTree, optax.EmptyState]:
+        def add(path: tuple[object, ...], gradient: Array, parameter: Array) -> Array:
+            own = (rate for pattern, rate in of if compiled(pattern).search(name_of(path)))
+            return gradient + next(own, decay) * parameter
+
+        return jax.tree_util.tree_map_with_path(add, updates, params), state
+
+    return optax.GradientTransformation(init, update)
