@@ -52,7 +52,7 @@ def half_error(factors, truth):
 
 
 def losses(folder, *, names, clamped, loss_fn, steps, seeds, log_every):
-    """Return the loss of each seed at the logged steps, [seeds, steps / log_every]; what is clamped is given the truth."""
+    """Return the loss of each seed at the logged steps [seeds, logged]; what is clamped is given the truth."""
 
     def init(rng):
         start, truth = (drawn(key, names) for key in jax.random.split(rng))
