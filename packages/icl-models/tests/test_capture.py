@@ -71,10 +71,13 @@ def oracle(params, tokens, layers, change=lambda name, value: value):
             return inputs @ block[name]["w"] + block[name]["b"]
 
         normed = norm(stream, block["attention_norm"])
-        query, key, value = (linear(normed, name).reshape(B, T, H, K) for name in ("query", "key", "value"))
+        query, key, value = (
+            see(f"{prefix}/{name}", linear(normed, name).reshape(B, T, H, K)) for name in ("query", "key", "value")
+        )
+        products = see(f"{prefix}/scores", np.einsum("bthk,bshk->bhts", query, key) / np.sqrt(K))
         attention = np.zeros((B, H, T, T))
         for t in range(T):
-            scores = np.einsum("bhk,bshk->bhs", query[:, t], key[:, : t + 1]) / np.sqrt(K)
+            scores = products[:, :, t, : t + 1]
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             attention[:, :, t, : t + 1] = weights / weights.sum(-1, keepdims=True)
         attention = see(f"{prefix}/attention", attention)
@@ -231,7 +234,7 @@ def test_recurrent_trunks_and_mlps_and_regressors_have_names_too():
     [
         (
             {"capture": ["block_2/heads"]},
-            "'block_2/heads' matches nothing.*has items, tokens, block_0/attention, block_1/att",
+            "'block_2/heads' matches nothing.*has items, tokens, block_0/query, block_1/query, block_0/key",
         ),
         ({"replace": {"attention": jnp.zeros_like}}, "'attention' matches nothing"),
         ({"replace": {"tokens": lambda value: value[:1]}}, r"must be float32\[2, 4, 8\] as it was, got float32\[1"),

@@ -3,10 +3,11 @@
 Trunks hand their values to ``tap`` on the way, which returns them. Outside of ``instrument`` that is all.
 
 Names: of a classifier, ``items`` [B, S, X] (the encoder's vectors); ``tokens`` (the input of the trunk); of a
-Transformer, for each layer, ``block_0/attention`` [B, H, T, T] (the weights, queries by keys: probabilities, unless
-attention is "linear_mean"), ``block_0/heads`` [B, T, H, K] (what the heads give, before the output matrix) and
-``block_0/residual`` [B, T, D] (after the block), with ``loop_1/`` before them where blocks are repeated; of an RNN
-``layer_0/hidden`` [B, T, E]; of an MLP ``layer_0/hidden`` [B, hidden units].
+Transformer, for each layer, ``block_0/query``, ``block_0/key`` and ``block_0/value`` [B, T, H, K] (before any turning
+by place), ``block_0/scores`` [B, H, T, T] (queries by keys, before mask and softmax), ``block_0/attention``
+[B, H, T, T] (the weights: probabilities, unless attention is "linear_mean"), ``block_0/heads`` [B, T, H, K] (what the
+heads give, before the output matrix) and ``block_0/residual`` [B, T, D] (after the block), with ``loop_1/`` before them
+where blocks are repeated; of an RNN ``layer_0/hidden`` [B, T, E]; of an MLP ``layer_0/hidden`` [B, hidden units].
 """
 
 import contextlib
@@ -56,7 +57,7 @@ def instrument(
     ... ).build()
     >>> items, labels = np.zeros((1, 5, 2), np.float32), np.zeros((1, 5), np.int32)
     >>> params, state = jax.jit(model.init)(jax.random.key(0), items, labels)
-    >>> ablated = instrument(model.apply, capture=["block_1/*"], replace={"block_0/heads": jnp.zeros_like})
+    >>> ablated = instrument(model.apply, capture=["block_1/[ahr]*"], replace={"block_0/heads": jnp.zeros_like})
     >>> (logits, state), values = jax.jit(ablated)(params, state, None, items, labels)
     >>> {name: value.shape for name, value in values.items()}
     {'block_1/attention': (1, 2, 5, 5), 'block_1/heads': (1, 5, 2, 2), 'block_1/residual': (1, 5, 4)}

@@ -4,6 +4,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import is_wanted, tap
@@ -38,7 +39,7 @@ def attend(
     Returns:
       Floats [B, T, H, K].
     """
-    if attention == "softmax" and not is_wanted("attention"):
+    if attention == "softmax" and not (is_wanted("attention") or is_wanted("scores")):
         seen = None if mask != "prefix" else visible(mask, is_query)[:, None]
         return jax.nn.dot_product_attention(query, key, value, mask=seen, is_causal=mask == "causal")
     weights = _weights(query, key, visible(mask, is_query)[:, None], attention)
@@ -55,9 +56,9 @@ def _weights(
         query = query / jnp.where(most > 0, most, 1)  # weights do not depend on its length
     products = jnp.einsum("bqhk,bshk->bhqs", query, key, preferred_element_type=jnp.float32)
     if attention == "softmax":
-        products = products * key.shape[-1] ** -0.5
+        products = tap("scores", products * key.shape[-1] ** -0.5)
         return jax.nn.softmax(jnp.where(seen, products, jnp.finfo(jnp.float32).min))
-    products = jnp.where(seen, products, 0)
+    products = jnp.where(seen, tap("scores", products), 0)
     if attention == "linear_mean":
         return products / seen.sum(-1, keepdims=True, dtype=jnp.float32)
     # Of small products the squared sum, which the gradient is divided by, would be 0.
@@ -69,6 +70,25 @@ def _weights(
 def _positive(values: Float[Array, "..."]) -> Float[Array, "..."]:
     # This is elu(values) + 1, which would be 0 in all features below -17 if it were computed so.
     return jnp.maximum(values, 0) + jnp.exp(jnp.minimum(values, 0))
+
+
+def rotated(vectors: Float[Array, "B T H K"], *, base: float) -> Float[Array, "B T H K"]:
+    """Return vectors whose pairs of numbers, i and i + K / 2, are turned by the angle ``t base**(-2 i / K)``.
+
+    Products of two of them depend on how far apart their tokens t stand, and not on where.
+
+    Source: Su et al. (2021), arXiv 2104.09864, equation 34, with the pairs that Llama takes.
+
+    >>> turned = rotated(jnp.ones((1, 9, 1, 4)), base=100.0)[0, :, 0]
+    >>> products = turned @ turned.T
+    >>> [round(float(products[place]), 3) for place in ((0, 3), (5, 8), (0, 4))]
+    [-0.069, -0.069, 0.535]
+    """
+    T, K = vectors.shape[1], vectors.shape[3]
+    angles = np.arange(T)[:, None] * base ** (-np.arange(0, K, 2) / K)
+    cosines, sines = (jnp.asarray(function(angles)[None, :, None], vectors.dtype) for function in (np.cos, np.sin))
+    first, second = jnp.split(vectors, 2, axis=-1)
+    return jnp.concatenate([first * cosines - second * sines, first * sines + second * cosines], axis=-1)
 
 
 def visible(mask: Mask, is_query: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:

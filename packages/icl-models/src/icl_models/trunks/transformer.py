@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from icl_models.capture import Values, keep_layers, scanned_layers, tap
 from icl_models.initialisation import keeping_variance
 from icl_models.precision import layer_norm
-from icl_models.trunks.attention import Attention, Mask, attend
+from icl_models.trunks.attention import Attention, Mask, attend, rotated
 
 _FEW = 2  # layers that a CPU runs faster without a loop, by a third; with 4 and 12 the loop is the faster
 
@@ -43,6 +43,10 @@ class Transformer:
         their code's addend 1e-6). "linear_mean": the mean of (q k) v over the tokens seen, as theories of in-context
         learning have it (von Oswald et al. 2023, arXiv 2212.07677; Lu et al. 2024, arXiv 2405.11751); their w may be
         negative, and no probabilities.
+      rotary: base of the angles by which queries and keys are turned, two numbers at a time, in proportion to where
+        their token stands, so that attention sees distances (Su et al. 2021, arXiv 2104.09864, who take 10,000); None
+        turns nothing. K must be even.
+      projection_bias: whether queries, keys and values have biases; Singh et al. (2024, arXiv 2404.07129) have none.
       mlp: whether blocks have an MLP; without, this is an attention-only Transformer (Elhage et al. 2021).
       num_loops: how often the blocks are run in a row, with the same parameters: a looped Transformer if 2 or more.
       dropout: rate at which entries of what attention and MLP add to the stream fall to 0, in training.
@@ -54,6 +58,8 @@ class Transformer:
     mlp_ratio: int = 4
     mask: Mask = "causal"
     attention: Attention = "softmax"
+    rotary: float | None = None
+    projection_bias: bool = True
     mlp: bool = True
     num_loops: int = 1
     dropout: float = 0.0
@@ -67,6 +73,8 @@ class Transformer:
             raise ValueError(f"mask must be one of {get_args(Mask)}, got {self.mask!r}.")
         if self.attention not in get_args(Attention):
             raise ValueError(f"attention must be one of {get_args(Attention)}, got {self.attention!r}.")
+        if self.rotary is not None and not 1 < self.rotary < float("inf"):
+            raise ValueError(f"rotary must be a base above 1, such as 10_000, or None, got {self.rotary}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
 
@@ -96,9 +104,10 @@ class Transformer:
         """Return the residual stream after all blocks, normalised, in the tokens' dtype; see ``Trunk``.
 
         Raises:
-          ValueError: a width that the heads do not divide.
+          ValueError: a width that the heads do not divide, or an odd key size that would be turned.
         """
-        self._key_size(tokens.shape[-1])
+        if self._key_size(tokens.shape[-1]) % 2 and self.rotary is not None:
+            raise ValueError(f"rotary turns two numbers of a key at a time, got {self._key_size(tokens.shape[-1])}.")
         # A scan's body has one name for the taps of all layers; these are their full ones, in the order they run.
         names = [f"block_{layer}" for layer in range(self.layers)]
         if self.num_loops > 1:
@@ -124,8 +133,8 @@ class Transformer:
     ) -> Float[Array, "B T D"]:
         B, T, D = stream.shape
 
-        def linear(inputs: Array, size: int, name: str) -> Array:
-            return hk.Linear(size, w_init=keeping_variance(inputs.shape[-1]), name=name)(inputs)
+        def linear(inputs: Array, size: int, name: str, *, bias: bool = True) -> Array:
+            return hk.Linear(size, with_bias=bias, w_init=keeping_variance(inputs.shape[-1]), name=name)(inputs)
 
         def add(update: Array) -> Array:
             if is_training and self.dropout:
@@ -134,9 +143,12 @@ class Transformer:
 
         normed, key_size = layer_norm(stream, "attention_norm"), self._key_size(D)
         query, key, value = (
-            linear(normed, self.heads * key_size, name).reshape(B, T, self.heads, key_size)
+            tap(name, projected.reshape(B, T, self.heads, key_size))
             for name in ("query", "key", "value")
+            for projected in [linear(normed, self.heads * key_size, name, bias=self.projection_bias)]
         )
+        if self.rotary is not None:
+            query, key = (rotated(each, base=self.rotary) for each in (query, key))
         heads = tap("heads", attend(query, key, value, mask=self.mask, is_query=is_query, attention=self.attention))
         stream = add(linear(heads.reshape(B, T, -1), D, "attention_out"))
         if self.mlp:
