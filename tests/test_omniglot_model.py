@@ -55,7 +55,8 @@ def test_evaluation_takes_the_parameters_of_training_and_gives_the_query(loss, c
         {"encoder": "conv"}, {"trunk": "mlp"}, {"width": 32}, {"dropout": 0.5}, {"item_dropout": 0.5},
         {"position_dropout": 0.5}, {"label_init_std": 0.1}, {"loss": "weighted"}, {"loss": "every_item"},
         {"loss": "weighted", "context_weight": 0.5}, {"compute_dtype": "bfloat16"}, {"key_size": 5},
-        {"mask": "prefix"}, {"mask": "full"}, {"attention_only": True},
+        {"mask": "prefix"}, {"mask": "full"}, {"attention_only": True}, {"rotary": 100.0}, {"projection_bias": False},
+        {"mlp_ratio": 2},
     ],
     ids=str,
 )  # fmt: skip

@@ -18,7 +18,8 @@ _READ_BY_SOURCES = {
 
 # Which part of a model reads an option; heads and channels of the presets are passed over by others.
 _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
-    ("key_size", "mask", "attention_only", "num_loops", "dropout"), ("trunk", lab.TRANSFORMERS)
+    ("key_size", "mlp_ratio", "mask", "rotary", "projection_bias", "attention_only", "num_loops", "dropout"),
+    ("trunk", lab.TRANSFORMERS),
 )
 
 
@@ -118,6 +119,10 @@ class ModelConfig:
       layers: Layers of the trunk.
       heads: For a Transformer: number of attention heads.
       key_size: For a Transformer: size of each head's keys; by default width / heads.
+      mlp_ratio: For a Transformer: hidden units of its MLPs, in widths.
+      rotary: For a Transformer: base of the angles by which queries and keys are turned by their place, such as 10000;
+        None for no turning. Positions may then be none.
+      projection_bias: For a Transformer: whether queries, keys and values have biases.
       mask: For a Transformer: whether a token sees what is before it, all but the query, or everything.
       attention_only: For a Transformer: leave the MLPs out.
       num_loops: For a Transformer: how often its layers run in a row, with the same parameters.
@@ -140,6 +145,9 @@ class ModelConfig:
     layers: int = 2
     heads: int = 4
     key_size: int | None = None
+    mlp_ratio: int = 4
+    rotary: float | None = None
+    projection_bias: bool = True
     mask: Literal["causal", "prefix", "full"] = "causal"
     attention_only: bool = False
     num_loops: int = 1
