@@ -158,7 +158,7 @@ def bad_zip(path, name="set/Greek/character01/0394_01.png", content=b""):
         (["laptop", "--resume"], "--resume wants the folder of a run"),
         (["run", "--mode", "eval", "--train.steps", "9"], "train.steps was 6 and came as 9"),
         (["laptop", "--model.heads", "3"], "multiple of heads=3, got 16"),
-        (["laptop", "--model.encoder", "embedding"], "embedding is for data.source symbols alone"),
+        (["laptop", "--model.encoder", "embedding"], "one of conv, resnet, linear, got embedding"),
         (["laptop", "--model.layout", "concatenated", "--model.loss", "every_item"], "read off its own label"),
         (["laptop", "--data.non-bursty", "common", "--data.p-bursty", "0.5"], "but the split has common=0"),
         (["damaged", "--resume"], "is not a configuration of this experiment"),
@@ -205,7 +205,7 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--data.source", "symbols", "--data.size", "14"], "data.size is for data.source glyphs and omniglot, but"),
         (
             ["--data.source", "omniglot", "--data.characters", "9"],
-            "data.characters is for data.source glyphs and symbols, but",
+            "data.characters is for data.source glyphs, symbols, gaussian and one_hot, but",
         ),
     ],
 )

@@ -10,11 +10,17 @@ from icl_data import NonBursty, Polarity
 from icl_train import OptimizerConfig, TrainConfig
 
 # Which sources read an option; all read the others.
-_READ_BY_SOURCES = {
-    "zips": ("source", ("omniglot",)),
-    "polarity": ("source", ("omniglot",)),
-    "characters": ("source", ("glyphs", "symbols")),
-} | dict.fromkeys(("size", "augmented", "exemplars", "noise", "random_rare"), ("source", ("glyphs", "omniglot")))
+_READ_BY_SOURCES = (
+    {
+        "zips": ("source", ("omniglot",)),
+        "polarity": ("source", ("omniglot",)),
+        "characters": ("source", ("glyphs", "symbols", "gaussian", "one_hot")),
+        "vectors": ("source", ("vectors",)),
+    }
+    | dict.fromkeys(("dimensions", "within"), ("source", ("gaussian",)))
+    | dict.fromkeys(("size", "augmented", "noise", "random_rare"), ("source", ("glyphs", "omniglot")))
+    | {"exemplars": ("source", ("glyphs", "omniglot", "gaussian", "vectors"))}
+)
 
 # Which part of a model reads an option; heads and channels of the presets are passed over by others.
 _READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
@@ -28,10 +34,15 @@ class DataConfig:
     """Which images, which classes, which sequences.
 
     Attributes:
-      source: Invented characters, which need no download; real ones; or integers (with --model.encoder embedding).
+      source: Invented characters, which need no download; real ones; integers (with --model.encoder embedding); or
+        vectors (with --model.encoder linear or identity): points around class means, unit vectors, or those of a file.
       zips: For omniglot: images_background.zip, images_evaluation.zip, or the small ones; a folder of them, or a TFDS
         directory, will do as well. Overlaps are merged.
-      characters: For glyphs and symbols: how many to make.
+      characters: For all that is made: how many.
+      vectors: For vectors: a .npz file of items and labels, or a .npy of items and one of labels, such as the features
+        of a frozen network.
+      dimensions: For gaussian: numbers of a point.
+      within: For gaussian: how much the 20 exemplars of a class differ, as a share of how much classes do.
       size: Side of the images in pixels.
       polarity: For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright.
       augmented: Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees.
@@ -64,9 +75,12 @@ class DataConfig:
       batch_size: Sequences in a training batch, over all devices and hosts.
     """
 
-    source: Literal["glyphs", "omniglot", "symbols"] = "glyphs"
+    source: Literal["glyphs", "omniglot", "symbols", "gaussian", "one_hot", "vectors"] = "glyphs"
     zips: tuple[Path, ...] = ()
     characters: int = 1_936
+    vectors: tuple[Path, ...] = ()
+    dimensions: int = 64
+    within: float = 0.1
     size: int = 28
     polarity: Polarity = "ink_is_one"
     augmented: bool = False
@@ -98,6 +112,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Refuse options that the source would not read."""
         lab.check_read("data", self, _READ_BY_SOURCES)
+        if self.source == "vectors" and len(self.vectors) not in (1, 2):
+            raise ValueError(f"data.source vectors wants --data.vectors, one or two files, got {len(self.vectors)}.")
         if self.label_offset and "offset" not in self.train.labels:
             raise ValueError("data.label_offset is for data.train.labels offset; leave it out, or ask for that.")
         if self.labels_per_class > 1 and "original" in self.train.labels:
@@ -109,7 +125,8 @@ class ModelConfig:
     """An encoder of items, tokens, and a trunk over them.
 
     Attributes:
-      encoder: What makes a vector of an item: embedding for symbols, another for images.
+      encoder: What makes a vector of an item: embedding for symbols, linear or identity for vectors, conv, resnet or
+        linear for images.
       channels: For conv: channels of its three convolutions.
       flatten: For the ResNet: lay its last map flat instead of taking the mean.
       layout: Tokens: item, label, item, ...; item and label in one; or item and the label before it in one.
@@ -135,7 +152,7 @@ class ModelConfig:
       compute_dtype: Of the computations; parameters are float32.
     """
 
-    encoder: Literal["conv", "resnet", "linear", "embedding"] = "conv"
+    encoder: Literal["conv", "resnet", "linear", "identity", "embedding"] = "conv"
     channels: tuple[int, int, int] = (32, 64, 64)
     flatten: bool = False
     layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"

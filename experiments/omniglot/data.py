@@ -11,11 +11,17 @@ from experiments.omniglot.sequences import ALWAYS_EVALUATED, SequenceName
 
 
 def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit]:
-    """Return the images, drawn or read, and the split of their classes."""
+    """Return the items, made or read, and the split of their classes."""
     if config.source == "glyphs":
         bank = data.glyphs(config.characters, size=config.size)
     elif config.source == "omniglot":
         bank = data.omniglot(config.zips, size=config.size, polarity=config.polarity)
+    elif config.source == "gaussian":
+        bank = data.gaussian(config.characters, dimensions=config.dimensions, within=config.within)
+    elif config.source == "one_hot":
+        bank = data.one_hot(config.characters)
+    elif config.source == "vectors":
+        bank = data.bank_from_numpy(*config.vectors)
     else:
         bank = data.symbols(config.characters)
     if config.exemplars == "single":

@@ -8,6 +8,13 @@ import icl_models as models
 from experiments.omniglot.config import ModelConfig, OmniglotConfig
 from experiments.omniglot.labels import make_num_labels
 
+READ_BY_ENCODERS = {
+    "numbers": ("embedding",),
+    "vectors": ("linear", "identity"),
+    "images": ("conv", "resnet", "linear"),
+}
+"""Which encoders there are for what a bank holds."""
+
 LAYOUTS: dict[str, models.Layout] = {
     "interleaved": models.Interleaved(),
     "concatenated": models.Concatenated(),
@@ -19,12 +26,17 @@ def make_model(of_run: OmniglotConfig, bank: data.ExemplarBank, split: data.Clas
     """Return the classifier, with logits of what the loss is of."""
     labels = make_num_labels(of_run.data, split)
     config = of_run.model
-    if (config.encoder == "embedding") != (bank.key == "items"):
-        raise ValueError(f"model.encoder embedding is for data.source symbols alone, got {config.encoder}.")
+    kind = {1: "numbers", 2: "vectors"}.get(bank.items.ndim, "images")
+    if config.encoder not in READ_BY_ENCODERS[kind]:
+        raise ValueError(
+            f"data.source {of_run.data.source} has {kind}, for which model.encoder is one of "
+            f"{', '.join(READ_BY_ENCODERS[kind])}, got {config.encoder}."
+        )
     encoders: dict[str, models.Encoder] = {
         "conv": models.ConvEncoder(channels=config.channels),
         "resnet": models.ResNetEncoder(flatten=config.flatten),
         "linear": models.LinearEncoder(),
+        "identity": models.IdentityEncoder(),
         "embedding": models.EmbeddingEncoder(num_items=bank.num_classes),
     }
     trunk = lab.make_trunk(

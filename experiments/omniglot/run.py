@@ -42,7 +42,7 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
         at_end=evaluations.listed(at_end=True),
         headlines=make_headlines(config),
         model=classifier,
-        fingerprints={"items": bank.fingerprint()} if config.data.source == "omniglot" else {},
+        fingerprints={"items": bank.fingerprint()} if config.data.source in ("omniglot", "vectors") else {},
     )
 
 

@@ -7,9 +7,10 @@ task, X inputs of a point or numbers of a vector, Y outputs.
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
 from icl_data.banks.glyphs import glyphs
 from icl_data.banks.idx import bank_from_idx, read_idx
+from icl_data.banks.numpy_files import bank_from_numpy
 from icl_data.banks.omniglot import Polarity, omniglot, tfds_order
 from icl_data.banks.omniglot_tfds import prepare_omniglot
-from icl_data.banks.synthetic import gaussian, symbols
+from icl_data.banks.synthetic import gaussian, one_hot, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
 from icl_data.batch import Arrays, Batch, Expandable, NumbersOf, Sampler, Transform
@@ -146,6 +147,7 @@ __all__ = [
     "bank_from_arrays",
     "bank_from_idx",
     "bank_from_labels",
+    "bank_from_numpy",
     "bank_from_tfds",
     "batches",
     "contact_sheet",
@@ -157,6 +159,7 @@ __all__ = [
     "glyphs",
     "num_labels",
     "omniglot",
+    "one_hot",
     "original_order",
     "prepare_omniglot",
     "random_keys",

@@ -1,4 +1,4 @@
-"""Points around class means: the items of Reddy (2023)."""
+"""Items that are made: points around class means (Reddy 2023), unit vectors, integers."""
 
 import numpy as np
 from jaxtyping import Float
@@ -64,3 +64,14 @@ def symbols(num_classes: int) -> ExemplarBank:
     if not 1 <= num_classes < 2**31:
         raise ValueError(f"num_classes must be at least 1 and fit in an int32, got {num_classes}.")
     return bank_from_runs(np.arange(num_classes, dtype=np.int32), np.ones(num_classes, np.int64))
+
+
+def one_hot(num_classes: int) -> ExemplarBank:
+    """Return a bank in which the one exemplar of class c is the c-th unit vector: float32 items [C, C].
+
+    >>> one_hot(3).gather(np.array([2]), np.array([0]))
+    array([[0., 0., 1.]], dtype=float32)
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+    return bank_from_runs(np.eye(num_classes, dtype=np.float32), np.ones(num_classes, np.int64))
