@@ -205,7 +205,7 @@ def test_bad_input_gets_one_clear_line_and_touches_nothing(words, message, finis
         (["--data.source", "symbols", "--data.size", "14"], "data.size is for data.source glyphs and omniglot, but"),
         (
             ["--data.source", "omniglot", "--data.characters", "9"],
-            "data.characters is for data.source glyphs, symbols",
+            "data.characters is for data.source glyphs and symbols and gaussian and one_hot, but",
         ),
     ],
 )
