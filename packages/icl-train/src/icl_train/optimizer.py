@@ -118,7 +118,7 @@ class OptimizerConfig:
         ValueError: If a value is out of the range stated with it.
 
     >>> optimizer = OptimizerConfig(schedule='cosine').build(total_steps=2_000)
-    >>> float(optax.tree.norm(optimizer.init({'w': jnp.ones(3)})[1].mu))
+    >>> float(optax.tree.norm(optimizer.init({'w': jnp.ones(3)})[2].mu))
     0.0
     """
 
