@@ -42,9 +42,10 @@ def unchecked():
 @pytest.fixture(scope="module", autouse=True)
 def _compile_in_haste():
     """Hardly optimise what will run once."""
+    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", True)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 class Listed(NamedTuple):
