@@ -42,7 +42,7 @@ def unchecked():
 @pytest.fixture(scope="module", autouse=True)
 def _compile_in_haste():
     """Hardly optimise what will run once."""
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
