@@ -1,6 +1,5 @@
 """A run of labelled vectors as a classifier of scikit-learn."""
 
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -41,18 +40,6 @@ class InContextClassifier(ClassifierMixin, Learner):
     Raises:
       ValueError: in ``fit``, more classes than the run has labels.
     """
-
-    def __init__(
-        self,
-        run: str | Path | None = None,
-        *,
-        step: int | None = None,
-        votes: int = 16,
-        seed: int = 0,
-        types: tuple[type, ...] = (),
-    ) -> None:
-        """Keep the parameters."""
-        super().__init__(run, step=step, votes=votes, seed=seed, types=types)
 
     def fit(self, X: Any, y: Any) -> "InContextClassifier":
         """Keep the examples, and how vectors are made of them.

@@ -1,6 +1,5 @@
 """A run of functions as a regressor of scikit-learn."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,18 +55,6 @@ class InContextRegressor(RegressorMixin, Learner):
     Attributes:
       n_features_in_: the numbers of an input.
     """
-
-    def __init__(
-        self,
-        run: str | Path | None = None,
-        *,
-        step: int | None = None,
-        votes: int = 16,
-        seed: int = 0,
-        types: tuple[type, ...] = (),
-    ) -> None:
-        """Keep the parameters."""
-        super().__init__(run, step=step, votes=votes, seed=seed, types=types)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
