@@ -1,6 +1,7 @@
 """A folder is made once, described once, and never written over; each mistake gets one line."""
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from icl_train import (
     checkpoint_steps,
     drop_lines_after,
+    has_run,
     is_last_checkpoint,
     latest_step,
     member_folder,
@@ -260,3 +262,17 @@ def test_a_configuration_that_json_cannot_hold_is_refused_before_anything_is_mad
     with pytest.raises(TypeError):
         open_run(tmp_path / "run", {"when": object()})
     assert not (tmp_path / "run").exists()
+
+
+def test_what_another_process_removes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    going = tmp_path / "checkpoints" / "going"
+    going.mkdir(parents=True)
+    scandir = os.scandir
+
+    def scan(path):
+        if Path(path) == going:
+            going.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert not has_run(tmp_path) and not going.exists()

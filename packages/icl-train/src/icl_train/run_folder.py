@@ -104,14 +104,23 @@ def has_run(workdir: str | Path) -> bool:
     >>> has_run(folder)
     False
     """
-    workdir = expanded(workdir)
+    for parent, folders, files in os.walk(expanded(workdir)):  # which passes over what goes meanwhile, as is wanted here
+        folders[:] = [name for name in folders if not _is_passing(name)]
+        for name in files:
+            if name not in _FRAME and not _is_passing(name) and _has_bytes(Path(parent, name)):
+                return True
+    return False
 
-    def counts(path: Path) -> bool:
-        parts = path.relative_to(workdir).parts
-        is_passing = any(UNFINISHED in part or part in ("tensorboard", REHEARSAL) for part in parts)
-        return not is_passing and path.name not in _FRAME and path.is_file() and path.stat().st_size > 0
 
-    return any(map(counts, workdir.rglob("*")))
+def _is_passing(name: str) -> bool:
+    return UNFINISHED in name or name in ("tensorboard", REHEARSAL)
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:  # it went while we looked
+        return False
 
 
 def check_is_run(workdir: str | Path) -> None:
