@@ -107,7 +107,7 @@ def test_a_trunk_that_returns_something_else_than_an_output_for_each_token_is_re
         classify(trunk=Own(change))
     with pytest.raises(ValueError, match=r"Own must return outputs \[B, T, E\], here"):
         classify(trunk=Own(change), outputs="every_item")
-    with pytest.raises(ValueError, match=r"Own must return an output for each point, .*\[2, 6, any\], got"):
+    with pytest.raises(ValueError, match=r"Own must return an output for each token, .*\[2, 6, any\], got"):
         regress(*POINTS, trunk=Own(change))
 
 

@@ -9,15 +9,22 @@ from icl_models import (
     ConvEncoder,
     EmbeddingEncoder,
     Interleaved,
+    InterleavedPoints,
     OuterProductLSTM,
     PointRegressor,
     SequenceClassifier,
+    SymbolModel,
     Transformer,
     from_json,
     to_json,
 )
 
-WANTED = {EmbeddingEncoder: {"num_items": 7}, SequenceClassifier: {"num_labels": 5}, PointRegressor: {"num_outputs": 2}}
+WANTED = {
+    EmbeddingEncoder: {"num_items": 7},
+    SequenceClassifier: {"num_labels": 5},
+    PointRegressor: {"num_outputs": 2},
+    SymbolModel: {"num_symbols": 5},
+}
 PARTS = {
     kind.__name__: kind(**WANTED.get(kind, {})) for kind in vars(icl_models).values() if dataclasses.is_dataclass(kind)
 }
@@ -31,6 +38,10 @@ MODELS = [
         item_dropout=0.25,
     ),
     PointRegressor(num_outputs=1, trunk=Transformer(mask="prefix", heads=2, mlp=False, num_loops=3), width=16),
+    PointRegressor(
+        num_outputs=1, trunk=Transformer(mask="causal_context"), layout=InterleavedPoints(), positions="learned"
+    ),
+    SymbolModel(num_symbols=3, positions="none"),
 ]
 
 
@@ -55,7 +66,7 @@ def test_every_dataclass_of_the_package_makes_the_way_through_json_and_back(name
         assert hash(from_json(values)) == hash(part)  # lists have become tuples
 
 
-@pytest.mark.parametrize("model", MODELS, ids=["classifier", "regressor"])
+@pytest.mark.parametrize("model", MODELS, ids=["classifier", "regressor", "causal regressor", "symbols"])
 def test_so_do_models_of_chosen_parts(model):
     assert from_json(json.loads(json.dumps(to_json(model)))) == model
 

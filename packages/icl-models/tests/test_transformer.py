@@ -32,10 +32,12 @@ def sees(mask, query, key, is_query):
     """Tell the definition of a mask for one pair."""
     if mask == "causal":
         return key <= query
+    if mask == "causal_context":
+        return key == query or (key < query and not is_query[key])
     return mask == "full" or key == query or not is_query[key]
 
 
-@pytest.mark.parametrize("mask", ["causal", "prefix", "full"])
+@pytest.mark.parametrize("mask", ["causal", "causal_context", "prefix", "full"])
 def test_masks_are_as_defined_in_kernel_and_spelt_out(mask):
     expected = np.array([[[sees(mask, q, k, row) for k in range(T)] for q in range(T)] for row in IS_QUERY])
     np.testing.assert_array_equal(visible(mask, jnp.asarray(IS_QUERY)), expected)

@@ -25,13 +25,16 @@ from icl_models.layouts import Concatenated, Interleaved, Layout, PreviousLabel,
 from icl_models.losses import (
     every_item_cross_entropy,
     masked_squared_error,
+    next_symbol_cross_entropy,
     query_cross_entropy,
     weighted_cross_entropy,
 )
+from icl_models.point_layouts import InterleavedPoints, MaskedPoints, PointLayout
 from icl_models.positions import sinusoidal_positions
 from icl_models.regressor import PointRegressor
 from icl_models.serialisation import from_json, to_json
 from icl_models.sizes import parameter_count, state_size
+from icl_models.symbols import SymbolModel
 from icl_models.trunks.mlp import MLP
 from icl_models.trunks.recurrent import GRU, LSTM, OuterProductLSTM, VanillaRNN
 from icl_models.trunks.transformer import TENSOR_PARALLEL, Transformer
@@ -48,13 +51,17 @@ __all__ = [
     "Encoder",
     "IdentityEncoder",
     "Interleaved",
+    "InterleavedPoints",
     "Layout",
     "LinearEncoder",
+    "MaskedPoints",
     "OuterProductLSTM",
+    "PointLayout",
     "PointRegressor",
     "PreviousLabel",
     "ResNetEncoder",
     "SequenceClassifier",
+    "SymbolModel",
     "Transformer",
     "Trunk",
     "VanillaRNN",
@@ -64,6 +71,7 @@ __all__ = [
     "instrument",
     "interleave",
     "masked_squared_error",
+    "next_symbol_cross_entropy",
     "parameter_count",
     "query_cross_entropy",
     "sinusoidal_positions",

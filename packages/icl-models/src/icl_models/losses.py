@@ -84,7 +84,7 @@ def masked_squared_error(
     """Return the mean squared error over all queries and their outputs.
 
     What is not a query enters neither loss nor gradients, not even where it is no number. Each query counts alike,
-    whichever task it is of.
+    whichever task it is of. Of a model that predicts context points, too, ``is_query`` may be true of all that count.
 
     Args:
       predictions: float32 [B, N, Y].
@@ -107,6 +107,31 @@ def masked_squared_error(
     asked = jnp.broadcast_to(is_query[:, :, None], targets.shape)
     errors = jnp.where(asked, predictions - targets.astype(predictions.dtype), 0)
     return jnp.square(errors).sum() / jnp.maximum(asked.sum(), 1), {}
+
+
+def next_symbol_cross_entropy(
+    logits: Float[Array | np.ndarray, "B T V"], symbols: Int[Array | np.ndarray, "B T"]
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Return the mean cross-entropy of each symbol but the first, by the logits at the one before it.
+
+    Args:
+      logits: float32 [B, T, V], of the symbol after each.
+      symbols: integers [B, T] in 0..V-1.
+
+    Returns:
+      The loss in nats, and ``{"accuracy": ...}`` over all symbols but the first.
+
+    Raises:
+      ValueError: sequences of one symbol.
+
+    >>> loss, _ = next_symbol_cross_entropy(jnp.zeros((1, 3, 4)), jnp.array([[0, 3, 1]]))
+    >>> round(float(loss), 3)
+    1.386
+    """
+    losses, hits = _scores(jnp.asarray(logits)[:, :-1], jnp.asarray(symbols)[:, 1:], "every_item")
+    if not losses.shape[1]:
+        raise ValueError(f"A next symbol wants sequences of at least 2, got {jnp.shape(symbols)}.")
+    return losses.mean(), {"accuracy": _share(hits)}
 
 
 def _scores(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from icl_models.capture import is_wanted, tap
 
-Mask = Literal["causal", "prefix", "full"]
+Mask = Literal["causal", "causal_context", "prefix", "full"]
 Attention = Literal["softmax", "linear", "linear_mean"]
 
 
@@ -33,14 +33,14 @@ def attend(
       key: likewise.
       value: likewise.
       mask: see ``Transformer``.
-      is_query: bool [B, T]; only a prefix mask reads it.
+      is_query: bool [B, T]; the masks "prefix" and "causal_context" read it.
       attention: what the weights are, see ``Transformer``.
 
     Returns:
       Floats [B, T, H, K].
     """
     if attention == "softmax" and not (is_wanted("attention") or is_wanted("scores")):
-        seen = None if mask != "prefix" else visible(mask, is_query)[:, None]
+        seen = visible(mask, is_query)[:, None] if mask in ("prefix", "causal_context") else None
         return jax.nn.dot_product_attention(query, key, value, mask=seen, is_causal=mask == "causal")
     weights = _weights(query, key, visible(mask, is_query)[:, None], attention)
     weights = tap("attention", weights.astype(value.dtype))
@@ -96,10 +96,13 @@ def visible(mask: Mask, is_query: Bool[Array, "B T"]) -> Bool[Array, "B T T"]:
 
     >>> visible("prefix", jnp.array([[False, True, True]]))[0].astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    >>> visible("causal_context", jnp.array([[False, True, False]]))[0].astype(int).tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
     """
     B, T = is_query.shape
-    if mask == "causal":
-        return jnp.broadcast_to(jnp.tril(jnp.ones((T, T), bool))[None], (B, T, T))
-    if mask == "full":
-        return jnp.ones((B, T, T), bool)
-    return ~is_query[:, None] | jnp.eye(T, dtype=bool)[None]
+    seen = jnp.ones((B, T, T), bool)
+    if mask in ("causal", "causal_context"):
+        seen = jnp.tril(seen)
+    if mask in ("prefix", "causal_context"):
+        seen &= ~is_query[:, None] | jnp.eye(T, dtype=bool)[None]
+    return seen

@@ -36,8 +36,9 @@ class Transformer:
       heads: number of attention heads.
       key_size: K, of each head's queries, keys and values; None for width / heads, which must then be whole.
       mlp_ratio: hidden units of the MLP, in widths.
-      mask: what a token sees. "causal": itself and what is before it. "prefix": itself and all tokens but queries (so
-        context sees context, and no one sees another's query). "full": everything.
+      mask: what a token sees. "causal": itself and what is before it. "causal_context": itself and what is before it
+        but for queries. "prefix": itself and all tokens but queries (so context sees context, and no one sees another's
+        query). "full": everything.
       attention: what a token makes of what it sees, with weights w of values v. "softmax": w = softmax(q k / sqrt(K)).
         "linear": w ~ phi(q) phi(k) with the sum 1, phi = elu + 1 (Katharopoulos et al. 2020, arXiv 2006.16236, without
         their code's addend 1e-6). "linear_mean": the mean of (q k) v over the tokens seen, as theories of in-context
@@ -81,7 +82,7 @@ class Transformer:
     @property
     def is_causal(self) -> bool:
         """Whether an output depends on its own and earlier tokens alone."""
-        return self.mask == "causal"
+        return self.mask in ("causal", "causal_context")
 
     def state_size(self, length: int, width: int) -> int:
         """Return the key size of all heads, times layers (each time they run), times length (Kirsch et al. 2022).
