@@ -266,3 +266,21 @@ def test_maml_refuses_tasks_of_other_sizes(learnt: MAML) -> None:
 def test_options_out_of_range_are_refused_by_name(field: str, value: Any, unchecked: None) -> None:
     with pytest.raises(ValueError, match=rf"{field} must be .*, got "):
         dataclasses.replace(TrainedClassifier(), **{field: value})
+
+
+def test_descent_that_diverges_is_said_and_counts_as_nothing_learnt() -> None:
+    batch = clusters(tasks=3, items=9)
+    is_query = np.arange(9)[None].repeat(3, axis=0) >= 6
+    with pytest.warns(RuntimeWarning, match="diverged on 3 of 3 tasks"):
+        found = TrainedClassifier(learning_rate=1e38).predict(*batch.values(), is_query, V)
+    assert (found == 0).all()  # of a network whose last layer is 0 the first label
+
+
+def test_tasks_of_another_form_than_the_first_are_refused_wherever_they_come() -> None:
+    first, later = signs(tasks=4, seed=0), signs(tasks=4, seed=1)
+    narrower = later | {"items": later["items"][:, :, :3]}
+    with pytest.raises(ValueError, match="tasks of one form"):
+        meta_train([first, narrower], num_labels=2, steps=2, tasks_per_step=4)
+    beyond = later | {"labels": later["labels"] + 5}
+    with pytest.raises(ValueError, match=r"Wanted labels in 0\.\.1"):
+        meta_train([first, beyond], num_labels=2, steps=2, tasks_per_step=4)

@@ -77,6 +77,7 @@ from icl_eval.sweeps.rank_correlation import RankCorrelation, rank_correlation
 from icl_eval.sweeps.run_table import RunTable
 from icl_eval.sweeps.survival import Quartiles, kaplan_meier, quartiles
 from icl_eval.sweeps.table import table
+from icl_eval.tasks.every_point import PointPredictor, evaluate_every_point
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
@@ -111,6 +112,7 @@ __all__ = [
     "NearestNeighbours",
     "OwnMeasure",
     "Picture",
+    "PointPredictor",
     "PowerLaw",
     "Quartiles",
     "RankCorrelation",
@@ -156,6 +158,7 @@ __all__ = [
     "emergence_table",
     "encode",
     "evaluate",
+    "evaluate_every_point",
     "evaluate_functions",
     "evaluate_heads",
     "evaluate_labels",

@@ -120,8 +120,8 @@ def meta_train(
     network: Network | None = None
     moments, losses = None, []
     for items, labels in itertools.islice(_tasks(batches, tasks_per_step), steps):
+        _check_tasks(items, labels, num_labels)
         if network is None:
-            _check_tasks(items, labels, num_labels)
             network = initial_network(seed, (items.shape[2], *hidden, num_labels))
             moments = optimizer.init(network)
         known = generator.integers(1, labels.shape[1], size=len(labels))
@@ -163,6 +163,9 @@ def _tasks(
     waiting: list[np.ndarray] = []
     for batch in batches:
         fresh = [np.asarray(batch["items"], np.float32), np.asarray(batch["labels"])]
+        shapes = [[values.shape[1:] for values in each] for each in (waiting, fresh)]
+        if shapes[0] and shapes[0] != shapes[1]:
+            raise ValueError(f"Wanted tasks of one form, items and labels {shapes[0]} of each, got {shapes[1]} later.")
         waiting = [np.concatenate(pair) for pair in zip(waiting, fresh, strict=True)] if waiting else fresh
         while len(waiting[0]) >= count:
             items, labels = (values[:count] for values in waiting)

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, cast
 
@@ -118,7 +119,8 @@ def predicted_labels(
 ) -> Int[np.ndarray, "B N"]:
     """Return the labels of all items by the network fitted to each task, 0 in tasks without context.
 
-    One compilation serves any number of tasks, of up to 16 items, or up to twice as many as the one before.
+    One compilation serves any number of tasks, of up to 16 items, or up to twice as many as the one before. Of a task
+    that descent diverges on, which is warned of, the labels are those of the network that it began from.
 
     Args:
       network: where descent begins.
@@ -139,8 +141,16 @@ def predicted_labels(
     found = []
     for start in range(0, B, _AT_ONCE):
         part = jax.tree.map(functools.partial(_rows, start=start), padded)
-        found.append(np.asarray(_labels(network, part, descent, optimizer))[:, :N])
-    labels = np.concatenate(found)[:B]
+        found.append(jax.device_get(_labels(network, part, descent, optimizer)))
+    labels, is_finite = (np.concatenate(parts)[:B] for parts in zip(*found, strict=True))
+    labels = labels[:, :N]
+    if not is_finite.all():
+        warnings.warn(
+            f"Gradient descent at a learning rate of {descent.learning_rate} diverged on {B - is_finite.sum()} of {B} "
+            "tasks, which count as not learnt; lower the rate, or scale the items to a variance of about 1.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return np.where(tasks.shown.any(axis=1, keepdims=True), labels, 0).astype(np.int32)
 
 
@@ -151,8 +161,14 @@ def _rows(values: np.ndarray, *, start: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames="optimizer")
-def _labels(network: Network, tasks: Any, descent: Descent, optimizer: OptimizerName) -> Int[Array, "B N"]:
-    def of_one(task: Context) -> Int[Array, " N"]:
-        return possible_logits(fitted(network, task, descent, optimizer), task).argmax(axis=-1)
+def _labels(
+    network: Network, tasks: Any, descent: Descent, optimizer: OptimizerName
+) -> tuple[Int[Array, "B N"], Bool[Array, " B"]]:
+    """Return the labels, and of each task whether descent came to numbers."""
+
+    def of_one(task: Context) -> tuple[Int[Array, " N"], Bool[Array, ""]]:
+        found = possible_logits(fitted(network, task, descent, optimizer), task)
+        is_finite = jnp.isfinite(found).all()
+        return jnp.where(is_finite, found, possible_logits(network, task)).argmax(axis=-1), is_finite
 
     return jax.vmap(of_one)(tasks)
