@@ -76,7 +76,7 @@ def evaluate_every_point(
     >>> result = evaluate_every_point(
     ...     lambda batch: np.zeros((2, 3, 1)), [batch], name="lines", count=2, predictors={"last": last})
     >>> [round(result.metrics[each].value, 2) for each in ("squared_error", "excess_last", "distance_last")]
-    [2.5, 0.17, 1.0]
+    [2.5, 0.33, 1.0]
     >>> result.arrays["shots"].curves["model"].values
     array([0.5, 2.5, 4.5])
     """
