@@ -73,7 +73,9 @@ def restore(runs: Runs[Config], member: MemberRun[Config], step: int | None) -> 
       member: which of them.
       step: of the checkpoint.
     """
-    return training.restore_model(runs.config.workdir, init=runs.init, step=step, member=member.number, mesh=runs.mesh)
+    return training.restore_model(
+        runs.config.workdir, init=runs.traced_init, step=step, member=member.number, mesh=runs.mesh
+    )
 
 
 def follow(runs: Runs[Config]) -> None:

@@ -79,6 +79,11 @@ class Runs(Generic[Config]):
         return self.experiment.init(rng, self._example)
 
     @functools.cached_property
+    def traced_init(self) -> Callable[[Array], tuple[PyTree, PyTree]]:
+        """The same function, traced once however many checkpoints are read by its shapes."""
+        return jax.jit(self.init)
+
+    @functools.cached_property
     def _example(self) -> Mapping[str, Any]:
         return self.first.first_batch(TRAIN)
 
