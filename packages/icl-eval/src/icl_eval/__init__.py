@@ -9,6 +9,7 @@ numbered from 0.
 
 from icl_eval.attention.ablation import ablate_heads
 from icl_eval.attention.evaluate_heads import evaluate_heads
+from icl_eval.attention.patching import Patched, PatchedPredictor, patch_each
 from icl_eval.attention.scores import (
     HeadScores,
     head_scores,
@@ -110,6 +111,8 @@ __all__ = [
     "NearestLabels",
     "NearestNeighbours",
     "OwnMeasure",
+    "Patched",
+    "PatchedPredictor",
     "Picture",
     "PowerLaw",
     "Quartiles",
@@ -181,6 +184,7 @@ __all__ = [
     "meta_train",
     "most_frequent",
     "over_seeds",
+    "patch_each",
     "phase_curve",
     "predicted_label",
     "previous_token_score",

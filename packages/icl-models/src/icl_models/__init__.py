@@ -28,6 +28,7 @@ from icl_models.losses import (
     query_cross_entropy,
     weighted_cross_entropy,
 )
+from icl_models.patching import patching
 from icl_models.positions import sinusoidal_positions
 from icl_models.regressor import PointRegressor
 from icl_models.serialisation import from_json, to_json
@@ -65,6 +66,7 @@ __all__ = [
     "interleave",
     "masked_squared_error",
     "parameter_count",
+    "patching",
     "query_cross_entropy",
     "sinusoidal_positions",
     "state_size",
