@@ -24,7 +24,7 @@ from experiments.omniglot.labels import make_label_sets
 from experiments.omniglot.model import make_model
 from experiments.omniglot.presets import PRESETS
 from experiments.omniglot.run import OMNIGLOT, build
-from icl_lab import driver
+from icl_lab import checkpoints, driver
 from tools.bench_data import race, report, seconds
 
 COUNT, EVERY = 10_000, 500
@@ -116,7 +116,7 @@ def bench_share() -> None:
             jax.block_until_ready(scalars)
 
         def evaluate() -> None:
-            driver.evaluate(runs, runs.first, state, runs.experiment.at_intervals)
+            checkpoints.evaluate(runs, runs.first, state, runs.experiment.at_intervals)
 
         turns = race(evaluate, steps, repeats=5)
         share = turns.ratio * 25 / EVERY

@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import experiments
+import icl_eval as evaluation
 import icl_lab as lab
 from experiments.gpicl.run import GPICL
 
@@ -136,6 +137,28 @@ axes.legend()
 plt.show()
 assert shares[0, 0] > shares[0, 1]  # after the first block, most of the answer is still to be read from the context
 assert shares[-1, 1] > shares[-1, 0]  # after the last block nothing is read any more
+
+# %% [markdown]
+# ## Patch one token at a time
+#
+# Which tokens carry it? `run.patching` takes single values of the first run into the second, and `patch_each` asks it
+# for each layer and token: how much of the difference between the two answers' logits comes back with that value
+# alone. All of it is 1.
+
+# %%
+names = [f"block_{block}/residual" for block in range(layers)]
+carried = run.patching(batch, other, names=names)
+found = evaluation.patch_each(
+    lambda mask: carried(mask)[:, -1], layers=layers, tokens=S, first_answers=answers, second_answers=(answers + 1) % 4
+)
+evaluation.heat_map(
+    found.recovered.round(2) + 0.0,  # no -0.00
+    row_names=[f"block {block}" for block in range(layers)],
+    column_names=[str(token) for token in range(S)],
+    row_title="after",
+    column_title="token",
+    title="Share of the logit difference that comes back",
+)
 
 # %% [markdown]
 # After the first block the context holds the answer, and the query fetches it later; after the last block the query

@@ -9,7 +9,7 @@ import pytest
 import icl_eval as evaluation
 import icl_lab as lab
 import icl_train as training
-from icl_lab.driver import family_line
+from icl_lab.checkpoints import family_line
 
 STEPS = ["--train.steps", 4, "--eval.every", 9, "--train.keep-checkpoints", 9, "--no-report"]
 

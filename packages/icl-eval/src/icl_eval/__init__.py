@@ -9,6 +9,7 @@ numbered from 0.
 
 from icl_eval.attention.ablation import ablate_heads
 from icl_eval.attention.evaluate_heads import evaluate_heads
+from icl_eval.attention.patching import Patched, PatchedPredictor, patch_each
 from icl_eval.attention.scores import (
     HeadScores,
     head_scores,
@@ -111,6 +112,8 @@ __all__ = [
     "NearestLabels",
     "NearestNeighbours",
     "OwnMeasure",
+    "Patched",
+    "PatchedPredictor",
     "Picture",
     "PointPredictor",
     "PowerLaw",
@@ -184,6 +187,7 @@ __all__ = [
     "meta_train",
     "most_frequent",
     "over_seeds",
+    "patch_each",
     "phase_curve",
     "predicted_label",
     "previous_token_score",

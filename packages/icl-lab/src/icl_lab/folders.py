@@ -49,7 +49,7 @@ def open_folders(definition: Definition[Config], runs: Runs[Config]) -> Runs[Con
 
 
 def _open(definition: Definition[Config], runs: Runs[Config], config: Config) -> None:
-    is_eval, experiment = config.mode in ("eval", "follow"), runs.experiment
+    is_eval, experiment = config.mode in ("eval", "follow", "replay"), runs.experiment
     resume = config.resume or is_eval
     may_move = not resume or check_data(config.workdir, experiment.fingerprints)
     generation = generation_of(runs)

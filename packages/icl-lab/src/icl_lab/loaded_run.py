@@ -169,6 +169,31 @@ class LoadedRun:
 
         return jax.jit(asked)(self.params, self.state, self._arguments(batch))
 
+    def patching(
+        self, source: Mapping[str, Any], batch: Mapping[str, Any], *, names: Sequence[str]
+    ) -> Callable[[Any], Array]:
+        """Return what a batch is predicted as with inner values taken from another; see `icl_models.patching`.
+
+        Args:
+          source: the batch whose values are taken.
+          batch: the one that is predicted, of the same size.
+          names: of L values, such as ``[f"block_{layer}/residual" for layer in range(2)]``.
+
+        Returns:
+          A function of a mask, bool [L, T] by value and token, that gives predictions; `icl_eval.patch_each` asks it
+          for each alone, where predictions are logits of the query.
+        """
+        patched = models.patching(self.model.build().apply, names=names)
+        first, second = (
+            (self.params, self.state, jax.random.key(0), *self._arguments(each)) for each in (source, batch)
+        )
+
+        @jax.jit
+        def predict(first: Any, second: Any, mask: Any) -> Array:
+            return patched(first, second, mask)[0]
+
+        return functools.partial(predict, first, second)
+
     @functools.cached_property
     def results(self) -> evaluation.Run:
         """What the folder says of training and evaluations."""

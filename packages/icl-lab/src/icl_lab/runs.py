@@ -17,7 +17,7 @@ from icl_data import Expandable, Sampler
 from icl_data.batch import Expand
 from icl_lab.experiment import Config, Experiment
 from icl_lab.model import Compiled, Model
-from icl_lab.streams import TRAIN, Expanded, OnDevices, arrays_of, compiled_expand
+from icl_lab.streams import TRAIN, Expanded, Kept, OnDevices, arrays_of, compiled_expand
 
 _COMPARED = 64  # sequences of members that are not known to be made alike
 
@@ -54,6 +54,7 @@ class Runs(Generic[Config]):
       members: what they differ in.
       compiled: the functions that evaluation asks.
       mesh: where they are trained or evaluated; None for an ensemble that trains.
+      keeps_numbers: whether the numbers of evaluation streams are kept for the next model, as where many are evaluated.
     """
 
     config: Config
@@ -61,6 +62,7 @@ class Runs(Generic[Config]):
     members: Sequence[MemberRun[Config]]
     compiled: Compiled
     mesh: Mesh | None
+    keeps_numbers: bool = False
 
     @property
     def first(self) -> MemberRun[Config]:
@@ -77,8 +79,17 @@ class Runs(Generic[Config]):
         return self.experiment.init(rng, self._example)
 
     @functools.cached_property
+    def traced_init(self) -> Callable[[Array], tuple[PyTree, PyTree]]:
+        """The same function, traced once however many checkpoints are read by its shapes."""
+        return jax.jit(self.init)
+
+    @functools.cached_property
     def _example(self) -> Mapping[str, Any]:
         return self.first.first_batch(TRAIN)
+
+    @functools.cached_property
+    def _kept(self) -> dict[tuple[int | None, str], Kept]:
+        return {}
 
     @functools.cached_property
     def on_devices(self) -> OnDevices:
@@ -95,7 +106,9 @@ class Runs(Generic[Config]):
         """Return the batches that a member is evaluated on, with what their numbers mean."""
         sampler, numbers = member.samplers[stream], member.streams[stream]
         if not isinstance(sampler, Expandable):
-            return numbers
+            return numbers  # arrays, of which there may be too many to keep
+        if self.keeps_numbers:
+            numbers = self._kept.setdefault((member.number, stream), Kept(numbers))
         expand = functools.partial(compiled_expand(sampler.expand), self.on_devices(sampler.resident))
         return Expanded(numbers, expand)
 

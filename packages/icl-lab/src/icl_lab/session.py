@@ -40,6 +40,18 @@ class FollowConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """What is measured of all checkpoints of a run.
+
+    Attributes:
+      evaluations: Names of evaluations, of those during training or of the trained model, whose counts are eval.count
+        and eval.final_count; those during training if none is named.
+    """
+
+    evaluations: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Preset:
     """The preset that a command line started from.
 
@@ -58,15 +70,16 @@ class SessionConfig:
 
     Attributes:
       mode: Train; evaluate a checkpoint of a run; train and evaluate on the way; follow a run that another process
-        trains, and evaluate each new checkpoint; or show what is in the data, draw it into <workdir>-data, and train
-        nothing.
+        trains, and evaluate each new checkpoint; replay a run, and evaluate all checkpoints that it has; or show what
+        is in the data, draw it into <workdir>-data, and train nothing.
       step: For --mode eval: which checkpoint.
       follow: For --mode follow.
+      replay: For --mode replay.
       report: Write report.html at the end; python -m icl_eval report makes it later.
       preset: What the command line started from.
       workdir: Folder of the run.
-      eval_to: For --mode eval and follow: another folder for results and report, for a run that is not to be written
-        to.
+      eval_to: For --mode eval, follow and replay: another folder for results and report, for a run that is not to be
+        written to.
       print_config: Print the options as JSON, for a file that stands in place of a preset, and do nothing else.
       resume: Go on with the run in this workdir from its latest whole checkpoint.
       hosts: Other processes that train with this one.
@@ -75,9 +88,10 @@ class SessionConfig:
       stop_at_nan: For debugging: stop at the first operation that makes a NaN, and name it.
     """
 
-    mode: Literal["train", "eval", "both", "follow", "inspect"] = "both"
+    mode: Literal["train", "eval", "both", "follow", "replay", "inspect"] = "both"
     step: CheckpointStep = "latest"
     follow: FollowConfig = FollowConfig()
+    replay: ReplayConfig = ReplayConfig()
     report: bool = True
     preset: tyro.conf.Suppress[Preset | None] = None
     workdir: Path = NEW_WORKDIR
@@ -140,12 +154,18 @@ def check_progress(config: SessionConfig, *, steps: int, saved: int | None) -> N
     training.check_is_run(config.workdir)
     if config.step != "latest" and config.mode != "eval":
         raise ValueError(f"--step {config.step} is for --mode eval, but the mode is {config.mode}.")
-    if config.eval_to is not None and config.mode not in ("eval", "follow"):
-        raise ValueError(f"--eval-to {config.eval_to} is for --mode eval and follow, but the mode is {config.mode}.")
+    if config.eval_to is not None and config.mode not in ("eval", "follow", "replay"):
+        raise ValueError(
+            f"--eval-to {config.eval_to} is for --mode eval, follow and replay, but the mode is {config.mode}."
+        )
     if config.mode == "follow" and not (config.workdir / "config.json").is_file():
         raise ValueError(f"--mode follow wants the folder of a run that has begun, got {config.workdir}.")
-    if config.mode == "eval" and saved is None:
-        raise ValueError(f"--mode eval wants the folder of a run with a checkpoint, got {config.workdir}; train first.")
+    if config.mode in ("eval", "replay") and saved is None:
+        raise ValueError(
+            f"--mode {config.mode} wants the folder of a run with a checkpoint, got {config.workdir}; train first."
+        )
+    if config.replay.evaluations and config.mode != "replay":
+        raise ValueError(f"--replay.evaluations is for --mode replay, but the mode is {config.mode}.")
     there = training.checkpoint_steps(config.workdir)
     if config.step != "latest" and config.step not in there:
         raise ValueError(

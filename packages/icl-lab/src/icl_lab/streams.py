@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -59,6 +60,34 @@ class Expanded:
         """Yield the batches. Their numbers stay on the host, where measures read them without a wait."""
         for numbers in self.numbers:
             yield {**numbers, **self.expand(numbers)}
+
+
+class Kept:
+    """Batches that are made when they are first asked for, and kept for whoever iterates next.
+
+    Args:
+      batches: any iterable; it is iterated once.
+
+    >>> kept = Kept(map(print, "ab"))
+    >>> next(iter(kept)), next(iter(kept))
+    a
+    (None, None)
+    """
+
+    def __init__(self, batches: Iterable[Mapping[str, Any]]) -> None:
+        """Make nothing yet."""
+        self._made: list[Mapping[str, Any]] = []
+        self._rest = iter(batches)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Yield those that were made, then others."""
+        for place in itertools.count():
+            if place == len(self._made):
+                try:
+                    self._made.append(next(self._rest))
+                except StopIteration:
+                    return
+            yield self._made[place]
 
 
 def arrays_of(resident: Any) -> PyTree:

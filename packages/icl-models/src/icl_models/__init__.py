@@ -29,6 +29,7 @@ from icl_models.losses import (
     query_cross_entropy,
     weighted_cross_entropy,
 )
+from icl_models.patching import patching
 from icl_models.point_layouts import InterleavedPoints, MaskedPoints, PointLayout
 from icl_models.positions import sinusoidal_positions
 from icl_models.regressor import PointRegressor
@@ -73,6 +74,7 @@ __all__ = [
     "masked_squared_error",
     "next_symbol_cross_entropy",
     "parameter_count",
+    "patching",
     "query_cross_entropy",
     "sinusoidal_positions",
     "state_size",

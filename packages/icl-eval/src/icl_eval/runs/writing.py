@@ -9,6 +9,7 @@ import json
 import math
 import operator
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from icl_eval.results.result import Result
 from icl_eval.results.saved_arrays import KINDS
 from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import EVALUATIONS, MEASURES, SUMMARY, Run, read_evaluations, read_run
+
+# How a line begins that was written here, whose name wants no escapes: a run may have thousands of them.
+_AS_WRITTEN = re.compile(r'\{"step": (\d+), "evaluation": "([\w-]+)", .*\}$', re.ASCII)
 
 
 def append_evaluations(folder: AnyPath, *, step: int, results: Iterable[Result]) -> None:
@@ -214,6 +218,8 @@ def _whole_lines(text: str) -> list[str]:
 
 def _key(line: str) -> tuple[int, str] | None:
     """Return the step and the evaluation of a line, or None for one that is not ours to judge."""
+    if written := _AS_WRITTEN.match(line):
+        return int(written[1]), written[2]
     try:
         fields = json.loads(line)
         return int(fields["step"]), str(fields["evaluation"])

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import jax
 
 import icl_train as training
-from icl_lab.driver import evaluate, prepare, restore, train
+from icl_lab.checkpoints import evaluate, restore
+from icl_lab.driver import prepare, train
 from icl_lab.experiment import Config, Definition
 from icl_lab.options import option_of
 from icl_lab.session import exit_on_run_error, say

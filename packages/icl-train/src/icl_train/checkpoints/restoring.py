@@ -163,13 +163,14 @@ def restore_model(
     _, progress = _read_json(path)
     count = None if progress.members is None else len(progress.members)
     _check_member(workdir, member, count=count)
-    saved = ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    saved = _described(path / "model")
     wanted = _saved_shapes(saved) if init is None else _shapes_of(init, with_ema="ema" in saved)
     if member is not None and init is not None:
         wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), wanted)
     whole = NamedSharding(MeshConfig().build() if mesh is None else mesh, PartitionSpec())
     placed = with_shardings(wanted, jax.tree.map(lambda _: whole, wanted))
-    model = jax.tree.map(_as_wanted, _read_arrays(path / "model", jax.tree.map(_storable, placed)), placed)
+    read = _read_arrays(path / "model", jax.tree.map(_storable, placed), described=saved)
+    model = jax.tree.map(_as_wanted, read, placed)
     made = int(path.name)
     if member is not None:
         model = jax.tree.map(lambda leaf: leaf[member], model)
@@ -213,7 +214,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
             "returns what restore_model(workdir, init=init, member=...) reads"
         )
     own = {"params": state.params, "model_state": state.model_state}
-    bits, tree = jax.tree.map(_storable, own), ocp.StandardCheckpointHandler().metadata(path / "model").tree
+    bits, tree = jax.tree.map(_storable, own), _described(path / "model")
     mine = named_leaves(bits)
     theirs = {name: leaf for name, leaf in named_leaves(tree).items() if not name.startswith("ema")}
     fits = {name for name in mine.keys() & theirs.keys() if _fits(mine[name], theirs[name])}
@@ -236,7 +237,7 @@ def warm_start(state: TrainState, workdir: str | Path) -> TrainState:
         sharding = mine[name_of(where)].sharding if name_of(where) in fits else whole
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-    read = named_leaves(_read_arrays(path / "model", jax.tree_util.tree_map_with_path(place, tree)))
+    read = named_leaves(_read_arrays(path / "model", jax.tree_util.tree_map_with_path(place, tree), described=tree))
     logger.info(f"Started from {len(fits)} arrays of {path}.")
     taken = jax.tree_util.tree_map_with_path(
         lambda where, leaf: read[name_of(where)].astype(leaf.dtype) if name_of(where) in fits else leaf, bits
@@ -342,12 +343,23 @@ def _as_wanted(leaf: Any, wanted: Any) -> Any:
     return leaf if wanted.size > 0 else jnp.zeros(wanted.shape, wanted.dtype, device=wanted.sharding)
 
 
-def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
-    handler = ocp.StandardCheckpointHandler()
+def _described(path: Path) -> PyTree:
+    """Return the shapes and dtypes of the arrays of an item of a checkpoint."""
     try:
-        metadata = handler.metadata(path).tree
+        return ocp.StandardCheckpointHandler().metadata(path).tree
     except Exception as error:  # whatever Orbax and TensorStore say of files that they cannot read
         raise _DamagedError(f"{path.name} cannot be read: {error}") from error
+
+
+def _read_arrays(path: Path, wanted: PyTree, *, described: PyTree | None = None) -> PyTree:
+    """Return the arrays of an item of a checkpoint, which must be of the shapes that are wanted.
+
+    Args:
+        path: Of the item.
+        wanted: Shapes, dtypes and shardings.
+        described: What `_described` says of it, where that was asked before.
+    """
+    metadata = _described(path) if described is None else described
     # Orbax casts another dtype silently, and its message on another shape does not say which array.
     saved, expected = _shapes(metadata), _shapes(wanted)
     differing = [name for name in sorted(saved | expected) if saved.get(name) != expected.get(name)]
@@ -361,7 +373,7 @@ def _read_arrays(path: Path, wanted: PyTree) -> PyTree:
             f"Build the {path.name} with the configuration of that run, or give another workdir"
         )
     try:
-        return handler.restore(path, args=ocp.args.StandardRestore(wanted))
+        return ocp.StandardCheckpointHandler().restore(path, args=ocp.args.StandardRestore(wanted))
     except Exception as error:
         raise _DamagedError(f"{path.name} cannot be read: {error}") from error
 
