@@ -20,6 +20,7 @@ from icl_data.inspection.show import ShownBatch, show
 from icl_data.inspection.statistics import Statistics, statistics
 from icl_data.items import WithItems, expand
 from icl_data.random_keys import random_keys
+from icl_data.sequences.exemplars import Exemplars
 from icl_data.sequences.kinds import (
     Bursty,
     FewShot,
@@ -30,9 +31,11 @@ from icl_data.sequences.kinds import (
     NonBursty,
     NoSupport,
     SwappedLabels,
+    WithDistractor,
 )
 from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
+from icl_data.sequences.relabelling import Exchanged, PairLabels, label_pairs
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSet, ClassSplit, original_order
 from icl_data.source import BatchSource, SequenceSource
@@ -83,7 +86,9 @@ __all__ = [
     "ContextThenGrid",
     "DecisionTree",
     "Draws",
+    "Exchanged",
     "ExemplarBank",
+    "Exemplars",
     "Expandable",
     "Exponential",
     "Family",
@@ -108,6 +113,7 @@ __all__ = [
     "Offset",
     "Ordered",
     "Original",
+    "PairLabels",
     "Pattern",
     "PiecewiseLinear",
     "PixelNoise",
@@ -143,6 +149,7 @@ __all__ = [
     "Transform",
     "UniformInputs",
     "Vectors",
+    "WithDistractor",
     "WithItems",
     "bank_from_arrays",
     "bank_from_idx",
@@ -157,6 +164,7 @@ __all__ = [
     "fit_vectors",
     "gaussian",
     "glyphs",
+    "label_pairs",
     "num_labels",
     "omniglot",
     "one_hot",
