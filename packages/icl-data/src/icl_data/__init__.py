@@ -20,6 +20,7 @@ from icl_data.inspection.show import ShownBatch, show
 from icl_data.inspection.statistics import Statistics, statistics
 from icl_data.items import WithItems, expand
 from icl_data.random_keys import random_keys
+from icl_data.sequences.every_sequence import EverySequence
 from icl_data.sequences.exemplars import Exemplars
 from icl_data.sequences.kinds import (
     Bursty,
@@ -86,6 +87,7 @@ __all__ = [
     "ContextThenGrid",
     "DecisionTree",
     "Draws",
+    "EverySequence",
     "Exchanged",
     "ExemplarBank",
     "Exemplars",

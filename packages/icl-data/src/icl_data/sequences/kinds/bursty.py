@@ -84,8 +84,10 @@ class Bursty:
         ]
         if self.p_bursty < 1:
             parts.append((1 - self.p_bursty, others[self.non_bursty].mixture(split, length)[0][1]))
-        common = {"exemplars": self.exemplars, "label_noise": self.label_noise}
-        return tuple((share, dataclasses.replace(pattern, **common)) for share, pattern in parts)
+        return tuple(
+            (share, dataclasses.replace(pattern, exemplars=self.exemplars, label_noise=self.label_noise))
+            for share, pattern in parts
+        )
 
     def _bursty(self, split: ClassSplit, length: int, classes: ClassSet, fillers: ClassSet) -> Pattern:
         """Return the pattern of bursts of one set among fillers of another."""
