@@ -14,6 +14,7 @@ from icl_data.banks.synthetic import gaussian, one_hot, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
 from icl_data.batch import Arrays, Batch, Expandable, NumbersOf, Sampler, Transform
+from icl_data.curriculum import Curriculum, ExpandableCurriculum
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.show import ShownBatch, show
@@ -85,6 +86,7 @@ __all__ = [
     "ClassSet",
     "ClassSplit",
     "ContextThenGrid",
+    "Curriculum",
     "DecisionTree",
     "Draws",
     "EverySequence",
@@ -92,6 +94,7 @@ __all__ = [
     "ExemplarBank",
     "Exemplars",
     "Expandable",
+    "ExpandableCurriculum",
     "Exponential",
     "Family",
     "FewShot",

@@ -76,8 +76,8 @@ class EverySequence:
         if len(self) > _MOST:
             raise ValueError(f"At most {_MOST:,} sequences can be listed, got {len(self):,}; ask for fewer classes.")
         classes, labels = self._draws.positions, self.kind.labels
-        again = (labels_of(labels, self._draws, np.full(classes.shape, u)) for u in ([0.0, 0.9], [0.9, 0.0]))
-        if not isinstance(labels, PairLabels) and not np.array_equal(*again):
+        one, other = (labels_of(labels, self._draws, np.full(classes.shape, u)) for u in ([0.0, 0.9], [0.9, 0.0]))
+        if not isinstance(labels, PairLabels) and not np.array_equal(one, other):
             raise ValueError(f"Each class must have one label in a list, but {labels} draws them at random.")
 
     @functools.cached_property
