@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import icl_data as data
+import icl_lab as lab
 from experiments.omniglot import data as parts
 from experiments.omniglot.config import DataConfig, OmniglotConfig
 from experiments.omniglot.run import OMNIGLOT
@@ -62,42 +63,23 @@ def test_what_training_sees_at_a_step_is_an_evaluation_of_fresh_sequences():
     assert config.data.batch_size == 32
 
 
-def test_a_run_by_stages_goes_on_as_if_it_had_never_stopped(tmp_path):
-    words = [*WORDS, "--data.train.blend", 2, "--eval.extra", "as_trained"]
-    OMNI.tiny(*words, "--workdir", tmp_path / "whole")
-    OMNI.tiny(*words, "--train.steps", 4, "--workdir", tmp_path / "halves")
-    OMNI.run(tmp_path / "halves", "--resume", "--train.steps", 6)
-    whole, halves = (untimed(tmp_path / name / "metrics.jsonl")[-1] for name in ("whole", "halves"))
-    assert whole["step"] == 6 and whole["loss"] == halves["loss"]
-    found = [
-        {(line["step"], line["evaluation"]): line["metrics"] for line in read_lines(tmp_path / name / "eval.jsonl")}
-        for name in ("whole", "halves")
-    ]
-    assert found[0][6, "as_trained"] == found[1][6, "as_trained"] and (3, "as_trained") in found[0]
+def prepared(*words):
+    config = OMNI.parse("laptop", *OMNI.options, *WORDS, "--data.train.blend", 2, "--eval.extra", "as_trained", *words)
+    return driver.prepare(OMNIGLOT, config, lab.ensemble_members(config))
 
 
-def test_another_batch_size_would_move_the_switch_and_is_refused(tmp_path, capsys):
-    OMNI.tiny(*WORDS, "--mode", "train", "--workdir", tmp_path / "run")
-    record = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["data"]
-    assert record["batch_size"] == 8 and record["train"]["starts"] == [0, 3]
-    for changed in (["--data.batch-size", 16], ["--data.train.starts", 0, 4]):
-        with pytest.raises(SystemExit):
-            OMNI.run(tmp_path / "run", "--resume", "--train.steps", 8, *changed)
-        assert f"data.{'batch_size' if 'batch' in changed[0] else 'train'}" in unboxed(capsys.readouterr().err)
-
-
-def test_members_of_an_ensemble_switch_as_they_would_alone(tmp_path):
-    words = [*WORDS, "--mode", "train"]
-    OMNI.tiny(*words, "--train.ensemble.members", 2, "--workdir", tmp_path / "both")
-    OMNI.tiny(*words, "--train.seed", 1, "--workdir", tmp_path / "alone")
-    together = untimed(tmp_path / "both" / "member-001" / "metrics.jsonl")
-    for one, other in zip(together, untimed(tmp_path / "alone" / "metrics.jsonl"), strict=True):
-        assert one["step"] == other["step"] and one["loss"] == pytest.approx(other["loss"], rel=2e-3)
+def test_members_of_an_ensemble_switch_as_they_would_alone():
+    together, alone = prepared("--train.ensemble.members", 2), prepared("--train.seed", 1)
+    one, other = (iter(member.streams["train"]) for member in (together.members[1], alone.first))
+    other.set_state({"next_index": 2})  # as a run that is resumed there
+    for step in range(7):
+        mine, theirs = next(one), next(other) if step >= 2 else None
+        assert theirs is None or all(np.array_equal(mine[name], theirs[name]) for name in mine), step
+    assert together.members[0].samplers["train"].expand == together.members[1].samplers["train"].expand
 
 
 def test_evaluations_are_of_the_same_sequences_each_time():
-    config = OMNI.parse("laptop", *OMNI.options, *WORDS, "--eval.extra", "as_trained")
-    runs = driver.prepare(OMNIGLOT, config, [config])
+    runs = prepared()
 
     def first(stream, step):
         return np.asarray(next(iter(runs.batches(runs.first, stream, step=step)))["classes"])
@@ -144,16 +126,28 @@ def test_sequences_with_a_distractor_by_their_names():
     assert not pairs["pairs"] & pairs["distractor_held_out_pairs"]
 
 
-def test_a_run_with_a_distractor_is_measured_by_all_its_names(tmp_path):
-    names = ["as_trained", "distractor_unfixed", "distractor_swapped", "distractor_pairs", "label_elsewhere"]
-    OMNI.tiny(
-        "--data.train", "distractor", "--data.shots", 1, "--data.length", 3, "--data.distinct-fillers",
-        "--data.exemplar-choice", "with_replacement", "--data.label-noise", 0.1, "--eval.extra", *names,
-        "--workdir", tmp_path / "run",
-    )  # fmt: skip
-    lines = [line for line in read_lines(tmp_path / "run" / "eval.jsonl") if line["step"] == 6]
+NAMES = ["as_trained", "distractor_swapped", "label_elsewhere"]
+
+
+def test_a_run_by_stages_is_measured_goes_on_and_keeps_its_batch_size(tmp_path, capsys):
+    words = [
+        "--data.train", "distractor_unfixed", "distractor", "--data.train.starts", 0, 3, "--data.shots", 1,
+        "--data.length", 3, "--data.distinct-fillers", "--data.label-noise", 0.1, "--eval.extra", *NAMES,
+    ]  # fmt: skip
+    OMNI.tiny(*words, "--workdir", tmp_path / "whole")
+    OMNI.tiny(*words, "--mode", "train", "--train.steps", 4, "--workdir", tmp_path / "halves")
+    record = json.loads((tmp_path / "halves" / "config.json").read_text())["config"]["data"]
+    assert record["batch_size"] == 8 and record["train"]["starts"] == [0, 3]
+    for changed in (["--data.batch-size", 16], ["--data.train.starts", 0, 4]):  # either would move the switch
+        with pytest.raises(SystemExit):
+            OMNI.run(tmp_path / "halves", "--resume", "--train.steps", 8, *changed)
+        assert f"data.{'batch_size' if 'batch' in changed[0] else 'train'}" in unboxed(capsys.readouterr().err)
+    OMNI.run(tmp_path / "halves", "--resume", "--mode", "train", "--train.steps", 6)
+    whole, halves = (untimed(tmp_path / name / "metrics.jsonl")[-1] for name in ("whole", "halves"))
+    assert whole["step"] == 6 and whole["loss"] == halves["loss"]
+    lines = [line for line in read_lines(tmp_path / "whole" / "eval.jsonl") if line["step"] == 6]
     found = {line["evaluation"]: line["metrics"] for line in lines}
-    assert found.keys() >= {*names} and all("accuracy_closed" in found[name] for name in names)
+    assert found.keys() >= {*NAMES} and all("accuracy_closed" in found[name] for name in NAMES)
 
 
 @pytest.mark.parametrize(

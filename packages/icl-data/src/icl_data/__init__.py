@@ -15,6 +15,7 @@ from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
 from icl_data.batch import Arrays, Batch, Expandable, NumbersOf, Sampler, Transform
 from icl_data.curriculum import Curriculum, ExpandableCurriculum
+from icl_data.gaussian_items import GaussianItems
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.show import ShownBatch, show
@@ -100,6 +101,7 @@ __all__ = [
     "FewShot",
     "FunctionSampler",
     "Functions",
+    "GaussianItems",
     "GaussianProcessDraw",
     "Iid",
     "InputDistribution",
