@@ -23,7 +23,11 @@ _READ_BY_SOURCES = (
 )
 
 # Which part of a model reads an option; heads and channels of the presets are passed over by others.
-_READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
+_READ_BY_PARTS = {
+    "flatten": ("encoder", ("resnet",)),
+    "context_weight": ("loss", ("weighted",)),
+    "one_hot_length": ("positions", ("one_hot",)),
+} | dict.fromkeys(
     ("key_size", "mlp_ratio", "mask", "rotary", "projection_bias", "attention_only", "num_loops", "dropout"),
     ("trunk", lab.TRANSFORMERS),
 )
@@ -141,7 +145,8 @@ class ModelConfig:
       channels: For conv: channels of its three convolutions.
       flatten: For the ResNet: lay its last map flat instead of taking the mean.
       layout: Tokens: item, label, item, ...; item and label in one; or item and the label before it in one.
-      positions: What is added to the tokens to tell where they stand.
+      positions: What is added to the tokens to tell where they stand, or one_hot, behind them and randomly shifted.
+      one_hot_length: For one_hot: places in the one-hot, by which tokens become wider; 65 in Reddy 2023.
       trunk: What runs over the tokens: a Transformer, one whose attention is linear, or another.
       width: Width of item and label vectors, and units of each layer of any trunk that is no Transformer.
       layers: Layers of the trunk.
@@ -167,7 +172,8 @@ class ModelConfig:
     channels: tuple[int, int, int] = (32, 64, 64)
     flatten: bool = False
     layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
-    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    positions: Literal["sinusoidal", "learned", "none", "one_hot"] = "sinusoidal"
+    one_hot_length: int = 64
     trunk: lab.TrunkName = "transformer"
     width: int = 64
     layers: int = 2

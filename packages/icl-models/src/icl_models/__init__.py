@@ -28,7 +28,7 @@ from icl_models.losses import (
     query_cross_entropy,
     weighted_cross_entropy,
 )
-from icl_models.positions import sinusoidal_positions
+from icl_models.positions import OneHotPositions, sinusoidal_positions
 from icl_models.regressor import PointRegressor
 from icl_models.serialisation import from_json, to_json
 from icl_models.sizes import parameter_count, state_size
@@ -50,6 +50,7 @@ __all__ = [
     "Interleaved",
     "Layout",
     "LinearEncoder",
+    "OneHotPositions",
     "OuterProductLSTM",
     "PointRegressor",
     "PreviousLabel",

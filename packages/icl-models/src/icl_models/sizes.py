@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from icl_models.classifier import SequenceClassifier
+from icl_models.positions import added_width
 from icl_models.regressor import PointRegressor
 
 
@@ -56,4 +57,5 @@ def state_size(config: SequenceClassifier | PointRegressor, length: int) -> int:
         raise ValueError(f"length must be at least 1, got {length}.")
     if isinstance(config, PointRegressor):
         return config.trunk.state_size(length, config.width)
-    return config.trunk.state_size(config.layout.item_tokens(length)[-1] + 1, config.layout.token_width(config.width))
+    width = config.layout.token_width(config.width) + added_width(config.positions)
+    return config.trunk.state_size(config.layout.item_tokens(length)[-1] + 1, width)
