@@ -66,14 +66,15 @@ _COOPETITION_FULL = OmniglotConfig(
     ),
 )
 
-# A two-core size: fewer classes in fewer numbers, and a rate that is a hundred times as high.
+# A two-core size: a quarter of the classes, in fewer numbers, and a rate that is thirty times as high. With 400 classes
+# and 1e-3 a label is copied from the context within 500 steps (CIWL 1.00), and ICL stays at chance for 10,000.
 _COOPETITION = dataclasses.replace(
     _COOPETITION_FULL,
-    data=dataclasses.replace(_COOPETITION_FULL.data, characters=464, dimensions=64, holdout=64),
-    model=dataclasses.replace(_COOPETITION_FULL.model, label_init_std=0.05),
-    optimizer=dataclasses.replace(_COOPETITION_FULL.optimizer, learning_rate=1e-3),
+    data=dataclasses.replace(_COOPETITION_FULL.data, characters=3_264, dimensions=64, holdout=64, batch_size=128),
+    model=dataclasses.replace(_COOPETITION_FULL.model, label_init_std=0.018),
+    optimizer=dataclasses.replace(_COOPETITION_FULL.optimizer, learning_rate=3e-4),
     train=TrainConfig(steps=30_000, log_every=100, checkpoint_every=5_000),
-    eval=dataclasses.replace(_COOPETITION_FULL.eval, every=500, count=1_000, final_count=5_000),
+    eval=dataclasses.replace(_COOPETITION_FULL.eval, every=1_000, count=1_000, final_count=5_000),
 )
 
 PRESETS = {
