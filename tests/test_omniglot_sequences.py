@@ -249,10 +249,11 @@ def test_a_run_of_an_older_version_trained_on_bursty_sequences(finished, tmp_pat
         *(
             (["--data.train", "mixed", f"--data.{option}", value], "is for bursty sequences, and none here read it")
             for option, value in (
-                *(("p-bursty", "0.9"), ("shots", "2"), ("p-bursty-zipfian", "0.5"), ("p-bursty-common", "0.1")),
+                *(("p-bursty", "0.9"), ("p-bursty-zipfian", "0.5"), ("p-bursty-common", "0.1")),
                 ("non-bursty", "common"),
             )
         ),
+        (["--data.train", "mixed", "--data.shots", "2"], "data.shots is for bursty, distractor, distractor_pairs"),
         (["--data.train.p-bursty", "0.9", "--data.p-bursty", "0.5"], "data.p_bursty is for bursty sequences"),
         (
             ["--data.train", "bursty", "iid_rare", "--data.train.ways", "2", "4"],

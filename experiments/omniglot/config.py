@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import icl_lab as lab
 from experiments.omniglot.sequences import ALWAYS_EVALUATED, READ_BY, SequenceName, TrainingSequences, readers, reads
-from icl_data import NonBursty, Polarity
+from icl_data import Exemplars, NonBursty, Polarity
 from icl_train import OptimizerConfig, TrainConfig
 
 # Which sources read an option; all read the others.
@@ -23,7 +23,11 @@ _READ_BY_SOURCES = (
 )
 
 # Which part of a model reads an option; heads and channels of the presets are passed over by others.
-_READ_BY_PARTS = {"flatten": ("encoder", ("resnet",)), "context_weight": ("loss", ("weighted",))} | dict.fromkeys(
+_READ_BY_PARTS = {
+    "flatten": ("encoder", ("resnet",)),
+    "context_weight": ("loss", ("weighted",)),
+    "one_hot_length": ("positions", ("one_hot",)),
+} | dict.fromkeys(
     ("key_size", "mlp_ratio", "mask", "rotary", "projection_bias", "attention_only", "num_loops", "dropout"),
     ("trunk", lab.TRANSFORMERS),
 )
@@ -61,17 +65,24 @@ class DataConfig:
       train: What training sees: one kind of sequence, or several, each with its share, its labels and its options, by
         default those that follow, which evaluations have in any case.
       p_bursty: Probability of bursts in a bursty sequence.
-      shots: Items of each burst class in the context of a bursty sequence.
+      shots: Items of each burst class in the context of a bursty sequence, or of one with a distractor.
       ways: Number of burst classes, and of classes in a few-shot problem.
       grouped: Whether each run of as many items as ways holds every class once in the context of a few-shot problem.
       distinct_ways: Whether the classes of bursts and of few-shot problems are all different; the original draws with
         replacement.
-      distinct_fillers: Whether the classes of iid and no-support sequences all differ.
+      distinct_fillers: Whether the classes of iid and no-support sequences all differ, label_elsewhere's too; and
+        those of what stands beside query and distractor.
       p_few_shot: Probability of a few-shot problem in a mixed sequence (0.1 in the original).
       p_bursty_zipfian: Share of sequences with bursts whose classes and fillers are drawn by the class frequencies.
       p_bursty_common: Share of sequences with bursts of common classes among rare fillers; the rest: rare ones among
         common fillers.
       non_bursty: What sequences without bursts are made of.
+      exemplar_choice: Which exemplars stand in a bursty sequence, or one with a distractor: all different; any, with
+        replacement; matched: all items of a burst class, and the query, one; same: but for the query.
+      label_noise: Probability, for each context item of these, that it is labelled as another class is.
+      pair_labels: For distractor_pairs: how many labels the pairs are made of, 0, 1, ...
+      held_out_pairs: For distractor_pairs: how many unordered pairs training never sees; distractor_held_out_pairs asks
+        for them.
       batch_size: Sequences in a training batch, over all devices and hosts.
     """
 
@@ -107,6 +118,10 @@ class DataConfig:
     p_bursty_zipfian: float = 1.0
     p_bursty_common: float = 0.0
     non_bursty: NonBursty = "zipfian"
+    exemplar_choice: Exemplars = "distinct"
+    label_noise: float = 0.0
+    pair_labels: int = 5
+    held_out_pairs: int = 2
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -130,7 +145,8 @@ class ModelConfig:
       channels: For conv: channels of its three convolutions.
       flatten: For the ResNet: lay its last map flat instead of taking the mean.
       layout: Tokens: item, label, item, ...; item and label in one; or item and the label before it in one.
-      positions: What is added to the tokens to tell where they stand.
+      positions: What is added to the tokens to tell where they stand, or one_hot, behind them and randomly shifted.
+      one_hot_length: For one_hot: places in the one-hot, by which tokens become wider; 65 in Reddy 2023.
       trunk: What runs over the tokens: a Transformer, one whose attention is linear, or another.
       width: Width of item and label vectors, and units of each layer of any trunk that is no Transformer.
       layers: Layers of the trunk.
@@ -156,7 +172,8 @@ class ModelConfig:
     channels: tuple[int, int, int] = (32, 64, 64)
     flatten: bool = False
     layout: Literal["interleaved", "concatenated", "previous_label"] = "interleaved"
-    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    positions: Literal["sinusoidal", "learned", "none", "one_hot"] = "sinusoidal"
+    one_hot_length: int = 64
     trunk: lab.TrunkName = "transformer"
     width: int = 64
     layers: int = 2
@@ -235,6 +252,8 @@ class OmniglotConfig(lab.ExperimentConfig):
         "data.p_bursty",
         "data.train.p_bursty",
         "data.train.shares",
+        "data.train.starts",
+        "data.train.blend",
     }
 
     data: DataConfig = DataConfig()

@@ -1,6 +1,7 @@
 """What omniglot trains on and is evaluated on: classes, kinds of sequences, samplers."""
 
 import functools
+from collections.abc import Callable
 
 import icl_data as data
 import icl_lab as lab
@@ -56,20 +57,66 @@ def evaluation_names(config: OmniglotConfig, *, at_end: bool) -> list[SequenceNa
     return list(dict.fromkeys((*ALWAYS_EVALUATED, *extra, *extra_at_end)))
 
 
-def make_samplers(config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> dict[str, data.WithItems]:
+def make_samplers(config: OmniglotConfig, bank: data.ExemplarBank, split: data.ClassSplit) -> dict[str, data.Sampler]:
     """Return the sequences of training and of the evaluations, with their items, by name."""
-    trained, labels = make_training_kinds(config.data), make_trained_labels(config.data, split)
-    kinds: dict[str, data.SequenceKind] = {lab.TRAIN: data.MixtureOf(kinds=trained, shares=config.data.train.shares)}
-    kinds |= {name: make_kind(config.data, name, labels=labels) for name in evaluation_names(config, at_end=True)}
-    sampler = functools.partial(
+    labels, transforms = make_trained_labels(config.data, split), make_transforms(config.data)
+    make = functools.partial(
         data.SequenceSampler,
         split=split,
         exemplar_counts=bank.counts,
         length=config.data.length,
         seed=config.train.seed,
     )
-    transforms = make_transforms(config.data)
-    return {name: data.WithItems(sampler(kind=kind, stream=name), bank, transforms) for name, kind in kinds.items()}
+    samplers: dict[str, data.Sampler] = {lab.TRAIN: data.WithItems(make_training(config, make), bank, transforms)}
+    for name in evaluation_names(config, at_end=True):
+        if name == "as_trained":
+            samplers[name] = lab.AtStep(
+                lambda step: data.WithItems(
+                    make_training(config, make, stream="as_trained", at_step=step), bank, transforms
+                )
+            )
+        else:
+            kind = make_kind(config.data, name, labels=labels)
+            samplers[name] = data.WithItems(make(kind=kind, stream=name), bank, transforms)
+    return samplers
+
+
+def make_training(
+    config: OmniglotConfig,
+    make: Callable[..., data.SequenceSampler],
+    *,
+    stream: str = lab.TRAIN,
+    at_step: int | None = None,
+) -> data.Sampler:
+    """Return what training sees, one stage after another.
+
+    Args:
+      config: of the run; its batch size turns steps into numbers of sequences.
+      make: a sampler of a ``kind`` and ``stream``.
+      stream: of the sequences.
+      at_step: for all sequences to be of the distribution at this step; None for each to be of that at its own.
+    """
+    train, kinds, size = config.data.train, make_training_kinds(config.data), config.data.batch_size
+    stages = [
+        make(
+            kind=data.MixtureOf(
+                kinds=[kinds[place] for place in places],
+                shares=[train.shares[place] for place in places] if train.shares else (),
+            ),
+            stream=stream,
+        )
+        for places in train.stages().values()
+    ]
+    if len(stages) == 1:
+        return stages[0]
+    return data.Curriculum(
+        stages=stages,
+        starts=[start * size for start in train.stages()],
+        blends=[0, *[train.blend * size] * (len(stages) - 1)],
+        seed=config.train.seed,
+        stream=stream,
+        at=None if at_step is None else at_step * size,
+    )
 
 
 def make_transforms(config: DataConfig) -> list[data.Transform]:

@@ -15,7 +15,7 @@ import icl_models as models
 from experiments.omniglot.config import OmniglotConfig
 from experiments.omniglot.data import evaluation_names
 from experiments.omniglot.labels import make_label_sets
-from experiments.omniglot.sequences import ALWAYS_EVALUATED, SEQUENCES, SequenceName
+from experiments.omniglot.sequences import ALWAYS_EVALUATED, DISTRACTORS, PAIRS, SEQUENCES, SequenceName
 
 ICL, IWL = ALWAYS_EVALUATED
 HEADS = f"heads_{ICL}"
@@ -147,11 +147,18 @@ class Evaluations:
         form, class_set = SEQUENCES[name]
         sets = self._sets
         of_set = {"rare": sets.rare, "common": sets.common, "zipfian": [*sets.rare, *sets.common]}
-        of_form = {"few_shot": sets.few_shot, "mixed": sorted({*sets.few_shot, *sets.common})}
+        pairs = {"distractor_unfixed": range(2)} | dict.fromkeys(PAIRS, range(self._config.data.pair_labels))
+        trained = {*of_set["zipfian"], *sets.few_shot}
+        trained |= {*pairs["distractor_pairs"]} if "distractor_pairs" in self._config.data.train.kinds else set()
+        of_form = pairs | {
+            "few_shot": sets.few_shot,
+            "mixed": sorted({*sets.few_shot, *sets.common}),
+            "as_trained": sorted(trained),
+        }
         return evaluation.Evaluation(name, of_form.get(form) or of_set[class_set])
 
     def _answers(self, name: SequenceName, *, with_baselines: bool) -> lab.MeasureFn:
-        asked = with_baselines and SEQUENCES[name][0] in ("few_shot", "swapped")
+        asked = with_baselines and SEQUENCES[name][0] in ("few_shot", "swapped", *DISTRACTORS)
 
         def measure(model: lab.Model, batches: Iterable[Any], *, count: int) -> evaluation.Result:
             answers = _of_last_batch(model.ask(self._functions.answer))

@@ -4,7 +4,8 @@ import dataclasses
 
 import icl_data as data
 from experiments.omniglot.config import DataConfig
-from experiments.omniglot.sequences import SEQUENCES, LabelsName, SequenceName
+from experiments.omniglot.sequences import DISTRACTORS, SEQUENCES, Form, LabelsName, SequenceName
+from icl_data.sequences.relabelling import Pairs
 
 
 def make_labelling(config: DataConfig, name: LabelsName | None = None) -> data.Labelling:
@@ -43,7 +44,16 @@ def make_kind(
     if form == "swapped":
         return data.SwappedLabels(classes=class_set, shots=shots, ways=ways, labels=labels)
     if form == "elsewhere":
-        return data.LabelElsewhere(classes=class_set, labels=labels)
+        return data.LabelElsewhere(classes=class_set, distinct_fillers=config.distinct_fillers, labels=labels)
+    if form in DISTRACTORS:
+        return data.WithDistractor(
+            classes=class_set,
+            shots=config.shots,
+            exemplars=config.exemplar_choice,
+            distinct_fillers=config.distinct_fillers,
+            label_noise=config.label_noise,
+            labels=distractor_labels(config, form, labels),
+        )
     if form == "no_support":
         return data.NoSupport(classes=class_set, distinct_fillers=config.distinct_fillers, labels=labels)
     if form == "iid":
@@ -59,8 +69,30 @@ def make_kind(
         p_bursty_common=config.p_bursty_common,
         non_bursty=config.non_bursty,
         distinct_ways=config.distinct_ways,
+        exemplars=config.exemplar_choice,
+        label_noise=config.label_noise,
         labels=labels,
     )
+
+
+def label_pairs(config: DataConfig) -> tuple[Pairs, Pairs]:
+    """Return the pairs of labels that training sees, and those that it never does."""
+    return data.label_pairs(config.pair_labels, held_out=config.held_out_pairs, seed=config.split_seed)
+
+
+def distractor_labels(config: DataConfig, form: Form, labels: data.Labelling) -> data.Labelling:
+    """Return the labels of the two classes of a sequence with a distractor, whose others have the given ones."""
+    if form == "distractor":
+        return labels
+    if form == "distractor_swapped":
+        return data.Exchanged(labels)
+    trained, held_out = ((), ()) if form == "distractor_unfixed" else label_pairs(config)
+    pairs = {
+        "distractor_unfixed": ((0, 1), (1, 0)),
+        "distractor_pairs": trained,
+        "distractor_held_out_pairs": held_out,
+    }
+    return data.PairLabels(pairs=pairs[form], others=labels)
 
 
 def make_training_kinds(config: DataConfig) -> list[data.SequenceKind]:

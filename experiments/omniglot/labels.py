@@ -65,6 +65,9 @@ def make_trained_labels(config: DataConfig, split: data.ClassSplit) -> data.Labe
 def make_num_labels(config: DataConfig, split: data.ClassSplit) -> int:
     """Return V, enough for all labels of training and evaluation."""
     count = make_labelling(config).num_labels(split)
+    for place, name in enumerate(config.train.kinds):
+        if name == "distractor_pairs":
+            count = max(count, config.train.own_options(place).get("pair_labels", config.pair_labels))
     return max(count, make_labelling(config, "offset").num_labels(split)) if "offset" in config.train.labels else count
 
 

@@ -59,7 +59,7 @@ def make_model(of_run: OmniglotConfig, bank: data.ExemplarBank, split: data.Clas
         layout=LAYOUTS[config.layout],
         trunk=trunk,
         width=config.width,
-        positions=config.positions,
+        positions=models.OneHotPositions(config.one_hot_length) if config.positions == "one_hot" else config.positions,
         outputs="query" if config.loss == "query" else "every_item",
         label_init_std=config.label_init_std,
         item_dropout=config.item_dropout,

@@ -3,6 +3,7 @@
 import dataclasses
 
 from experiments.omniglot.config import DataConfig, ModelConfig, OmniglotConfig, OmniglotEvalConfig
+from experiments.omniglot.sequences import TrainingSequences
 from icl_train import OptimizerConfig, TrainConfig
 
 # With twice the channels the encoder learns more of its training images by heart, and held-out ones are told less well.
@@ -33,6 +34,49 @@ _ALL_EXEMPLARS = OmniglotConfig(
     ),
 )
 
+# The 2-layer runs of Singh et al. (2025, arXiv 2503.05631), in which strategies compete and cooperate: 12,800 classes x
+# 20 exemplars in 512 numbers, there features of a frozen network (--data.source vectors), here points around means;
+# 20 million sequences. One-hot labels go through a linear map there, which starts with a deviation of 1 / sqrt(12,800).
+_COOPETITION_FULL = OmniglotConfig(
+    data=DataConfig(
+        source="gaussian",
+        characters=12_800 + 336,
+        dimensions=512,
+        length=3,
+        train=TrainingSequences(kinds=("distractor",)),
+        shots=1,
+        exemplar_choice="with_replacement",
+        distinct_fillers=True,
+    ),
+    model=ModelConfig(
+        encoder="linear",
+        positions="learned",
+        heads=8,
+        attention_only=True,
+        projection_bias=False,
+        label_init_std=0.009,
+    ),
+    optimizer=OptimizerConfig(schedule="constant", learning_rate=1e-5, warmup_steps=0, clip_norm=None),
+    train=TrainConfig(steps=625_000, log_every=500, checkpoint_every=25_000),
+    eval=OmniglotEvalConfig(
+        every=6_250,
+        count=5_000,
+        extra=("as_trained", "distractor_unfixed", "distractor_swapped", "label_elsewhere"),
+        extra_at_end=(),
+    ),
+)
+
+# A two-core size: a quarter of the classes, in fewer numbers, and a rate that is thirty times as high. With 400 classes
+# and 1e-3 a label is copied from the context within 500 steps (CIWL 1.00), and ICL stays at chance for 10,000.
+_COOPETITION = dataclasses.replace(
+    _COOPETITION_FULL,
+    data=dataclasses.replace(_COOPETITION_FULL.data, characters=3_264, dimensions=64, holdout=64, batch_size=128),
+    model=dataclasses.replace(_COOPETITION_FULL.model, label_init_std=0.018),
+    optimizer=dataclasses.replace(_COOPETITION_FULL.optimizer, learning_rate=3e-4),
+    train=TrainConfig(steps=30_000, log_every=100, checkpoint_every=5_000),
+    eval=dataclasses.replace(_COOPETITION_FULL.eval, every=1_000, count=1_000, final_count=5_000),
+)
+
 PRESETS = {
     "laptop": _LAPTOP,
     "laptop_omniglot": dataclasses.replace(
@@ -56,4 +100,9 @@ PRESETS = {
         ),
         model=dataclasses.replace(_ALL_EXEMPLARS.model, encoder="embedding"),
     ),
+    "coopetition": _COOPETITION,
+    "coopetition_matched": dataclasses.replace(
+        _COOPETITION, data=dataclasses.replace(_COOPETITION.data, exemplar_choice="matched")
+    ),
+    "coopetition_full": _COOPETITION_FULL,
 }

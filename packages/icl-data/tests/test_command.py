@@ -66,7 +66,8 @@ def chosen(*words, kind="bursty"):
 def test_every_kind_of_the_package_has_a_name_here():
     of_its_own = set(kinds.__all__) - {"NonBursty", "MixtureOf"}
     assert set(KINDS.values()) == {getattr(kinds, name) for name in of_its_own}
-    assert list(KINDS) == ["bursty", "few_shot", "iid", "label_elsewhere", "mixed", "no_support", "swapped_labels"]
+    names = ["bursty", "few_shot", "iid", "label_elsewhere", "mixed", "no_support", "swapped_labels"]
+    assert list(KINDS) == [*names, "with_distractor"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,7 +76,7 @@ def test_every_kind_works_as_it_stands(kind, shown, tmp_path):
     assert out.startswith(
         f"9 items a sequence, 32 rare + 4 common + 4 holdout of 40 classes, V = 40 labels\n{KINDS[kind]()}\n"
     )
-    assert "in none of 300 sequences" in out
+    assert ("in none of 300 sequences" in out) == (kind != "with_distractor")
     assert out.endswith("contact sheet: icl_data_sheet.png\n")
     with Image.open(tmp_path / "icl_data_sheet.png") as sheet:
         assert sheet.format == "PNG"
@@ -113,6 +114,8 @@ def test_a_field_that_is_called_as_an_option_of_all_kinds_has_an_option_of_its_o
 # Words that give a field of any kind another value than any kind's own, and this value.
 OTHERS = {
     "classes": ("--classes common", "common"),
+    "exemplars": ("--kind-exemplars matched", "matched"),
+    "label_noise": ("--label-noise 0.125", 0.125),
     "distinct_fillers": ("--distinct-fillers", True),
     "distinct_ways": ("--no-distinct-ways", False),
     "grouped": ("--grouped", True),
@@ -122,7 +125,7 @@ OTHERS = {
     "p_bursty_common": ("--p-bursty-common 0.5 --p-bursty-zipfian 0", 0.5),
     "p_bursty_zipfian": ("--p-bursty-zipfian 0.125", 0.125),
     "p_few_shot": ("--p-few-shot 1e-3", 0.001),
-    "shots": ("--shots 2 --ways 3 --length 7", 2),
+    "shots": ("--shots 2 --length 5", 2),
     "ways": ("--shots 2 --ways 3 --length 7", 3),
 }
 

@@ -196,7 +196,7 @@ for wrong in (
     lambda: ClassSplit(num_classes=40, rare=20.5),
     lambda: pattern(query="unseen"),
     lambda: pattern(avoid="all"),
-    lambda: pattern(exemplars="same"),
+    lambda: pattern(exemplars="any"),
 ):
     try:
         wrong()
@@ -220,9 +220,9 @@ def test_wrong_types_are_refused_in_words_where_no_type_checker_runs():
         "shots must be a whole number of at least 1, got 1.5",
         "labels_per_class must be a whole number of at least 1, got 2.5",
         "rare must be a whole number of at least 0, got 20.5",
-        "query must be one of 'burst', 'filler', 'absent', got 'unseen'",
+        "query must be one of 'burst', 'first_burst', 'filler', 'absent', got 'unseen'",
         "avoid must be one of 'nothing', 'query', 'bursts', got 'all'",
-        "exemplars must be one of 'distinct', 'query_repeats_support', got 'same'",
+        "'with_replacement', 'matched', 'same', got 'any'",
     ]
     for line, part in zip(result.stdout.splitlines(), wanted, strict=True):
         assert part in line

@@ -20,7 +20,7 @@ from icl_models import (
     interleave,
 )
 from icl_models.encoders.batch_norm import BatchNorm
-from icl_models.positions import add_positions, sinusoidal_positions
+from icl_models.positions import OneHotPositions, add_positions, sinusoidal_positions
 
 B, S, H, V = 3, 5, 12, 7
 BASE = SequenceClassifier(num_labels=V, encoder=LinearEncoder(), trunk=Transformer(layers=1, heads=4), width=16)
@@ -227,7 +227,7 @@ def test_every_field_of_the_configuration_changes_something():
             )
         ],
         "width": [24],
-        "positions": ["learned", "none"],
+        "positions": ["learned", "none", OneHotPositions(16), OneHotPositions(32)],
         "outputs": ["every_item"],
         "label_init_std": [0.3],
         "item_dropout": [0.1],

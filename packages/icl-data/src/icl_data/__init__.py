@@ -14,12 +14,16 @@ from icl_data.banks.synthetic import gaussian, one_hot, symbols
 from icl_data.banks.tfds import bank_from_tfds
 from icl_data.banks.vectors import Vectors, fit_vectors, random_vectors
 from icl_data.batch import Arrays, Batch, Expandable, NumbersOf, Sampler, Transform
+from icl_data.curriculum import Curriculum, ExpandableCurriculum
+from icl_data.gaussian_items import GaussianItems
 from icl_data.inspection.contact_sheet import contact_sheet
 from icl_data.inspection.describe import describe
 from icl_data.inspection.show import ShownBatch, show
 from icl_data.inspection.statistics import Statistics, statistics
 from icl_data.items import WithItems, expand
 from icl_data.random_keys import random_keys
+from icl_data.sequences.every_sequence import EverySequence
+from icl_data.sequences.exemplars import Exemplars
 from icl_data.sequences.kinds import (
     Bursty,
     FewShot,
@@ -30,9 +34,11 @@ from icl_data.sequences.kinds import (
     NonBursty,
     NoSupport,
     SwappedLabels,
+    WithDistractor,
 )
 from icl_data.sequences.labels import Draws, Labelling, Offset, Ordered, Original, Polysemy, RandomLabels, num_labels
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
+from icl_data.sequences.relabelling import Exchanged, PairLabels, label_pairs
 from icl_data.sequences.sampler import SequenceSampler
 from icl_data.sequences.split import ClassSet, ClassSplit, original_order
 from icl_data.source import BatchSource, SequenceSource
@@ -81,15 +87,21 @@ __all__ = [
     "ClassSet",
     "ClassSplit",
     "ContextThenGrid",
+    "Curriculum",
     "DecisionTree",
     "Draws",
+    "EverySequence",
+    "Exchanged",
     "ExemplarBank",
+    "Exemplars",
     "Expandable",
+    "ExpandableCurriculum",
     "Exponential",
     "Family",
     "FewShot",
     "FunctionSampler",
     "Functions",
+    "GaussianItems",
     "GaussianProcessDraw",
     "Iid",
     "InputDistribution",
@@ -108,6 +120,7 @@ __all__ = [
     "Offset",
     "Ordered",
     "Original",
+    "PairLabels",
     "Pattern",
     "PiecewiseLinear",
     "PixelNoise",
@@ -143,6 +156,7 @@ __all__ = [
     "Transform",
     "UniformInputs",
     "Vectors",
+    "WithDistractor",
     "WithItems",
     "bank_from_arrays",
     "bank_from_idx",
@@ -157,6 +171,7 @@ __all__ = [
     "fit_vectors",
     "gaussian",
     "glyphs",
+    "label_pairs",
     "num_labels",
     "omniglot",
     "one_hot",

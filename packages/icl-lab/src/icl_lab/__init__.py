@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from icl_lab.at_step import AtStep
 from icl_lab.command_line import parse, run
 from icl_lab.config import EvalConfig, ExperimentConfig, TaskEvalConfig, VaryConfig, check_read
 from icl_lab.config_file import read_config, to_json
@@ -37,6 +38,7 @@ __all__ = [
     "TRAIN",
     "TRANSFORMERS",
     "UNSEEN",
+    "AtStep",
     "Definition",
     "Drawn",
     "EvalConfig",

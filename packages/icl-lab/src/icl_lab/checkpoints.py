@@ -31,7 +31,8 @@ def evaluate(
     """
     model, results = runs.model(member, checkpoint), []
     for each in evaluations:
-        result = each.measure(model, *(runs.batches(member, name) for name in each.streams), count=each.count)
+        asked = (runs.batches(member, name, step=int(checkpoint.step)) for name in each.streams)
+        result = each.measure(model, *asked, count=each.count)
         if result.evaluation != each.name:
             raise ValueError(f"The measure of {each.name} gave a result of {result.evaluation}; name it alike.")
         results.append(dataclasses.replace(result, family=each.family or result.family))

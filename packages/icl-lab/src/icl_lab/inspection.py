@@ -25,8 +25,10 @@ def inspect(runs: Runs[Config], *, to: Path) -> str:
         batch = runs.first.first_batch(name)
         arrays = "\n".join(f"{key:10} {values.dtype!s:8} {list(values.shape)}" for key, values in batch.items())
         drawn = sampler.sampler if isinstance(sampler, data.WithItems) else sampler
-        said = data.describe(drawn) if isinstance(drawn, data.SequenceSampler) else arrays
-        parts.append(f"== {name}\n{said}")
+        stages = drawn.stages if isinstance(drawn, data.Curriculum) else [drawn]
+        for number, each in enumerate(stages):
+            said = data.describe(each) if isinstance(each, data.SequenceSampler) else arrays
+            parts.append(f"== {name}{f', stage {number}' if len(stages) > 1 else ''}\n{said}")
         if "images" in batch:
             to.mkdir(parents=True, exist_ok=True)
             few = {key: values[:SHOWN] for key, values in batch.items()}

@@ -233,7 +233,7 @@ class LoadedRun:
         return [
             each.measure(
                 model,
-                *(runs.batches(member, stream) for stream in each.streams),
+                *(runs.batches(member, stream, step=int(self.checkpoint.step)) for stream in each.streams),
                 count=each.count if count is None else count,
             )
             for each in (known[name] for name in names or at_intervals)

@@ -15,9 +15,10 @@ from jaxtyping import Array, PyTree
 import icl_train as training
 from icl_data import Expandable, Sampler
 from icl_data.batch import Expand
+from icl_lab.at_step import AtStep
 from icl_lab.experiment import Config, Experiment
 from icl_lab.model import Compiled, Model
-from icl_lab.streams import TRAIN, Expanded, Kept, OnDevices, arrays_of, compiled_expand
+from icl_lab.streams import TRAIN, Expanded, Kept, OnDevices, arrays_of, compiled_expand, make_streams
 
 _COMPARED = 64  # sequences of members that are not known to be made alike
 
@@ -102,12 +103,21 @@ class Runs(Generic[Config]):
         sampler = self.first.samplers[TRAIN]
         return (self.on_devices(sampler.resident), sampler.expand) if isinstance(sampler, Expandable) else (None, None)
 
-    def batches(self, member: MemberRun[Config], stream: str) -> Iterable[Mapping[str, Any]]:
-        """Return the batches that a member is evaluated on, with what their numbers mean."""
+    def batches(self, member: MemberRun[Config], stream: str, *, step: int = 0) -> Iterable[Mapping[str, Any]]:
+        """Return the batches that a member is evaluated on, with what their numbers mean: each time the same ones.
+
+        Args:
+          member: whose.
+          stream: of the batches.
+          step: of the model that is evaluated, where they depend on it (`AtStep`).
+        """
         sampler, numbers = member.samplers[stream], member.streams[stream]
+        if isinstance(sampler, AtStep):
+            sampler = sampler.make(step)
+            numbers = make_streams({stream: sampler}, member.config)[stream]
         if not isinstance(sampler, Expandable):
             return numbers  # arrays, of which there may be too many to keep
-        if self.keeps_numbers:
+        if self.keeps_numbers and not isinstance(member.samplers[stream], AtStep):
             numbers = self._kept.setdefault((member.number, stream), Kept(numbers))
         expand = functools.partial(compiled_expand(sampler.expand), self.on_devices(sampler.resident))
         return Expanded(numbers, expand)

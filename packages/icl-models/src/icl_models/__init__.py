@@ -31,7 +31,7 @@ from icl_models.losses import (
 )
 from icl_models.patching import patching
 from icl_models.point_layouts import InterleavedPoints, MaskedPoints, PointLayout
-from icl_models.positions import sinusoidal_positions
+from icl_models.positions import OneHotPositions, sinusoidal_positions
 from icl_models.regressor import PointRegressor
 from icl_models.serialisation import from_json, to_json
 from icl_models.sizes import parameter_count, state_size
@@ -56,6 +56,7 @@ __all__ = [
     "Layout",
     "LinearEncoder",
     "MaskedPoints",
+    "OneHotPositions",
     "OuterProductLSTM",
     "PointLayout",
     "PointRegressor",

@@ -13,7 +13,7 @@ from icl_models.contract import check_given, check_known, check_part, check_retu
 from icl_models.encoders.encoders import ConvEncoder, Encoder
 from icl_models.initialisation import keeping_variance, transform
 from icl_models.layouts import Interleaved, Layout
-from icl_models.positions import Positions, add_positions
+from icl_models.positions import Positions, add_positions, check_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.trunks.transformer import Transformer
 from icl_models.trunks.trunk import Trunk
@@ -31,7 +31,7 @@ class SequenceClassifier:
       layout: makes tokens of item vectors and labels.
       trunk: runs over the tokens.
       width: D, of item and label vectors.
-      positions: what is added to the tokens to tell where they stand.
+      positions: what is added to the tokens to tell where they stand; one-hot ones come behind them.
       outputs: which items are predicted. "query": the last. "every_item": all, each from what came before it.
       label_init_std: standard deviation of the label vectors at initialisation.
       item_dropout: rate at which entries of the item vectors fall to 0. It is noise in the data, as in the code of Chan
@@ -63,7 +63,8 @@ class SequenceClassifier:
         for name in ("item_dropout", "position_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
-        choices = {"positions": Positions, "outputs": Literal["query", "every_item"], "compute_dtype": ComputeDtype}
+        check_positions(self.positions)
+        choices = {"outputs": Literal["query", "every_item"], "compute_dtype": ComputeDtype}
         for name, values in choices.items():
             if getattr(self, name) not in get_args(values):
                 raise ValueError(f"{name} must be one of {get_args(values)}, got {getattr(self, name)!r}.")

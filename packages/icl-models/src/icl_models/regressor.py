@@ -12,7 +12,7 @@ from icl_models.capture import tap
 from icl_models.contract import check_given, check_known, check_part, check_returned
 from icl_models.initialisation import transform
 from icl_models.point_layouts import MaskedPoints, PointLayout
-from icl_models.positions import Positions, add_positions
+from icl_models.positions import Positions, add_positions, check_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.trunks.transformer import Transformer
 from icl_models.trunks.trunk import Trunk
@@ -47,9 +47,9 @@ class PointRegressor:
             check_part(name, getattr(self, name), protocol)
         if self.num_outputs < 1 or self.width < 1:
             raise ValueError(f"num_outputs and width must be at least 1, got {self.num_outputs} and {self.width}.")
-        for name, values in {"positions": Positions, "compute_dtype": ComputeDtype}.items():
-            if getattr(self, name) not in get_args(values):
-                raise ValueError(f"{name} must be one of {get_args(values)}, got {getattr(self, name)!r}.")
+        check_positions(self.positions)
+        if self.compute_dtype not in get_args(ComputeDtype):
+            raise ValueError(f"compute_dtype must be one of {get_args(ComputeDtype)}, got {self.compute_dtype!r}.")
         if self.layout.predicts_context and not self.trunk.is_causal:
             raise ValueError(
                 f"With {self.layout} a point could be read off its own target, which it sees by {self.trunk}; use a "

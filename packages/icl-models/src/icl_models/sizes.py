@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from icl_models.classifier import SequenceClassifier
+from icl_models.positions import added_width
 from icl_models.regressor import PointRegressor
 from icl_models.symbols import SymbolModel
 
@@ -58,8 +59,9 @@ def state_size(config: SequenceClassifier | PointRegressor | SymbolModel, length
     """
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length}.")
-    if isinstance(config, PointRegressor):
-        return config.trunk.state_size(config.layout.num_tokens(length), config.width)
-    if isinstance(config, SymbolModel):
-        return config.trunk.state_size(length, config.width)
-    return config.trunk.state_size(config.layout.item_tokens(length)[-1] + 1, config.layout.token_width(config.width))
+    if isinstance(config, SequenceClassifier):
+        tokens, width = config.layout.item_tokens(length)[-1] + 1, config.layout.token_width(config.width)
+    else:
+        tokens = config.layout.num_tokens(length) if isinstance(config, PointRegressor) else length
+        width = config.width
+    return config.trunk.state_size(tokens, width + added_width(config.positions))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from icl_models.capture import tap
 from icl_models.contract import check_given, check_known, check_part, check_returned
 from icl_models.initialisation import keeping_variance, transform
-from icl_models.positions import Positions, add_positions
+from icl_models.positions import Positions, add_positions, check_positions
 from icl_models.precision import ComputeDtype, computing_in, to_compute_dtype
 from icl_models.trunks.transformer import Transformer
 from icl_models.trunks.trunk import Trunk
@@ -43,9 +43,9 @@ class SymbolModel:
             raise ValueError(
                 f"num_symbols must be at least 2 and width at least 1, got {self.num_symbols} and {self.width}."
             )
-        for name, values in {"positions": Positions, "compute_dtype": ComputeDtype}.items():
-            if getattr(self, name) not in get_args(values):
-                raise ValueError(f"{name} must be one of {get_args(values)}, got {getattr(self, name)!r}.")
+        check_positions(self.positions)
+        if self.compute_dtype not in get_args(ComputeDtype):
+            raise ValueError(f"compute_dtype must be one of {get_args(ComputeDtype)}, got {self.compute_dtype!r}.")
         if not self.trunk.is_causal:
             raise ValueError(f"A symbol is predicted from those before it, but {self.trunk} sees it; use a causal one.")
 

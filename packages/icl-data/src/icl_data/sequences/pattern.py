@@ -4,17 +4,16 @@ import dataclasses
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int32, UInt64
+from jaxtyping import Float, Int, Int32, UInt64
 
-from icl_data.checks import check_choice
-from icl_data.distinct import distinct_in_group
+from icl_data.checks import check_choice, check_probability
 from icl_data.draws import shuffled
+from icl_data.sequences.exemplars import Exemplars, choose_exemplars, nth_place
 from icl_data.sequences.labels import Draws, Labelling
 from icl_data.sequences.split import ClassDistribution, ClassSet, ClassSplit
 
-Query = Literal["burst", "filler", "absent"]
+Query = Literal["burst", "first_burst", "filler", "absent"]
 Avoid = Literal["nothing", "query", "bursts"]
-Exemplars = Literal["distinct", "query_repeats_support"]
 
 _NO_CLASS = -1
 
@@ -28,8 +27,9 @@ class Pattern:
     Attributes:
       classes: what the burst classes are drawn from.
       others: what fillers, and a query that is not of a burst class, are drawn from.
-      query: ``"burst"``: one of the burst classes; ``"filler"``: one more filler; ``"absent"``: of a class that no
-        context item has.
+      query: ``"burst"``: one of the burst classes; ``"first_burst"``: the one that is drawn first, so that the weights
+        themselves say how often each class is asked for; ``"filler"``: one more filler; ``"absent"``: of a class that
+        no context item has.
       labels: how the draws are labelled.
       ways: number of burst classes.
       shots: items of each burst class in the context.
@@ -39,7 +39,10 @@ class Pattern:
       avoid: classes that no filler has: ``"query"``, that of a query of a burst, which then has just ``shots`` items in
         the context; ``"bursts"``, those of all bursts.
       exemplars: ``"distinct"``: items of a class are all different where it has enough; ``"query_repeats_support"``:
-        but for the query, which is the same item as one of its burst.
+        but for the query, which is the same item as one of its burst; ``"with_replacement"``: each is any of its
+        class; ``"matched"``: all items of a burst class are one item, the query too; ``"same"``: but for the query,
+        which is another where its class has one. With the last two, fillers are any of their class.
+      label_noise: probability, for each context item, that it is labelled as another class of ``others`` is.
       grouped: whether each run of ``ways`` items holds every burst class once; otherwise the context is shuffled.
 
     Raises:
@@ -57,14 +60,21 @@ class Pattern:
     distinct_fillers: bool = False
     avoid: Avoid = "nothing"
     exemplars: Exemplars = "distinct"
+    label_noise: float = 0.0
     grouped: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (("query", Query), ("avoid", Avoid), ("exemplars", Exemplars)):
             check_choice(name, getattr(self, name), choices)
-        if self.query == "burst" and not (self.ways and self.shots):
+        check_probability("label_noise", self.label_noise)
+        if self.label_noise and self.others.size < 2:
+            raise ValueError(
+                f"label_noise={self.label_noise} wants another class to label an item as, but there is one alone; "
+                "leave label_noise out, or give the split more classes."
+            )
+        if self._is_of_burst and not (self.ways and self.shots):
             raise ValueError(f"A query of a burst wants one, got ways={self.ways} and shots={self.shots}.")
-        if self.query != "burst" and (self.avoid == "query" or self.exemplars == "query_repeats_support"):
+        if not self._is_of_burst and (self.avoid == "query" or self.exemplars == "query_repeats_support"):
             raise ValueError(
                 'avoid="query" and exemplars="query_repeats_support" are for a query of a burst, got '
                 f'query={self.query!r}; a query whose class no context item has is query="absent".'
@@ -86,7 +96,12 @@ class Pattern:
     @property
     def num_draws(self) -> int:
         """Number of draws D."""
-        return self.ways + self.fillers + (self.query != "burst")
+        return self.ways + self.fillers + (not self._is_of_burst)
+
+    @property
+    def _is_of_burst(self) -> bool:
+        """Whether the query is of a burst."""
+        return self.query in ("burst", "first_burst")
 
     def draw(self, split: ClassSplit, uniforms: Float[np.ndarray, "B S"], choice: Float[np.ndarray, " B"]) -> Draws:
         """Return the classes of B sequences.
@@ -134,7 +149,7 @@ class Pattern:
 
     def _way_of_query(self, choice: Float[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
         """Return which burst the query is of."""
-        return (choice * self.ways).astype(np.int64)
+        return (choice * (1 if self.query == "first_burst" else self.ways)).astype(np.int64)
 
     def arrange(
         self, words: UInt64[np.ndarray, "B context"], choice: Float[np.ndarray, " B"]
@@ -146,11 +161,11 @@ class Pattern:
         else:
             context = shuffled(words, np.concatenate([np.repeat(np.arange(self.ways), self.shots), fillers]))
         last = np.full(len(words), self.num_draws - 1)
-        query = self._way_of_query(choice) if self.query == "burst" else last
+        query = self._way_of_query(choice) if self._is_of_burst else last
         slots = np.concatenate([context, query[:, None]], axis=1)
         if self.distinct_fillers and self.query == "filler":
             # Without replacement the frequent classes come first: the query, drawn last, changes places with any.
-            rows, places = np.arange(len(words)), _nth_place(slots >= self.ways, choice * (self.fillers + 1))
+            rows, places = np.arange(len(words)), nth_place(slots >= self.ways, choice * (self.fillers + 1))
             slots[:, -1], slots[rows, places] = slots[rows, places], slots[:, -1].copy()
         return slots
 
@@ -166,20 +181,19 @@ class Pattern:
 
         Args:
           uniforms: float64 [B, S] in [0, 1).
-          slots: which draw each item is of, in any numbering.
+          slots: which draw each item is of, 0..D-1.
           positions: each item's class.
           counts: how many exemplars that class has.
         """
-        if self.exemplars == "distinct":
-            return distinct_in_group(uniforms, positions, counts)
-        context = distinct_in_group(uniforms[:, :-1], positions[:, :-1], counts[:, :-1])
-        support = _nth_place(slots[:, :-1] == slots[:, -1:], uniforms[:, -1] * self.shots)
-        return np.concatenate([context, np.take_along_axis(context, support[:, None], axis=1)], axis=1)
-
-
-def _nth_place(wanted: Bool[np.ndarray, "B S"], number: Float[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
-    """Return the place of each row's n-th True, where n is the whole part of ``number``."""
-    return (wanted.cumsum(axis=1) > number.astype(np.int64)[:, None]).argmax(axis=1)
+        return choose_exemplars(
+            self.exemplars,
+            uniforms,
+            slots=slots,
+            positions=positions,
+            counts=counts,
+            ways=self.ways,
+            shots=self.shots,
+        )
 
 
 Mixture = tuple[tuple[float, Pattern], ...]  # probabilities, which add up to 1, and what is then made

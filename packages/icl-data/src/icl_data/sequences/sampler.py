@@ -8,8 +8,9 @@ from jaxtyping import Float, Int, Integer, UInt64
 
 from icl_data.batch import Batch
 from icl_data.checks import check_whole
-from icl_data.draws import checked_indices, random_words, uniforms
+from icl_data.draws import checked_indices, random_words, uniform_rows, uniforms
 from icl_data.random_keys import random_keys
+from icl_data.sequences.label_noise import with_label_noise
 from icl_data.sequences.labels import Labelling, labels_of
 from icl_data.sequences.pattern import Mixture, Pattern, SequenceKind
 from icl_data.sequences.split import ClassSplit
@@ -101,7 +102,7 @@ class SequenceSampler:
         Returns:
           ``classes`` (of the bank), ``exemplars`` and ``labels``, int32 [B, S]; ``is_rare`` bool [B, S];
           ``index`` int64 [B]; ``random_key`` uint32 [B, 2], from which transforms draw. Exemplars of one class are all
-          different within a sequence where it has enough.
+          different within a sequence where it has enough, unless the kind draws them otherwise.
         """
         indices = checked_indices(indices)
         # Four words for each item, whatever the kind: a change of kind never shifts another row's numbers.
@@ -109,7 +110,7 @@ class SequenceSampler:
         # The order of S - 1 context items leaves one word over, which chooses the pattern.
         choice = uniforms(words[:, 2 * self.length - 1])
         if len(self._mixture) == 1:
-            batch = self._make(self._mixture[0][1], words, choice)
+            batch = self._make(self._mixture[0][1], words, choice, indices)
         else:
             probabilities = np.array([probability for probability, _ in self._mixture])
             starts = np.cumsum(probabilities) - probabilities
@@ -118,31 +119,42 @@ class SequenceSampler:
             choice = np.minimum((choice - starts[chosen]) / probabilities[chosen], _BELOW_ONE)
             parts = [np.flatnonzero(chosen == number) for number in range(len(self._mixture))]
             made = [
-                self._make(pattern, words[rows], choice[rows])
+                self._make(pattern, words[rows], choice[rows], indices[rows])
                 for (_, pattern), rows in zip(self._mixture, parts, strict=True)
             ]
             back = np.argsort(np.concatenate(parts))
             batch = {name: np.concatenate([part[name] for part in made])[back] for name in made[0]}
         return batch | {"index": indices, "random_key": random_keys(self.seed, f"{self.stream} items", indices)}
 
-    def _make(self, pattern: Pattern, words: UInt64[np.ndarray, "B words"], choice: Float[np.ndarray, " B"]) -> Batch:
+    def _make(
+        self,
+        pattern: Pattern,
+        words: UInt64[np.ndarray, "B words"],
+        choice: Float[np.ndarray, " B"],
+        indices: Int[np.ndarray, " B"],
+    ) -> Batch:
         S = self.length
         draws = pattern.draw(self.split, uniforms(words[:, :S]), choice)
         D = pattern.num_draws
         slots = pattern.arrange(words[:, S : 2 * S - 1], choice)
-        slots += D * np.arange(len(words))[:, None]  # where each item's draw stands in an array of all draws, flat
+        places = slots + D * np.arange(len(words))[:, None]  # of each item's draw in an array of all draws, flat
         classes = self.split.classes[draws.positions]
-        labels = labels_of(pattern.labels, draws, uniforms(words[:, 3 * S : 3 * S + D]))
-        positions = draws.positions.ravel()[slots]
+        of_draws = labels_of(pattern.labels, draws, uniforms(words[:, 3 * S : 3 * S + D]))
+        labels = of_draws.astype(np.int32).ravel()[places]
+        positions = draws.positions.ravel()[places]
         exemplars = pattern.choose_exemplars(
             uniforms(words[:, 2 * S : 3 * S]),
             slots=slots,
             positions=positions,
-            counts=self.exemplar_counts[classes].ravel()[slots],
+            counts=self.exemplar_counts[classes].ravel()[places],
         )
+        if pattern.label_noise:
+            # Words of their own, so that sequences are the same with noise as without, but for it.
+            noise = uniform_rows(self.seed, f"{self.stream} label noise", indices, width=3 * (S - 1))
+            labels = with_label_noise(pattern, self.split, labels, positions=positions, uniforms=noise)
         return {
-            "classes": classes.astype(np.int32).ravel()[slots],
+            "classes": classes.astype(np.int32).ravel()[places],
             "exemplars": exemplars,
-            "labels": labels.astype(np.int32).ravel()[slots],
+            "labels": labels.astype(np.int32, copy=False),
             "is_rare": positions < self.split.rare,
         }

@@ -11,6 +11,7 @@ from icl_data.sequences.kinds.mixed import Mixed
 from icl_data.sequences.kinds.mixture_of import MixtureOf
 from icl_data.sequences.kinds.no_support import NoSupport
 from icl_data.sequences.kinds.swapped_labels import SwappedLabels
+from icl_data.sequences.kinds.with_distractor import WithDistractor
 
 __all__ = [
     "Bursty",
@@ -22,4 +23,5 @@ __all__ = [
     "NoSupport",
     "NonBursty",
     "SwappedLabels",
+    "WithDistractor",
 ]

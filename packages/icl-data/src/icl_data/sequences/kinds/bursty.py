@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from icl_data.checks import check_choice, check_probability, check_whole
+from icl_data.sequences.exemplars import Exemplars
 from icl_data.sequences.kinds.iid import Iid
 from icl_data.sequences.kinds.no_support import NoSupport
 from icl_data.sequences.labels import Labelling, Ordered
@@ -30,6 +31,9 @@ class Bursty:
       non_bursty: what other sequences are: zipfian or common classes drawn alike, or common no-support sequences.
       distinct_ways: draw ``ways`` different burst classes; otherwise with replacement, as the original code did: under
         Zipf's law with exponent 1 the two are the same in 3 % of its sequences, with exponent 2 in 40 %.
+      exemplars: as in ``Pattern``: ``"matched"`` repeats one item of each burst class, as the query (the same exemplar
+        of Bratulic et al. 2025, arXiv 2501.06256).
+      label_noise: probability, for each context item, that it is labelled as another class of the fillers' set is.
       labels: how the items are labelled.
 
     >>> mixture = Bursty(p_bursty=0.75).mixture(ClassSplit(num_classes=20, rare=20), 9)
@@ -44,6 +48,8 @@ class Bursty:
     p_bursty_common: float = 0.0
     non_bursty: NonBursty = "zipfian"
     distinct_ways: bool = True
+    exemplars: Exemplars = "distinct"
+    label_noise: float = 0.0
     labels: Labelling = Ordered()
 
     def __post_init__(self) -> None:
@@ -78,7 +84,10 @@ class Bursty:
         ]
         if self.p_bursty < 1:
             parts.append((1 - self.p_bursty, others[self.non_bursty].mixture(split, length)[0][1]))
-        return tuple(parts)
+        return tuple(
+            (share, dataclasses.replace(pattern, exemplars=self.exemplars, label_noise=self.label_noise))
+            for share, pattern in parts
+        )
 
     def _bursty(self, split: ClassSplit, length: int, classes: ClassSet, fillers: ClassSet) -> Pattern:
         """Return the pattern of bursts of one set among fillers of another."""
@@ -91,7 +100,7 @@ class Bursty:
         burst_classes = distribution_of(split, classes, different=self.ways if self.distinct_ways else 1)
         return Pattern(
             classes=burst_classes,
-            others=distribution_of(split, fillers) if length > needed else burst_classes,
+            others=distribution_of(split, fillers) if length > needed or self.label_noise else burst_classes,
             query="burst",
             labels=self.labels,
             ways=self.ways,

@@ -20,6 +20,8 @@ class LabelElsewhere:
 
     Attributes:
       classes: the set that all items are drawn from.
+      distinct_fillers: draw the context without replacement as well (*CIWL*, context-constrained in-weights, of Singh
+        et al. 2025, arXiv 2503.05631).
       labels: the labels in training.
 
     >>> from icl_data import SequenceSampler
@@ -31,11 +33,14 @@ class LabelElsewhere:
     """
 
     classes: ClassSet = "zipfian"
+    distinct_fillers: bool = False
     labels: Labelling = Ordered()
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
         """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
-        return NoSupport(classes=self.classes, labels=_LastLabelOnFirst(self.labels)).mixture(split, length)
+        labels = _LastLabelOnAny(self.labels) if self.distinct_fillers else _LastLabelOnFirst(self.labels)
+        no_support = NoSupport(classes=self.classes, distinct_fillers=self.distinct_fillers, labels=labels)
+        return no_support.mixture(split, length)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,24 @@ class _LastLabelOnFirst:
     def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
         labels = self.labels.label(draws, uniforms)
         return np.concatenate([labels[:, -1:], labels[:, 1:]], axis=1)
+
+    def num_labels(self, split: ClassSplit) -> int:
+        return self.labels.num_labels(split)
+
+
+@dataclasses.dataclass(frozen=True)
+class _LastLabelOnAny:
+    """Any filler has the label of the query: without replacement the first ones are of the more frequent classes."""
+
+    labels: Labelling
+
+    def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
+        fillers = uniforms.shape[1] - 1
+        which = (uniforms[:, :1] * fillers).astype(np.int64)
+        # Where in its part of the interval the number lies is uniform again, and labels the first filler.
+        rest = uniforms[:, :1] * fillers - which
+        labels = self.labels.label(draws, np.concatenate([rest, uniforms[:, 1:]], axis=1))
+        return np.where(np.arange(fillers + 1) == which, labels[:, -1:], labels)
 
     def num_labels(self, split: ClassSplit) -> int:
         return self.labels.num_labels(split)

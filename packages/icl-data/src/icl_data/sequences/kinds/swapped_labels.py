@@ -2,13 +2,11 @@
 
 import dataclasses
 
-import numpy as np
-from jaxtyping import Float, Int
-
 from icl_data.checks import check_whole
 from icl_data.sequences.kinds.few_shot import FewShot
-from icl_data.sequences.labels import Draws, Labelling, Ordered
+from icl_data.sequences.labels import Labelling, Ordered
 from icl_data.sequences.pattern import Mixture
+from icl_data.sequences.relabelling import Exchanged
 from icl_data.sequences.split import ClassSet, ClassSplit
 
 
@@ -26,6 +24,7 @@ class SwappedLabels:
 
     Source: the flipped labels of Singh et al. (2023), arXiv 2311.08360, and IC2 of Reddy (2023), arXiv 2312.03002.
 
+    >>> import numpy as np
     >>> from icl_data import SequenceSampler
     >>> split = ClassSplit(num_classes=2, rare=2)
     >>> sampler = SequenceSampler(kind=SwappedLabels(), split=split, exemplar_counts=np.full(2, 9))
@@ -45,18 +44,5 @@ class SwappedLabels:
 
     def mixture(self, split: ClassSplit, length: int) -> Mixture:
         """Return the one pattern of sequences of ``length`` items over the classes of ``split``."""
-        from_few_shot = FewShot(classes=self.classes, shots=self.shots, ways=self.ways, labels=_Swapped(self.labels))
+        from_few_shot = FewShot(classes=self.classes, shots=self.shots, ways=self.ways, labels=Exchanged(self.labels))
         return from_few_shot.mixture(split, length)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Swapped:
-    """Each way has the label of the next way's class."""
-
-    labels: Labelling
-
-    def label(self, draws: Draws, uniforms: Float[np.ndarray, "B D"]) -> Int[np.ndarray, "B D"]:
-        return np.roll(self.labels.label(draws, uniforms), -1, axis=1)
-
-    def num_labels(self, split: ClassSplit) -> int:
-        return self.labels.num_labels(split)
