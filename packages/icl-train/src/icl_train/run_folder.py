@@ -104,7 +104,9 @@ def has_run(workdir: str | Path) -> bool:
     >>> has_run(folder)
     False
     """
-    for parent, folders, files in os.walk(expanded(workdir)):  # which passes over what goes meanwhile, as is wanted here
+    for parent, folders, files in os.walk(
+        expanded(workdir)
+    ):  # which passes over what goes meanwhile, as is wanted here
         folders[:] = [name for name in folders if not _is_passing(name)]
         for name in files:
             if name not in _FRAME and not _is_passing(name) and _has_bytes(Path(parent, name)):
