@@ -9,6 +9,9 @@ from icl_lab.config_file import read_config, to_json
 from icl_lab.driver import execute
 from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
 from icl_lab.finished import is_finished
+from icl_lab.interventions.asked import Interventions, interventions_of
+from icl_lab.interventions.graft import Graft
+from icl_lab.interventions.words import intervention_of, words_of
 from icl_lab.live_plot import LivePlot
 from icl_lab.loaded_run import LoadedRun, load_run
 from icl_lab.main import execute_sweep, main
@@ -44,8 +47,10 @@ __all__ = [
     "Experiment",
     "ExperimentConfig",
     "FollowConfig",
+    "Graft",
     "InContextClassifier",
     "InContextRegressor",
+    "Interventions",
     "Learner",
     "LivePlot",
     "LoadedRun",
@@ -73,6 +78,8 @@ __all__ = [
     "execute",
     "execute_sweep",
     "finished_runs",
+    "intervention_of",
+    "interventions_of",
     "is_finished",
     "load_run",
     "log_line",
@@ -93,6 +100,7 @@ __all__ = [
     "varied_among",
     "weight_steps",
     "with_options",
+    "words_of",
     "write_weights",
 ]
 

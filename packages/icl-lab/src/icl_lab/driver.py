@@ -103,7 +103,10 @@ def prepare(definition: Definition[Config], config: Config, members: Sequence[Co
     check_names(experiment, of_members[0].streams)
     check_streams(runs.first, inputs=experiment.inputs)
     check_alike(of_members)
-    jax.eval_shape(runs.init, jax.random.key(0))
+    params, _ = jax.eval_shape(runs.init, jax.random.key(0))
+    config.interventions.check(params, read=experiment.interventions)
+    if trains and not training.checkpoint_steps(config.workdir):
+        runs.first_init  # noqa: B018  # for its errors: reads what is grafted
     config.optimizer.build(config.train.steps)
     return runs
 
@@ -132,7 +135,8 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
       resume_hint: how its user goes on after a signal.
       actions: what is done between steps besides evaluations.
     """
-    config, experiment = runs.config, runs.experiment
+    config, experiment, asked = runs.config, runs.experiment, runs.config.interventions
+    options = dataclasses.replace(config.train, freeze=(*config.train.freeze, *asked.frozen_arrays))
     saved = training.latest_step(config.workdir) or 0
     if training.is_primary_host():
         for member in runs.members:
@@ -149,12 +153,13 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
 
     def optimizer(hyper: Mapping[str, Array]) -> optax.GradientTransformation:
         # What members differ in is in hyper.
-        return runs.first.config.optimizer.build(config.train.steps, **hyper)
+        return runs.first.config.optimizer.build(config.train.steps, forgets=bool(asked.forget), **hyper)
 
     evaluates = [at_moments(config, evaluate_all)] if config.mode == "both" else []
     resident, expand = runs.trained_on
     common: dict[str, Any] = {
-        "init": runs.init,
+        # Once something is saved, what was grafted is in there, and need not be where it was.
+        "init": runs.init if saved else runs.first_init,
         "loss_fn": experiment.loss_fn,
         "resident": resident,
         "expand": expand,
@@ -162,10 +167,12 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
         "actions": [*evaluates, *actions],
         "resume": config.resume,
         "resume_hint": resume_hint,
+        "freeze_rows": asked.frozen_layers,
+        "forget": asked.forget,
     }
     if not runs.is_ensemble:
         training.train(
-            config.train,
+            options,
             optimizer=optimizer({}),
             batches=iter(runs.first.streams[TRAIN]),
             init_from=config.init_from,
@@ -177,7 +184,7 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
         training.Member(each.config.train.seed, iter(each.streams[TRAIN]), hyperparameters(runs, each.config))
         for each in runs.members
     ]
-    training.train_ensemble(config.train, optimizer=optimizer, members=members, **common)
+    training.train_ensemble(options, optimizer=optimizer, members=members, **common)
 
 
 def at_moments(config: Config, function: training.ActionFunction) -> training.Action:

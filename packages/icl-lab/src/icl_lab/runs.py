@@ -16,6 +16,7 @@ import icl_train as training
 from icl_data import Expandable, Sampler
 from icl_data.batch import Expand
 from icl_lab.experiment import Config, Experiment
+from icl_lab.interventions.graft import grafted
 from icl_lab.model import Compiled, Model
 from icl_lab.streams import TRAIN, Expanded, OnDevices, arrays_of, compiled_expand
 
@@ -75,6 +76,11 @@ class Runs(Generic[Config]):
     def init(self, rng: Array) -> tuple[PyTree, PyTree]:
         """Return the parameters and the state that a model begins with."""
         return self.experiment.init(rng, self._example)
+
+    @functools.cached_property
+    def first_init(self) -> training.Init:
+        """What training begins with: the same, and what is grafted, which is read now."""
+        return grafted(self.init, self.config.interventions.grafts)
 
     @functools.cached_property
     def _example(self) -> Mapping[str, Any]:

@@ -44,6 +44,7 @@ def row_masks(tree: PyTree, rows: Sequence[Rows]) -> PyTree:
     Raises:
         ValueError: If a pattern matches no leaf, or one that has not as many rows.
 
+    >>> from icl_train import Rows
     >>> masks = row_masks({'a': np.zeros((3, 2)), 'b': np.zeros(2)}, [Rows(params='a', rows=(0, 2))])
     >>> masks['a'].tolist(), masks['b'].tolist()
     ([[True], [False], [True]], False)
