@@ -174,7 +174,7 @@ def test_looped_blocks_are_changed_each_time_that_they_run():
 @pytest.mark.parametrize(
     ("interventions", "trunk", "message"),
     [
-        ([Ablate(layer=2)], Transformer(heads=H), r"wants a layer that there is, got 2; the model has 0\.\.1"),
+        ([Ablate(layer=2)], Transformer(heads=H), r"wants layers that there are, got 2; the model has 0\.\.1"),
         ([Ablate(layer=0, heads=(0, 2))], Transformer(heads=H), r"got 2; a layer has 0\.\.1"),
         ([Preserve(layer=0, taps=("key",), ablated_layer=5)], Transformer(heads=H), r"got 5; the model has"),
         ([Ablate(layer=0)], LSTM(), "for heads of a Transformer, and the trunk is LSTM"),

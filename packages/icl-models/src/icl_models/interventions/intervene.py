@@ -42,7 +42,7 @@ def intervene(model: SequenceClassifier, interventions: Sequence[Intervention]) 
     >>> apply = intervene(model, [Clamp(to="match", layer=1, heads=(0,)), Ablate(layer=1, heads=(1,))])
     >>> intervene(model, [Ablate(layer=2)])
     Traceback (most recent call last):
-    ValueError: Ablate(layer=2, heads=()) wants a layer that there is, got 2; the model has 0..1.
+    ValueError: Ablate(layer=2, heads=()) wants layers that there are, got 2; the model has 0..1.
     """
     _check(model, interventions)
     apply = model.build().apply
@@ -138,7 +138,7 @@ def _check(model: SequenceClassifier, interventions: Sequence[Intervention]) -> 
         if not isinstance(trunk, Transformer):
             raise ValueError(f"{each} is for heads of a Transformer, and the trunk is {trunk}.")
         for part in (each, *(each.ablated if isinstance(each, Preserve) else ())):
-            _check_there(each, "a layer", (part.layer,), f"the model has 0..{trunk.layers - 1}", trunk.layers)
+            _check_there(each, "layers", (part.layer,), f"the model has 0..{trunk.layers - 1}", trunk.layers)
             _check_there(each, "heads", part.heads, f"a layer has 0..{trunk.heads - 1}", trunk.heads)
     clamps = [each for each in interventions if isinstance(each, Clamp)]
     copies = [each for each in clamps if each.to == "copy"]
@@ -154,7 +154,7 @@ def _check(model: SequenceClassifier, interventions: Sequence[Intervention]) -> 
 
 def _check_there(each: Intervention, what: str, wanted: Sequence[int], there: str, count: int) -> None:
     if missing := [number for number in wanted if number >= count]:
-        raise ValueError(f"{each} wants {what} that there is, got {missing[0]}; {there}.")
+        raise ValueError(f"{each} wants {what} that there are, got {missing[0]}; {there}.")
 
 
 def _overlap(one: OnHeads, other: OnHeads) -> bool:
