@@ -56,14 +56,18 @@ def intervene(model: SequenceClassifier, interventions: Sequence[Intervention]) 
             return replaced(params, state, rng, items, labels, **options)
 
         changes: list[Change] = []
+        given: list[Change] = []
         for each in interventions:
             if isinstance(each, Ablate):
                 changes.append(_ablation(each))
             elif isinstance(each, Preserve):
-                _, values = run([_ablation(ablated) for ablated in each.ablated], [each.at(tap) for tap in each.taps])
+                ablations = [_ablation(ablated) for ablated in each.ablated]
+                _, values = run([*given, *ablations], [*map(each.at, each.taps), "items"])
+                given = [("items", _constant(values.pop("items")))]  # an encoder is most of many models: it runs once
                 changes += [(name, _on_heads(each, name, value)) for name, value in values.items()]
             elif each.to != "copy":
                 changes.append((each.at("attention"), _pattern(each, model, jnp.asarray(classes))))
+        changes += given
         if not copies:
             return run(changes)[0]
         (logits, state), values = run(changes, [copies[0].at("scores")])
@@ -78,6 +82,10 @@ def intervene(model: SequenceClassifier, interventions: Sequence[Intervention]) 
         return apply(params, state, rng, items, labels, **options)
 
     return intervened if interventions else as_it_is
+
+
+def _constant(value: Array) -> Function:
+    return lambda _: value
 
 
 def _ablation(ablate: Ablate) -> Change:
