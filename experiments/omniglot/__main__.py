@@ -12,6 +12,9 @@
                                                           any options, in as many runs; the same command goes on
     python -m experiments.omniglot sweep properties --workdir runs/properties
                                                           one property of the data at a time, and the paper's trends
+    python -m experiments.omniglot sweep induction --workdir runs/induction
+                                                          parts of an induction circuit given for free, and how long
+                                                          the plateau then is (Singh et al. 2024)
     python -m experiments.omniglot runs/x --resume        go on with a run
     python -m experiments.omniglot runs/x --mode eval     evaluate its latest checkpoint again (--step N: another)
     JAX_PLATFORMS=cpu python -m experiments.omniglot runs/x --mode follow

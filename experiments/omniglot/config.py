@@ -206,6 +206,8 @@ class OmniglotEvalConfig(lab.EvalConfig):
       extra: Evaluations besides fewshot_holdout and no_support_zipfian, which every run has.
       extra_with_zipf: The same for runs with data.zipf_exponent above 0.
       extra_at_end: Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways.
+      intervened: Whether answers are those of the model with the interventions of training on its inner values; by
+        default, and for what is asked of its heads, they are those of the model as it is.
       heads_count: Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out.
       ablation_count: Sequences that the trained Transformer is evaluated on without each of its heads; 0 leaves that
         out.
@@ -214,6 +216,7 @@ class OmniglotEvalConfig(lab.EvalConfig):
     extra: tuple[SequenceName, ...] = ()
     extra_with_zipf: tuple[SequenceName, ...] = ()
     extra_at_end: tuple[SequenceName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
+    intervened: bool = False
     heads_count: int = 250
     ablation_count: int = 1_000
 
@@ -268,6 +271,8 @@ class OmniglotConfig(lab.ExperimentConfig):
         super().__post_init__()
         # What a preset sets may be read no more; p_bursty, which presets set, is let be until the preset is known.
         of_preset = self.preset.config["data"] if self.preset else {"p_bursty": self.data.p_bursty}
+        if self.eval.intervened and not self.interventions.model:
+            raise ValueError("eval.intervened is for clamp, ablate and preserve among --intervene, and there are none.")
         default = {field.name: field.default for field in dataclasses.fields(DataConfig)}
         given = [name for name in READ_BY if getattr(self.data, name) not in (default[name], of_preset.get(name))]
         extra = {*self.eval.extra, *self.eval.extra_with_zipf, *self.eval.extra_at_end}

@@ -39,18 +39,29 @@ class Functions(NamedTuple):
     without: lab.Predict
 
 
-def make_functions(trained: models.SequenceClassifier, key: str) -> Functions:
-    """Return what evaluation asks of a classifier, whose items stand under a key of the batch."""
+def make_functions(
+    trained: models.SequenceClassifier, key: str, interventions: Sequence[models.Intervention] = ()
+) -> Functions:
+    """Return what evaluation asks of a classifier.
+
+    Args:
+      trained: the classifier.
+      key: of the batch, under which its items stand.
+      interventions: that its answers are given with; what is asked of its heads is of the model as it is.
+    """
     classifier = dataclasses.replace(trained, outputs="query")
     blind = classifier.trunk.is_causal and not classifier.layout.leaks_label
     every = dataclasses.replace(classifier, outputs="every_item") if blind else classifier
     apply, apply_to_all = classifier.build().apply, every.build().apply
+    intervened = models.intervene(every, interventions)
     layers = getattr(classifier.trunk, "layers", 1)
 
     # Only item dropout, which is noise in the data, reads the key.
     def answer(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> tuple[Array, Array]:
         asked = models.instrument(apply_to_all, capture=["items"])
         (logits, _), values = asked(params, state, rng, batch[key], batch["labels"])
+        if interventions:
+            logits, _ = intervened(params, state, rng, batch[key], batch["labels"], batch["classes"])
         return logits, values["items"]
 
     # With the vectors given, the encoder, which is most of the model, is not run again.

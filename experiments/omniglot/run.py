@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Array, PyTree
 
 import icl_lab as lab
+import icl_models as models
 from experiments.omniglot.config import OmniglotConfig
 from experiments.omniglot.data import make_classes, make_samplers
 from experiments.omniglot.evaluations import Evaluations, make_functions, make_headlines
@@ -19,7 +20,9 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
     bank, split = make_classes(config.data)
     classifier = make_model(config, bank, split)
     model, key = classifier.build(), bank.key
-    functions = make_functions(classifier, key)
+    interventions = config.interventions.model
+    apply = models.intervene(classifier, interventions)
+    functions = make_functions(classifier, key, interventions if config.eval.intervened else ())
     evaluations = Evaluations(config, split, functions, classifier.layout, has_images=key == "images")
 
     def init(rng: Array, batch: Mapping[str, Any]) -> tuple[PyTree, PyTree]:
@@ -28,7 +31,8 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
     def loss_fn(
         params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Any]
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        logits, state = model.apply(params, state, rng, batch[key], batch["labels"], is_training=True)
+        asked = batch[key], batch["labels"], batch["classes"]
+        logits, state = apply(params, state, rng, *asked, is_training=True)
         loss, metrics = training_loss(config.model, logits, batch["labels"])
         return loss, (metrics, state)
 
@@ -36,12 +40,13 @@ def build(config: OmniglotConfig) -> lab.Experiment[OmniglotConfig]:
         init=init,
         loss_fn=loss_fn,
         predict=lambda *asked: functions.answer(*asked)[0],
-        inputs=(key, "labels"),
+        inputs=(key, "labels", *(("classes",) if config.eval.intervened else ())),
         samplers=lambda config: make_samplers(config, bank, split),
         at_intervals=evaluations.listed(at_end=False),
         at_end=evaluations.listed(at_end=True),
         headlines=make_headlines(config),
         model=classifier,
+        interventions=interventions,
         fingerprints={"items": bank.fingerprint()} if config.data.source in ("omniglot", "vectors") else {},
     )
 

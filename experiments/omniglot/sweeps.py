@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
+from experiments.omniglot.induction import INDUCTION
 from experiments.omniglot.properties.sweep import PROPERTIES
 
 # When ICL emerges, by how many classes are trained and how bursty the sequences are.
@@ -18,4 +19,8 @@ EMERGENCE: lab.SweepPreset[OmniglotConfig] = lab.SweepPreset(
     seeds=4,
 )
 
-SWEEPS: Mapping[str, lab.SweepPreset[OmniglotConfig]] = {"properties": PROPERTIES, "emergence": EMERGENCE}
+SWEEPS: Mapping[str, lab.SweepPreset[OmniglotConfig]] = {
+    "properties": PROPERTIES,
+    "emergence": EMERGENCE,
+    "induction": INDUCTION,
+}

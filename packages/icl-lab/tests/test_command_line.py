@@ -49,7 +49,7 @@ def test_a_run_of_another_experiment_is_told_so(finished, toy, capsys):
 
 def test_what_only_this_session_is_about_is_not_of_the_run(toy):
     names = lab.to_json(toy.ToyConfig()).keys()
-    assert names == {"data", "optimizer", "train", "eval", "vary", "init_from", "width"}
+    assert names == {"data", "optimizer", "train", "eval", "vary", "init_from", "intervene", "width"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from icl_lab.config_file import read_config, to_json
 from icl_lab.driver import execute
 from icl_lab.experiment import SHARDING, Definition, Evaluation, Experiment, MeasureFn, Predict, evaluations
 from icl_lab.finished import is_finished
+from icl_lab.interventions.asked import Interventions, interventions_of
+from icl_lab.interventions.graft import Graft
+from icl_lab.interventions.words import intervention_of, words_of
 from icl_lab.live_plot import LivePlot
 from icl_lab.loaded_run import LoadedRun, load_run
 from icl_lab.main import execute_sweep, main
@@ -46,8 +49,10 @@ __all__ = [
     "Experiment",
     "ExperimentConfig",
     "FollowConfig",
+    "Graft",
     "InContextClassifier",
     "InContextRegressor",
+    "Interventions",
     "Learner",
     "LivePlot",
     "LoadedRun",
@@ -75,6 +80,8 @@ __all__ = [
     "execute",
     "execute_sweep",
     "finished_runs",
+    "intervention_of",
+    "interventions_of",
     "is_finished",
     "load_run",
     "log_line",
@@ -95,6 +102,7 @@ __all__ = [
     "varied_among",
     "weight_steps",
     "with_options",
+    "words_of",
     "write_weights",
 ]
 

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from icl_lab.interventions.asked import Interventions, interventions_of
+from icl_lab.interventions.words import intervention_of, words_of
 from icl_lab.session import SessionConfig
 from icl_train import HostsConfig, MeshConfig, OptimizerConfig, Spacing, TrainConfig
 
@@ -139,6 +141,10 @@ class ExperimentConfig(SessionConfig):
       eval: When, on how much and by what to evaluate.
       vary: What the members of an ensemble differ in besides their seeds.
       init_from: Folder of another run, whose parameters this one begins with wherever they fit.
+      intervene: Interventions while training, each in a word: clamp:layer=1,heads=0,to=match (or previous_token, copy),
+        ablate:layer=1,heads=1-7, preserve:layer=1,taps=attention+value,ablated_layer=0,ablated_heads=2,
+        graft:run=runs/x,step=500,params=/blocks/,layers=1,frozen, forget:params=labels,every=100,until=2000. Layers and
+        heads are counted from 0. Evaluations are of the model as it is, but for what is grafted or forgotten.
     """
 
     # Options in which runs may differ that one program trains; experiments add those of their data.
@@ -152,12 +158,18 @@ class ExperimentConfig(SessionConfig):
     eval: EvalConfig = EvalConfig()
     vary: VaryConfig = VaryConfig()
     init_from: Path | None = None
+    intervene: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse an ensemble that cannot be, or that has not a value for each member."""
+        """Refuse an ensemble that cannot be, or that has not a value for each member; write interventions one way."""
+        object.__setattr__(self, "intervene", tuple(words_of(intervention_of(words)) for words in self.intervene))
         if self.eval.around is not None and self.eval.around > self.train.steps:
             raise ValueError(
                 f"eval.around must be at most train.steps, got {self.eval.around} and {self.train.steps} steps."
+            )
+        if self.init_from is not None and self.interventions.grafts:
+            raise ValueError(
+                f"init_from would take the place of grafts; leave it out, and first graft:run={self.init_from},params=."
             )
         members = self.train.ensemble.members
         if members > 1 and (
@@ -172,3 +184,8 @@ class ExperimentConfig(SessionConfig):
                     f"vary.{option.rpartition('.')[2]} wants a value for each of the train.ensemble.members={members} "
                     f"members, which are at least two, got {len(values)}."
                 )
+
+    @property
+    def interventions(self) -> Interventions:
+        """What ``intervene`` asks for, as values."""
+        return interventions_of(self.intervene)

@@ -1,6 +1,7 @@
 """What a session of any experiment does: open folders, train a model or an ensemble, evaluate on the way, report."""
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,7 +105,10 @@ def prepare(definition: Definition[Config], config: Config, members: Sequence[Co
     check_streams(runs.first, inputs=experiment.inputs)
     check_alike(of_members)
     evaluations_by_name(experiment, config.replay.evaluations)
-    jax.eval_shape(runs.init, jax.random.key(0))
+    params, _ = jax.eval_shape(runs.init, jax.random.key(0))
+    config.interventions.check(params, read=experiment.interventions)
+    if trains and not training.checkpoint_steps(config.workdir):
+        runs.first_init  # noqa: B018  # for its errors: reads what is grafted
     config.optimizer.build(config.train.steps)
     return runs
 
@@ -133,7 +137,8 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
       resume_hint: how its user goes on after a signal.
       actions: what is done between steps besides evaluations.
     """
-    config, experiment = runs.config, runs.experiment
+    config, experiment, asked = runs.config, runs.experiment, runs.config.interventions
+    options = dataclasses.replace(config.train, freeze=(*config.train.freeze, *asked.frozen_arrays))
     saved = training.latest_step(config.workdir) or 0
     if training.is_primary_host():
         for member in runs.members:
@@ -150,12 +155,13 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
 
     def optimizer(hyper: Mapping[str, Array]) -> optax.GradientTransformation:
         # What members differ in is in hyper.
-        return runs.first.config.optimizer.build(config.train.steps, **hyper)
+        return runs.first.config.optimizer.build(config.train.steps, forgets=bool(asked.forget), **hyper)
 
     evaluates = [at_moments(config, evaluate_all)] if config.mode == "both" else []
     resident, expand = runs.trained_on
     common: dict[str, Any] = {
-        "init": runs.init,
+        # Once something is saved, what was grafted is in there, and need not be where it was.
+        "init": runs.init if saved else runs.first_init,
         "loss_fn": experiment.loss_fn,
         "resident": resident,
         "expand": expand,
@@ -163,10 +169,12 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
         "actions": [*evaluates, *actions],
         "resume": config.resume,
         "resume_hint": resume_hint,
+        "freeze_rows": asked.frozen_layers,
+        "forget": asked.forget,
     }
     if not runs.is_ensemble:
         training.train(
-            config.train,
+            options,
             optimizer=optimizer({}),
             batches=iter(runs.first.streams[TRAIN]),
             init_from=config.init_from,
@@ -178,7 +186,7 @@ def train(runs: Runs[Config], *, resume_hint: str, actions: Sequence[training.Ac
         training.Member(each.config.train.seed, iter(each.streams[TRAIN]), hyperparameters(runs, each.config))
         for each in runs.members
     ]
-    training.train_ensemble(config.train, optimizer=optimizer, members=members, **common)
+    training.train_ensemble(options, optimizer=optimizer, members=members, **common)
 
 
 def at_moments(config: Config, function: training.ActionFunction) -> training.Action:

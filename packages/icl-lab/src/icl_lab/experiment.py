@@ -13,7 +13,7 @@ from icl_eval import Family, Headline, Result
 from icl_lab.config import ExperimentConfig
 from icl_lab.sweep_preset import SweepPreset
 from icl_lab.takes import Takes
-from icl_models import TENSOR_PARALLEL
+from icl_models import TENSOR_PARALLEL, Intervention
 from icl_train import FULLY_SHARDED, LossFunction, Rule, Rules
 
 Config = TypeVar("Config", bound=ExperimentConfig)
@@ -88,6 +88,8 @@ class Experiment(Generic[Config]):
       learner: the evaluations on seen and on unseen tasks, under these names, if a learner's type can be told.
       takes: the form of somebody's own data that the model takes, so that a run of it is a `Learner`; or None.
       rules: how a mesh splits the parameters.
+      interventions: on inner values of the model, those that ``loss_fn`` has of the configuration's ``intervene``;
+        others there are refused.
     """
 
     init: Callable[[Array, Mapping[str, Any]], tuple[PyTree, PyTree]]
@@ -103,6 +105,7 @@ class Experiment(Generic[Config]):
     learner: Mapping[str, str] = dataclasses.field(default_factory=dict)
     takes: Takes | None = None
     rules: Rules = SHARDING
+    interventions: tuple[Intervention, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

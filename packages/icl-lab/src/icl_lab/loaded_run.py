@@ -22,14 +22,12 @@ from icl_lab.experiment import Definition
 from icl_lab.folders import generation_of
 from icl_lab.options import with_options
 from icl_lab.runs import Runs
+from icl_lab.saved_models import read_model, run_steps
 from icl_lab.streams import TRAIN
 from icl_lab.takes import Takes, takes_from_json
-from icl_lab.weights import FOLDER, read_weights, weight_steps
 
 ENTRY_POINTS = "icl_lab.experiments"
 """The group of entry points under which an installed project names its experiments."""
-
-CHECKPOINTS = "checkpoints"
 
 
 def load_run(
@@ -64,14 +62,10 @@ def load_run(
     if "model" not in record:
         raise ValueError(f"{folder} has no record of a model of icl-models; give Experiment.model when it is trained.")
     model = models.from_json(record["model"], types=types)
-    steps = run_steps(folder)
-    if not steps or (step is not None and step not in steps):
-        wanted = "a checkpoint" if step is None else f"the checkpoint of step {step}"
-        raise FileNotFoundError(f"wanted {wanted} in {folder}, found those of steps {steps}; train first.")
     if training.member_folder(folder, 0).is_dir():
         raise ValueError(f"{folder} is an ensemble; give the folder of a member, such as {folder}/member-000.")
-    checkpoint = _read(folder, step)
-    return LoadedRun(folder, record, model, checkpoint, tuple(steps), experiment, tuple(types), dict(options or {}))
+    checkpoint, steps = read_model(folder, step), tuple(run_steps(folder))
+    return LoadedRun(folder, record, model, checkpoint, steps, experiment, tuple(types), dict(options or {}))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -268,20 +262,6 @@ class LoadedRun:
         return [batch[name] for name in names]
 
 
-def run_steps(folder: Path) -> list[int]:
-    """Return the steps whose models a run's folder has, as checkpoints or as plain arrays."""
-    where, _ = _where(folder)
-    return training.checkpoint_steps(where) or weight_steps(folder)
-
-
-def stamp_of(folder: Path) -> tuple[Any, ...]:
-    """Return what is another once a run has gone on, or another one stands in its folder."""
-    where, _ = _where(folder)
-    checkpoints, weights = where / CHECKPOINTS, sorted((folder / FOLDER).glob("*"))
-    paths = [folder / "config.json", *(checkpoints / str(step) for step in training.checkpoint_steps(where)), *weights]
-    return tuple((path.name, path.stat().st_mtime_ns) for path in paths if path.exists())
-
-
 def installed_experiment(name: str) -> Definition[Any]:
     """Return the experiment of a name that an installed project offers.
 
@@ -298,21 +278,6 @@ def installed_experiment(name: str) -> Definition[Any]:
     if not isinstance(definition, Definition):
         raise ValueError(f"The entry point {name} of {ENTRY_POINTS} must be an icl_lab.Definition, got {definition!r}.")
     return definition
-
-
-def _where(folder: Path) -> tuple[Path, int | None]:
-    """Return where the checkpoints of a run are, and which member of an ensemble it is, if it is one."""
-    number = folder.name.removeprefix("member-")
-    if number != folder.name and number.isdecimal() and not training.checkpoint_steps(folder):
-        return folder.parent, int(number)
-    return folder, None
-
-
-def _read(folder: Path, step: int | None) -> training.ModelCheckpoint:
-    where, member = _where(folder)
-    if training.checkpoint_steps(where):
-        return training.restore_model(where, step=step, member=member)
-    return read_weights(folder, weight_steps(folder)[-1] if step is None else step)
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from icl_data import Expandable, Sampler
 from icl_data.batch import Expand
 from icl_lab.at_step import AtStep
 from icl_lab.experiment import Config, Experiment
+from icl_lab.interventions.graft import grafted
 from icl_lab.model import Compiled, Model
 from icl_lab.streams import TRAIN, Expanded, Kept, OnDevices, arrays_of, compiled_expand, make_streams
 
@@ -83,6 +84,11 @@ class Runs(Generic[Config]):
     def traced_init(self) -> Callable[[Array], tuple[PyTree, PyTree]]:
         """The same function, traced once however many checkpoints are read by its shapes."""
         return jax.jit(self.init)
+
+    @functools.cached_property
+    def first_init(self) -> training.Init:
+        """What training begins with: the same, and what is grafted, which is read now."""
+        return grafted(self.init, self.config.interventions.grafts)
 
     @functools.cached_property
     def _example(self) -> Mapping[str, Any]:

@@ -21,6 +21,9 @@ from icl_models.encoders.encoders import (
     LinearEncoder,
     ResNetEncoder,
 )
+from icl_models.interventions.ideals import copied_logits, matching_pattern, previous_token_pattern
+from icl_models.interventions.intervene import Apply, intervene
+from icl_models.interventions.values import Ablate, Clamp, Intervention, Preserve
 from icl_models.layouts import Concatenated, Interleaved, Layout, PreviousLabel, interleave
 from icl_models.losses import (
     every_item_cross_entropy,
@@ -46,6 +49,9 @@ __all__ = [
     "LSTM",
     "MLP",
     "TENSOR_PARALLEL",
+    "Ablate",
+    "Apply",
+    "Clamp",
     "Concatenated",
     "ConvEncoder",
     "EmbeddingEncoder",
@@ -53,6 +59,7 @@ __all__ = [
     "IdentityEncoder",
     "Interleaved",
     "InterleavedPoints",
+    "Intervention",
     "Layout",
     "LinearEncoder",
     "MaskedPoints",
@@ -60,6 +67,7 @@ __all__ = [
     "OuterProductLSTM",
     "PointLayout",
     "PointRegressor",
+    "Preserve",
     "PreviousLabel",
     "ResNetEncoder",
     "SequenceClassifier",
@@ -67,15 +75,19 @@ __all__ = [
     "Transformer",
     "Trunk",
     "VanillaRNN",
+    "copied_logits",
     "every_item_cross_entropy",
     "from_json",
     "from_original",
     "instrument",
     "interleave",
+    "intervene",
     "masked_squared_error",
+    "matching_pattern",
     "next_symbol_cross_entropy",
     "parameter_count",
     "patching",
+    "previous_token_pattern",
     "query_cross_entropy",
     "sinusoidal_positions",
     "state_size",

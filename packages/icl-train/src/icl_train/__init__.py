@@ -27,15 +27,18 @@ from icl_train.devices.sharding_rules import (
     describe,
     shardings,
 )
+from icl_train.dispatch.forgetting import Forget
 from icl_train.dispatch.pace import StepsPerDispatch
 from icl_train.dispatch.program import CompiledTraining, StepFn, StepSpec, compile_single
 from icl_train.dispatch.step import StepConfig, initial_state, train_step
 from icl_train.ensemble import EnsembleBatches, EnsembleConfig, Member, OptimizerOf, compile_ensemble, use_cpu_cores
 from icl_train.errors import CheckpointError, Interrupted, NotFiniteError, RunError
+from icl_train.grafting import graft
 from icl_train.log import say
 from icl_train.loop import TrainResult, train, train_ensemble
 from icl_train.metrics.metrics_file import METRICS_FILE, drop_lines_after
 from icl_train.optimizer import OptimizerConfig, Schedule, learning_rate_schedule
+from icl_train.paths import Rows
 from icl_train.run_folder import check_is_run, check_writable, expanded, has_run, member_folder, open_run
 from icl_train.signals import flag_signals
 from icl_train.spacing import Spacing, spaced_steps
@@ -58,6 +61,7 @@ __all__ = [
     "EnsembleConfig",
     "EverySteps",
     "Expand",
+    "Forget",
     "Hold",
     "HostsConfig",
     "Init",
@@ -71,6 +75,7 @@ __all__ = [
     "NotFiniteError",
     "OptimizerConfig",
     "OptimizerOf",
+    "Rows",
     "Rule",
     "Rules",
     "RunError",
@@ -96,6 +101,7 @@ __all__ = [
     "drop_lines_after",
     "expanded",
     "flag_signals",
+    "graft",
     "has_run",
     "hold_for_training",
     "initial_state",

@@ -22,12 +22,14 @@ from icl_train.contract import check_batches, check_expand, check_functions, che
 from icl_train.devices.hosts import max_over_hosts
 from icl_train.devices.profiling import PROFILE_FOLDER, ProfiledSteps
 from icl_train.devices.sharding_rules import REPLICATED, Rules
+from icl_train.dispatch.forgetting import Forget
 from icl_train.dispatch.pace import Pace
 from icl_train.dispatch.program import StepSpec, compile_single
 from icl_train.dispatch.put_back import PutBack
 from icl_train.ensemble import EnsembleBatches, Member, OptimizerOf, compile_ensemble, described
 from icl_train.metrics.meters import Meters
 from icl_train.metrics.step_log import Dispatched, StepLog
+from icl_train.paths import Rows
 from icl_train.resuming import find_saved
 from icl_train.run_folder import describe_members, expanded, member_folder
 from icl_train.signals import Flag, flag_signals
@@ -81,6 +83,8 @@ def train(
     rules: Rules = REPLICATED,
     resident: PyTree = None,
     expand: Expand | None = None,
+    freeze_rows: Sequence[Rows] = (),
+    forget: Sequence[Forget] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainResult:
     """Train any pytree of parameters, logging and saving on the way.
@@ -110,6 +114,8 @@ def train(
             them.
         expand: ``expand(resident, numbers) -> batch``, on the devices, where ``batches`` give numbers and ``loss_fn``
             reads what they mean; see `Expand`.
+        freeze_rows: Rows of parameters that are not trained, beside the whole arrays of ``config.freeze``.
+        forget: Parameters that are drawn anew on the way, see `Forget`.
         clock: Returns the time in seconds.
 
     Returns:
@@ -132,7 +138,7 @@ def train(
     check_batches(batches)
     check_expand(expand, resident)
     program = compile_single(
-        StepSpec(init, loss_fn, optimizer, config, expand),
+        StepSpec(init, loss_fn, optimizer, config, expand, freeze_rows, forget),
         seed=config.seed,
         mesh=config.mesh.build() if mesh is None else mesh,
         rules=rules,
@@ -156,6 +162,8 @@ def train_ensemble(
     mesh: Mesh | None = None,
     resident: PyTree = None,
     expand: Expand | None = None,
+    freeze_rows: Sequence[Rows] = (),
+    forget: Sequence[Forget] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainResult:
     """Train many models in one program, each as if it were alone: for sweeps and phase diagrams.
@@ -179,6 +187,8 @@ def train_ensemble(
         mesh: A mesh with the axis ``member``; ``config.ensemble`` over all devices of this host if None.
         resident: See `train`; the members share it.
         expand: See `train`; it is given the numbers of one member.
+        freeze_rows: See `train`.
+        forget: See `train`; each member draws by its own seed.
         clock: See `train`.
 
     Returns:
@@ -198,7 +208,7 @@ def train_ensemble(
         check_batches(member.batches, of=f" of member {number}")
     check_expand(expand, resident)
     program = compile_ensemble(
-        StepSpec(init, loss_fn, optax.identity(), config, expand),
+        StepSpec(init, loss_fn, optax.identity(), config, expand, freeze_rows, forget),
         members=members,
         optimizer=optimizer,
         config=config.ensemble,

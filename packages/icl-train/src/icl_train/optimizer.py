@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
+from icl_train.adam import scale_by_counted_adam
 from icl_train.paths import compiled, matching, name_of
 
 Schedule: TypeAlias = Literal["constant", "inverse_sqrt", "cosine", "trapezoid"]
@@ -171,6 +172,7 @@ class OptimizerConfig:
         learning_rate: Array | float | None = None,
         weight_decay: Array | float | None = None,
         eps: Array | float | None = None,
+        forgets: bool = False,
     ) -> optax.GradientTransformation:
         """Return the optimiser for a run of a given length.
 
@@ -179,6 +181,8 @@ class OptimizerConfig:
             learning_rate: In place of ``self.learning_rate``; may be traced, for a member of an ensemble.
             weight_decay: In place of ``self.weight_decay``; may be traced.
             eps: In place of ``self.eps``; may be traced.
+            forgets: Whether parameters are drawn anew on the way (`Forget`): Adam then counts the updates of each array
+                by itself, so that its bias correction begins anew with them.
 
         Returns:
             An optax transformation whose state holds ``learning_rate``, the one that the last update used.
@@ -196,7 +200,8 @@ class OptimizerConfig:
         decay = self.weight_decay if weight_decay is None else weight_decay
         has_decay = self.weight_decay > 0 or weight_decay is not None or bool(self.weight_decay_of)
         descent = optax.trace(decay=self.momentum) if self.momentum else optax.identity()
-        adam = optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps if eps is None else eps)
+        adam_of = scale_by_counted_adam if forgets else optax.scale_by_adam
+        adam = adam_of(b1=self.b1, b2=self.b2, eps=self.eps if eps is None else eps)
         # Only the last link is injected, so that the state gains the learning rate and nothing else.
         scale = optax.inject_hyperparams(optax.scale_by_learning_rate, static_args="flip_sign")
         return optax.chain(

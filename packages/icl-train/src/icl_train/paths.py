@@ -1,11 +1,68 @@
 """Names of the leaves of a pytree, and patterns that choose among them."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of parameters: of a stack of layers, which is one array [layers, ...], some of the layers.
+
+    Attributes:
+        params: Pattern (a regular expression, looked for anywhere in the name) of the parameters.
+        rows: Places along the first axis of each, at least one, from 0.
+
+    Raises:
+        ValueError: If the pattern is no regular expression, or there are no rows, or negative ones.
+
+    >>> Rows(params='blocks/query', rows=(1,))
+    Rows(params='blocks/query', rows=(1,))
+    """
+
+    params: str
+    rows: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        compiled(self.params)
+        if min(self.rows, default=-1) < 0:
+            raise ValueError(f"wanted rows from 0 on, at least one, got {self.rows}")
+
+
+def row_masks(tree: PyTree, rows: Sequence[Rows]) -> PyTree:
+    """Return a pytree of bools [R, 1, ...], which rows of a leaf are named; of leaves without any, False [].
+
+    Args:
+        tree: Any pytree of arrays.
+        rows: Which.
+
+    Raises:
+        ValueError: If a pattern matches no leaf, or one that has not as many rows.
+
+    >>> from icl_train import Rows
+    >>> masks = row_masks({'a': np.zeros((3, 2)), 'b': np.zeros(2)}, [Rows(params='a', rows=(0, 2))])
+    >>> masks['a'].tolist(), masks['b'].tolist()
+    ([[True], [False], [True]], False)
+    """
+    matching(tree, [each.params for each in rows])
+
+    def mask(path: tuple[Any, ...], leaf: Any) -> np.ndarray:
+        name, chosen = name_of(path), set[int]()
+        for each in rows:
+            if compiled(each.params).search(name):
+                chosen |= set(each.rows)
+        count = leaf.shape[0] if leaf.shape else 0
+        if max(chosen, default=-1) >= count:
+            raise ValueError(f"wanted rows of {name!r} below {count}, got {max(chosen)}; its shape is {leaf.shape}")
+        found = np.isin(np.arange(count), sorted(chosen))
+        return found.reshape(count, *[1] * (len(leaf.shape) - 1)) if chosen else np.zeros((), bool)
+
+    return jax.tree_util.tree_map_with_path(mask, tree)
 
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:

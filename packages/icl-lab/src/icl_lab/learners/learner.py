@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator
 
 import icl_train as training
-from icl_lab.loaded_run import LoadedRun, load_run, stamp_of
+from icl_lab.loaded_run import LoadedRun, load_run
+from icl_lab.saved_models import stamp_of
 from icl_lab.takes import Takes, TakesPoints, TakesVectors
 
 if TYPE_CHECKING:

@@ -14,8 +14,10 @@ from jaxtyping import Array, PyTree
 
 from icl_train.devices.mesh import batch_size, check_divides, data_shard, put_rows, put_whole, row_axes
 from icl_train.devices.sharding_rules import REPLICATED, Rules, state_shardings, with_shardings
+from icl_train.dispatch.forgetting import Forget, forgotten
 from icl_train.dispatch.step import StepConfig, initial_state, train_step
 from icl_train.log import logger
+from icl_train.paths import Rows, matching, row_masks
 from icl_train.state import TrainState
 from icl_train.types import Batch, Expand, Init, LossFunction
 
@@ -65,6 +67,8 @@ class StepSpec(NamedTuple):
         optimizer: Any optax transformation.
         config: What a step does besides.
         expand: See `Expand`; None where batches are what ``loss_fn`` reads.
+        freeze_rows: Rows of parameters that are not trained.
+        forget: Parameters that are drawn anew on the way.
     """
 
     init: Init
@@ -72,16 +76,21 @@ class StepSpec(NamedTuple):
     optimizer: optax.GradientTransformation
     config: StepConfig = StepConfig()
     expand: Expand | None = None
+    freeze_rows: Sequence[Rows] = ()
+    forget: Sequence[Forget] = ()
 
     def init_state(self, seed: Array | np.uint32) -> TrainState:
         """Return the state before the first step."""
-        return initial_state(
+        state = initial_state(
             jax.random.key(seed),
             init=self.init,
             optimizer=self.optimizer,
             freeze=self.config.freeze,
             ema_decay=self.config.ema_decay,
         )
+        row_masks(state.params, self.freeze_rows)  # for their errors, before anything is compiled
+        matching(state.params, [each.params for each in self.forget])
+        return state
 
     def steps(
         self,
@@ -110,7 +119,7 @@ class StepSpec(NamedTuple):
         def step(
             state: TrainState, batch: Mapping[str, Array], number: Array | np.integer
         ) -> tuple[TrainState, Scalars]:
-            return train_step(
+            state, scalars = train_step(
                 state,
                 batch,
                 key,
@@ -119,9 +128,11 @@ class StepSpec(NamedTuple):
                 optimizer=self.optimizer,
                 accumulate=self.config.accumulate,
                 freeze=self.config.freeze,
+                freeze_rows=self.freeze_rows,
                 ema_decay=self.config.ema_decay,
                 stop_when_not_finite=self.config.stop_when_not_finite,
             )
+            return forgotten(state, key, number, init=self.init, forget=self.forget), scalars
 
         def made(place: Array | int, state: TrainState) -> tuple[TrainState, Scalars]:
             return step(state, {name: rows[place] for name, rows in batches.items()}, first + place)

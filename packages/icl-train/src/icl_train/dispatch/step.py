@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree
 
 from icl_train.checks import as_whole
 from icl_train.contract import check_names, initial_model, loss_parts
-from icl_train.paths import compiled, matching
+from icl_train.paths import Rows, compiled, matching, row_masks
 from icl_train.state import TrainState
 from icl_train.types import Init, LossFunction
 
@@ -94,6 +94,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     accumulate: int = 1,
     freeze: Sequence[str] = (),
+    freeze_rows: Sequence[Rows] = (),
     ema_decay: float | None = None,
     stop_when_not_finite: bool = True,
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -115,6 +116,7 @@ def train_step(
             micro-batches, and running averages move k times.
         freeze: Patterns (regular expressions, looked for anywhere in names such as 'encoder/conv/w') of parameters
             that are not trained: no gradient, no decay, no state of the optimiser.
+        freeze_rows: Rows of parameters that are not trained: no gradient, no decay; the optimiser has state for them.
         ema_decay: d in ``ema = d * ema + (1 - d) * params`` after each step; None if the state has no average.
         stop_when_not_finite: Leave the state as it is if the loss or the norm of the gradient is infinite or no number;
             its ``step`` then tells which step was the last good one.
@@ -131,10 +133,12 @@ def train_step(
             matches no parameter. Raised while tracing, before anything runs.
     """
     step = state.step + 1
-    frozen = matching(state.params, freeze)
+    frozen, frozen_rows = matching(state.params, freeze), row_masks(state.params, freeze_rows)
 
     def loss_of_trained(params: PyTree, model_state: PyTree, rng: Array, batch: Any) -> Any:
         params = jax.tree.map(lambda p, fixed: jax.lax.stop_gradient(p) if fixed else p, params, frozen)
+        if freeze_rows:
+            params = jax.tree.map(lambda p, rows: jnp.where(rows, jax.lax.stop_gradient(p), p), params, frozen_rows)
         return loss_parts(loss_fn(params, model_state, rng, batch), model_state)
 
     def evaluate(params: PyTree) -> Any:
@@ -151,6 +155,8 @@ def train_step(
         grad=gradients,
         value_fn=lambda params: evaluate(params)[0][0],
     )
+    if freeze_rows:
+        updates = jax.tree.map(lambda u, rows: jnp.where(rows, 0, u), updates, frozen_rows)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema if ema_decay is None else optax.incremental_update(params, state.ema, 1 - ema_decay)
     norm = optax.tree.norm(gradients)
