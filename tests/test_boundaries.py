@@ -37,7 +37,18 @@ FLOORS = {
     "icl_data": ("banks", "sequences", "tasks", "inspection"),
     "icl_models": ("trunks", "encoders"),
     "icl_train": ("devices", "checkpoints", "metrics"),
-    "icl_eval": ("results", "sequences", "tasks", "attention", "baselines", "runs", "sweeps", "figures", "report"),
+    "icl_eval": (
+        "results",
+        "sequences",
+        "tasks",
+        "attention",
+        "baselines",
+        "optimal",
+        "runs",
+        "sweeps",
+        "figures",
+        "report",
+    ),
     "icl_lab": (),
 }
 

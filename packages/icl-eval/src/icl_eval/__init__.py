@@ -47,6 +47,17 @@ from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, m
 from icl_eval.figures.tasks import fitted_functions, learning_curves
 from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training, run_over_training
 from icl_eval.figures.transience import describe_transience, transience
+from icl_eval.optimal.distances import (
+    Mixture,
+    excess_by_shots,
+    nearest_mixture,
+    relative_distance,
+    squared_distance,
+    symmetric_divergence,
+)
+from icl_eval.optimal.pool import dmmse
+from icl_eval.optimal.positions import at_every_position
+from icl_eval.optimal.symbols import chain_posterior, stationary, symbol_counts, transition_counts, urn_posterior
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table
 from icl_eval.report.report import write_report
@@ -107,6 +118,7 @@ __all__ = [
     "LeastSquares",
     "MajorityLabel",
     "Measure",
+    "Mixture",
     "NearestLabels",
     "NearestNeighbours",
     "OwnMeasure",
@@ -139,10 +151,12 @@ __all__ = [
     "against_settings",
     "against_size",
     "append_evaluations",
+    "at_every_position",
     "attention_map",
     "attention_rows",
     "bimodality",
     "by_frequency",
+    "chain_posterior",
     "classify_learner",
     "confusion",
     "confusion_matrix",
@@ -151,6 +165,7 @@ __all__ = [
     "cross_entropy",
     "deciles",
     "describe_transience",
+    "dmmse",
     "drop_evaluations_after",
     "emergence",
     "emergence_table",
@@ -160,6 +175,7 @@ __all__ = [
     "evaluate_heads",
     "evaluate_labels",
     "evaluated",
+    "excess_by_shots",
     "final_values",
     "fit_power_law",
     "fitted_functions",
@@ -180,6 +196,7 @@ __all__ = [
     "measure",
     "meta_train",
     "most_frequent",
+    "nearest_mixture",
     "over_seeds",
     "phase_curve",
     "predicted_label",
@@ -189,15 +206,22 @@ __all__ = [
     "rank_correlation",
     "ratio",
     "read_run",
+    "relative_distance",
     "run_over_training",
     "same_class_score",
     "score",
     "sequence_estimates",
+    "squared_distance",
+    "stationary",
+    "symbol_counts",
+    "symmetric_divergence",
     "table",
     "task_proportion",
     "time_of_emergence",
     "transience",
+    "transition_counts",
     "uniform_scores",
+    "urn_posterior",
     "write_comparison",
     "write_report",
     "write_summary",
