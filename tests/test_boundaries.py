@@ -44,6 +44,7 @@ FLOORS = {
         "attention",
         "baselines",
         "optimal",
+        "theory",
         "runs",
         "sweeps",
         "figures",

@@ -91,6 +91,8 @@ from icl_eval.sweeps.table import table
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
+from icl_eval.theory.error_curve import linear_attention_error
+from icl_eval.theory.linear_attention import LinearAttention, fit_linear_attention
 
 __all__ = [
     "CLASSIFIERS",
@@ -116,6 +118,7 @@ __all__ = [
     "LearnerKind",
     "LearnerType",
     "LeastSquares",
+    "LinearAttention",
     "MajorityLabel",
     "Measure",
     "Mixture",
@@ -177,6 +180,7 @@ __all__ = [
     "evaluated",
     "excess_by_shots",
     "final_values",
+    "fit_linear_attention",
     "fit_power_law",
     "fitted_functions",
     "group_colours",
@@ -191,6 +195,7 @@ __all__ = [
     "labels_by_position",
     "learner_type",
     "learning_curves",
+    "linear_attention_error",
     "mean",
     "mean_by_shots",
     "measure",
