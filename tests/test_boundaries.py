@@ -28,6 +28,7 @@ OPTIONAL = {
     "icl_data/device_bank.py": {"jax"},
     "icl_data/distinct.py": {"jax"},
     "icl_data/random_keys.py": {"jax"},
+    "icl_data/tasks/processes.py": {"jax"},
     "icl_data/banks/tfds_directory.py": {"tensorflow_datasets"},
     "icl_eval/sweeps/run_table.py": {"pandas", "pyarrow"},
     "icl_train/metrics/tensorboard.py": {"tensorboardX"},
