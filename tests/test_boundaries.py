@@ -28,6 +28,7 @@ OPTIONAL = {
     "icl_data/device_bank.py": {"jax"},
     "icl_data/distinct.py": {"jax"},
     "icl_data/random_keys.py": {"jax"},
+    "icl_data/tasks/processes.py": {"jax"},
     "icl_data/banks/tfds_directory.py": {"tensorflow_datasets"},
     "icl_eval/sweeps/run_table.py": {"pandas", "pyarrow"},
     "icl_train/metrics/tensorboard.py": {"tensorboardX"},
@@ -37,7 +38,19 @@ FLOORS = {
     "icl_data": ("banks", "sequences", "tasks", "inspection"),
     "icl_models": ("trunks", "encoders"),
     "icl_train": ("devices", "checkpoints", "metrics"),
-    "icl_eval": ("results", "sequences", "tasks", "attention", "baselines", "runs", "sweeps", "figures", "report"),
+    "icl_eval": (
+        "results",
+        "sequences",
+        "tasks",
+        "attention",
+        "baselines",
+        "optimal",
+        "theory",
+        "runs",
+        "sweeps",
+        "figures",
+        "report",
+    ),
     "icl_lab": (),
 }
 

@@ -13,6 +13,7 @@ from icl_data import (
     Family,
     GaussianProcessDraw,
     Linear,
+    LinearOnSphere,
     PiecewiseLinear,
     Polynomial,
     RandomMLP,
@@ -26,6 +27,7 @@ from icl_data import (
 ALL = KNOWN_FAMILIES | {
     "mlp": RandomMLP(num_inputs=2, num_outputs=3, hidden=(8, 4), activations="mixed", weight_scale=(0.5, 4.0)),
     "one_layer": RandomMLP(num_inputs=15, hidden=(), output_activation="sigmoid"),
+    "on_sphere": LinearOnSphere(num_inputs=8),
     "in_3d": Sine(num_inputs=3),
     "tree_of_garg": DecisionTree(num_inputs=20, depth=4, thresholds=(0.0, 0.0)),
 }

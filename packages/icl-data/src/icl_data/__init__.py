@@ -1,7 +1,8 @@
 """Items, classes, sequences and tasks for in-context-learning research as NumPy arrays, streamed by Grain.
 
 Axes: B batch, S items in a sequence, H image height and width, C classes of a bank, V labels, W ways; N points of a
-task, X inputs of a point or numbers of a vector, Y outputs.
+task, X inputs of a point or numbers of a vector, Y outputs; K symbols, T of them in a sequence,
+M tasks of a pool.
 """
 
 from icl_data.bank import ExemplarBank, bank_from_arrays, bank_from_labels
@@ -54,6 +55,7 @@ from icl_data.tasks.families import (
     Functions,
     GaussianProcessDraw,
     Linear,
+    LinearOnSphere,
     PiecewiseLinear,
     Polynomial,
     RandomMLP,
@@ -67,9 +69,12 @@ from icl_data.tasks.families import (
 from icl_data.tasks.functions import FunctionSampler
 from icl_data.tasks.inputs import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
 from icl_data.tasks.pool import UNSEEN, TaskRandomness, Tasks, task_keys
+from icl_data.tasks.processes import MarkovChains, Process, Urns
 from icl_data.tasks.projected import ProjectedSampler
 from icl_data.tasks.projections import NormalProjection, Projection, Rotation, SparseProjection
 from icl_data.tasks.query_masks import LastQueries, QueryMask, RandomFraction, RandomQueries
+from icl_data.tasks.shifted_inputs import OrthogonalQueries, QuadrantInputs, RepeatedQueries, SpectrumInputs
+from icl_data.tasks.symbols import SymbolSampler
 from icl_data.transforms import PixelNoise, RandomRareImages, Resize, ToFloat, resize, to_float
 
 __all__ = [
@@ -109,6 +114,8 @@ __all__ = [
     "Labelling",
     "LastQueries",
     "Linear",
+    "LinearOnSphere",
+    "MarkovChains",
     "Mixed",
     "Mixture",
     "MixtureOf",
@@ -120,6 +127,7 @@ __all__ = [
     "Offset",
     "Ordered",
     "Original",
+    "OrthogonalQueries",
     "PairLabels",
     "Pattern",
     "PiecewiseLinear",
@@ -127,8 +135,10 @@ __all__ = [
     "Polarity",
     "Polynomial",
     "Polysemy",
+    "Process",
     "ProjectedSampler",
     "Projection",
+    "QuadrantInputs",
     "QueryMask",
     "RandomFraction",
     "RandomLabels",
@@ -136,6 +146,7 @@ __all__ = [
     "RandomQueries",
     "RandomRareImages",
     "ReluNetwork",
+    "RepeatedQueries",
     "Resize",
     "Rotation",
     "Sampler",
@@ -147,14 +158,17 @@ __all__ = [
     "SparseLinear",
     "SparseProjection",
     "Specs",
+    "SpectrumInputs",
     "Statistics",
     "StepFunction",
     "SwappedLabels",
+    "SymbolSampler",
     "TaskRandomness",
     "Tasks",
     "ToFloat",
     "Transform",
     "UniformInputs",
+    "Urns",
     "Vectors",
     "WithDistractor",
     "WithItems",

@@ -48,6 +48,17 @@ from icl_eval.figures.sweeps import SizePoint, against_settings, against_size, m
 from icl_eval.figures.tasks import fitted_functions, learning_curves
 from icl_eval.figures.training import emergence, final_values, group_colours, groups_over_training, run_over_training
 from icl_eval.figures.transience import describe_transience, transience
+from icl_eval.optimal.distances import (
+    Mixture,
+    excess_by_shots,
+    nearest_mixture,
+    relative_distance,
+    squared_distance,
+    symmetric_divergence,
+)
+from icl_eval.optimal.pool import dmmse
+from icl_eval.optimal.positions import at_every_position
+from icl_eval.optimal.symbols import chain_posterior, stationary, symbol_counts, transition_counts, urn_posterior
 from icl_eval.report.comparison import write_comparison
 from icl_eval.report.gallery import Picture, Table
 from icl_eval.report.report import write_report
@@ -82,6 +93,8 @@ from icl_eval.tasks.every_point import PointPredictor, evaluate_every_point
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots
+from icl_eval.theory.error_curve import linear_attention_error
+from icl_eval.theory.linear_attention import LinearAttention, fit_linear_attention
 
 __all__ = [
     "CLASSIFIERS",
@@ -107,8 +120,10 @@ __all__ = [
     "LearnerKind",
     "LearnerType",
     "LeastSquares",
+    "LinearAttention",
     "MajorityLabel",
     "Measure",
+    "Mixture",
     "NearestLabels",
     "NearestNeighbours",
     "OwnMeasure",
@@ -144,10 +159,12 @@ __all__ = [
     "against_settings",
     "against_size",
     "append_evaluations",
+    "at_every_position",
     "attention_map",
     "attention_rows",
     "bimodality",
     "by_frequency",
+    "chain_posterior",
     "classify_learner",
     "confusion",
     "confusion_matrix",
@@ -156,6 +173,7 @@ __all__ = [
     "cross_entropy",
     "deciles",
     "describe_transience",
+    "dmmse",
     "drop_evaluations_after",
     "emergence",
     "emergence_table",
@@ -166,7 +184,9 @@ __all__ = [
     "evaluate_heads",
     "evaluate_labels",
     "evaluated",
+    "excess_by_shots",
     "final_values",
+    "fit_linear_attention",
     "fit_power_law",
     "fitted_functions",
     "group_colours",
@@ -181,11 +201,13 @@ __all__ = [
     "labels_by_position",
     "learner_type",
     "learning_curves",
+    "linear_attention_error",
     "mean",
     "mean_by_shots",
     "measure",
     "meta_train",
     "most_frequent",
+    "nearest_mixture",
     "over_seeds",
     "patch_each",
     "phase_curve",
@@ -196,15 +218,22 @@ __all__ = [
     "rank_correlation",
     "ratio",
     "read_run",
+    "relative_distance",
     "run_over_training",
     "same_class_score",
     "score",
     "sequence_estimates",
+    "squared_distance",
+    "stationary",
+    "symbol_counts",
+    "symmetric_divergence",
     "table",
     "task_proportion",
     "time_of_emergence",
     "transience",
+    "transition_counts",
     "uniform_scores",
+    "urn_posterior",
     "write_comparison",
     "write_report",
     "write_summary",

@@ -11,7 +11,7 @@ from icl_data.tasks.families.curves import (
     StepFunction,
 )
 from icl_data.tasks.families.family import Family, Functions, Specs, draw_functions
-from icl_data.tasks.families.linear import Affine, Linear, SparseLinear
+from icl_data.tasks.families.linear import Affine, Linear, LinearOnSphere, SparseLinear
 from icl_data.tasks.families.random_mlp import Activation, RandomMLP
 from icl_data.tasks.families.rich import DecisionTree, GaussianProcessDraw, ReluNetwork
 
@@ -45,6 +45,7 @@ __all__ = [
     "Functions",
     "GaussianProcessDraw",
     "Linear",
+    "LinearOnSphere",
     "PiecewiseLinear",
     "Placed",
     "Polynomial",

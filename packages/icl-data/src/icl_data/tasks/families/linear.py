@@ -2,7 +2,9 @@
 
 import dataclasses
 
-from icl_data.arrays import order
+import numpy as np
+
+from icl_data.arrays import array_module, order
 from icl_data.draws import check_bounds, scale_to
 from icl_data.tasks.families.family import Points, Scalar, Specs, Values, column, dot
 from icl_data.tasks.pool import TaskRandomness
@@ -34,6 +36,27 @@ class Linear(Scalar):
         if self.slopes is not None:
             return {"weights": scale_to(draws.uniforms("slopes", self.num_inputs), self.slopes)}
         return {"weights": draws.normals("weights", self.num_inputs)}
+
+    def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
+        """Return w x."""
+        return dot(inputs, specs["weights"])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LinearOnSphere(Scalar):
+    """y = w x, with weights in a uniform direction and of length sqrt(X), as most standard normal ones almost have.
+
+    Lu et al. (2024, arXiv 2405.11751) have them, with ``NormalInputs(scale=X**-0.5)``.
+
+    Attributes:
+      num_inputs: X, at least 1.
+    """
+
+    def draw(self, draws: TaskRandomness) -> Specs:
+        """Return ``weights`` [B, X]."""
+        weights = draws.normals("weights", self.num_inputs)
+        length = array_module(weights).sqrt((weights**2).sum(axis=1, keepdims=True))
+        return {"weights": weights * (np.float32(self.num_inputs**0.5) / length)}
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return w x."""
