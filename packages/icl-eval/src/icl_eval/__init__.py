@@ -56,6 +56,7 @@ from icl_eval.optimal.distances import (
     squared_distance,
     symmetric_divergence,
 )
+from icl_eval.optimal.every_point import PointPredictor, evaluate_every_point
 from icl_eval.optimal.pool import dmmse
 from icl_eval.optimal.positions import at_every_position
 from icl_eval.optimal.symbols import chain_posterior, stationary, symbol_counts, transition_counts, urn_posterior
@@ -89,7 +90,6 @@ from icl_eval.sweeps.rank_correlation import RankCorrelation, rank_correlation
 from icl_eval.sweeps.run_table import RunTable
 from icl_eval.sweeps.survival import Quartiles, kaplan_meier, quartiles
 from icl_eval.sweeps.table import table
-from icl_eval.tasks.every_point import PointPredictor, evaluate_every_point
 from icl_eval.tasks.functions import evaluate_functions
 from icl_eval.tasks.labels import evaluate_labels
 from icl_eval.tasks.shots import accuracy_by_shots, improvement, mean_by_shots

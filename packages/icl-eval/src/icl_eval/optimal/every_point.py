@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from icl_eval.optimal.distances import relative_distance, squared_distance
 from icl_eval.results.collect import Batch, as_shaped, baseline_tasks, check_function, collect, joined, wanted
 from icl_eval.results.estimate import Estimate, mean, ratio
 from icl_eval.results.own_measures import OwnMeasure, check_own, own_estimates, own_ratios, own_words
@@ -43,8 +44,9 @@ def evaluate_every_point(
       batches: dicts with `inputs` [B, N, X] and `targets` [B, N, Y].
       name: of the evaluation, such as `unseen_tasks`: letters, digits, _ and -.
       count: how many tasks, at least 1.
-      predictors: by name, what the model is compared with, such as the optimal predictor of these tasks: functions of
-        (inputs, targets) that give values [B, N, Y] from no more than the model has.
+      predictors: by name, what the model is compared with, such as the optimal predictor of these tasks (`dmmse`, or
+        any regressor `at_every_position`): functions of (inputs, targets) that give values [B, N, Y] from no more than
+        the model has.
       between: names of two of them, such as one that remembers the tasks of training and one that does not; the model's
         relative distance between these is measured.
       measures: of your own, as in `evaluate_functions`.
@@ -106,8 +108,7 @@ def evaluate_every_point(
             f"distance_{each}": mean(scores.distances[each].mean(axis=1)),
         }
     if between is not None:
-        near, far = (scores.distances[each].mean(axis=1) for each in between)
-        metrics["relative_distance"] = ratio(near, near + far)
+        metrics["relative_distance"] = relative_distance(*(scores.distances[each] for each in between))
     metrics |= own_estimates(measures, scores.own)
     examples = np.arange(errors.shape[1])
     curves = {MODEL: errors} | dict(scores.predictors)
@@ -184,8 +185,8 @@ class _Scorer:
         ours = np.asarray(values[rows], np.float64) if theirs else np.zeros(0)  # waits for the device
         return _Scores(
             errors=jnp.square(values - jnp.asarray(targets)).mean(axis=2, dtype=jnp.float32),
-            predictors={each: _squares(predicted - targets[rows]) for each, predicted in theirs.items()},
-            distances={each: _squares(ours - predicted) for each, predicted in theirs.items()},
+            predictors={each: squared_distance(predicted, targets[rows]) for each, predicted in theirs.items()},
+            distances={each: squared_distance(ours, predicted) for each, predicted in theirs.items()},
             own=own_ratios(self.own, values, batch, count=len(targets), name=self.name),
         )
 
@@ -196,8 +197,3 @@ class _Scorer:
             return np.zeros(targets.shape)
         found = self.predictors[each](inputs, targets)
         return np.asarray(as_shaped(found, targets.shape, name=f"{self.name}: {each}", who="the predictor"), np.float64)
-
-
-def _squares(differences: Float[np.ndarray, "B N Y"]) -> Float[np.ndarray, "B N"]:
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said to be so
-        return np.square(differences).mean(axis=2)
