@@ -271,6 +271,10 @@ class OmniglotConfig(lab.ExperimentConfig):
         super().__post_init__()
         # What a preset sets may be read no more; p_bursty, which presets set, is let be until the preset is known.
         of_preset = self.preset.config["data"] if self.preset else {"p_bursty": self.data.p_bursty}
+        if self.data.train.starts and max(self.data.train.starts) >= self.train.steps:
+            raise ValueError(
+                f"data.train.starts are steps below train.steps={self.train.steps}, got {max(self.data.train.starts)}."
+            )
         if self.eval.intervened and not self.interventions.model:
             raise ValueError("eval.intervened is for clamp, ablate and preserve among --intervene, and there are none.")
         default = {field.name: field.default for field in dataclasses.fields(DataConfig)}

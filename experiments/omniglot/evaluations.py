@@ -56,7 +56,7 @@ def make_functions(
     intervened = models.intervene(every, interventions)
     layers = getattr(classifier.trunk, "layers", 1)
 
-    # Only item dropout, which is noise in the data, reads the key.
+    # Only noise in the data reads the key: item dropout, and where one-hot positions begin.
     def answer(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> tuple[Array, Array]:
         asked = models.instrument(apply_to_all, capture=["items"])
         (logits, _), values = asked(params, state, rng, batch[key], batch["labels"])

@@ -57,13 +57,17 @@ def test_fresh_classes_are_told_by_sequence_and_class_and_never_come_again():
     assert np.array_equal(batch["items"][0], batch["items"][2])
     means = {item.tobytes() for row in batch["items"] for item in row}
     assert len(means) == 3 * 2  # of each sequence two
-    # The mean of a number is the same without fresh classes: number 7 * C + c.
-    numbers = sampler.class_numbers(batch)
-    assert np.array_equal(numbers[0], 7 * C + batch["classes"][0])
-    plain = dataclasses.replace(sampler, fresh=False)
-    assert np.array_equal(
-        plain.sample(np.array([0]))["items"][0], batch["items"][1]
-    )  # sequence 0 has the numbers 0..C-1
+    assert np.array_equal(sampler.class_numbers(batch)[0], 7 * C + batch["classes"][0])
+
+
+def test_no_fresh_class_of_one_stream_or_seed_is_another_one_s():
+    sampler = items_of(within=0.0)
+    series = [sampler] + [
+        dataclasses.replace(sampler, sampler=dataclasses.replace(sampler.sampler, **changes))
+        for changes in ({"stream": "fewshot_holdout"}, {"seed": 1})
+    ]
+    means = [{item.tobytes() for row in each.sample(np.arange(50))["items"] for item in row} for each in series]
+    assert all(len(each) == 50 * 2 for each in means) and len(set.union(*means)) == 3 * 50 * 2
 
 
 def test_the_device_makes_the_same_points():
@@ -91,7 +95,7 @@ def test_the_numbers_are_small_and_hold_what_members_differ_in():
         (lambda: items_of(dimensions=0), "dimensions must be a whole number of at least 1"),
         (lambda: items_of(within=-1.0), "within must be at least 0"),
         (lambda: GaussianItems(sampler=FunctionSampler(family=Sine())), "gives no 'classes'; use a SequenceSampler"),
-        (lambda: GaussianItems(sampler=NumbersOf(items_of())), "has none; use a SequenceSampler, or fresh=False"),
+        (lambda: GaussianItems(sampler=NumbersOf(items_of())), "has no split; use a SequenceSampler, or fresh=False"),
         (lambda: items_of().sample(np.array([2**62])), "whole numbers in 0"),
     ],
 )

@@ -67,6 +67,8 @@ def test_heads_are_taken_one_by_one(runs):
         (NAMES, (1, S), r"mask must be bool \[2, 5\]"),
         (NAMES, (LAYERS, S + 1), r"got bool\[2, 6\]"),
         (["block_1/heads"], (1, S, H + 1), r"mask must be bool \[1, 5, 2\]"),
+        (["block_1/heads", "block_1/residual"], (2, S, H), r"mask must be bool \[2, 5\] for block_1/residual"),
+        (["block_1/attention"], (1, S), "of pairs of tokens"),
         (["block_9/residual"], (1, S), "matches nothing in this model"),
     ],
 )

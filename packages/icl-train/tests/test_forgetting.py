@@ -25,14 +25,13 @@ ADAM = OptimizerConfig(learning_rate=0.05, warmup_steps=5)
 
 
 def by_hand(problem, optimizer, *, steps, seed=0):
-    """Make steps one by one, and draw w anew after the third and the sixth."""
+    """Make steps one by one, and draw w anew before the fourth and the seventh."""
     key, batches = jax.random.key(seed), problem.Rows()
     state = jax.jit(functools.partial(initial_state, init=problem.init, optimizer=optimizer))(key)
     step = jax.jit(functools.partial(train_step, loss_fn=problem.loss_fn, optimizer=optimizer))
     for number in range(1, steps + 1):
-        state, _ = step(state, next(batches), key)
-        if number in (3, 6):
-            rng = jax.random.fold_in(jax.random.fold_in(key, 0), number)
+        if number in (4, 7):
+            rng = jax.random.fold_in(jax.random.fold_in(key, 0), number - 1)
             anew = problem.init(rng)[0]["linear/~/w"]
             adam = state.opt_state[2]
             parts = {
@@ -42,6 +41,7 @@ def by_hand(problem, optimizer, *, steps, seed=0):
             }
             opt_state = (*state.opt_state[:2], adam._replace(**parts), *state.opt_state[3:])
             state = state._replace(params=dict(state.params, **{"linear/~/w": anew}), opt_state=opt_state)
+        state, _ = step(state, next(batches), key)
     return state
 
 
@@ -72,6 +72,12 @@ def test_what_never_comes_to_be_changes_nothing_and_counting_by_array_no_more_th
     idle = problem.run("idle", optimizer=ADAM.build(10, forgets=True), forget=never).state
     assert problem.same(counted, idle)
     near(shared.params, idle.params)
+
+
+def test_what_is_saved_after_a_step_that_is_due_was_trained_until_then(problem):
+    plain = problem.run("plain", optimizer=ADAM.build(10, forgets=True), steps=3).state
+    forgets = problem.run("forgets", optimizer=ADAM.build(10, forgets=True), steps=3, forget=[FORGET]).state
+    assert problem.same(plain, forgets)
 
 
 def test_members_forget_as_if_they_were_alone(problem):

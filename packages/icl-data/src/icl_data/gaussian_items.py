@@ -30,7 +30,8 @@ class GaussianItems:
       dimensions: of a point, D, at least 1.
       within: how much the exemplars of a class differ, at least 0.
       fresh: whether every sequence has classes of its own, *fresh ones for ever*: class c of sequence i, of the
-        sampler's classes 0..C-1, has the class number i * C + c. Otherwise its number is c, in every sequence.
+        sampler's classes 0..C-1, has the class number i * C + c, and a mean that also depends on the sampler's own seed
+        and the name of its stream: no evaluation has a class of training. Otherwise its number is c, in every sequence.
       seed: another seed gives other means and other noise.
 
     Raises:
@@ -62,10 +63,12 @@ class GaussianItems:
                 f"GaussianItems wants sequences with classes, exemplars and index, but {type(self.sampler).__name__} "
                 f"gives no {missing[0]!r}; use a SequenceSampler, or add it."
             )
-        if self.fresh and not hasattr(self.sampler, "split"):
+        if self.fresh and (
+            lacking := [name for name in ("split", "seed", "stream") if not hasattr(self.sampler, name)]
+        ):
             raise ValueError(
-                f"Fresh classes are counted by the classes of the sampler's split, but {type(self.sampler).__name__} "
-                "has none; use a SequenceSampler, or fresh=False."
+                f"Fresh classes are told by the sampler's split, seed and stream, but {type(self.sampler).__name__} "
+                f"has no {lacking[0]}; use a SequenceSampler, or fresh=False."
             )
 
     @property
@@ -98,7 +101,10 @@ class GaussianItems:
         """
         batch = self.sampler.sample(indices)
         numbers = self.class_numbers(batch)
-        keys = random_keys(self.seed, "gaussian classes", numbers.ravel())
+        name = "gaussian classes"
+        if self.fresh:
+            name = f"{name} of {self.sampler.seed} {self.sampler.stream}"  # type: ignore[attr-defined]
+        keys = random_keys(self.seed, name, numbers.ravel())
         return {**batch, "class_keys": keys.reshape(*numbers.shape, 2)}
 
     def sample(self, indices: Integer[np.ndarray, " B"]) -> Batch:

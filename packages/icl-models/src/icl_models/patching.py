@@ -47,7 +47,8 @@ def patching(apply: Callable[..., Any], *, names: Sequence[str]) -> Callable[...
     def run(source: Sequence[Any], arguments: Sequence[Any], mask: Bool[Any, "L T *H"]) -> Any:
         mask = jnp.asarray(mask)
         _, taken = instrument(apply, capture=names)(*source)
-        _check_mask(mask, names, taken[names[0]])
+        for name in names:
+            _check_mask(mask, name, taken[name], count=len(names))
         replace = {name: functools.partial(_mixed, taken[name], mask[row]) for row, name in enumerate(names)}
         return instrument(apply, replace=replace)(*arguments)[0]
 
@@ -58,11 +59,13 @@ def _mixed(taken: Array, mask: Bool[Array, "T *H"], own: Array) -> Array:
     return jnp.where(mask.reshape(1, *mask.shape, *(1,) * (own.ndim - 1 - mask.ndim)), taken, own)
 
 
-def _check_mask(mask: Array, names: Sequence[str], value: Array) -> None:
+def _check_mask(mask: Array, name: str, value: Array, *, count: int) -> None:
+    if name.endswith(("scores", "attention")):
+        raise ValueError(f"{name} is of pairs of tokens; take what they are made of, such as query, or heads.")
     heads = [value.shape[2]] if mask.ndim == 3 and value.ndim == 4 else []
-    wanted = [len(names), value.shape[1], *heads]
+    wanted = [count, value.shape[1], *heads]
     if mask.dtype != bool or list(mask.shape) != wanted:
         raise ValueError(
-            f"mask must be bool {wanted}, for {names[0]} {list(value.shape)} and as many such values as there are "
-            f"names, got {mask.dtype}{list(mask.shape)}."
+            f"mask must be bool {wanted} for {name} {list(value.shape)}, one of {count} such values, got "
+            f"{mask.dtype}{list(mask.shape)}."
         )

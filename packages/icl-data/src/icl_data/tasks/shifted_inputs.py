@@ -41,7 +41,7 @@ class SpectrumInputs:
     def points(self, *, seed: int, stream: str, indices: Indices, num_points: int, num_inputs: int) -> Points:
         """See ``InputDistribution``."""
         B, N, X = len(indices), num_points, num_inputs
-        kept = max(1, int(self.share * X))
+        kept = max(1, int(self.share * X + 1e-9))  # 0.29 of 100 are 29
         deviations = np.arange(1, kept + 1, dtype=np.float64) ** -self.decay
         deviations *= np.sqrt(X / np.square(deviations).sum())
         turns = normal_rows(seed, f"{stream} directions", indices, width=X * X).reshape(B, X, X)

@@ -21,7 +21,8 @@ class Patched:
     Attributes:
       effects: by layer and token, how far the logit difference came from that of the second run towards that of the
         first, in nats: mean over sequences, with its interval.
-      whole: how far it comes in all, from the second run to the first.
+      whole: how far it comes with all of these values at once. Where they are all that the answer is made of, as the
+        residual stream after every block is, that is the way from the second run to the first.
     """
 
     effects: tuple[tuple[Estimate, ...], ...]
@@ -29,7 +30,7 @@ class Patched:
 
     @property
     def recovered(self) -> Float[np.ndarray, "L T"]:
-        """The effects as shares of the whole: 0 is the second run, 1 the first; either can be exceeded."""
+        """The effects as shares of the whole: 0 is the second run, 1 all values of the first; both can be exceeded."""
         return np.array([[each.value for each in row] for row in self.effects]) / self.whole.value
 
 

@@ -18,6 +18,8 @@ from icl_eval.results.tally import Ratio
 from icl_eval.tasks.functions import FunctionPredictor
 from icl_eval.tasks.shots import mean_by_shots
 
+_ROUNDING = 1e-9  # of a squared error, as a share of the largest
+
 PointPredictor = Callable[[Float[np.ndarray, "B N X"], Float[np.ndarray, "B N Y"]], Float[Array | np.ndarray, "B N Y"]]
 """From inputs and targets to what is predicted at each point from the points before it and its own input."""
 
@@ -37,7 +39,7 @@ def evaluate_every_point(
     """Return the squared errors of a regressor at each point of exactly `count` tasks, after 0, 1, ..., N - 1 examples.
 
     The model must predict a point from those before it, as an `InterleavedPoints` layout with a causal trunk does: it
-    is given all targets, but for those of the last point, which are 0.
+    is given all targets but for those of the last point, which are 0; that alone is a query, bool [B, N] `is_query`.
 
     Args:
       predict: gives values [B, N, Y], of point n from its own input and the points before it.
@@ -60,7 +62,8 @@ def evaluate_every_point(
       `excess_<predictor>`, the model's squared error less that of a predictor in the same tasks: 0 is as good, and a
       predictor that is optimal is beaten by chance alone;
       `largest_ratio_<predictor>`, the model's mean squared error over a predictor's at the number of examples where
-      that is largest; of many such numbers the largest is one of bad luck, too;
+      that is largest, but for those after which the predictor's is nothing but rounding, as without noise; of many such
+      numbers the largest is one of bad luck, too;
       `distance_<predictor>`, the mean squared difference of what they predict;
       `relative_distance`, of `between` = (a, b): the distance to a over the sum of those to a and b: 0 at a, 1 at b.
 
@@ -104,7 +107,7 @@ def evaluate_every_point(
         metrics |= {
             f"squared_error_{each}": mean(theirs.mean(axis=1)),
             f"excess_{each}": mean((ours - theirs).mean(axis=1)),
-            f"largest_ratio_{each}": _largest_ratio(ours, theirs),
+            f"largest_ratio_{each}": _largest_ratio(ours, theirs, negligible=_ROUNDING * theirs.max(initial=0.0)),
             f"distance_{each}": mean(scores.distances[each].mean(axis=1)),
         }
     if between is not None:
@@ -149,9 +152,10 @@ def _words(predictors: Collection[str], between: tuple[str, str] | None) -> dict
     return words
 
 
-def _largest_ratio(ours: Float[np.ndarray, "B N"], theirs: Float[np.ndarray, "B N"]) -> Estimate:
-    """Return the ratio of mean errors at the position where it is largest; NaN if it is a number at none."""
-    each = [ratio(ours[:, position], theirs[:, position]) for position in range(ours.shape[1])]
+def _largest_ratio(ours: Float[np.ndarray, "B N"], theirs: Float[np.ndarray, "B N"], *, negligible: float) -> Estimate:
+    """Return the ratio of mean errors at the position where it is largest, of those where there is one to speak of."""
+    positions = [position for position in range(ours.shape[1]) if not theirs[:, position].mean() <= negligible]
+    each = [ratio(ours[:, position], theirs[:, position]) for position in positions or range(ours.shape[1])]
     return max(each, key=lambda estimate: -np.inf if np.isnan(estimate.value) else estimate.value)
 
 
@@ -176,9 +180,10 @@ class _Scorer:
 
     def __call__(self, batch: Batch, before: int) -> _Scores:
         inputs, targets = wanted(batch, {"inputs": "B N X", "targets": "B N Y"}, name=self.name)
-        shown = targets.copy()
-        shown[:, -1] = 0
-        found = as_shaped(self.predict({**batch, "targets": shown}), targets.shape, name=self.name, who="predict")
+        shown, asked = targets.copy(), np.zeros(targets.shape[:2], bool)
+        shown[:, -1], asked[:, -1] = 0, True
+        given = {**batch, "targets": shown, "is_query": asked}
+        found = as_shaped(self.predict(given), targets.shape, name=self.name, who="predict")
         values = jnp.asarray(found, jnp.float32)
         rows = slice(max(0, self.count - before))
         theirs = {each: self._predicted(each, inputs[rows], targets[rows]) for each in self.predictors}

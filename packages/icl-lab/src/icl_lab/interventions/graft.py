@@ -1,6 +1,7 @@
 """Parameters that a run takes from another one before its first step."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class Graft:
       frozen: whether they stay as they are.
 
     Raises:
-      ValueError: negative layers.
+      ValueError: negative layers, or a pattern that is no regular expression.
 
     >>> Graft(run=Path("runs/x"), params="/blocks/", layers=(1,), frozen=True).step is None
     True
@@ -36,6 +37,10 @@ class Graft:
     frozen: bool = False
 
     def __post_init__(self) -> None:
+        try:
+            re.compile(self.params)
+        except re.error as error:
+            raise ValueError(f"params is to be a regular expression, got {self.params!r}: {error}.") from error
         if min(self.layers, default=0) < 0:
             raise ValueError(f"layers are counted from 0, got {self.layers}.")
 

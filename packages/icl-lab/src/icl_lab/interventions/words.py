@@ -107,7 +107,10 @@ def _numbers(words: str, name: str, value: str) -> tuple[int, ...]:
     found: list[int] = []
     for part in value.split("+"):
         first, dash, last = part.partition("-")
-        found += range(_whole(words, name, first), _whole(words, name, last if dash else first) + 1)
+        low, high = _whole(words, name, first), _whole(words, name, last if dash else first)
+        if high < low:
+            raise ValueError(f"{words!r}: {name} wants ranges from low to high, such as {high}-{low}, got {part!r}.")
+        found += range(low, high + 1)
     return tuple(found)
 
 

@@ -86,7 +86,7 @@ def _costs(definition: Definition[Config], groups: Sequence[SweepGroup[Config]])
         runs = prepare(definition, group.config, group.members)  # which refuses what cannot be
         shapes = jax.eval_shape(runs.init, jax.random.key(0))
         batch = {name: values.shape for name, values in runs.first.first_batch(TRAIN).items()}
-        key = f"{len(group.members)} {shapes} {batch}"
+        key = f"{len(group.members)} {shapes} {batch} {group.config.intervene}"
         shapes_of.add(key)
         if key not in found and len(found) < _MOST:
             say(f"probing {group.config.workdir.name}", to="stderr")

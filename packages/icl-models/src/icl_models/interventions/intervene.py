@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool
 
 from icl_models.capture import Function, Values, instrument
 from icl_models.classifier import SequenceClassifier
@@ -23,7 +23,8 @@ Change = tuple[str, Function]  # a pattern for names of taps, and what is made o
 def intervene(model: SequenceClassifier, interventions: Sequence[Intervention]) -> Apply:
     """Return the ``apply`` of a model with interventions.
 
-    Several on one value follow each other in their order. Without any, it is the model's own ``apply``, and costs what
+    Clamps and ablations of one value follow each other in their order, and what is preserved is put in its place after
+    them. Without any, it is the model's own ``apply``, and costs what
     that costs.
 
     Args:
@@ -56,6 +57,7 @@ def intervene(model: SequenceClassifier, interventions: Sequence[Intervention]) 
             return replaced(params, state, rng, items, labels, **options)
 
         changes: list[Change] = []
+        preserved: list[Change] = []
         given: list[Change] = []
         for each in interventions:
             if isinstance(each, Ablate):
@@ -64,10 +66,10 @@ def intervene(model: SequenceClassifier, interventions: Sequence[Intervention]) 
                 ablations = [_ablation(ablated) for ablated in each.ablated]
                 _, values = run([*given, *ablations], [*map(each.at, each.taps), "items"])
                 given = [("items", _constant(values.pop("items")))]  # an encoder is most of many models: it runs once
-                changes += [(name, _on_heads(each, name, value)) for name, value in values.items()]
+                preserved += [(name, _on_heads(each, name, value)) for name, value in values.items()]
             elif each.to != "copy":
-                changes.append((each.at("attention"), _pattern(each, model, jnp.asarray(classes))))
-        changes += given
+                changes.append((each.at("attention"), _pattern(each, model, classes)))
+        changes += [*preserved, *given]
         if not copies:
             return run(changes)[0]
         (logits, state), values = run(changes, [copies[0].at("scores")])
@@ -92,12 +94,12 @@ def _ablation(ablate: Ablate) -> Change:
     return ablate.at("heads"), lambda heads: _on_heads(ablate, "heads", jnp.zeros_like(heads))(heads)
 
 
-def _pattern(clamp: Clamp, model: SequenceClassifier, classes: Int[Array, "B S"]) -> Function:
+def _pattern(clamp: Clamp, model: SequenceClassifier, classes: Any) -> Function:
     """Return what gives heads the attention pattern of a clamp."""
 
     def given(attention: Array) -> Array:
         if clamp.to == "match":
-            pattern, has_match = matching_pattern(classes, model.layout)
+            pattern, has_match = matching_pattern(jnp.asarray(classes), model.layout)
             ideal, where = pattern[:, None], has_match[:, None, :, None]
         else:
             ideal, where = (

@@ -19,6 +19,8 @@ from icl_train.types import Init
 class Forget:
     """Draw parameters anew every few steps, as ``init`` draws them, and set what the optimiser knows of them to zero.
 
+    It is done when the next step begins, so that what is evaluated or saved after a step was trained until then.
+
     That is every array of its state that stands under the name of such a parameter: moments, momentum, and the count
     of Adam's bias correction where each parameter has one (``OptimizerConfig.build(forgets=True)``). The schedule of
     the learning rate goes on, and so does an average of the parameters.
@@ -48,14 +50,15 @@ class Forget:
 
     def is_due(self, step: Array | np.integer | int) -> Bool[Array, ""]:
         """Return whether the parameters are forgotten after a step."""
-        due = jnp.asarray(step) % self.every == 0
+        step = jnp.asarray(step)
+        due = (step > 0) & (step % self.every == 0)
         return due if self.until is None else due & (jnp.asarray(step) <= self.until)
 
 
 def forgotten(
     state: TrainState, key: Array, number: Array | np.integer | int, *, init: Init, forget: Sequence[Forget]
 ) -> TrainState:
-    """Return the state after a step, with the parameters drawn anew that are forgotten then. Pure.
+    """Return the state that step n + 1 begins with: after step n, with the parameters drawn anew that are due. Pure.
 
     Args:
         state: After step n; of a run that stopped before, which stays as it is, after an earlier one.

@@ -119,7 +119,8 @@ class StepSpec(NamedTuple):
         def step(
             state: TrainState, batch: Mapping[str, Array], number: Array | np.integer
         ) -> tuple[TrainState, Scalars]:
-            state, scalars = train_step(
+            state = forgotten(state, key, number - 1, init=self.init, forget=self.forget)
+            return train_step(
                 state,
                 batch,
                 key,
@@ -132,7 +133,6 @@ class StepSpec(NamedTuple):
                 ema_decay=self.config.ema_decay,
                 stop_when_not_finite=self.config.stop_when_not_finite,
             )
-            return forgotten(state, key, number, init=self.init, forget=self.forget), scalars
 
         def made(place: Array | int, state: TrainState) -> tuple[TrainState, Scalars]:
             return step(state, {name: rows[place] for name, rows in batches.items()}, first + place)
