@@ -5,62 +5,65 @@ nox -s bench
 Half a minute on one core; without PyTorch (``pip install torch``) it says so and measures nothing.
 """
 
+import functools
 import importlib
 import math
-import os
 from collections.abc import Callable
 from types import ModuleType
-
-for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")  # before NumPy is loaded: one core for either
+from typing import NamedTuple
 
 import numpy as np
+import threadpoolctl  # type: ignore[import-untyped]
 
-from icl_data import FunctionSampler, LastQueries, Linear, NormalInputs, NumbersOf, ReluNetwork
+from icl_data import Family, FunctionSampler, LastQueries, Linear, NormalInputs, ReluNetwork
 from tools.bench_data import race, report
 
 B, X, HIDDEN = 64, 20, 100  # a batch of the source
 
 
-def theirs(torch: ModuleType, name: str, points: int) -> Callable[[], object]:
-    """Return what draws a batch as the source's code does: normal points, then weights, then values."""
+class Garg(NamedTuple):
+    """A batch as the source's code draws it: normal points, then weights, then values."""
 
-    def linear() -> object:
-        xs = torch.randn(B, points, X)
-        return xs, (xs @ torch.randn(B, X, 1))[:, :, 0]
+    torch: ModuleType
+    points: int
 
-    def relu_network() -> object:
-        xs = torch.randn(B, points, X)
-        inner, outer = torch.randn(B, X, HIDDEN), torch.randn(B, HIDDEN, 1)
-        return xs, math.sqrt(2 / HIDDEN) * (torch.nn.functional.relu(xs @ inner) @ outer)[:, :, 0]
+    def linear(self) -> object:
+        """Draw linear functions."""
+        xs = self.torch.randn(B, self.points, X)
+        return xs, (xs @ self.torch.randn(B, X, 1))[:, :, 0]
 
-    return {"linear": linear, "relu network": relu_network}[name]
+    def relu_network(self) -> object:
+        """Draw networks of two layers."""
+        xs = self.torch.randn(B, self.points, X)
+        inner, outer = self.torch.randn(B, X, HIDDEN), self.torch.randn(B, HIDDEN, 1)
+        return xs, math.sqrt(2 / HIDDEN) * (self.torch.relu(xs @ inner) @ outer)[:, :, 0]
 
 
-def ours(name: str, points: int) -> FunctionSampler:
-    """Return the sampler of the same tasks."""
-    family = {"linear": Linear(num_inputs=X), "relu network": ReluNetwork(num_inputs=X, hidden=HIDDEN)}[name]
-    return FunctionSampler(family=family, num_points=points, queries=LastQueries(1), inputs=NormalInputs())
+def compare(name: str, family: Family, points: int, theirs: Callable[[], object]) -> None:
+    """Print how fast a batch is made on the host, and the numbers from which an accelerator makes it."""
+    sampler = FunctionSampler(family=family, num_points=points, queries=LastQueries(1), inputs=NormalInputs())
+    batches = 4
+    indices = np.arange(batches * B)
+    for what, drawn in (
+        (f"{name}, {X} inputs, {points} points, against Garg et al.", sampler.sample),
+        ("  the numbers alone, which a device expands", sampler.numbers),
+    ):
+        turns = race(functools.partial(drawn, indices), lambda: [theirs() for _ in range(batches)])
+        times = f"{turns.first / batches * 1e3:.2f} and {turns.second / batches * 1e3:.2f} ms"
+        report(what, f"{1 / turns.ratio:.2f} times, {times}", ">= 1", turns.ratio <= 1)
 
 
 def main() -> None:
-    """Print a line for each family: a batch on the host, and the numbers from which an accelerator makes it."""
+    """Print two lines for each family."""
     try:
         torch = importlib.import_module("torch")
     except ImportError:
         print("in-context regression against Garg et al.: not measured, since PyTorch is not installed")
         return
     torch.set_num_threads(1)
-    for name, points in (("linear", 41), ("relu network", 101)):
-        sampler, their = ours(name, points), theirs(torch, name, points)
-        indices = np.arange(sampler.block_size)
-        batches = len(indices) / B
-        turns = race(lambda: sampler.sample(indices), lambda: [their() for _ in range(math.ceil(batches))])
-        figure = f"{1 / turns.ratio:.2f} times, {turns.first / batches * 1e3:.2f} ms"
-        report(f"{name}, {X} inputs, {points} points, against Garg et al.", figure, ">= 1", turns.ratio <= 1)
-        numbers = race(lambda: NumbersOf(sampler).sample(indices), lambda: [their() for _ in range(math.ceil(batches))])
-        figure = f"{1 / numbers.ratio:.2f} times, {numbers.first / batches * 1e3:.2f} ms"
-        report("  its numbers alone, which a device expands", figure, ">= 1", numbers.ratio <= 1)
+    with threadpoolctl.threadpool_limits(1):
+        compare("linear", Linear(num_inputs=X), 41, Garg(torch, 41).linear)
+        compare("relu network", ReluNetwork(num_inputs=X, hidden=HIDDEN), 101, Garg(torch, 101).relu_network)
 
 
 if __name__ == "__main__":

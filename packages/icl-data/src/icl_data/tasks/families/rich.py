@@ -75,8 +75,14 @@ class ReluNetwork(Scalar):
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the networks' outputs."""
-        hidden = array_module(inputs).maximum(inputs @ specs["weights"] + specs["biases"][:, None], 0)
-        return dot(hidden, specs["heights"])
+        hidden = inputs @ specs["weights"]
+        if self.bias_scale:
+            hidden += specs["biases"][:, None]
+        # In place for NumPy: new memory for so much takes twice as long as all else.
+        kept = (
+            np.maximum(hidden, 0, out=hidden) if array_module(hidden) is np else array_module(hidden).maximum(hidden, 0)
+        )
+        return dot(kept, specs["heights"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
