@@ -5,6 +5,7 @@ nox -s bench
 Half a minute on one core; without PyTorch (``pip install torch``) it says so and measures nothing.
 """
 
+import dataclasses
 import functools
 import importlib
 import math
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
 
-from icl_data import Family, FunctionSampler, LastQueries, Linear, NormalInputs, ReluNetwork
+from icl_data import DeviceNormalInputs, Family, FunctionSampler, LastQueries, Linear, NormalInputs, ReluNetwork
 from tools.bench_data import race, report
 
 B, X, HIDDEN = 64, 20, 100  # a batch of the source
@@ -42,11 +43,12 @@ class Garg(NamedTuple):
 def compare(name: str, family: Family, points: int, theirs: Callable[[], object]) -> None:
     """Print how fast a batch is made on the host, and the numbers from which an accelerator makes it."""
     sampler = FunctionSampler(family=family, num_points=points, queries=LastQueries(1), inputs=NormalInputs())
-    batches = 4
+    on_device, batches = dataclasses.replace(sampler, inputs=DeviceNormalInputs()), 4
     indices = np.arange(batches * B)
     for what, drawn in (
         (f"{name}, {X} inputs, {points} points, against Garg et al.", sampler.sample),
         ("  the numbers alone, which a device expands", sampler.numbers),
+        ("  where the device draws the points, too", on_device.numbers),
     ):
         turns = race(functools.partial(drawn, indices), lambda: [theirs() for _ in range(batches)])
         times = f"{turns.first / batches * 1e3:.2f} and {turns.second / batches * 1e3:.2f} ms"
@@ -54,7 +56,7 @@ def compare(name: str, family: Family, points: int, theirs: Callable[[], object]
 
 
 def main() -> None:
-    """Print two lines for each family."""
+    """Print three lines for each family."""
     try:
         torch = importlib.import_module("torch")
     except ImportError:

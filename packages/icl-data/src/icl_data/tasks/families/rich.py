@@ -75,13 +75,11 @@ class ReluNetwork(Scalar):
 
     def values(self, specs: Specs, draws: TaskRandomness, inputs: Points) -> Values:
         """Return the networks' outputs."""
-        hidden = inputs @ specs["weights"]
+        xp, hidden = array_module(inputs), inputs @ specs["weights"]
         if self.bias_scale:
             hidden += specs["biases"][:, None]
         # In place for NumPy: new memory for so much takes twice as long as all else.
-        kept = (
-            np.maximum(hidden, 0, out=hidden) if array_module(hidden) is np else array_module(hidden).maximum(hidden, 0)
-        )
+        kept = np.maximum(hidden, 0, out=hidden) if xp is np else xp.maximum(hidden, 0)
         return dot(kept, specs["heights"])
 
 
