@@ -14,8 +14,10 @@ from icl_data import (
     Bursty,
     ClassSplit,
     DecisionTree,
+    DeviceNormalInputs,
     Expandable,
     FunctionSampler,
+    Linear,
     NormalInputs,
     NormalProjection,
     NumbersOf,
@@ -54,6 +56,7 @@ OF_FUNCTIONS = {name: {"family": family} for name, family in FAMILIES.items()} |
     "pool": {"tasks": Tasks(count=3)},
     "unseen": {"tasks": Tasks(first=UNSEEN), "standardise": True, "noise": 0.2},
     "masks": {"queries": RandomFraction(), "inputs": NormalInputs(), "standardise": True},
+    "device_inputs": {"inputs": DeviceNormalInputs(scale=2.0), "family": Linear(num_inputs=7), "noise": 0.2},
     "other_seed": {"task_seed": 9, "stream": "seen"},
 }
 OF_SETS = {

@@ -1,10 +1,14 @@
 """Inputs other than those of training lie where they should."""
 
+import dataclasses
+from typing import ClassVar
+
 import jaxtyping
 import numpy as np
 import pytest
 
 from icl_data import (
+    DeviceNormalInputs,
     FunctionSampler,
     InputDistribution,
     LastQueries,
@@ -25,6 +29,7 @@ ALL = [
     QuadrantInputs(quadrant="opposite", queries=2),
     OrthogonalQueries(queries=2),
     RepeatedQueries(queries=2),
+    DeviceNormalInputs(),
 ]
 
 
@@ -93,6 +98,29 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_points_that_a_device_draws_are_normal_and_not_among_the_numbers():
+    inputs = DeviceNormalInputs(scale=2.0)
+    block = points(inputs, count=2_000).reshape(-1, 8)
+    assert np.allclose(np.cov(block.T), 4 * np.eye(8), atol=0.25) and np.abs(block.mean(axis=0)).max() < 0.1
+    sampler = FunctionSampler(family=Linear(num_inputs=8), num_points=6, queries=LastQueries(2), inputs=inputs)
+    assert "inputs" not in sampler.numbers(np.arange(4))
+    expected = inputs.points(seed=0, stream="train inputs", indices=np.arange(4), num_points=6, num_inputs=8)
+    assert np.array_equal(sampler.sample(np.arange(4))["inputs"], expected)
+    host = FunctionSampler(family=OnTheHost(num_inputs=8), num_points=6, queries=LastQueries(2), inputs=inputs)
+    batch = host.sample(np.arange(4))
+    assert np.array_equal(batch["inputs"], expected) and (batch["targets"] == expected[:, :, :1]).all()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnTheHost(Linear):
+    """A family that works with NumPy alone."""
+
+    on_device: ClassVar[bool] = False
+
+    def values(self, specs, draws, inputs):
+        return inputs[:, :, :1]
 
 
 def test_mistakes(unchecked):

@@ -67,7 +67,7 @@ from icl_data.tasks.families import (
     draw_functions,
 )
 from icl_data.tasks.functions import FunctionSampler
-from icl_data.tasks.inputs import ContextThenGrid, InputDistribution, NormalInputs, UniformInputs
+from icl_data.tasks.inputs import ContextThenGrid, DeviceNormalInputs, InputDistribution, NormalInputs, UniformInputs
 from icl_data.tasks.pool import UNSEEN, TaskRandomness, Tasks, task_keys
 from icl_data.tasks.processes import MarkovChains, Process, Urns
 from icl_data.tasks.projected import ProjectedSampler
@@ -94,6 +94,7 @@ __all__ = [
     "ContextThenGrid",
     "Curriculum",
     "DecisionTree",
+    "DeviceNormalInputs",
     "Draws",
     "EverySequence",
     "Exchanged",

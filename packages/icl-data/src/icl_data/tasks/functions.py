@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Integer
+from jaxtyping import Bool, Float32, Integer, UInt32
 
 from icl_data.arrays import array_module, float32_products
 from icl_data.batch import Arrays, Batch
@@ -100,32 +100,35 @@ class FunctionSampler:
     @property
     def expand(self) -> "FunctionExpansion":
         """From the numbers of sequences to their arrays."""
-        return FunctionExpansion(self.family if is_on_device(self.family) else None, self.standardise)
+        if not is_on_device(self.family):
+            return FunctionExpansion(None, self.standardise)
+        return FunctionExpansion(self.family, self.standardise, self.inputs if is_on_device(self.inputs) else None)
 
     def numbers(self, indices: Integer[np.ndarray, " B"]) -> Batch:
         """Return what sequences are made from: their points, and no value of a function that can be had on a device.
 
         Returns:
-          ``inputs`` float32 [B, N, X], ``is_query`` bool [B, N], ``noise`` (its scale) float32 [B], ``random_key`` (of
-          the sequence) uint32 [B, 2], ``task`` (its number) and ``index`` int64 [B]; and ``task_key`` uint32 [B, 2], or
-          of a family that works with NumPy alone (see ``Family``) ``values`` of the functions, float32 [B, N, Y].
+          ``inputs`` float32 [B, N, X], or of inputs that a device draws (see ``InputDistribution``) ``input_key``
+          uint32 [B, 2]; ``is_query`` bool [B, N], ``noise`` (its scale) float32 [B], ``random_key`` (of the sequence)
+          uint32 [B, 2], ``task`` (its number) and ``index`` int64 [B]; and ``task_key`` uint32 [B, 2], or of a family
+          that works with NumPy alone (see ``Family``) ``values`` of the functions, float32 [B, N, Y].
         """
         indices = checked_indices(indices)
         B, N, X = len(indices), self.num_points, self.family.num_inputs
-        inputs = self.inputs.points(
-            seed=self.seed, stream=f"{self.stream} inputs", indices=indices, num_points=N, num_inputs=X
-        )
-        inputs = checked_array(inputs, (B, N, X), "f4", f"{type(self.inputs).__name__}.points")
+        stream, on_device = f"{self.stream} inputs", is_on_device(self.family)
+        if on_device and is_on_device(self.inputs):
+            points = {"input_key": random_keys(self.seed, stream, indices)}
+        else:
+            drawn = self.inputs.points(seed=self.seed, stream=stream, indices=indices, num_points=N, num_inputs=X)
+            points = {"inputs": checked_array(drawn, (B, N, X), "f4", f"{type(self.inputs).__name__}.points")}
         is_query = self.queries.mask(uniform_rows(self.seed, f"{self.stream} queries", indices, width=N + 1))
         tasks = self.tasks.numbers(self.seed, self.stream, indices)
         keys = function_keys(self.family, seed=self._task_seed, numbers=tasks)
-        on_device = is_on_device(self.family)
-        return {
-            "inputs": inputs,
+        return points | {
             "is_query": checked_array(is_query, (B, N), "?", f"{type(self.queries).__name__}.mask"),
             "noise": np.full(B, self.noise, np.float32),
             "random_key": random_keys(self.seed, f"{self.stream} noise", indices),
-            **({"task_key": keys} if on_device else {"values": functions_of(self.family, keys)(inputs)}),
+            **({"task_key": keys} if on_device else {"values": functions_of(self.family, keys)(points["inputs"])}),
             "task": tasks,
             "index": indices,
         }
@@ -147,24 +150,35 @@ class FunctionExpansion:
     Attributes:
       family: of the functions; None where numbers have their values already.
       standardise: see ``FunctionSampler``.
+      inputs: what draws the points; None where numbers have them already.
     """
 
     family: Family | None
     standardise: bool
+    inputs: Any = None
 
     def __call__(self, resident: None, numbers: Mapping[str, Any]) -> Arrays:
         """Return the batch that numbers mean, see ``FunctionSampler``."""
-        inputs, is_query = numbers["inputs"], numbers["is_query"]
-        with float32_products(inputs):
-            values = (
-                numbers["values"] if self.family is None else functions_of(self.family, numbers["task_key"])(inputs)
-            )
-        noise = random_normals(numbers["random_key"], "noise", values.shape[1] * values.shape[2]).reshape(values.shape)
-        targets = values + numbers["noise"][:, None, None] * noise
+        is_query = numbers["is_query"]
+        if self.family is None:
+            inputs, values = numbers["inputs"], numbers["values"]
+        else:
+            N, X = is_query.shape[1], self.family.num_inputs
+            inputs = numbers["inputs"] if self.inputs is None else self.inputs.from_keys(numbers["input_key"], N, X)
+            with float32_products(inputs):
+                values = functions_of(self.family, numbers["task_key"])(inputs)
+        targets = values + scaled_noise(numbers["random_key"], numbers["noise"], values.shape)
         targets = standardised(targets, is_query) if self.standardise else targets
         return {"inputs": inputs, "targets": targets, "is_query": is_query} | {
             name: numbers[name] for name in ("task", "index")
         }
+
+
+def scaled_noise(keys: UInt32[Any, "B 2"], scale: Float32[Any, " B"], shape: tuple[int, ...]) -> Float32[Any, "B N Y"]:
+    """Return normal noise of a scale for each task; where NumPy sees that there is none, without drawing it."""
+    if array_module(scale) is np and not scale.any():
+        return np.zeros(shape, np.float32)
+    return scale[:, None, None] * random_normals(keys, "noise", shape[1] * shape[2]).reshape(shape)
 
 
 def standardised(targets: Float32[Any, "B N Y"], is_query: Bool[Any, "B N"]) -> Float32[Any, "B N Y"]:

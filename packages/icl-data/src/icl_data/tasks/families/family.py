@@ -132,8 +132,8 @@ def functions_of(family: Family, keys: UInt32[Any, "B 2"]) -> Functions:
     return Functions(family, draws, family.draw(draws))
 
 
-def is_on_device(family: Family) -> bool:
-    """Return whether a family works on jax's arrays too, see ``Family``.
+def is_on_device(family: object) -> bool:
+    """Return whether a family, or a distribution of inputs, works on jax's arrays too, see ``Family``.
 
     Raises:
       ValueError: one that says so and cannot be hashed, or has more to it than its fields.
