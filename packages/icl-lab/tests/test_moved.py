@@ -154,7 +154,7 @@ def test_where_results_cannot_go_is_told(finished, run, tmp_path, capsys):
         (["--mode", "eval", "--eval-to", tmp_path / "full"], "has files, but none of a run"),
         (["--mode", "eval", "--eval-to", other], "is of another run than"),
         (["--mode", "eval", "--eval-to", finished / "x"], "lies within"),
-        (["--resume", "--eval-to", tmp_path / "to"], "is for --mode eval and follow"),
+        (["--resume", "--eval-to", tmp_path / "to"], "is for --mode eval, follow and replay"),
     ):
         with pytest.raises(SystemExit) as caught:
             run(finished, *words)

@@ -307,7 +307,7 @@ def test_all_layouts_and_trunks_go_together_or_say_why_not(layout):
 def test_an_mlp_cannot_give_an_output_for_each_point():
     config = PointRegressor(num_outputs=Y, width=D, trunk=MLP())
     with pytest.raises(
-        ValueError, match=r"MLP must return an output for each point.*\[2, 6, any\], got float32\[2, 1, 128\]"
+        ValueError, match=r"MLP must return an output for each token.*\[2, 6, any\], got float32\[2, 1, 128\]"
     ):
         jax.eval_shape(config.build().init, jax.random.key(0), *draw(config))
 

@@ -20,8 +20,8 @@ from icl_models import (
 )
 from icl_models.positions import add_positions
 
-ADDED = hk.transform(lambda tokens, dropout: add_positions(tokens, OneHotPositions(7), dropout=dropout))
-TOKENS = jnp.arange(600 * 4 * 3.0).reshape(600, 4, 3)
+ADDED = hk.transform(lambda tokens, dropout: add_positions(jnp.asarray(tokens), OneHotPositions(7), dropout=dropout))
+TOKENS = np.arange(600 * 4 * 3, dtype=np.float32).reshape(600, 4, 3)
 
 
 def test_each_sequence_begins_at_a_place_of_its_own_and_goes_on_by_one():

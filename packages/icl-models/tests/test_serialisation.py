@@ -5,6 +5,8 @@ import pytest
 
 import icl_models
 from icl_models import (
+    Ablate,
+    Clamp,
     Concatenated,
     ConvEncoder,
     EmbeddingEncoder,
@@ -12,6 +14,7 @@ from icl_models import (
     InterleavedPoints,
     OuterProductLSTM,
     PointRegressor,
+    Preserve,
     SequenceClassifier,
     SymbolModel,
     Transformer,
@@ -24,6 +27,9 @@ WANTED = {
     SequenceClassifier: {"num_labels": 5},
     PointRegressor: {"num_outputs": 2},
     SymbolModel: {"num_symbols": 5},
+    Clamp: {"layer": 1, "to": "match"},
+    Ablate: {"layer": 1},
+    Preserve: {"layer": 1, "taps": ("query",)},
 }
 PARTS = {
     kind.__name__: kind(**WANTED.get(kind, {})) for kind in vars(icl_models).values() if dataclasses.is_dataclass(kind)
@@ -87,7 +93,7 @@ def test_classes_of_ones_own_are_built_when_given():
     values = json.loads(json.dumps(to_json(Mine((5,)))))
     assert values == {"type": "Mine", "sizes": [5], "inner": {"type": "Interleaved"}}
     assert from_json(values, types=[Mine]) == Mine((5,))
-    with pytest.raises(ValueError, match=r"one of Concatenated, .* got 'Mine'; classes of your own go into types="):
+    with pytest.raises(ValueError, match=r"one of Ablate, .* got 'Mine'; classes of your own go into types="):
         from_json(values)
 
 

@@ -144,6 +144,10 @@ class ExpandableCurriculum(Curriculum):
 
     Sequences of one bank need it not: ``WithItems(Curriculum(...), bank)`` is expandable.
 
+    Attributes:
+      stages: at least one sampler, all of one ``expand`` and ``resident``.
+      starts, blends, seed, stream, at: as of a ``Curriculum``.
+
     Raises:
       ValueError: besides, stages that are not ``Expandable``, or differ in more than their numbers.
 

@@ -33,10 +33,11 @@ class Clamp(OnHeads):
     """Give heads what an ideal circuit has there, whatever they compute ("artificial optogenetics").
 
     Attributes:
+      layer: number of the block, see `Ablate`.
+      heads: numbers of the heads; () are all of the layer.
       to: "previous_token": the attention pattern of `previous_token_pattern`. "match": that of `matching_pattern`, by
         the classes of the items; a token without a match keeps its own. "copy": the logits of the model are those of
         `copied_logits`, from the scores of these heads; what comes after the scores is then not read, and not trained.
-      layer, heads: see `Ablate`.
 
     >>> Clamp(to="match", layer=1, heads=(0,))
     Clamp(layer=1, heads=(0,), to='match')
@@ -72,10 +73,11 @@ class Preserve(OnHeads):
     are of both passes. Dropout draws the same in both; the model state is that of the second.
 
     Attributes:
+      layer: of the heads that take them, see `Ablate`.
+      heads: numbers of these; () are all of the layer.
       taps: which values.
       ablated_layer: number of the block that was ablated in the first pass, or None for no ablation.
       ablated_heads: numbers of its heads; () are all.
-      layer, heads: which heads take them; see `Ablate`.
 
     >>> Preserve(layer=1, taps=("attention",), ablated_layer=0, ablated_heads=(2,)).ablated
     (Ablate(layer=0, heads=(2,)),)
