@@ -91,6 +91,28 @@ def test_the_last_target_is_hidden_from_the_model_and_the_batch_is_left_alone():
     np.testing.assert_array_equal(batch["targets"], kept)
 
 
+def test_the_last_point_alone_is_a_query_whatever_the_batch_says():
+    seen = []
+
+    def predict(shown):
+        seen.append(np.array(shown["is_query"]))
+        return model(shown)
+
+    batch = draw() | {"is_query": np.arange(N)[None].repeat(B, 0) >= 2}
+    assert evaluate([batch], predict=predict).metrics == evaluate([draw()]).metrics
+    np.testing.assert_array_equal(seen[0], np.arange(N)[None].repeat(B, 0) == N - 1)
+
+
+def test_where_a_predictor_has_nothing_but_rounding_there_is_no_ratio():
+    def nearly(inputs, targets):  # exact after two examples, but for rounding
+        off = np.where(np.arange(N) < 2, 1.0, 1e-9)[None, :, None]
+        return targets + off
+
+    squares = np.square(np.asarray(model(draw())) - draw()["targets"]).mean(axis=(0, 2))
+    found = evaluate(predictors={"nearly": nearly}).metrics["largest_ratio_nearly"].value
+    assert found == pytest.approx(squares[:2].max(), rel=1e-4)
+
+
 def test_own_measures_get_what_was_predicted():
     bias = (
         lambda values, batch: np.asarray(values - batch["targets"]).mean(axis=(1, 2)),

@@ -52,6 +52,8 @@ def test_ranges_and_paths_are_written_in_one_way(toy):
         ("ablate:heads=1", "lacks layer"),
         ("ablate:layer=one", "wants whole numbers, such as 2 or, of several, 0-3"),
         ("ablate:layer=0,heads=1,2", "wants whole numbers"),
+        ("ablate:layer=0,heads=7-1", "ranges from low to high, such as 1-7"),
+        ("graft:run=x,params=(", "regular expression"),
         ("preserve:layer=1,taps=key,ablated_heads=1", "wants the ablated_layer"),
         ("graft:run=x,params=w,frozen=yes", "it stands alone, as in frozen"),
         ("graft:run,params=w", "it wants a value, as in run="),
