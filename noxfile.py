@@ -15,11 +15,12 @@ SHARED_DATA = Path("..", "shared", "data").resolve()  # real data for tests; the
 LENIENT = tuple(f"-Wdefault::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"))
 
 PYTEST = ("pytest", "-n=auto", "--maxprocesses=4", "--dist=loadfile", "--durations=10")
+BUT = "not slow and not browser and not site"  # tests that have sessions of their own, and are not for every change
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "lengthy"]
 
 
 def install(session: nox.Session, *groups: str, extras: tuple[str, ...] = ()) -> None:
@@ -104,11 +105,22 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests of all packages and those that cross packages, but for the slow ones; -- -n 0 --pdb debugs."""
+    """Run the tests of all packages and those that cross packages, in minutes; -- -n 0 --pdb debugs."""
+    run_tests(session)
+
+
+@nox.session
+def lengthy(session: nox.Session) -> None:
+    """Run the tests of many seconds each, most of them whole runs from the command line to the report."""
+    run_tests(session, "-m", f"lengthy and {BUT}")
+
+
+def run_tests(session: nox.Session, *options: str) -> None:
+    """Run tests over all processors."""
     install(session, "test", extras=("tfds",))
     # Without uv.lock, another package's newest release may warn of what is to come; that is no failure of ours.
     lenient = () if session.venv_backend == "uv" else LENIENT
-    session.run(*PYTEST, *lenient, *session.posargs)
+    session.run(*PYTEST, *options, *lenient, *session.posargs)
 
 
 @nox.session(python=pythons()[-1])
@@ -117,7 +129,7 @@ def newest(session: nox.Session) -> None:
     session.install(*editable(("tfds",)), *requirements("test"))
     versions = "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
     session.run("python", "-c", versions)
-    session.run(*PYTEST, *LENIENT, *session.posargs)
+    session.run(*PYTEST, "-m", BUT, *LENIENT, *session.posargs)
 
 
 @nox.session

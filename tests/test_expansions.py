@@ -16,6 +16,8 @@ from icl_lab import driver, read_config
 from icl_lab.runs import check_alike
 from tests.tiny import FUNC, OMNI, unboxed
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.fixture
 def prepared(monkeypatch):

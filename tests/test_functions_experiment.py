@@ -15,6 +15,8 @@ from experiments.functions.config import NAMED_TASKS, PRESETS, TRANSFER, DataCon
 from icl_eval import LearnerKind, read_run
 from tests.tiny import FUNC, read_lines, summary_of, untimed
 
+pytestmark = pytest.mark.lengthy
+
 WITHOUT_HIDDEN = shlex.split(shlex.join(FUNC.options).replace("--data.hidden 4 ", ""))
 
 

@@ -18,6 +18,8 @@ from experiments.gpicl.config import PRESETS, DataConfig
 from experiments.gpicl.model import make_model
 from tests.tiny import GPIC, read_lines, summary_of, untimed
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -12,6 +12,8 @@ from experiments.omniglot.induction import GIVEN, draw, settings
 from experiments.omniglot.run import OMNIGLOT
 from tests.tiny import OMNI, read_lines, untimed
 
+pytestmark = pytest.mark.lengthy
+
 CLAMP = "clamp:layer=0,heads=0,to=match"
 
 

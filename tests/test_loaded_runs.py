@@ -14,6 +14,8 @@ import icl_models as models
 from icl_train import ModelCheckpoint, RunError, restore_model
 from tools.outside_experiment import SINES
 
+pytestmark = pytest.mark.lengthy
+
 TINY = lab.with_options(SINES.presets["tiny"], {"train.checkpoint_every": 20, "report": False})
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.tiny import GPIC, OMNI
 
+pytestmark = pytest.mark.lengthy
+
 
 def omniglot_zip(path, *, seed):
     """Write 12 characters of random strokes, as the original's archives have them."""

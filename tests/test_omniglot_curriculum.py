@@ -15,6 +15,8 @@ from experiments.omniglot.sequences import TrainingSequences
 from icl_lab import driver
 from tests.tiny import OMNI, read_lines, unboxed, untimed
 
+pytestmark = pytest.mark.lengthy
+
 STAGED = TrainingSequences(kinds=("fewshot_rare", "no_support_rare", "iid_rare"), starts=(0, 5, 5), blend=4)
 SYMBOLS = DataConfig(source="symbols", characters=30, holdout=6, train=STAGED)
 WORDS = ["--data.train", "fewshot_rare", "label_elsewhere", "--data.train.starts", 0, 3]

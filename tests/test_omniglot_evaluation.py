@@ -26,6 +26,8 @@ from experiments.omniglot.sequences import SEQUENCES
 from icl_lab import driver
 from tests.tiny import OMNI, read_lines, summary_of
 
+pytestmark = pytest.mark.lengthy
+
 ROOT = Path(__file__).parents[1]
 parse, run, TINY = OMNI.parse, OMNI.run, list(OMNI.options)
 

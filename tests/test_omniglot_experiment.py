@@ -27,6 +27,8 @@ from experiments.omniglot.presets import PRESETS
 from experiments.omniglot.run import build
 from tests.tiny import OMNI, contents, read_lines, summary_of, unboxed, untimed
 
+pytestmark = pytest.mark.lengthy
+
 ROOT = Path(__file__).parents[1]
 parse, run, TINY = OMNI.parse, OMNI.run, list(OMNI.options)
 

@@ -12,6 +12,8 @@ from experiments.omniglot.config import ModelConfig
 from experiments.omniglot.data import make_classes
 from experiments.omniglot.presets import PRESETS
 
+pytestmark = pytest.mark.lengthy
+
 MODEL = ModelConfig(encoder="linear", layers=1, width=16)
 INPUTS = jax.ShapeDtypeStruct((2, 9, 28, 28), np.uint8), jax.ShapeDtypeStruct((2, 9), np.int32)
 CHOICES = typing.get_type_hints(ModelConfig)

@@ -14,6 +14,8 @@ import pytest
 import icl_train as training
 from tests.tiny import OMNI, summary_of, untimed
 
+pytestmark = pytest.mark.lengthy
+
 ROOT = Path(__file__).parents[1]
 run, TINY = OMNI.run, list(OMNI.options)
 

@@ -15,6 +15,8 @@ from experiments.omniglot.labels import make_label_sets, make_num_labels
 from experiments.omniglot.sequences import TrainingSequences
 from tests.tiny import OMNI, read_lines, unboxed
 
+pytestmark = pytest.mark.lengthy
+
 COUNT = 2_000
 WAYS = 2
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.tiny import PHASES, read_lines
 
+pytestmark = pytest.mark.lengthy
+
 GRID = ["--grid.data.num-tasks", 2, 8, "--seeds", 1, "--grid.model.width", 8, "--train.steps", 3]
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from icl_data import omniglot
 
+pytestmark = pytest.mark.lengthy
+
 SCRIPT = Path(__file__).parents[1] / "tools" / "prepare_omniglot.py"
 pytest.importorskip("tensorflow_datasets", reason='needs pip install "icl-data[tfds]"')
 

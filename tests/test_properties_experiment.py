@@ -13,6 +13,8 @@ from icl_lab.sweeps.command import parse_sweep
 from tests.tiny import PROPERTIES as TINY
 from tests.tiny import contents, summary_of
 
+pytestmark = pytest.mark.lengthy
+
 
 def test_settings_are_run_once_and_the_page_and_table_say_what_came_of_them(tmp_path, capsys):
     words = ["--workdir", tmp_path / "properties"]

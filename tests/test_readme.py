@@ -17,6 +17,8 @@ from experiments.omniglot.presets import PRESETS as OMNIGLOT
 from icl_data import BatchSource, Bursty, ClassSplit, FunctionSampler, RandomMLP, SequenceSampler, glyphs
 from tools.snippets import OTHERS, blocks, script
 
+pytestmark = pytest.mark.lengthy
+
 ROOT = Path(__file__).parents[1]
 READMES = sorted(ROOT.glob("packages/*/README.md"))
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *READMES, *sorted(ROOT.glob("docs/**/*.md"))]

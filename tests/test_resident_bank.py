@@ -17,6 +17,8 @@ from icl_lab import driver
 from icl_lab.streams import compiled_expand
 from tests.tiny import FUNC, GPIC, OMNI, read_lines
 
+pytestmark = pytest.mark.lengthy
+
 DEFINITIONS = {each.name: each for each in (FUNCTIONS, GPICL, OMNIGLOT)}
 
 

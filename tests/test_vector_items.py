@@ -10,6 +10,8 @@ from experiments.omniglot.data import make_classes
 from experiments.omniglot.run import OMNIGLOT
 from tests.tiny import STEPS
 
+pytestmark = pytest.mark.lengthy
+
 SMALL = (
     STEPS
     + "--data.holdout 8 --data.batch-size 8 --model.layers 1 --model.width 16 --eval.count 60 --eval.final-count 60 "

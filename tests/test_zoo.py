@@ -25,6 +25,8 @@ from experiments.linear.run import LINEAR
 from tools import make_zoo
 from tools.snippets import script
 
+pytestmark = pytest.mark.lengthy
+
 ZOO = Path(__file__).parents[1] / "zoo"
 EXPERIMENTS = {"gpicl": GPICL, "functions": FUNCTIONS, "linear": LINEAR}
 

@@ -113,6 +113,7 @@ def jax():
     return jax
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_numbers_mean_the_same_in_numpy_and_under_jit(name, jax):
     from icl_data.device_bank import device_bank

@@ -35,6 +35,7 @@ def is_as_hard_as_omniglot(bank):
     return 0.05 < ink < 0.09 and 0.72 < few_shot < 0.86 and 0.15 < one_shot < 0.30
 
 
+@pytest.mark.lengthy
 def test_glyphs_are_as_hard_as_omniglot():
     assert is_as_hard_as_omniglot(glyphs(400, cache=False))
 

@@ -244,6 +244,7 @@ def surprise(one, two):
     return ((statistic / freedom) ** (1 / 3) - 1 + 2 / (9 * freedom)) / math.sqrt(2 / (9 * freedom))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("kind", "split"), CASES, ids=NAMES)
 def test_distributions_agree_with_the_oracle(kind, split):
     batch = sampler_of(kind, split, seed=1).sample(np.arange(COUNT))
@@ -272,6 +273,7 @@ def test_what_every_kind_promises(kind, split):
     assert of_holdout.all() if getattr(kind, "classes", "") == "holdout" else not of_holdout.any()
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("kind", "split"), CASES, ids=NAMES)
 def test_a_sequence_does_not_depend_on_its_company(kind, split):
     sampler = sampler_of(kind, split, seed=3)

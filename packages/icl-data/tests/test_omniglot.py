@@ -58,6 +58,7 @@ def test_classes_are_in_the_order_of_omniglots_numbers(small1):
     assert np.array_equal(omniglot([small1]).gather(np.array([57]), np.array([4]))[0], 255 - expected)
 
 
+@pytest.mark.lengthy
 def test_polarity_and_size(small1):
     ink, paper = (omniglot([small1], size=28, polarity=name) for name in ("ink_is_one", "paper_is_one"))
     assert ink.items.shape == (2720, 28, 28)
@@ -65,6 +66,7 @@ def test_polarity_and_size(small1):
     assert abs(ink.items.mean() - omniglot([small1]).items.mean()) < 0.5  # a box filter keeps the amount of ink
 
 
+@pytest.mark.lengthy
 def test_overlapping_zips_merge(small1, tmp_path):
     with zipfile.ZipFile(small1) as archive:
         entries = {name: archive.read(name) for name in archive.namelist() if name.endswith(".png")}
@@ -378,6 +380,7 @@ def test_a_folder_without_omniglot_is_told_what_was_expected(tmp_path):
         omniglot(tmp_path)
 
 
+@pytest.mark.lengthy
 def test_no_more_than_one_copy_of_the_pixels_is_made(small1):
     tracemalloc.start()
     try:

@@ -21,6 +21,7 @@ def same(bank, other):
     return all(np.array_equal(getattr(bank, name), getattr(other, name)) for name in ("items", "starts", "counts"))
 
 
+@pytest.mark.lengthy
 def test_every_form_of_the_real_file_gives_the_same_bank(small1, tmp_path):
     bank = omniglot([small1])
     assert bank.num_classes == 136

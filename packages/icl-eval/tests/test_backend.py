@@ -35,6 +35,7 @@ print(os.environ["MPLBACKEND"], matplotlib.get_backend().lower())
 """
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("before", "named", "used"),
     [(NOT_INSTALLED, NOTEBOOK, "agg"), ("", "nonsense", "agg"), ("", NOTEBOOK, NOTEBOOK), ("", "svg", "svg")],

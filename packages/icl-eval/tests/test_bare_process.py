@@ -57,6 +57,7 @@ def test_a_report_that_nobody_can_be_told_of_is_a_report(
     assert (run / "report.html").exists()
 
 
+@pytest.mark.lengthy
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
 def test_a_process_with_full_disks_for_what_it_says_leaves_with_0_and_the_same_page(run: Path, tmp_path: Path) -> None:
     """With -O, under which asserts do nothing, and 64-bit numbers in JAX."""

@@ -161,6 +161,7 @@ def test_any_type_in_any_place_of_the_json_leaves_a_page(whole: Path, name: str)
         check_page(whole)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("new", HOSTILE[::2], ids=lambda new: repr(new)[:20])
 def test_what_the_headlines_read_may_be_anything(whole: Path, new: Any) -> None:
     summary = json.loads((whole / "summary.json").read_text())
@@ -186,6 +187,7 @@ def test_what_the_headlines_read_may_be_anything(whole: Path, new: Any) -> None:
     check_page(whole)
 
 
+@pytest.mark.lengthy
 def test_a_file_cut_off_or_garbled_anywhere_is_named_or_read_to_the_damage(whole: Path) -> None:
     generator = np.random.default_rng(0)
     originals = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file() and path.stat().st_size}

@@ -44,6 +44,7 @@ def grid(tmp_path: Path, write_run: WriteRun) -> Path:
     return tmp_path / "s"
 
 
+@pytest.mark.lengthy
 def test_a_grid_is_drawn_by_each_option_and_as_a_map_and_told_in_words(grid: Path, tmp_path: Path) -> None:
     text = write_report(grid, png=True).read_text()
     names = {path.name for path in (grid / "figures").iterdir()}

@@ -73,6 +73,7 @@ def test_a_second_trainer_is_refused_before_it_drops_an_evaluation_and_to_evalua
     assert read(folder / "metrics.jsonl")[-1]["step"] == 9
 
 
+@pytest.mark.lengthy
 def test_members_are_the_runs_they_would_be_alone(tmp_path, run, read):
     vary = ["--vary.learning-rate", 0.1, 0.05, "--data.num-tasks", 5]
     run("toy", "--train.ensemble.members", 2, *vary, "--no-report", "--workdir", tmp_path / "all")

@@ -212,6 +212,7 @@ def test_what_cannot_be_is_refused_with_the_numbers(vectors, points, tmp_path):
         lab.Learner.load(tmp_path / "none")
 
 
+@pytest.mark.lengthy
 def test_a_run_that_takes_no_data_of_ones_own_says_so(tmp_path):
     model = models.SequenceClassifier(num_labels=2, trunk=models.Transformer(layers=1, heads=2), width=8)
     folder = publish(tmp_path, model, None, np.zeros((1, 3, 16, 16), np.uint8), np.zeros((1, 3), np.int32))

@@ -110,6 +110,7 @@ def test_results_go_elsewhere_and_the_run_is_not_touched(finished, run, tmp_path
     )
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_folder_of_results_is_not_gone_on_with(run, tmp_path, capsys, members):
     folder, to = tmp_path / "run", tmp_path / "to"

@@ -38,6 +38,7 @@ def test_each_checkpoint_is_evaluated_as_it_would_be_alone_and_none_again(kept, 
     assert (folder / "eval.jsonl").read_bytes() == again
 
 
+@pytest.mark.lengthy
 def test_members_of_an_ensemble_are_replayed_each_into_its_folder(tmp_path, run, read):
     run("toy", *KEEP, "--train.ensemble.members", 2, "--workdir", tmp_path / "all")
     run(tmp_path / "all", "--mode", "replay", "--no-report")

@@ -15,6 +15,8 @@ from icl_lab.sweeps import probe
 from icl_lab.sweeps.command import parse_sweep
 from icl_lab.sweeps.words import combinations, split_words, typed
 
+pytestmark = pytest.mark.lengthy
+
 NAMED = {"two wide": {"width": 2}, "noisy": {"data.noise": 0.5}}
 
 

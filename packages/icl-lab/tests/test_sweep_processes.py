@@ -8,8 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import icl_lab as lab
 from icl_lab.sweeps.folder import CLAIMS, claim, groups_there, planning
+
+pytestmark = pytest.mark.lengthy
 
 SCRIPT = "import sys; sys.path.insert(0, {folder!r}); import toy, icl_lab; icl_lab.main(toy.TOY)"
 WORDS = ("sweep", "toy", "--grid.width", "2", "3", "4", "--no-page", "--train.checkpoint-every", "1")

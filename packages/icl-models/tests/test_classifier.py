@@ -202,6 +202,7 @@ def program(config):
     return str(init), str(apply(params, state, jax.random.key(0)))
 
 
+@pytest.mark.lengthy
 def test_every_field_of_the_configuration_changes_something():
     changes = {
         "num_labels": [V + 1],

@@ -145,6 +145,7 @@ def row(request):
     return Row(MODELS[request.param])
 
 
+@pytest.mark.lengthy
 def test_shape_dtype_and_one_compilation(row):
     assert row.normal.shape == ((B, N, Y) if row.is_points else (B, V))
     assert row.normal.dtype == jnp.float32
@@ -155,12 +156,14 @@ def test_shape_dtype_and_one_compilation(row):
     assert not np.allclose(changed, row.normal, atol=1e-4)
 
 
+@pytest.mark.lengthy
 def test_jit_changes_nothing(row):
     if not row.is_points and not isinstance(row.config.encoder, IdentityEncoder):
         pytest.skip("convolutions take long, one operation at a time")
     np.testing.assert_allclose(row.eager(*row.inputs), row.normal, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.lengthy
 def test_gradients_are_finite_and_none_is_zero_and_no_key_matters_without_dropout(row):
     if row.state:
         pytest.skip("the gradients of the ResNet take long to compile; test_resnet.py holds them to an oracle")
@@ -199,6 +202,7 @@ def test_every_item_matters_and_every_label_but_that_of_the_query(row):
         assert same == (place == S - 1), place
 
 
+@pytest.mark.lengthy
 def test_every_items_logits_are_causal_by_gradients_and_blind_to_its_own_label(row):
     config = row.config
     if row.is_points or not config.trunk.is_causal or config.layout.leaks_label:
@@ -270,6 +274,7 @@ def tree(name):
     )
 
 
+@pytest.mark.lengthy
 def test_parameters_are_those_of_the_golden_file():
     assert "".join(map(tree, MODELS)) == GOLDEN.read_text(), f"if this is meant, run python {__file__}"
 
@@ -288,6 +293,7 @@ def test_all_encoders_and_layouts_go_together_or_say_why_not(encoder, layout):
         jax.eval_shape(tokens.init, jax.random.key(0), *inputs)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_all_layouts_and_trunks_go_together_or_say_why_not(layout):
     for trunk, outputs in itertools.product(TRUNKS.values(), ("query", "every_item")):

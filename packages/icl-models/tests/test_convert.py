@@ -93,6 +93,7 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(one, two, rtol=0, atol=max(1e-4 * float(np.abs(two).max()), floor))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", [name for name in PAIRS if name != "12 layers"])
 def test_the_logits_are_the_same(name):
     original, ours, shape = PAIRS[name]

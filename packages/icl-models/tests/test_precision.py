@@ -77,6 +77,7 @@ def float_dtypes(tree):
     return {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)}
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "config",
     [
@@ -125,6 +126,7 @@ def wide_arrays(jaxpr):
         )
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "config",
     [

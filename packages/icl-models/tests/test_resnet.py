@@ -102,6 +102,7 @@ def step():
     return (rename(params), rename(state), images / 255), (loss, rename(new_state), rename(gradients), of_images)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "forms",
     [Forms(), Forms(block="banded", stem="chunks"), Forms(block="product", stem="product")],

@@ -27,6 +27,7 @@ from icl_models import (
 B, S, V, D = 2, 4, 7, 16
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("trunk", "name", "layers", "count"),
     [

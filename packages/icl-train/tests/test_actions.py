@@ -93,6 +93,7 @@ def test_spaced_steps_grow_apart_from_where_they_are_densest(around):
         assert len(gaps) < 2 or gaps.max() >= 5 * gaps.min()
 
 
+@pytest.mark.lengthy
 def test_spaced_checkpoints_are_kept_for_ever_beside_the_latest_of_the_others(problem):
     options = {"checkpoint_spacing": "log", "checkpoint_moments": 3, "checkpoint_every": 4, "keep_checkpoints": 1}
     whole = problem.run("run", steps=20, **options)

@@ -60,6 +60,7 @@ def entries(folder):
     return sorted(path.name for path in Path(folder).glob("*-cache"))
 
 
+@pytest.mark.lengthy
 def test_a_second_process_takes_the_program_from_the_cache(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
 

@@ -100,6 +100,7 @@ def test_every_field_is_tested():
     assert CHANGES.keys() | ELSEWHERE == set(FIELDS)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("field", CHANGES)
 def test_every_field_changes_what_is_left_in_the_folder(problem, whole, field):
     def leaves(folder):

@@ -63,6 +63,7 @@ def lone(shared):
     return run
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("on_device", "devices", "changes"),
     [
@@ -99,6 +100,7 @@ def test_an_ensemble_that_was_stopped_goes_on_exactly(problem):
         assert problem.untimed(folders[0]) == problem.untimed(folders[1])
 
 
+@pytest.mark.lengthy
 def test_a_member_that_diverges_stops_alone_and_stays_as_it_was_before(problem, capsys):
     class Broken(problem.Rows):
         def __next__(self):
@@ -171,6 +173,7 @@ def test_members_that_do_not_go_together_are_refused(problem):
         restore_model(problem.folder / "run", init=problem.init, member=4)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("kind", [np.float32, jnp.float32, np.float64], ids=["np.float32", "jax", "np.float64"])
 def test_seeds_and_rates_of_numpy_and_jax_are_as_good_as_those_of_python(problem, kind):
     def run(name, number, seed, **changes):

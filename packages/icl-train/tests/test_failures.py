@@ -36,6 +36,7 @@ def rows_that_fail(problem, at, value=np.nan):
     return Rows()
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("at", "value", "count"), [(1, np.nan, 1), (3, np.inf, 1), (10, np.nan, 1), (1, np.nan, 4), (7, np.inf, 4)]
 )

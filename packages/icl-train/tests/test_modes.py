@@ -52,6 +52,7 @@ def arguments(schedule, **changes):
     return {"init": init, "loss_fn": loss_fn, "optimizer": optimizer} | settings | changes
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_with_64_bits_a_run_is_the_one_with_32_and_resumes_exactly(problem, wide, accumulate):
     """Data of 64 bits (NumPy's default) makes no parameter, average, moment or count wider than ``init`` made it."""

@@ -113,6 +113,7 @@ def kernel(tmp_path_factory):
     kernel.close()
 
 
+@pytest.mark.lengthy
 def test_a_cell_shows_a_bar_with_steps_and_loss_that_moves(kernel):
     written, error, value = kernel.run("run('bar', wait=0.2)")
     assert (error, value) == (None, "20")

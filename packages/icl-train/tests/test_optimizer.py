@@ -13,6 +13,7 @@ import pytest
 from icl_train import OptimizerConfig, Schedule, learning_rate_schedule
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -144,6 +144,7 @@ def start(*runs):
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
+@pytest.mark.lengthy
 def test_sigterm_to_a_real_process_saves_and_the_resumed_losses_are_the_same(problem):
     whole, parts = problem.folder / "whole", problem.folder / "parts"
     deadline = time.monotonic() + 60

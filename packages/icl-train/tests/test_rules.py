@@ -54,6 +54,7 @@ def one(shared):
     return shared.run("one", batches=shared.Rows(size=16, width=16), **ARGUMENTS)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("sizes", "rules"),
     [

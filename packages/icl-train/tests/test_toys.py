@@ -76,6 +76,7 @@ def losses(folder, *, names, clamped, loss_fn, steps, seeds, log_every):
     return np.array([[json.loads(line)["loss"] for line in path.read_text().splitlines()] for path in lines])
 
 
+@pytest.mark.lengthy
 def test_clamping_a_part_of_the_circuit_shortens_the_plateau(tmp_path):
     medians = []
     for clamped in ((), ("c",), ("b", "c")):
