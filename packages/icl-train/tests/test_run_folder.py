@@ -258,6 +258,12 @@ def test_a_folder_that_cannot_be_written_to_is_refused(path):
         open_run(path, CONFIG)
 
 
+def test_a_folder_that_orbax_would_take_for_a_pattern_is_refused_and_not_made(tmp_path):
+    with pytest.raises(OSError, match=r"wanted a workdir without a \[ in its path, got .*lr=\[3e-4\]/a; give another"):
+        open_run(tmp_path / "lr=[3e-4]" / "a", {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_configuration_that_json_cannot_hold_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(TypeError):
         open_run(tmp_path / "run", {"when": object()})

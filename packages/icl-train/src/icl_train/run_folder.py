@@ -183,8 +183,11 @@ def check_writable(workdir: Path) -> None:
         workdir: The folder.
 
     Raises:
-        OSError: Says why, and what to do.
+        OSError: Says why, and what to do. A "[" in the path is refused, too: Orbax takes a checkpoint's path for a
+            pattern, and what it saves there cannot be read.
     """
+    if "[" in str(workdir.absolute()):
+        raise OSError(f"wanted a workdir without a [ in its path, got {workdir.absolute()}; give another workdir")
     if reason := why_not_writable(workdir):
         raise OSError(f"wanted a workdir that can be written to, got {workdir}: {reason}; give another workdir")
 
