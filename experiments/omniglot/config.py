@@ -18,6 +18,7 @@ _READ_BY_SOURCES = (
         "vectors": ("source", ("vectors",)),
     }
     | dict.fromkeys(("dimensions", "within"), ("source", ("gaussian",)))
+    | {"scale": ("source", ("gaussian", "vectors"))}
     | dict.fromkeys(("size", "augmented", "noise", "random_rare"), ("source", ("glyphs", "omniglot")))
     | {"exemplars": ("source", ("glyphs", "omniglot", "gaussian", "vectors"))}
 )
@@ -47,6 +48,8 @@ class DataConfig:
         of a frozen network.
       dimensions: For gaussian: numbers of a point.
       within: For gaussian: how much the 20 exemplars of a class differ, as a share of how much classes do.
+      scale: For gaussian and vectors: what all numbers of the items are multiplied by. Points have a length of about 1;
+        the square root of their dimensions gives their numbers a variance of 1, as features of a network about have.
       size: Side of the images in pixels.
       polarity: For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright.
       augmented: Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees.
@@ -92,6 +95,7 @@ class DataConfig:
     vectors: tuple[Path, ...] = ()
     dimensions: int = 64
     within: float = 0.1
+    scale: float = 1.0
     size: int = 28
     polarity: Polarity = "ink_is_one"
     augmented: bool = False

@@ -1,7 +1,10 @@
 """What omniglot trains on and is evaluated on: classes, kinds of sequences, samplers."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
+
+import numpy as np
 
 import icl_data as data
 import icl_lab as lab
@@ -25,6 +28,8 @@ def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit
         bank = data.bank_from_numpy(*config.vectors)
     else:
         bank = data.symbols(config.characters)
+    if config.scale != 1:
+        bank = dataclasses.replace(bank, items=bank.items * np.float32(config.scale))
     if config.exemplars == "single":
         bank = bank.first_exemplars(1)
     elif config.exemplars == "separated":
