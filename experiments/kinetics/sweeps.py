@@ -62,12 +62,13 @@ def draw_classes(folder: Path, base: KineticsConfig, runs: Sequence[KineticsConf
         if run.data.classes is not None and None not in curves:
             last = tuple(float(curve.values[-1]) for curve in curves if curve is not None)
             ends.setdefault(run.data.context, {}).setdefault(run.data.classes, []).append((last[0], last[1]))
-    rows, stars = [], {}
+    rows: list[tuple[str, ...]] = []
+    stars: dict[int, float] = {}
     for N, by_classes in sorted(ends.items()):
         sizes = sorted(by_classes)
         means = [np.mean(by_classes[K], axis=0) for K in sizes]
         star = crossing(sizes, [mean[0] for mean in means], level=_WINS)
-        stars |= {N: star} if star is not None else {}
+        stars |= {} if star is None else {N: star}
         for K, (icl, iwl) in zip(sizes, means, strict=True):
             rows.append((f"{N}", f"{K:,}", f"{len(by_classes[K])}", f"{icl:.3f}", f"{iwl:.3f}"))
         rows.append((f"{N}", "K* " + ("not crossed" if star is None else f"{star:,.0f}"), "", f"{_WINS}", ""))
@@ -107,7 +108,7 @@ def _fitted(x: Sequence[int], y: Sequence[float], happened: Sequence[bool], *, w
     )
 
 
-def _written(path: Path, title: str, header: Sequence[str], rows: list[tuple[str, ...]], said: str) -> lab.Drawn:
+def _written(path: Path, title: str, header: Sequence[str], rows: Sequence[tuple[str, ...]], said: str) -> lab.Drawn:
     lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
     path.write_text("\n".join([*lines, "", said, ""]), encoding="utf-8")
     return lab.Drawn(tables=[evaluation.Table(title, header, rows)], note=said, said=[said])

@@ -128,6 +128,32 @@ def size_axis(panel: Axes, sizes: Sequence[float] | Sequence[int], *, title: str
     panel.set_xlabel(title, color=INK, fontsize=TEXT)
 
 
+def second_size_axis(panel: Axes, *, factor: float, title: str) -> None:
+    """Put an axis above a panel whose x axis is logarithmic, of the same places times a factor, and name it.
+
+    >>> panel = Figure().subplots()
+    >>> size_axis(panel, [10, 1000], title="training step")
+    >>> second_size_axis(panel, factor=32, title="sequences seen")
+    >>> [tick.get_text() for tick in panel.child_axes[0].get_xticklabels()]
+    ['1k', '10k']
+    """
+
+    def to(x: Any) -> Any:
+        return np.asarray(x) * factor
+
+    def back(x: Any) -> Any:
+        return np.asarray(x) / factor
+
+    above = panel.secondary_xaxis("top", functions=(to, back))
+    low, high = panel.get_xlim()
+    ticks = log_ticks(low * factor, high * factor)
+    above.set_xticks(ticks, [_short(tick) for tick in ticks])
+    above.xaxis.set_minor_formatter(NullFormatter())
+    above.tick_params(which="both", colors=INK, labelsize=9, length=0)
+    above.spines["top"].set_visible(False)
+    above.set_xlabel(title, color=INK, fontsize=TEXT)
+
+
 def _short(number: float) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
