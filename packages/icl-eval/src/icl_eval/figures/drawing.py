@@ -7,7 +7,7 @@ a light page; `encode` lets those of an SVG follow the page that it stands in.
 import io
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
