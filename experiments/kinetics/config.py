@@ -67,7 +67,7 @@ class KineticsConfig(lab.ExperimentConfig):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig(method="sgd", learning_rate=0.1, warmup_steps=0, clip_norm=None)
-    train: TrainConfig = TrainConfig(steps=20_000, log_every=200, checkpoint_every=20_000)
+    train: TrainConfig = TrainConfig(steps=6_400, log_every=100, checkpoint_every=6_400)
     eval: KineticsEvalConfig = KineticsEvalConfig()
 
 

@@ -115,14 +115,32 @@ def _written(path: Path, title: str, header: Sequence[str], rows: Sequence[tuple
 
 
 _LAPTOP = PRESETS["laptop"]
+_CONTEXTS = (8, 12, 16, 24, 32, 48)
+_STEPS = 400  # for each item of the context: about three times as long as ICL took in the runs that were tried
 
+
+def onset_settings(config: KineticsConfig) -> Mapping[str, lab.Setting]:
+    """Return the lengths of the context, each with as many steps as ICL may take there."""
+    return {f"N {N}": {"data.context": N, "train.steps": _STEPS * N} for N in _CONTEXTS}
+
+
+def classes_settings(config: KineticsConfig) -> Mapping[str, lab.Setting]:
+    """Return every other length with numbers of classes on both sides of where ICL begins to win."""
+    return {
+        f"N {N}, K {K}": {"data.context": N, "data.classes": K, "train.steps": _STEPS * N}
+        for N in _CONTEXTS[::2]
+        for K in (32, 64, 128, 256, 512, 1_024)
+    }
+
+
+_EVAL = dataclasses.replace(_LAPTOP.eval, every=50, count=500)
 ONSET: lab.SweepPreset[KineticsConfig] = lab.SweepPreset(
-    config=_LAPTOP, grid={"data.context": (8, 16, 32, 64)}, seeds=4, draw=draw_onset
+    config=dataclasses.replace(_LAPTOP, eval=_EVAL), settings=onset_settings, seeds=4, draw=draw_onset
 )
 CLASSES: lab.SweepPreset[KineticsConfig] = lab.SweepPreset(
-    config=dataclasses.replace(_LAPTOP, eval=dataclasses.replace(_LAPTOP.eval, every=1_000)),
-    grid={"data.context": (8, 16, 32), "data.classes": (32, 64, 128, 256, 512, 1_024)},
-    seeds=4,
+    config=dataclasses.replace(_LAPTOP, eval=dataclasses.replace(_EVAL, every=200)),
+    settings=classes_settings,
+    seeds=2,
     draw=draw_classes,
 )
 
