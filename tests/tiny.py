@@ -67,7 +67,8 @@ LINE = of(LINEAR, STEPS + TASKS + "--data.points 8 --data.num-inputs 2 --eval.co
 KINE = of(
     KINETICS,
     "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 --eval.every 3 --eval.count 20 "
-    "--eval.final-count 30 --eval.batch-size 30 --data.context 4 --data.dimensions 5 --data.batch-size 8 --model.hidden 6 6",
+    "--eval.final-count 30 --eval.batch-size 30 --data.context 4 --data.dimensions 5 "
+    "--data.batch-size 8 --model.hidden 6 6",
 )
 
 

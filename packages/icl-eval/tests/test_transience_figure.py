@@ -57,7 +57,9 @@ def test_nothing_above_step_zero_is_refused() -> None:
 
 def test_a_second_axis_counts_sequences_where_the_batch_size_is_known() -> None:
     lines = {"ICL": curve([0.5, 0.6, 0.9])}
-    (panel,), (plain,) = transience(lines, batch_size=32).axes, transience(lines).axes
+    figure = transience(lines, batch_size=32)
+    (panel,), (plain,) = figure.axes, transience(lines).axes
+    figure.draw_without_rendering()
     (above,) = panel.child_axes
     low, high = panel.get_xlim()
     np.testing.assert_allclose(above.get_xlim(), (32 * low, 32 * high))

@@ -128,7 +128,7 @@ def size_axis(panel: Axes, sizes: Sequence[float] | Sequence[int], *, title: str
     panel.set_xlabel(title, color=INK, fontsize=TEXT)
 
 
-def second_size_axis(panel: Axes, *, factor: float, title: str) -> None:
+def second_size_axis(panel: Axes, *, factor: int, title: str) -> None:
     """Put an axis above a panel whose x axis is logarithmic, of the same places times a factor, and name it.
 
     >>> panel = Figure().subplots()
