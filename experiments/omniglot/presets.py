@@ -103,7 +103,6 @@ _INDUCTION = OmniglotConfig(
         every=3_125,
         final_count=2_000,
         extra_at_end=("distractor_pairs", "distractor_held_out_pairs"),
-        intervened=True,  # without the heads that are not trained
         heads_count=0,
         ablation_count=0,
     ),
