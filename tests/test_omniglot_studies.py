@@ -3,11 +3,13 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 
 import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
 from experiments.omniglot.courses import LEARNING, STRATEGIES
+from experiments.omniglot.data import make_classes, make_samplers
 from experiments.omniglot.run import OMNIGLOT
 from experiments.omniglot.sequences import ALWAYS_EVALUATED
 
@@ -55,3 +57,21 @@ def test_peaks_are_told_by_sequences_seen_and_drawn_over_both(name, lines, tmp_p
     (picture,) = drawn.pictures
     (panel,) = picture.draw().axes
     assert panel.child_axes[0].get_xlabel() == "sequences seen" and "highest at step 10" in picture.alt
+
+
+def test_every_sequence_of_the_induction_study_can_be_asked_once():
+    config = lab.with_options(
+        OMNIGLOT.presets["induction"], {"data.characters": 7, "data.holdout": 2, "eval.every_sequence": True}
+    )
+    samplers = make_samplers(config, *make_classes(config.data))
+    # By hand: 5 * 4 pairs of classes in 2 orders, with both orders of 8 pairs of labels, or of the 2 held out.
+    for name, count in (("distractor_pairs", 5 * 4 * 2 * 16), ("distractor_held_out_pairs", 5 * 4 * 2 * 4)):
+        batch = samplers[name].sample(np.arange(count))
+        rows = np.concatenate([batch["classes"], batch["labels"]], axis=1)
+        assert len(np.unique(rows, axis=0)) == count
+        assert (samplers[name].sample(np.array([count]))["classes"] == batch["classes"][:1]).all()
+    with pytest.raises(ValueError, match=r"data\.length 3 with data\.shots 1, got 5"):
+        longer = lab.with_options(config, {"data.length": 5})
+        make_samplers(longer, *make_classes(longer.data))
+    with pytest.raises(ValueError, match="for evaluations with a distractor"):
+        lab.with_options(OMNIGLOT.presets["laptop"], {"eval.every_sequence": True})

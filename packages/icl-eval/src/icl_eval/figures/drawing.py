@@ -135,7 +135,7 @@ def second_size_axis(panel: Axes, *, factor: int, title: str) -> None:
     >>> size_axis(panel, [10, 1000], title="training step")
     >>> second_size_axis(panel, factor=32, title="sequences seen")
     >>> [tick.get_text() for tick in panel.child_axes[0].get_xticklabels()]
-    ['1k', '10k']
+    ['300', '1k', '3k', '10k', '30k']
     """
 
     def to(x: Any) -> Any:
