@@ -133,6 +133,8 @@ def classes_settings(config: KineticsConfig) -> Mapping[str, lab.Setting]:
     }
 
 
+# A step took 3.5 ms of one core with a context of 8, 12 ms with 32. With --members 1, and two processes on the folder:
+# 224,000 steps of the first sweep 22 minutes on two cores, 269,000 of the second 20 minutes.
 _EVAL = dataclasses.replace(_LAPTOP.eval, every=50, count=500)
 ONSET: lab.SweepPreset[KineticsConfig] = lab.SweepPreset(
     config=dataclasses.replace(_LAPTOP, eval=_EVAL), settings=onset_settings, seeds=4, draw=draw_onset
