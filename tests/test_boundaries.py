@@ -141,7 +141,7 @@ def test_experiments_are_on_top_of_icl_lab_which_is_on_top_of_the_four():
     assert imported_modules(ROOT / "packages" / "icl-lab" / "src") >= PACKAGES
     assert imported_modules(ROOT / "experiments") >= {"icl_lab", "icl_data", "icl_models", "icl_eval"}
     names = {path.name for path in (ROOT / "experiments").iterdir() if (path / "__main__.py").exists()}
-    assert names == {"omniglot", "gpicl", "functions", "linear"}
+    assert names == {"omniglot", "gpicl", "functions", "linear", "kinetics"}
     lab = "".join(path.read_text() for path in (ROOT / "packages" / "icl-lab" / "src").rglob("*.py"))
     code = re.sub(r'"""(.|\n)*?"""|#.*', "", lab)
     code = re.sub(r'linear_attention|attention="linear"', "", code)  # a trunk, not the experiment

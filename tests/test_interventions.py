@@ -78,13 +78,13 @@ def test_the_induction_study_is_six_settings_and_tells_when_each_formed(tmp_path
     for number, name in enumerate(("nothing", "match")):  # of which the other falls
         folder = tmp_path / name
         folder.mkdir()
-        losses = {625: 0.7, 1_250: 0.7, 2_500: 0.7 - 0.6 * number}
+        losses = {312: 0.7, 625: 0.7, 1_250: 0.7 - 0.6 * number}
         lines = [{"step": step, "loss": loss} for step, loss in losses.items()]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         runs.append(lab.with_options(base, chosen[name] | {"workdir": folder}))
     drawn = draw(tmp_path, base, runs)
     assert drawn.tables[0].rows == [
         ("nothing", "1", "0.700", "0.700", "not for 1 of 1"),
-        ("match", "1", "0.400", "0.250", f"step {1_250 + 1_250 * (0.7 - 0.4 * np.log(2)) / 0.6:,.0f}"),
+        ("match", "1", "0.700", "0.100", f"step {625 + 625 * (0.7 - 0.4 * np.log(2)) / 0.6:,.0f}"),
     ]
     assert "| match | 1 |" in (tmp_path / "clamps.md").read_text()

@@ -85,3 +85,17 @@ def test_what_does_not_go_together_is_refused_in_a_sentence(words, message, tmp_
     with pytest.raises(SystemExit):
         run(tmp_path / "run", *words)
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_points_are_scaled_where_that_is_asked_for():
+    config = lab.with_options(
+        OMNIGLOT.presets["laptop"],
+        {"data.source": "gaussian", "data.characters": 600, "data.dimensions": 16, "model.encoder": "linear"},
+    )
+    plain, scaled = (
+        make_classes(lab.with_options(config, {"data.scale": scale}).data)[0].items for scale in (1.0, 4.0)
+    )
+    np.testing.assert_array_equal(scaled, 4 * plain)
+    assert scaled.var() == pytest.approx(1, rel=0.05)  # 4 is the square root of 16 dimensions
+    with pytest.raises(ValueError, match=r"data\.scale must be above 0"):
+        lab.with_options(config, {"data.scale": 0.0})

@@ -22,6 +22,7 @@ import icl_lab as lab
 from experiments.functions.run import FUNCTIONS
 from experiments.gpicl.run import GPICL
 from experiments.linear.run import LINEAR
+from experiments.omniglot.run import OMNIGLOT
 from tools import make_zoo
 from tools.snippets import script
 
@@ -47,9 +48,16 @@ def test_a_published_run_gives_the_numbers_that_were_written_down_when_it_was_tr
         assert estimate.value == pytest.approx(written, rel=0.02, abs=0.003), metric
 
 
+def test_the_published_induction_circuit_finds_labels_that_it_never_saw_together():
+    run = lab.load_run(ZOO / "induction", experiment=OMNIGLOT)
+    for name in ("distractor_pairs", "distractor_held_out_pairs"):
+        (found,) = run.evaluate(name, count=500)
+        assert found.metrics["accuracy_in_context"].value > 0.95, name
+
+
 def test_the_zoo_is_what_its_tool_publishes_and_small():
     published = {name for name, flagship in make_zoo.ZOO.items() if flagship.in_repository}
-    assert {path.name for path in ZOO.iterdir()} == published == set(EXPERIMENTS)
+    assert {path.name for path in ZOO.iterdir()} == published == {*EXPERIMENTS, "induction"}
     assert sum(path.stat().st_size for path in ZOO.rglob("*")) < 2.5e6
     for name in published:
         texts = "".join(path.read_text() for path in (ZOO / name).glob("*.json*"))

@@ -10,6 +10,7 @@ from typing import Any
 import icl_lab as lab
 from experiments.functions.run import FUNCTIONS
 from experiments.gpicl.run import GPICL
+from experiments.kinetics.run import KINETICS
 from experiments.linear.run import LINEAR
 from experiments.omniglot.run import OMNIGLOT
 from icl_lab.main import run_command
@@ -63,6 +64,12 @@ FUNC = of(
     "--eval.count 20 --eval.final-count 30 --eval.baseline-count 10",
 )
 LINE = of(LINEAR, STEPS + TASKS + "--data.points 8 --data.num-inputs 2 --eval.count 20 --eval.final-count 30")
+KINE = of(
+    KINETICS,
+    "--train.steps 6 --train.log-every 2 --train.checkpoint-every 3 --eval.every 3 --eval.count 20 "
+    "--eval.final-count 30 --eval.batch-size 30 --data.context 4 --data.dimensions 5 "
+    "--data.batch-size 8 --model.hidden 6 6",
+)
 
 
 @dataclasses.dataclass(frozen=True)

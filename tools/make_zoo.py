@@ -43,6 +43,7 @@ ZOO = {
     "gpicl": Flagship(("gpicl", "laptop")),
     "functions": Flagship(("functions", "laptop")),
     "linear": Flagship(("linear", "laptop")),
+    "induction": Flagship(("omniglot", "induction")),
 } | {
     f"omniglot_{seed}": Flagship(
         (

@@ -15,6 +15,9 @@
     python -m experiments.omniglot sweep induction --workdir runs/induction
                                                           parts of an induction circuit given for free, and how long
                                                           the plateau then is (Singh et al. 2024)
+    python -m experiments.omniglot sweep forgetting --workdir runs/forgetting
+                                                          what keeps ICL: embeddings that are drawn anew; also
+                                                          transience (L2) and coopetition (matched exemplars)
     python -m experiments.omniglot runs/x --resume        go on with a run
     python -m experiments.omniglot runs/x --mode eval     evaluate its latest checkpoint again (--step N: another)
     JAX_PLATFORMS=cpu python -m experiments.omniglot runs/x --mode follow

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import icl_lab as lab
-from experiments.omniglot.sequences import ALWAYS_EVALUATED, READ_BY, SequenceName, TrainingSequences, readers, reads
+from experiments.omniglot.sequences import (
+    ALWAYS_EVALUATED,
+    DISTRACTORS,
+    READ_BY,
+    SEQUENCES,
+    SequenceName,
+    TrainingSequences,
+    readers,
+    reads,
+)
 from icl_data import Exemplars, NonBursty, Polarity
 from icl_train import OptimizerConfig, TrainConfig
 
@@ -18,6 +27,7 @@ _READ_BY_SOURCES = (
         "vectors": ("source", ("vectors",)),
     }
     | dict.fromkeys(("dimensions", "within"), ("source", ("gaussian",)))
+    | {"scale": ("source", ("gaussian", "vectors"))}
     | dict.fromkeys(("size", "augmented", "noise", "random_rare"), ("source", ("glyphs", "omniglot")))
     | {"exemplars": ("source", ("glyphs", "omniglot", "gaussian", "vectors"))}
 )
@@ -47,6 +57,8 @@ class DataConfig:
         of a frozen network.
       dimensions: For gaussian: numbers of a point.
       within: For gaussian: how much the 20 exemplars of a class differ, as a share of how much classes do.
+      scale: For gaussian and vectors: what all numbers of the items are multiplied by. Points have a length of about 1;
+        the square root of their dimensions gives their numbers a variance of 1, as features of a network about have.
       size: Side of the images in pixels.
       polarity: For omniglot: whether strokes are bright on dark or, as in the paper, dark on bright.
       augmented: Make 8 classes of each character: flipped or not, rotated by 0, 90, 180, 270 degrees.
@@ -92,6 +104,7 @@ class DataConfig:
     vectors: tuple[Path, ...] = ()
     dimensions: int = 64
     within: float = 0.1
+    scale: float = 1.0
     size: int = 28
     polarity: Polarity = "ink_is_one"
     augmented: bool = False
@@ -129,6 +142,8 @@ class DataConfig:
         lab.check_read("data", self, _READ_BY_SOURCES)
         if self.source == "vectors" and len(self.vectors) not in (1, 2):
             raise ValueError(f"data.source vectors wants --data.vectors, one or two files, got {len(self.vectors)}.")
+        if not self.scale > 0:
+            raise ValueError(f"data.scale must be above 0, got {self.scale}.")
         if self.label_offset and "offset" not in self.train.labels:
             raise ValueError("data.label_offset is for data.train.labels offset; leave it out, or ask for that.")
         if self.labels_per_class > 1 and "original" in self.train.labels:
@@ -208,6 +223,9 @@ class OmniglotEvalConfig(lab.EvalConfig):
       extra_at_end: Evaluations of the trained model, and with --mode eval, besides these; swapped labels want two ways.
       intervened: Whether answers are those of the model with the interventions of training on its inner values; by
         default, and for what is asked of its heads, they are those of the model as it is.
+      every_sequence: Whether evaluations with a distractor take their sequences from the list of all there are, each
+        once: of as many as there are they are exact. Classes have one exemplar each then, all as frequent, and the
+        context is of the two alone.
       heads_count: Sequences that the scores of a Transformer's attention heads are of; 0 leaves them out.
       ablation_count: Sequences that the trained Transformer is evaluated on without each of its heads; 0 leaves that
         out.
@@ -217,6 +235,7 @@ class OmniglotEvalConfig(lab.EvalConfig):
     extra_with_zipf: tuple[SequenceName, ...] = ()
     extra_at_end: tuple[SequenceName, ...] = ("fewshot_zipfian", "swapped_zipfian", "label_elsewhere")
     intervened: bool = False
+    every_sequence: bool = False
     heads_count: int = 250
     ablation_count: int = 1_000
 
@@ -277,9 +296,11 @@ class OmniglotConfig(lab.ExperimentConfig):
             )
         if self.eval.intervened and not self.interventions.model:
             raise ValueError("eval.intervened is for clamp, ablate and preserve among --intervene, and there are none.")
+        if self.eval.every_sequence and not any(SEQUENCES[name][0] in DISTRACTORS for name in self._evaluated):
+            raise ValueError("eval.every_sequence is for evaluations with a distractor, and there are none here.")
         default = {field.name: field.default for field in dataclasses.fields(DataConfig)}
         given = [name for name in READ_BY if getattr(self.data, name) not in (default[name], of_preset.get(name))]
-        extra = {*self.eval.extra, *self.eval.extra_with_zipf, *self.eval.extra_at_end}
+        extra = self._evaluated
         for option in [f"data.{name}" for name in given] + ["vary.p_bursty"] * bool(self.vary.p_bursty):
             name = option.partition(".")[2]
             read = self.data.train.read(name) or any(reads(each, name) for each in (*ALWAYS_EVALUATED, *extra))
@@ -288,3 +309,7 @@ class OmniglotConfig(lab.ExperimentConfig):
                     f"{option} is for {readers(name)} sequences, and none here read it; leave it out, "
                     f"or ask for --data.train {readers(name)}."
                 )
+
+    @property
+    def _evaluated(self) -> set[SequenceName]:
+        return {*self.eval.extra, *self.eval.extra_with_zipf, *self.eval.extra_at_end}

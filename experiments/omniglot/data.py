@@ -1,7 +1,10 @@
 """What omniglot trains on and is evaluated on: classes, kinds of sequences, samplers."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
+
+import numpy as np
 
 import icl_data as data
 import icl_lab as lab
@@ -25,6 +28,8 @@ def make_classes(config: DataConfig) -> tuple[data.ExemplarBank, data.ClassSplit
         bank = data.bank_from_numpy(*config.vectors)
     else:
         bank = data.symbols(config.characters)
+    if config.scale != 1:
+        bank = dataclasses.replace(bank, items=bank.items * np.float32(config.scale))
     if config.exemplars == "single":
         bank = bank.first_exemplars(1)
     elif config.exemplars == "separated":
@@ -77,8 +82,31 @@ def make_samplers(config: OmniglotConfig, bank: data.ExemplarBank, split: data.C
             )
         else:
             kind = make_kind(config.data, name, labels=labels)
-            samplers[name] = data.WithItems(make(kind=kind, stream=name), bank, transforms)
+            sampler: data.Sampler
+            if config.eval.every_sequence and isinstance(kind, data.WithDistractor):
+                sampler = make_list(config, kind, split, bank, stream=name)
+            else:
+                sampler = make(kind=kind, stream=name)
+            samplers[name] = data.WithItems(sampler, bank, transforms)
     return samplers
+
+
+def make_list(
+    config: OmniglotConfig, kind: data.WithDistractor, split: data.ClassSplit, bank: data.ExemplarBank, *, stream: str
+) -> data.EverySequence:
+    """Return all sequences of a kind, in an order of the stream's own.
+
+    Raises:
+      ValueError: a context with items beside the two classes, and what cannot be listed (`icl_data.EverySequence`).
+    """
+    if config.data.length != 2 * kind.shots + 1:
+        raise ValueError(
+            f"eval.every_sequence wants a context of the two classes alone, data.length {2 * kind.shots + 1} with "
+            f"data.shots {kind.shots}, got {config.data.length}."
+        )
+    return data.EverySequence(
+        kind=kind, split=split, exemplar_counts=bank.counts, seed=config.train.seed, stream=stream
+    )
 
 
 def make_training(

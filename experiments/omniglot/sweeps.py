@@ -7,6 +7,7 @@ import icl_lab as lab
 from experiments.omniglot.config import OmniglotConfig
 from experiments.omniglot.induction import INDUCTION
 from experiments.omniglot.properties.sweep import PROPERTIES
+from experiments.omniglot.studies import COOPETITION, FORGETTING, TRANSIENCE
 
 # When ICL emerges, by how many classes are trained and how bursty the sequences are.
 EMERGENCE: lab.SweepPreset[OmniglotConfig] = lab.SweepPreset(
@@ -23,4 +24,7 @@ SWEEPS: Mapping[str, lab.SweepPreset[OmniglotConfig]] = {
     "properties": PROPERTIES,
     "emergence": EMERGENCE,
     "induction": INDUCTION,
+    "forgetting": FORGETTING,
+    "transience": TRANSIENCE,
+    "coopetition": COOPETITION,
 }

@@ -53,3 +53,17 @@ def test_nothing_above_step_zero_is_refused() -> None:
     for curves in ({}, {"ICL": curve([0.5])}, {"ICL": curve([0.5, np.nan])}):
         with pytest.raises(ValueError, match="step above 0"):
             transience(curves)
+
+
+def test_a_second_axis_counts_sequences_where_the_batch_size_is_known() -> None:
+    lines = {"ICL": curve([0.5, 0.6, 0.9])}
+    figure = transience(lines, batch_size=32)
+    (panel,), (plain,) = figure.axes, transience(lines).axes
+    figure.draw_without_rendering()
+    (above,) = panel.child_axes
+    low, high = panel.get_xlim()
+    np.testing.assert_allclose(above.get_xlim(), (32 * low, 32 * high))
+    assert above.get_xlabel() == "sequences seen"
+    texts = [tick.get_text() for tick in above.get_xticklabels()]
+    assert dict(zip(texts, above.get_xticks(), strict=True))["1k"] == 1_000
+    assert not plain.child_axes

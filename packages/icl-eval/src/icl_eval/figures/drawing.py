@@ -7,7 +7,7 @@ a light page; `encode` lets those of an SVG follow the page that it stands in.
 import io
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -126,6 +126,32 @@ def size_axis(panel: Axes, sizes: Sequence[float] | Sequence[int], *, title: str
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.tick_params(which="minor", length=0)
     panel.set_xlabel(title, color=INK, fontsize=TEXT)
+
+
+def second_size_axis(panel: Axes, *, factor: int, title: str) -> None:
+    """Put an axis above a panel whose x axis is logarithmic, of the same places times a factor, and name it.
+
+    >>> panel = Figure().subplots()
+    >>> size_axis(panel, [10, 1000], title="training step")
+    >>> second_size_axis(panel, factor=32, title="sequences seen")
+    >>> [tick.get_text() for tick in panel.child_axes[0].get_xticklabels()]
+    ['300', '1k', '3k', '10k', '30k']
+    """
+
+    def to(x: Any) -> Any:
+        return np.asarray(x) * factor
+
+    def back(x: Any) -> Any:
+        return np.asarray(x) / factor
+
+    above = panel.secondary_xaxis("top", functions=(to, back))
+    low, high = panel.get_xlim()
+    ticks = log_ticks(low * factor, high * factor)
+    above.set_xticks(ticks, [_short(tick) for tick in ticks])
+    above.xaxis.set_minor_formatter(NullFormatter())
+    above.tick_params(which="both", colors=INK, labelsize=9, length=0)
+    above.spines["top"].set_visible(False)
+    above.set_xlabel(title, color=INK, fontsize=TEXT)
 
 
 def _short(number: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from icl_eval.figures.drawing import new_figure, prepare, size_axis
+from icl_eval.figures.drawing import new_figure, prepare, second_size_axis, size_axis
 from icl_eval.figures.lines import Line, draw_lines
 from icl_eval.figures.palette import COLOURS, MARKERS, PAPER
 from icl_eval.results.curve import ScalarCurve
@@ -52,11 +52,18 @@ def decline(curve: ScalarCurve) -> Decline | None:
     )
 
 
-def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
+def transience(curves: Mapping[str, ScalarCurve], *, batch_size: int | None = None) -> Figure:
     """Return a figure of up to six proportions against the logarithm of the training step, with their peaks marked.
 
     Step 0 has no place on the axis and is left out. The label at a line's end says how far below its peak it ends,
     if the 95 % intervals of peak and end do not overlap.
+
+    Args:
+      curves: by name, over the training step.
+      batch_size: sequences in a training batch: a second axis above then says how many were seen, as papers count.
+
+    Raises:
+      ValueError: no curve that is known at a step above 0, or more than six.
 
     Source: Singh et al. (2023), arXiv 2311.08360: in-context learning can fade as training goes on.
 
@@ -79,6 +86,8 @@ def transience(curves: Mapping[str, ScalarCurve]) -> Figure:
     prepare(panel, title="Accuracy, and its peak")
     steps = [step for line, _ in drawn for step in (line.curve.steps[0], line.curve.steps[-1])]
     size_axis(panel, steps, title="training step (logarithmic)")
+    if batch_size is not None:
+        second_size_axis(panel, factor=batch_size, title="sequences seen")
     draw_lines(panel, [line for line, _ in drawn], inches=3.2)
     for line, lost in drawn:
         panel.plot(

@@ -14,6 +14,7 @@ from icl_eval.results.estimate import readable
 from icl_eval.results.fragments import interval
 from icl_eval.runs.learner_type import learner_type
 from icl_eval.runs.reading import Run
+from icl_eval.runs.seeds import options
 
 
 class Card(NamedTuple):
@@ -94,11 +95,17 @@ def later_in_training(run: Run, figures: Figures) -> Markup:
     results = results_of(run, [headline.evaluation for headline in asked if headline.title in later])
     return figures.add(
         "transience",
-        transience(later),
+        transience(later, batch_size=_batch_size(run)),
         alt=said,
         caption=f"{' and '.join(later)} by training step on a logarithmic axis, with the peak of each marked; bands "
         f"are 95 % intervals from {counted(results)} per point. {said}",
     )
+
+
+def _batch_size(run: Run) -> int | None:
+    """Return how many sequences or tasks a training batch has, if the configuration says so."""
+    size = options(run).get("data.batch_size", "")
+    return int(size) if size.isdecimal() and int(size) else None
 
 
 def _is_known_later(curve: ScalarCurve) -> bool:
