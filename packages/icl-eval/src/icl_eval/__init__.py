@@ -39,6 +39,7 @@ from icl_eval.baselines.fitted import Sklearn, TrainedMLP
 from icl_eval.baselines.maml import MAML, meta_train
 from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
 from icl_eval.baselines.trained_classifier import TrainedClassifier
+from icl_eval.figures.against_option import against_option
 from icl_eval.figures.attention import attention_map, attention_rows
 from icl_eval.figures.drawing import encode
 from icl_eval.figures.frequency import by_frequency, deciles
@@ -83,6 +84,7 @@ from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
 from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure, sequence_estimates
 from icl_eval.sweeps.bimodality import bimodality
+from icl_eval.sweeps.crossing import Crossing, crossing
 from icl_eval.sweeps.emergence import Emergence, time_of_emergence
 from icl_eval.sweeps.emergence_table import emergence_table
 from icl_eval.sweeps.power_law import PowerLaw, fit_power_law
@@ -106,6 +108,7 @@ __all__ = [
     "Classifier",
     "Constant",
     "ContextBaseline",
+    "Crossing",
     "Emergence",
     "Estimate",
     "Evaluation",
@@ -156,6 +159,7 @@ __all__ = [
     "ablate_heads",
     "ablations",
     "accuracy_by_shots",
+    "against_option",
     "against_settings",
     "against_size",
     "append_evaluations",
@@ -171,6 +175,7 @@ __all__ = [
     "context_baselines",
     "copy_run",
     "cross_entropy",
+    "crossing",
     "deciles",
     "describe_transience",
     "dmmse",
