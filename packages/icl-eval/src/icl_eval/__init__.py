@@ -58,6 +58,7 @@ from icl_eval.optimal.distances import (
     symmetric_divergence,
 )
 from icl_eval.optimal.every_point import PointPredictor, evaluate_every_point
+from icl_eval.optimal.every_symbol import SymbolPredictor, evaluate_every_symbol
 from icl_eval.optimal.pool import dmmse
 from icl_eval.optimal.positions import at_every_position
 from icl_eval.optimal.symbols import chain_posterior, stationary, symbol_counts, transition_counts, urn_posterior
@@ -150,6 +151,7 @@ __all__ = [
     "ShotCurves",
     "SizePoint",
     "Sklearn",
+    "SymbolPredictor",
     "Table",
     "Tally",
     "Thresholds",
@@ -185,6 +187,7 @@ __all__ = [
     "encode",
     "evaluate",
     "evaluate_every_point",
+    "evaluate_every_symbol",
     "evaluate_functions",
     "evaluate_heads",
     "evaluate_labels",
