@@ -41,7 +41,8 @@ def test_the_predictors_are_told_the_pool_of_the_run(preset):
     batch = samplers["seen_tasks"].sample(np.arange(30))
     symbols = batch["tokens"][:, 1:]
     predictors = make_predictors(config, pool)
-    # By Bayes' rule, step by step: the task of each sequence is among the pool's, by the same number.
+    # By Bayes' rule, step by step.
+    own: list[float] = []
     for row, (sequence, task) in enumerate(zip(symbols, batch["task"], strict=True)):
         belief, last = np.full(5, 1 / 5), None
         found = np.asarray(predictors["remembering"](symbols))[row]
@@ -50,7 +51,8 @@ def test_the_predictors_are_told_the_pool_of_the_run(preset):
             np.testing.assert_allclose(found[place], belief @ rows, atol=1e-5)
             belief = belief * rows[:, symbol]
             belief, last = belief / belief.sum(), symbol
-        assert preset == "urns" or belief[task] > 0  # what its own task cannot make is not in a sequence
+        own.append(belief[task])
+    assert np.mean(own) > 0.5  # the rows of the pool have the numbers of its tasks
     assert "remembering" not in make_predictors(config, None)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from icl_eval import evaluate_every_symbol, symbol_counts, urn_posterior
+from icl_eval import evaluate_every_symbol, learning_curves, symbol_counts, urn_posterior
 
 URNS = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 B, N, V = 7, 5, 3
@@ -48,6 +48,8 @@ def test_every_metric_is_the_mean_of_what_is_written_out(tokens: np.ndarray) -> 
         assert result.metrics[f"loss_{each}"].value == pytest.approx(theirs[each])
         assert result.metrics[f"excess_{each}"].value == pytest.approx(np.mean(losses[:5]) - theirs[each])
         assert result.metrics[f"excess_{each}"].count == 5
+    (panel,) = learning_curves(result.arrays["shots"], title="Urns").axes
+    assert panel.get_yscale() == "linear" and panel.get_ylabel() == "cross entropy"
     far = {each: forth[each] + back[each] for each in PREDICTORS}
     assert result.metrics["relative_distance"].value == pytest.approx(far["urns"] / sum(far.values()))
 
