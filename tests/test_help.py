@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from tests.tiny import FUNC, GPIC, LINE, OMNI, unboxed
+from tests.tiny import FUNC, GPIC, LINE, OMNI, SYMB, unboxed
 
 
 def configurations():
@@ -23,7 +23,7 @@ def configurations():
     return sorted((cls for cls in found if cls.__module__.startswith(("icl_lab", "experiments"))), key=repr)
 
 
-ALL = (OMNI, GPIC, FUNC, LINE)
+ALL = (OMNI, GPIC, FUNC, LINE, SYMB)
 
 
 @pytest.mark.parametrize("cls", configurations(), ids=lambda cls: f"{cls.__module__}.{cls.__name__}")

@@ -13,8 +13,9 @@ import pytest
 from experiments.functions.config import PRESETS as FUNCTIONS
 from experiments.gpicl.config import PRESETS as GPICL
 from experiments.kinetics.config import PRESETS as KINETICS
-from experiments.linear.run import PRESETS as LINEAR
+from experiments.linear.config import PRESETS as LINEAR
 from experiments.omniglot.presets import PRESETS as OMNIGLOT
+from experiments.symbols.config import PRESETS as SYMBOLS
 from icl_data import BatchSource, Bursty, ClassSplit, FunctionSampler, RandomMLP, SequenceSampler, glyphs
 from tools.snippets import OTHERS, blocks, script
 
@@ -92,7 +93,9 @@ def test_every_nox_session_that_is_named_exists_and_ci_runs_the_test_command():
 def test_it_tells_of_every_preset():
     text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "experiments.md").read_text()
     assert all(f"`nox -s train -- {preset}" in text for preset in OMNIGLOT)
-    for experiment, presets in (("functions", FUNCTIONS), ("gpicl", GPICL), ("linear", LINEAR), ("kinetics", KINETICS)):
+    for experiment, presets in (
+        ("functions", FUNCTIONS), ("gpicl", GPICL), ("linear", LINEAR), ("kinetics", KINETICS), ("symbols", SYMBOLS)
+    ):  # fmt: skip
         others = [preset for preset in presets if preset != "laptop"]
         assert all(
             f"`nox -s train -- {words}" in text for words in (experiment, *(f"{experiment} {each}" for each in others))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.linear.run import LinearConfig
+from experiments.linear.config import LinearConfig
 from experiments.omniglot.config import OmniglotConfig
 from experiments.omniglot.sequences import SEQUENCES
 from tools.site_links import dead_links, external_links, loaded_from_elsewhere, read_site

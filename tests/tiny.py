@@ -13,6 +13,7 @@ from experiments.gpicl.run import GPICL
 from experiments.kinetics.run import KINETICS
 from experiments.linear.run import LINEAR
 from experiments.omniglot.run import OMNIGLOT
+from experiments.symbols.run import SYMBOLS
 from icl_lab.main import run_command
 from icl_lab.sweeps.command import parse_sweep
 
@@ -62,6 +63,10 @@ FUNC = of(
     FUNCTIONS,
     STEPS + TASKS + "--data.points 10 --data.queries 4 --data.hidden 4 --data.transfer sine step "
     "--eval.count 20 --eval.final-count 30 --eval.baseline-count 10",
+)
+SYMB = of(
+    SYMBOLS,
+    STEPS + TASKS + "--data.num-tasks 4 --data.num-symbols 3 --data.length 40 --eval.count 20 --eval.final-count 60",
 )
 LINE = of(LINEAR, STEPS + TASKS + "--data.points 8 --data.num-inputs 2 --eval.count 20 --eval.final-count 30")
 KINE = of(

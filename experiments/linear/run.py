@@ -1,80 +1,14 @@
-"""Linear regression in context: options, data, measures and presets."""
+"""Linear regression in context, from a configuration."""
 
-import dataclasses
 import functools
-from typing import ClassVar
 
-import icl_data as data
 import icl_eval as evaluation
 import icl_lab as lab
 import icl_models as models
-from icl_train import OptimizerConfig, TrainConfig
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Which linear functions are trained on.
-
-    Attributes:
-      num_inputs: Dimensions of x, which is N(0, I), as w is; y = w x.
-      noise: Standard deviation of noise on all targets.
-      num_tasks: Number of tasks in the pool; None makes fresh ones for ever.
-      points: Points of a task, queries included.
-      queries: Points that are queries, the last ones.
-      batch_size: Tasks in a training batch, over all devices and hosts.
-    """
-
-    num_inputs: int = 5
-    noise: float = 0.0
-    num_tasks: int | None = None
-    points: int = 16
-    queries: int = 4
-    batch_size: int = 64
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """A Transformer over points, without positions.
-
-    Attributes:
-      width: Width of the tokens.
-      layers: Blocks.
-      heads: Attention heads.
-    """
-
-    width: int = 64
-    layers: int = 3
-    heads: int = 4
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LinearConfig(lab.ExperimentConfig):
-    """Linear regression in context, at points of a linear function; what is not here is of `ExperimentConfig`.
-
-    Attributes:
-      model: A Transformer over points, without positions.
-    """
-
-    same_program: ClassVar = lab.ExperimentConfig.same_program | {"data.num_tasks", "data.noise"}
-
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    optimizer: OptimizerConfig = OptimizerConfig(schedule="cosine", warmup_steps=200)
-    train: TrainConfig = TrainConfig(steps=3_000)
-    eval: lab.TaskEvalConfig = lab.TaskEvalConfig()
-
-
-PRESETS = {
-    "laptop": LinearConfig(),
-    # Garg et al. (2022), section 3 and appendix A, in the masked form: 20 dimensions, twice as many points and one.
-    "garg": LinearConfig(
-        data=DataConfig(num_inputs=20, points=41, queries=1),
-        model=ModelConfig(width=256, layers=12, heads=8),
-        optimizer=OptimizerConfig(schedule="constant", learning_rate=1e-4, warmup_steps=0, clip_norm=None),
-        train=TrainConfig(steps=500_000, log_every=100, checkpoint_every=10_000),
-        eval=lab.TaskEvalConfig(every=10_000, final_count=1_280),
-    ),
-}
+from experiments.linear import optimal
+from experiments.linear.config import PRESETS, LinearConfig
+from experiments.linear.sweeps import SWEEPS
+from experiments.linear.tasks import make_samplers
 
 HEADLINES = tuple(
     evaluation.Headline(name=name, evaluation=stream, metric="squared_error", title=title, sentence=sentence)
@@ -84,29 +18,18 @@ HEADLINES = tuple(
     )
 )
 
-
-def make_samplers(config: LinearConfig) -> dict[str, data.FunctionSampler]:
-    """Return the tasks of training and of each evaluation."""
-    sampler = functools.partial(
-        data.FunctionSampler,
-        family=data.Linear(num_inputs=config.data.num_inputs),
-        num_points=config.data.points,
-        queries=data.LastQueries(config.data.queries),
-        inputs=data.NormalInputs(),
-        noise=config.data.noise,
-        standardise=False,
-        seed=config.train.seed,
-    )
-    return {
-        name: sampler(tasks=tasks, stream=name) for name, tasks in lab.task_pools(config, config.data.num_tasks).items()
-    }
+NAMES = lab.SEEN, lab.UNSEEN
 
 
 def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     """Return the experiment of a configuration."""
-    X, context, options = config.data.num_inputs, config.data.points - config.data.queries, config.model
-    trunk = models.Transformer(mask="prefix", layers=options.layers, heads=options.heads)
-    regressor = models.PointRegressor(num_outputs=1, trunk=trunk, width=options.width)
+    return interleaved(config) if config.model.layout == "interleaved" else masked(config)
+
+
+def masked(config: LinearConfig) -> lab.Experiment[LinearConfig]:
+    """Return the experiment in which queries see the context, and are asked about at the end of few and many points."""
+    X, context = config.data.num_inputs, config.data.points - config.data.queries
+    regressor = make_regressor(config)
     baselines: dict[str, evaluation.Regressor] = {
         "least squares": evaluation.LeastSquares(intercept=False),
         "3-NN": evaluation.NearestNeighbours(k=3),
@@ -119,12 +42,11 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
         baselines={name: each.predict for name, each in baselines.items() if asked},
         baseline_count=asked or None,
     )
-    names = lab.SEEN, lab.UNSEEN
     return lab.Experiment(
         *lab.regression(regressor),
         samplers=make_samplers,
-        at_intervals=lab.evaluations(names, measure, count=config.eval.count),
-        at_end=lab.evaluations(names, compared, count=config.eval.final_count),
+        at_intervals=lab.evaluations(NAMES, measure, count=config.eval.count),
+        at_end=lab.evaluations(NAMES, compared, count=config.eval.final_count),
         headlines=HEADLINES,
         model=regressor,
         learner=lab.SEEN_AND_UNSEEN,
@@ -132,4 +54,54 @@ def build(config: LinearConfig) -> lab.Experiment[LinearConfig]:
     )
 
 
-LINEAR = lab.Definition("linear", build, PRESETS)
+def interleaved(config: LinearConfig) -> lab.Experiment[LinearConfig]:
+    """Return the experiment in which every point is predicted from those before it, beside the best predictors."""
+    regressor = make_regressor(config)
+
+    def evaluations(count: int, *, at_end: bool) -> tuple[lab.Evaluation, ...]:
+        measure = functools.partial(optimal.measure, config=config, at_end=at_end)
+        return tuple(
+            lab.Evaluation(name, (name, lab.POOL), count, functools.partial(measure, name=name)) for name in NAMES
+        )
+
+    best = optimal.optimum(config)
+    excess = evaluation.Headline(
+        name="excess",
+        evaluation=lab.UNSEEN,
+        metric=f"excess_{best}",
+        title=f"Excess over {best}",
+        sentence=f"Squared error on unseen tasks less that of {best}, the best there is on them.",
+    )
+    moved = evaluation.Headline(
+        name="relative_distance",
+        evaluation=lab.UNSEEN,
+        metric="relative_distance",
+        title="From dMMSE to ridge",
+        sentence="How far the model has gone from the predictor that remembers the pool, 0, to the one that does not, "
+        "1; on unseen tasks.",
+    )
+    return lab.Experiment(
+        *lab.regression(regressor),
+        samplers=make_samplers,
+        at_intervals=evaluations(config.eval.count, at_end=False),
+        at_end=evaluations(config.eval.final_count, at_end=True),
+        headlines=(*HEADLINES, excess, moved),
+        model=regressor,
+    )
+
+
+def make_regressor(config: LinearConfig) -> models.PointRegressor:
+    """Return the model."""
+    options, is_causal = config.model, config.model.layout == "interleaved"
+    return models.PointRegressor(
+        num_outputs=1,
+        trunk=models.Transformer(
+            mask="causal_context" if is_causal else "prefix", layers=options.layers, heads=options.heads
+        ),
+        layout=models.InterleavedPoints() if is_causal else models.MaskedPoints(),
+        positions=options.positions or ("learned" if is_causal else "none"),
+        width=options.width,
+    )
+
+
+LINEAR = lab.Definition("linear", build, PRESETS, sweeps=SWEEPS)

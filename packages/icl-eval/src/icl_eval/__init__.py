@@ -39,6 +39,7 @@ from icl_eval.baselines.fitted import Sklearn, TrainedMLP
 from icl_eval.baselines.maml import MAML, meta_train
 from icl_eval.baselines.registry import CLASSIFIERS, REGRESSORS
 from icl_eval.baselines.trained_classifier import TrainedClassifier
+from icl_eval.figures.against_option import against_option
 from icl_eval.figures.attention import attention_map, attention_rows
 from icl_eval.figures.drawing import encode
 from icl_eval.figures.frequency import by_frequency, deciles
@@ -57,6 +58,7 @@ from icl_eval.optimal.distances import (
     symmetric_divergence,
 )
 from icl_eval.optimal.every_point import PointPredictor, evaluate_every_point
+from icl_eval.optimal.every_symbol import SymbolPredictor, evaluate_every_symbol
 from icl_eval.optimal.pool import dmmse
 from icl_eval.optimal.positions import at_every_position
 from icl_eval.optimal.symbols import chain_posterior, stationary, symbol_counts, transition_counts, urn_posterior
@@ -83,6 +85,7 @@ from icl_eval.sequences.label_sets import LabelSets
 from icl_eval.sequences.measures import Scores, cross_entropy, predicted_label, score
 from icl_eval.sequences.sequence_measures import MEASURES, LabelLookups, Sequences, measure, sequence_estimates
 from icl_eval.sweeps.bimodality import bimodality
+from icl_eval.sweeps.crossing import Crossing, crossing
 from icl_eval.sweeps.emergence import Emergence, time_of_emergence
 from icl_eval.sweeps.emergence_table import emergence_table
 from icl_eval.sweeps.power_law import PowerLaw, fit_power_law
@@ -106,6 +109,7 @@ __all__ = [
     "Classifier",
     "Constant",
     "ContextBaseline",
+    "Crossing",
     "Emergence",
     "Estimate",
     "Evaluation",
@@ -147,6 +151,7 @@ __all__ = [
     "ShotCurves",
     "SizePoint",
     "Sklearn",
+    "SymbolPredictor",
     "Table",
     "Tally",
     "Thresholds",
@@ -156,6 +161,7 @@ __all__ = [
     "ablate_heads",
     "ablations",
     "accuracy_by_shots",
+    "against_option",
     "against_settings",
     "against_size",
     "append_evaluations",
@@ -171,6 +177,7 @@ __all__ = [
     "context_baselines",
     "copy_run",
     "cross_entropy",
+    "crossing",
     "deciles",
     "describe_transience",
     "dmmse",
@@ -180,6 +187,7 @@ __all__ = [
     "encode",
     "evaluate",
     "evaluate_every_point",
+    "evaluate_every_symbol",
     "evaluate_functions",
     "evaluate_heads",
     "evaluate_labels",

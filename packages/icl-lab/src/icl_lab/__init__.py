@@ -18,6 +18,7 @@ from icl_lab.loaded_run import LoadedRun, load_run
 from icl_lab.main import execute_sweep, main
 from icl_lab.model import Model
 from icl_lab.options import Setting, option_of, with_options
+from icl_lab.pool_sizes import draw_pool_sizes
 from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors, say
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweep_preset import Drawn, SweepPreset
@@ -25,7 +26,18 @@ from icl_lab.sweeps.folder import finished_runs
 from icl_lab.sweeps.plan import Sweep, SweepGroup, differ_in_seed_alone, ensemble_members, varied_among
 from icl_lab.sweeps.running import run_sweep
 from icl_lab.takes import Takes, TakesPoints, TakesVectors
-from icl_lab.tasks import SEEN, SEEN_AND_UNSEEN, UNSEEN, Regression, context_sizes, regression, task_pools
+from icl_lab.tasks import (
+    POOL,
+    SEEN,
+    SEEN_AND_UNSEEN,
+    UNSEEN,
+    PoolSampler,
+    Regression,
+    context_sizes,
+    read_pool,
+    regression,
+    task_pools,
+)
 from icl_lab.trunks import TRANSFORMERS, TrunkName, make_trunk
 from icl_lab.weights import read_weights, weight_steps, write_weights
 
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
     from icl_lab.learners.regressor import InContextRegressor
 
 __all__ = [
+    "POOL",
     "SEEN",
     "SEEN_AND_UNSEEN",
     "SHARDING",
@@ -58,6 +71,7 @@ __all__ = [
     "LoadedRun",
     "MeasureFn",
     "Model",
+    "PoolSampler",
     "Predict",
     "Preset",
     "Regression",
@@ -75,6 +89,7 @@ __all__ = [
     "check_read",
     "context_sizes",
     "differ_in_seed_alone",
+    "draw_pool_sizes",
     "ensemble_members",
     "evaluations",
     "execute",
@@ -92,6 +107,7 @@ __all__ = [
     "option_of",
     "parse",
     "read_config",
+    "read_pool",
     "read_weights",
     "regression",
     "run",

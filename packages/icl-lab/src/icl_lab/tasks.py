@@ -1,9 +1,12 @@
-"""What experiments on tasks share: seen and unseen tasks, and regression of the query points of functions."""
+"""What experiments on tasks share: seen and unseen tasks, pools as streams, and regression of points of functions."""
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, PyTree
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Integer, PyTree, Shaped
 
 import icl_data as data
 import icl_models as models
@@ -14,6 +17,9 @@ from icl_train import LossFunction
 
 SEEN, UNSEEN = "seen_tasks", "unseen_tasks"
 """Evaluations on tasks that were trained on, and on tasks that never were."""
+
+POOL = "pool"
+"""The stream of the tasks of the pool themselves, see `PoolSampler`."""
 
 SEEN_AND_UNSEEN = {"seen": SEEN, "unseen": UNSEEN}
 """`Experiment.learner` of an experiment that has both."""
@@ -35,6 +41,52 @@ def task_pools(config: ExperimentConfig, num_tasks: int | None) -> dict[str, dat
     }
 
 
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class PoolSampler:
+    """The tasks of a pool one after another, as a stream: what a predictor that has memorised the pool must know.
+
+    A measure cannot hold the pool itself: members of an ensemble share their measures, and may each have another pool.
+
+    Attributes:
+      tasks: the pool; of fresh tasks for ever there is none, and `read_pool` gives None.
+      describe: from numbers of tasks, integers [M], to what tells these apart, an array [M, ...].
+
+    >>> sampler = PoolSampler(tasks=data.Tasks(count=3), describe=lambda numbers: 10 * numbers)
+    >>> sampler.sample(np.arange(4))["pool"].tolist()
+    [0, 10, 20, 0]
+    """
+
+    tasks: data.Tasks
+    describe: Callable[[Integer[np.ndarray, " M"]], Shaped[np.ndarray, "M ..."]]
+
+    @property
+    def block_size(self) -> int:
+        """How many are best made in one call."""
+        return 512
+
+    def sample(self, indices: Integer[np.ndarray, " B"]) -> data.Batch:
+        """Return ``pool`` [B, ...], ``size`` (the tasks in it, 0 for no pool) and ``index`` int64 [B]."""
+        count = self.tasks.count or 0
+        numbers = indices % max(count, 1) + self.tasks.first
+        return {"pool": self.describe(numbers), "size": np.full(len(indices), count), "index": indices}
+
+
+def read_pool(batches: Iterable[Mapping[str, Any]]) -> Shaped[np.ndarray, "M ..."] | None:
+    """Return all tasks of a pool, from the batches of a `PoolSampler`; None if there is no pool.
+
+    >>> sampler = PoolSampler(tasks=data.Tasks(count=3), describe=lambda numbers: 10 * numbers)
+    >>> read_pool([sampler.sample(np.arange(2)), sampler.sample(np.arange(2, 4))])
+    array([ 0, 10, 20])
+    """
+    parts: list[np.ndarray] = []
+    for batch in batches:
+        size = int(batch["size"][0])
+        parts.append(np.asarray(batch["pool"]))
+        if sum(map(len, parts)) >= size:
+            return np.concatenate(parts)[:size] if size else None
+    raise ValueError(f"Wanted all tasks of a pool, but the batches ended after {sum(map(len, parts))} of them.")
+
+
 def context_sizes(context: int) -> list[int]:
     """Return after how many examples a learner is measured: none, powers of two, all.
 
@@ -54,7 +106,10 @@ class Regression(NamedTuple):
 
 
 def regression(regressor: models.PointRegressor) -> Regression:
-    """Return how a regressor begins, learns from the squared error at query points, and predicts."""
+    """Return how a regressor begins, learns from the squared error, and predicts.
+
+    What counts are the queries or, with a layout that predicts the context, too, all points of a task.
+    """
     model, inputs = regressor.build(), ("inputs", "targets", "is_query")
 
     def init(rng: Array, batch: Mapping[str, Any]) -> tuple[PyTree, PyTree]:
@@ -64,7 +119,8 @@ def regression(regressor: models.PointRegressor) -> Regression:
         params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Any]
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
         predictions, state = model.apply(params, state, rng, *(batch[key] for key in inputs), is_training=True)
-        loss, metrics = models.masked_squared_error(predictions, batch["targets"], batch["is_query"])
+        counted = jnp.ones_like(batch["is_query"]) if regressor.layout.predicts_context else batch["is_query"]
+        loss, metrics = models.masked_squared_error(predictions, batch["targets"], counted)
         return loss, (metrics, state)
 
     def predict(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> Array:

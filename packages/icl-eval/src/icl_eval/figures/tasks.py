@@ -12,8 +12,9 @@ from icl_eval.figures.drawing import new_figure, plain, prepare
 from icl_eval.figures.lines import Line, draw_lines
 from icl_eval.figures.palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, MARKERS, ORANGE, TEXT
 from icl_eval.results.result import Kind
-from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves
+from icl_eval.results.saved_arrays import MODEL, Fits, ShotCurves, ShotMeasure
 
+_KINDS: dict[ShotMeasure, Kind] = {"accuracy": "proportion", "squared_error": "error", "cross_entropy": "mean"}
 _WIDTH = 30  # letters at a line's end: names of baselines are not broken
 _DASHES = ("-", (0, (4.0, 1.6)), (0, (1.0, 1.0)))  # once the colours are used up
 
@@ -22,7 +23,7 @@ def learning_curves(curves: ShotCurves, *, title: str) -> Figure:
     """Return a figure of a measure by the number of examples seen: the model's with its band, baselines' as thin lines.
 
     Accuracies are drawn over 0..1 with chance as a dotted line, squared errors on a logarithmic axis of at most five
-    decades. The model's curve is the one under "model".
+    decades, cross-entropies on one that spans them. The model's curve is the one under "model".
 
     >>> from icl_eval import ScalarCurve
     >>> line = ScalarCurve(np.arange(3.0), *[np.array([0.1, 0.5, 0.7])] * 3, chance=0.1)
@@ -47,8 +48,7 @@ def learning_curves(curves: ShotCurves, *, title: str) -> Figure:
     figure = new_figure(5.2, height)
     panel = figure.subplots()
     prepare(panel, title=title, x="examples seen")
-    kind: Kind = "proportion" if curves.measure == "accuracy" else "error"
-    draw_lines(panel, lines, kind=kind, inches=height - 0.6, width=_WIDTH)
+    draw_lines(panel, lines, kind=_KINDS[curves.measure], inches=height - 0.6, width=_WIDTH)
     panel.set_ylabel(curves.measure.replace("_", " "), color=INK, fontsize=TEXT)
     _examples_axis(panel, [line.curve.steps for line in lines])
     return figure

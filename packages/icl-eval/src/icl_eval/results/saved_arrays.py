@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from icl_eval.paths import AnyPath, as_path
 from icl_eval.results.curve import ScalarCurve
 
-ShotMeasure = Literal["accuracy", "squared_error"]
+ShotMeasure = Literal["accuracy", "squared_error", "cross_entropy"]
 MODEL = "model"  # the name of the model's curve among those of baselines
 NO_LABEL = -1  # predicted where nothing is
 _ROWS = ("steps", "values", "low", "high")
@@ -130,7 +130,7 @@ class ShotCurves(SavedArrays):
     """Curves over the number of shots: of labelled examples that came before the item that is predicted.
 
     Attributes:
-      measure: what the curves are of: accuracies in 0..1, or squared errors.
+      measure: what the curves are of: accuracies in 0..1, squared errors, or cross-entropies in nats.
       curves: by name, the model's under "model" first, then those of baselines; the ``steps`` of a curve are numbers of
         examples, 0 or more.
       count: how many tasks each point of the model was measured on; baselines may have been asked about fewer.

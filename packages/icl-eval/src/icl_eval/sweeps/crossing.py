@@ -1,0 +1,83 @@
+"""Where the numbers of runs rise over a level as an option grows, with an interval by the bootstrap."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from icl_eval.checks import check_whole
+from icl_eval.results.estimate import Z_95, Estimate
+
+
+class Crossing(NamedTuple):
+    """Where a level is crossed: -inf if numbers are above it from the first place on, inf if they never are.
+
+    Attributes:
+      value: of the means over seeds.
+      low: the lower end of the 95 % interval.
+      high: its upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def crossing(
+    places: Sequence[float],
+    numbers: Sequence[Sequence[Estimate]],
+    *,
+    level: float,
+    draws: int = 2_000,
+    seed: int = 0,
+) -> Crossing:
+    """Return where the mean over seeds first rises over a level, on straight lines between places.
+
+    The interval is that of the bootstrap over seeds, in which each number is drawn from its own interval, too: that
+    over the tasks or sequences of its evaluation.
+
+    Args:
+      places: values of the option, or their logarithms, ascending.
+      numbers: those of the seeds at each; numbers that are not finite are left out, and so are places without any.
+      level: to be crossed.
+      draws: of the bootstrap.
+      seed: of its random numbers.
+
+    Raises:
+      ValueError: places that do not ascend, or not as many numbers as places, or no finite number at all.
+
+    >>> sure = lambda value: [Estimate(value, value, value, count=9)] * 2
+    >>> crossing([2.0, 4.0, 6.0], [sure(0.0), sure(0.25), sure(0.75)], level=0.5)
+    Crossing(value=5.0, low=5.0, high=5.0)
+    """
+    check_whole("draws", draws, least=1)
+    known = [[each for each in of_seeds if np.isfinite(each.value)] for of_seeds in numbers]
+    if len(places) != len(numbers) or (np.diff(places) <= 0).any() or not any(known):
+        raise ValueError(
+            f"Wanted ascending places, each with numbers of seeds, one at least finite, got {list(places)} and "
+            f"{[len(each) for each in known]} finite ones."
+        )
+    where = np.array([place for place, of_seeds in zip(places, known, strict=True) if of_seeds], np.float64)
+    rng, means, drawn = np.random.default_rng(seed), [], []
+    for of_seeds in filter(None, known):
+        values = np.array([each.value for each in of_seeds])
+        spread = np.nan_to_num([(each.high - each.low) / (2 * Z_95) for each in of_seeds])
+        chosen = rng.integers(len(values), size=(draws, len(values)))
+        means.append(values.mean())
+        drawn.append((values[chosen] + spread[chosen] * rng.standard_normal(chosen.shape)).mean(axis=1))
+    found = _crossed(where, np.stack([np.array(means), *np.stack(drawn, axis=1)]), level)
+    # Of infinite numbers there is nothing in between.
+    low, high = np.quantile(found[1:], (0.025, 0.975), method="inverted_cdf")
+    return Crossing(float(found[0]), float(low), float(high))
+
+
+def _crossed(where: Float[np.ndarray, " P"], means: Float[np.ndarray, "D P"], level: float) -> Float[np.ndarray, " D"]:
+    """Return where each row first rises over the level."""
+    above = means >= level
+    first = above.argmax(axis=1)
+    rows, before = np.arange(len(means)), np.maximum(first - 1, 0)
+    low, high = means[rows, before], means[rows, first]
+    share = (level - low) / np.where(first > 0, high - low, 1)
+    crossed = where[before] + share * (where[first] - where[before])
+    return np.where(above.any(axis=1), np.where(first > 0, crossed, -np.inf), np.inf)
