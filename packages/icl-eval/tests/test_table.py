@@ -211,6 +211,18 @@ def test_options_are_numbers_where_all_are_and_bookkeeping_is_none() -> None:
     }
 
 
+def test_an_option_that_came_with_a_later_revision_is_not_varied_while_its_value_is_one() -> None:
+    def run(name: str, revision: str | None, **options: object) -> Run:
+        return Run(name, config={"config": options, **({} if revision is None else {"git": {"revision": revision}})})
+
+    early, late = run("0", "e1", p=1), run("1", "f2", p=2, l2=0.0)
+    assert varied_options([early, late]) == {"p": (1, 2)}
+    assert varied_options([early, late, run("1", "e1", p=2, l2=0.0)]) == {"p": (1, 2, 2)}  # begun early, finished late
+    assert varied_options([early, late, run("2", "f2", p=2, l2=0.1)])["l2"] == (None, 0.0, 0.1)
+    for other in (run("0", "f2", p=1), run("0", None, p=1)):  # the same code, or who knows which
+        assert varied_options([other, late]) == {"p": (1, 2), "l2": (None, 0.0)}
+
+
 def test_settings_are_in_the_order_of_their_values(tmp_path: Path, write_run: WriteRun) -> None:
     for p in (10, 9, 0.5):
         for seed in (0, 1):

@@ -80,8 +80,9 @@ def varied_options(runs: Sequence[Run]) -> dict[str, tuple[Cell, ...]]:
     """Return the options in which runs differ by dotted name, with the value of each run.
 
     The seed is none of them, nor is what makes no other run. Values of an option are numbers if all are, and otherwise
-    texts, as the command line has them; None for a run without the option. Runs that say nothing of their options do
-    not count.
+    texts, as the command line has them; None for a run without the option. An option that only runs of later revisions
+    of the code have, all alike, is none of them: the earlier ones did what is now its default. Runs that say nothing of
+    their options do not count.
 
     >>> runs = [Run(str(p), config={"config": {"seed": p, "data": {"p": p, "size": 28}}}) for p in (0, 0.5)]
     >>> varied_options([*runs, Run("lost")])
@@ -89,13 +90,30 @@ def varied_options(runs: Sequence[Run]) -> dict[str, tuple[Cell, ...]]:
     """
     configs = [config if isinstance(config := run.config.get("config"), dict) else {} for run in runs]
     given = [(dict(leaves(config)), dict(flatten(config))) if config else ({}, {}) for config in configs]
-    telling = [texts for _, texts in given if texts]
-    names = dict.fromkeys(name for texts in telling for name in texts if not _is_other(name))
+    telling = [(texts, _revision(run)) for run, (_, texts) in zip(runs, given, strict=True) if texts]
+    names = dict.fromkeys(name for texts, _ in telling for name in texts if not _is_other(name))
     return {
         name: _cells([(values.get(name), texts.get(name)) for values, texts in given])
         for name in names
-        if len({texts.get(name, "") for texts in telling}) > 1
+        if len({texts.get(name, "") for texts, _ in telling}) > 1 and not _is_later(name, telling)
     }
+
+
+def _revision(run: Run) -> str | None:
+    """Return the revision of the code that made a run, if its folder says so."""
+    git = run.config.get("git")
+    revision = git.get("revision") if isinstance(git, dict) else None
+    return revision if isinstance(revision, str) else None
+
+
+def _is_later(name: str, telling: Sequence[tuple[Mapping[str, str], str | None]]) -> bool:
+    """Return whether runs have an option alike, and those without it are of other revisions, all of them known.
+
+    Some may be of the same: a run that a later revision goes on with has its options, and is said to be of the first.
+    """
+    with_it, without = ({revision for texts, revision in telling if (name in texts) is has} for has in (True, False))
+    alike = len({texts[name] for texts, _ in telling if name in texts}) == 1
+    return alike and None not in with_it | without and with_it != without
 
 
 def _is_other(name: str) -> bool:
