@@ -136,5 +136,23 @@ def test_the_number_of_classes_from_which_icl_wins_is_where_it_passes_three_quar
         runs.append(lab.with_options(base, setting | {"workdir": tmp_path / name}))
     drawn = draw_classes(tmp_path, base, runs)
     stars = {row[0]: row[1] for row in drawn.tables[0].rows if row[1].startswith("K*")}
-    assert stars == {"8": "K* 91", "16": "K* 181", "32": "K* 362"}  # halfway, in logarithms, from 8 N to 16 N
-    assert "K* grows as N to the 1.00" in drawn.note and "1.43" in drawn.note
+    # Halfway, in logarithms, between the two numbers of classes on both sides.
+    assert stars == {"8": "K* 91", "12": "K* 91", "16": "K* 181", "24": "K* 181"}
+    assert "K* grows as N to the 0.75" in drawn.note and "1.43" in drawn.note
+
+
+@pytest.mark.parametrize(("icl", "told"), [(1.0, "K* below 16"), (0.5, "K* above 512")])
+def test_a_winner_at_all_numbers_of_classes_is_told_from_one_at_none(tmp_path, icl, told):
+    base, runs = PRESETS["laptop"], []
+    for K in (16, 512):
+        write(tmp_path / f"{K}", {"new_classes": {9: icl}, "no_support": {9: 0.5}})
+        runs.append(lab.with_options(base, {"data.classes": K, "workdir": tmp_path / f"{K}"}))
+    drawn = draw_classes(tmp_path, base, runs)
+    assert [row[1] for row in drawn.tables[0].rows][-1] == told
+
+
+def test_the_query_stands_in_its_context_as_often_with_new_classes_as_with_trained_ones():
+    samplers = make_samplers(KINE.parse("--data.classes", 8, "--data.context", 16))
+    new, trained = (samplers[name].sample(np.arange(2_000)) for name in ("new_classes", "train"))
+    copies = [(each["classes"][:, :-1] == each["classes"][:, -1:]).sum(axis=1).mean() for each in (new, trained)]
+    assert copies[0] == pytest.approx(copies[1], abs=0.1) and copies[0] > 2

@@ -61,7 +61,14 @@ def test_peaks_are_told_by_sequences_seen_and_drawn_over_both(name, lines, tmp_p
 
 def test_every_sequence_of_the_induction_study_can_be_asked_once():
     config = lab.with_options(
-        OMNIGLOT.presets["induction"], {"data.characters": 7, "data.holdout": 2, "eval.every_sequence": True}
+        OMNIGLOT.presets["induction"],
+        {
+            "data.characters": 7,
+            "data.holdout": 2,
+            "eval.every_sequence": True,
+            "eval.count": 9,
+            "eval.final_count": 160,
+        },
     )
     samplers = make_samplers(config, *make_classes(config.data))
     # By hand: 5 * 4 pairs of classes in 2 orders, with both orders of 8 pairs of labels, or of the 2 held out.
@@ -73,5 +80,8 @@ def test_every_sequence_of_the_induction_study_can_be_asked_once():
     with pytest.raises(ValueError, match=r"data\.length 3 with data\.shots 1, got 5"):
         longer = lab.with_options(config, {"data.length": 5})
         make_samplers(longer, *make_classes(longer.data))
+    with pytest.raises(ValueError, match=r"lists 160 sequences of distractor_held_out_pairs, but .* asks for 161"):
+        more = lab.with_options(config, {"eval.final_count": 161})
+        make_samplers(more, *make_classes(more.data))
     with pytest.raises(ValueError, match="for evaluations with a distractor"):
         lab.with_options(OMNIGLOT.presets["laptop"], {"eval.every_sequence": True})

@@ -9,7 +9,8 @@
                                                           from how many classes on ICL wins, by that length
 
 ICL is the accuracy on classes never trained on, IWL that on trained ones which the context does not show; chance is
-0.5 with two labels.
+0.5 with two labels. A model that takes the context's more frequent label, whatever the query is, is right 0.64, 0.60
+and 0.57 of the time in contexts of 8, 16 and 32.
 """
 
 import icl_lab as lab

@@ -31,9 +31,8 @@ _FRESH = 2**16  # classes that a sequence of fresh ones draws from: few enough t
 def make_samplers(config: KineticsConfig) -> dict[str, data.Sampler]:
     """Return the sequences of training, of new classes and, of classes that are trained on, without support."""
     options, seed = config.data, config.train.seed
-
     labels = SharedLabels(num=options.labels, seed=seed)
-    with_query = WithQuery(labels=labels)
+    with_query = WithQuery(labels=labels, among=options.classes)
 
     def make(stream: str, *, classes: int | None, kind: data.SequenceKind = with_query) -> data.Sampler:
         count = classes or _FRESH

@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 import icl_data as data
 from icl_data.draws import uniform_rows
@@ -49,6 +49,8 @@ class WithQuery:
 
     Attributes:
       labels: how the items are labelled.
+      among: the query's class stands in the context as often as if there were so many classes; None for as many as
+        there are. So new classes, of which no two are alike, are seen as often as trained ones.
 
     >>> mixture = WithQuery(labels=SharedLabels()).mixture(data.ClassSplit(num_classes=4, rare=4), 3)
     >>> [(round(probability, 4), pattern.shots) for probability, pattern in mixture]
@@ -56,12 +58,12 @@ class WithQuery:
     """
 
     labels: data.Labelling
+    among: int | None = None
 
     def mixture(self, split: data.ClassSplit, length: int) -> data.Mixture:
         """Return a pattern for each number of context items of the query's class."""
-        K, N = split.rare, length - 1
-        log_odds = math.log(K - 1) if K > 1 else -math.inf
-        chances = [math.comb(N, m) * math.exp((N - m) * log_odds - N * math.log(K)) for m in range(N + 1)]
+        K, N = self.among or split.rare, length - 1
+        chances = stats.binom.pmf(np.arange(N + 1), N, 1 / K).tolist()
         shares = {1: chances[0] + chances[1], **{m: chances[m] for m in range(2, N + 1) if chances[m] > _RARER}}
         classes = distribution_of(split, "rare")
         return tuple(

@@ -97,16 +97,23 @@ def make_list(
     """Return all sequences of a kind, in an order of the stream's own.
 
     Raises:
-      ValueError: a context with items beside the two classes, and what cannot be listed (`icl_data.EverySequence`).
+      ValueError: a context with items beside the two classes, what cannot be listed (`icl_data.EverySequence`), and an
+        evaluation of more sequences than there are, which would count some more often than others.
     """
     if config.data.length != 2 * kind.shots + 1:
         raise ValueError(
             f"eval.every_sequence wants a context of the two classes alone, data.length {2 * kind.shots + 1} with "
             f"data.shots {kind.shots}, got {config.data.length}."
         )
-    return data.EverySequence(
+    listed = data.EverySequence(
         kind=kind, split=split, exemplar_counts=bank.counts, seed=config.train.seed, stream=stream
     )
+    if (asked := max(config.eval.count, config.eval.final_count)) > len(listed):
+        raise ValueError(
+            f"eval.every_sequence lists {len(listed):,} sequences of {stream}, but eval.count or eval.final_count "
+            f"asks for {asked:,}; ask for fewer, or leave {stream} out of this evaluation."
+        )
+    return listed
 
 
 def make_training(

@@ -80,8 +80,8 @@ _COOPETITION = dataclasses.replace(
 )
 
 # Singh et al. (2024), arXiv 2404.07129: a two-layer model without MLPs, on which an induction circuit forms, with one
-# head left in its second layer. Here labels are always a random order of 0 and 1, not pairs out of 0..4 of which some
-# are held out; points stand for features of a frozen network; and Adam is 30 times as fast, for a tenth of the steps.
+# head left in its second layer, and labels in pairs out of 0..4 of which some are held out. Here points stand for
+# features of a frozen network, and Adam is 30 times as fast, for a tenth of the steps.
 _INDUCTION = OmniglotConfig(
     data=DataConfig(
         source="gaussian",

@@ -48,7 +48,8 @@ FORGETTING: lab.SweepPreset[OmniglotConfig] = lab.SweepPreset(
         model=dataclasses.replace(_LAPTOP.model, encoder="embedding"),
         optimizer=_CONSTANT,
         train=TrainConfig(steps=20_000, log_every=100, checkpoint_every=5_000),
-        eval=dataclasses.replace(_EVAL, extra=("fewshot_zipfian",)),
+        # At equal distances, each just before vectors are drawn anew: others would fall anywhere between two resets.
+        eval=dataclasses.replace(_EVAL, spacing="equal", every=500, extra=("fewshot_zipfian",)),
     ),
     settings=forgetting_settings,
     seeds=2,
