@@ -164,8 +164,7 @@ def test_the_page_of_the_sweep_tells_from_which_pool_on_models_leave_the_memoris
             evaluation.append_evaluations(runs[-1].workdir, step=9, results=results)
     drawn = RAVENTOS.draw(tmp_path, RAVENTOS.config, runs)
     assert drawn.said == [
-        "on fresh tasks models are nearer to ridge than to dMMSE from 2^5.0 tasks on (2^5.0 to 2^5.0, by the bootstrap "
-        "over seeds and tasks)."
+        "on fresh tasks models are nearer to ridge than to dMMSE from 2^5.0 tasks on (2^5.0 to 2^5.0, 95 % over seeds)."
     ]
     (table,) = drawn.tables
     assert table.rows[0][:5] == ("2^4", "2", "0.1", "0.3", "0.25") and table.rows[2][:5] == (

@@ -178,9 +178,10 @@ def _threshold(measured: Measured, title: str, *, memorising: str, generalising:
         f"2^{end:.1f}" if math.isfinite(end) else f"{'below' if end < 0 else 'above'} {_size(ends[end > 0])}"
         for end in found[1:]
     )
+    over = "seeds" if any(len(seeds) > 1 for seeds in numbers) else "the tasks of single runs, and not over seeds"
     return (
         f"{start}on fresh tasks models are nearer to {generalising} than to {memorising} from 2^{found.value:.1f} "
-        f"tasks on ({low} to {high}, by the bootstrap over seeds and tasks)."
+        f"tasks on ({low} to {high}, 95 % over {over})."
     )
 
 
