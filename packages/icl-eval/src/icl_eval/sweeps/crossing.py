@@ -82,9 +82,8 @@ def crossing(
 
 def _own_error(of_seeds: Sequence[Estimate]) -> float:
     """Return the standard error of the mean of numbers by their own intervals; 0 where these are not known."""
-    return float(np.linalg.norm(np.nan_to_num([(each.high - each.low) / (2 * Z_95) for each in of_seeds]))) / len(
-        of_seeds
-    )
+    errors = np.nan_to_num([(each.high - each.low) / (2 * Z_95) for each in of_seeds])
+    return float(np.linalg.norm(errors)) / len(errors)
 
 
 def _pooled(
