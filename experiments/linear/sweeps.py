@@ -12,6 +12,15 @@ from experiments.linear.config import PRESETS, LinearConfig
 from experiments.linear.optimal import DMMSE, RIDGE
 
 
+def check(run: LinearConfig) -> None:
+    """Refuse a run that is not measured beside dMMSE and ridge."""
+    if not run.data.noise or not run.eval.baseline_count:
+        raise ValueError(
+            f"the sweep raventos is about dMMSE and ridge: it wants data.noise and eval.baseline_count above 0, got "
+            f"{run.data.noise:g} and {run.eval.baseline_count}."
+        )
+
+
 def draw(folder: Path, base: LinearConfig, runs: Sequence[LinearConfig]) -> lab.Drawn:
     """Return the distances to dMMSE and ridge by the size of the pool; see `icl_lab.draw_pool_sizes`."""
     return lab.draw_pool_sizes(
@@ -25,6 +34,7 @@ RAVENTOS: lab.SweepPreset[LinearConfig] = lab.SweepPreset(
     ),
     grid={"data.num_tasks": (*(2**power for power in range(2, 19, 2)), None)},
     seeds=2,
+    check=check,
     draw=draw,
 )
 
