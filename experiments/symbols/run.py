@@ -17,7 +17,14 @@ from experiments.symbols.sweeps import SWEEPS
 
 NAMES = lab.SEEN, lab.UNSEEN
 
-HEADLINES = (
+LOSS, UNSEEN, MOVED = (
+    evaluation.Headline(
+        name="loss",
+        evaluation=lab.UNSEEN,
+        metric="loss",
+        title="Unseen tasks",
+        sentence="Cross-entropy on tasks that were not trained on, in nats.",
+    ),
     evaluation.Headline(
         name="unseen",
         evaluation=lab.UNSEEN,
@@ -75,6 +82,8 @@ def build(config: SymbolsConfig) -> lab.Experiment[SymbolsConfig]:
         logits, _ = pure.apply(params, state, None, batch["tokens"])
         return jax.nn.softmax(logits[:, :-1, :K])  # nothing comes after the last, and the start token never again
 
+    asked, has_pool = config.eval.baseline_count > 0, config.data.num_tasks is not None
+
     def evaluations(count: int) -> tuple[lab.Evaluation, ...]:
         measured = functools.partial(optimal.measure, config=config)
         return tuple(
@@ -89,7 +98,7 @@ def build(config: SymbolsConfig) -> lab.Experiment[SymbolsConfig]:
         samplers=make_samplers,
         at_intervals=evaluations(config.eval.count),
         at_end=evaluations(config.eval.final_count),
-        headlines=HEADLINES,
+        headlines=((UNSEEN, MOVED) if has_pool else (UNSEEN,)) if asked else (LOSS,),
         model=symbol_model,
     )
 
