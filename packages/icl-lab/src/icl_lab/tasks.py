@@ -106,7 +106,9 @@ class Regression(NamedTuple):
 
 
 def regression(
-    regressor: models.PointRegressor, *, counted: Callable[[Mapping[str, Any]], Bool[Array, "B N"]] | None = None
+    regressor: models.PointRegressor,
+    *,
+    counted: Callable[[Mapping[str, Any]], Bool[Array | np.ndarray, "B N"]] | None = None,
 ) -> Regression:
     """Return how a regressor begins, learns from the squared error, and predicts.
 
