@@ -228,7 +228,7 @@ def test_a_sweep_without_what_its_page_is_about_is_refused_before_it_begins(word
     words = ["raventos", *words, "--workdir", str(tmp_path / "s")]
     with pytest.raises(SystemExit):
         parse_sweep(words, PRESETS, LINEAR.sweeps, name="linear", default="laptop")
-    assert "wants data.noise and eval.baseline_count above 0" in capsys.readouterr().err
+    assert "a sweep over pools wants" in capsys.readouterr().err
     parse_sweep([*words, "--no-page"], PRESETS, LINEAR.sweeps, name="linear", default="laptop")
 
 

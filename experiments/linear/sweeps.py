@@ -14,11 +14,9 @@ from experiments.linear.optimal import DMMSE, RIDGE
 
 def check(run: LinearConfig) -> None:
     """Refuse a run that is not measured beside dMMSE and ridge."""
-    if not run.data.noise or not run.eval.baseline_count:
-        raise ValueError(
-            f"the sweep raventos is about dMMSE and ridge: it wants data.noise and eval.baseline_count above 0, got "
-            f"{run.data.noise:g} and {run.eval.baseline_count}."
-        )
+    lab.check_pool_sizes(run)
+    if not run.data.noise:
+        raise ValueError("without noise there is no dMMSE to leave: a sweep over pools wants data.noise above 0.")
 
 
 def draw(folder: Path, base: LinearConfig, runs: Sequence[LinearConfig]) -> lab.Drawn:

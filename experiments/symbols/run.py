@@ -17,14 +17,7 @@ from experiments.symbols.sweeps import SWEEPS
 
 NAMES = lab.SEEN, lab.UNSEEN
 
-LOSS, UNSEEN, MOVED = (
-    evaluation.Headline(
-        name="loss",
-        evaluation=lab.UNSEEN,
-        metric="loss",
-        title="Unseen tasks",
-        sentence="Cross-entropy on tasks that were not trained on, in nats.",
-    ),
+HEADLINES = (
     evaluation.Headline(
         name="unseen",
         evaluation=lab.UNSEEN,
@@ -82,7 +75,7 @@ def build(config: SymbolsConfig) -> lab.Experiment[SymbolsConfig]:
         logits, _ = pure.apply(params, state, None, batch["tokens"])
         return jax.nn.softmax(logits[:, :-1, :K])  # nothing comes after the last, and the start token never again
 
-    asked, has_pool = config.eval.baseline_count > 0, config.data.num_tasks is not None
+    asked = config.eval.baseline_count > 0
 
     def evaluations(count: int) -> tuple[lab.Evaluation, ...]:
         measured = functools.partial(optimal.measure, config=config)
@@ -98,7 +91,7 @@ def build(config: SymbolsConfig) -> lab.Experiment[SymbolsConfig]:
         samplers=make_samplers,
         at_intervals=evaluations(config.eval.count),
         at_end=evaluations(config.eval.final_count),
-        headlines=((UNSEEN, MOVED) if has_pool else (UNSEEN,)) if asked else (LOSS,),
+        headlines=HEADLINES if asked and config.data.num_tasks is not None else HEADLINES[:asked],
         model=symbol_model,
     )
 

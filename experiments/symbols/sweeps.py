@@ -12,12 +12,6 @@ from experiments.symbols.optimal import COUNTING, REMEMBERING
 _POOLS = {"data.num_tasks": (*(2**power for power in range(2, 13, 2)), None)}
 
 
-def check(run: SymbolsConfig) -> None:
-    """Refuse a run that is not measured beside both predictors."""
-    if not run.eval.baseline_count:
-        raise ValueError("sweeps over pools are about predictors: they want eval.baseline_count above 0, got 0.")
-
-
 def draw(folder: Path, base: SymbolsConfig, runs: Sequence[SymbolsConfig]) -> lab.Drawn:
     """Return the distances to both predictors by the size of the pool; see `icl_lab.draw_pool_sizes`."""
     return lab.draw_pool_sizes(folder, base, runs, memorising=REMEMBERING, generalising=COUNTING)
@@ -28,7 +22,7 @@ SWEEPS: Mapping[str, lab.SweepPreset[SymbolsConfig]] = {
         config=dataclasses.replace(PRESETS[preset], eval=dataclasses.replace(PRESETS[preset].eval, every=5_000)),
         grid=_POOLS,
         seeds=2,
-        check=check,
+        check=lab.check_pool_sizes,
         draw=draw,
     )
     for name, preset in (("pools", "urns"), ("pools_markov", "markov"))

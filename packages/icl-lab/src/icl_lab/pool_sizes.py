@@ -20,6 +20,16 @@ Measured = dict[int | None, list[dict[str, evaluation.Result]]]
 """By the size of the pool, None for fresh tasks for ever: the last results of each seed, by their evaluation."""
 
 
+def check_pool_sizes(run: ExperimentConfig) -> None:
+    """Refuse a run that is not measured beside predictors, of which `draw_pool_sizes` has nothing to show.
+
+    Raises:
+      ValueError: eval.baseline_count is 0.
+    """
+    if not option_of(run, "eval.baseline_count"):
+        raise ValueError("a sweep over pools wants eval.baseline_count above 0, to ask predictors about tasks; got 0.")
+
+
 def draw_pool_sizes(
     folder: Path,
     base: ExperimentConfig,
