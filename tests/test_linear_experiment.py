@@ -14,6 +14,7 @@ from experiments.linear.config import PRESETS, DataConfig
 from experiments.linear.run import LINEAR
 from experiments.linear.sweeps import RAVENTOS
 from experiments.linear.tasks import make_samplers
+from icl_lab.sweeps.command import parse_sweep
 from tests.tiny import LINE, summary_of
 
 RAVENTOS_TINY = {"data.num_inputs": 2, "data.points": 6, "eval.batch_size": 16, "eval.baseline_count": 24}
@@ -68,6 +69,30 @@ def test_curricula_that_cannot_be_are_refused(curriculum):
         DataConfig(num_inputs=5, points=16, curriculum=curriculum)
     with pytest.raises(ValueError, match="leave 2 points"):
         DataConfig(num_inputs=9, points=16, curriculum=(1, 5))
+
+
+GARG_TINY = {
+    "data.num_inputs": 4, "data.points": 9, "data.curriculum": (2, 3), "data.batch_size": 5, "data.noise": 1.0,
+    "model.width": 8, "model.layers": 1, "model.heads": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "points"), [(0, 5), (3, 7), (6, 9)])
+def test_the_loss_is_the_mean_over_the_points_that_a_stage_has(step, points):
+    """As Garg et al. (2022) leave the others out: with noise these would be nothing but noise to learn."""
+    config = lab.with_options(PRESETS["garg"], GARG_TINY)
+    experiment, batch = LINEAR.build(config), make_samplers(config)["train"].sample(np.arange(5) + 5 * step)
+    assert batch["targets"].all()  # noise on what is not there, too
+    params, state = jax.jit(experiment.init)(jax.random.key(0), batch)
+    key = jax.random.key(1)
+    loss, _ = jax.jit(experiment.loss_fn)(params, state, key, batch)
+    predictions = np.asarray(jax.jit(experiment.predict)(params, state, key, batch))
+    assert float(loss) == pytest.approx(np.square(predictions - batch["targets"])[:, :points].mean(), rel=1e-5)
+
+
+def test_a_curriculum_is_refused_where_its_missing_points_are_the_queries():
+    with pytest.raises(ValueError, match=r"wants model\.layout interleaved"):
+        lab.with_options(PRESETS["laptop"], {"data.curriculum": (2, 50)})
 
 
 def test_the_interleaved_layout_hides_no_target_but_the_last():
@@ -138,6 +163,22 @@ def test_without_noise_or_a_pool_there_is_no_predictor_that_would_need_it():
     assert alone["seen_tasks"].metrics.keys() == {"squared_error"}
 
 
+@pytest.mark.parametrize(
+    ("options", "extra"),
+    [
+        ({}, {"excess", "relative_distance"}),
+        ({"data.noise": 0.0}, {"excess"}),
+        ({"data.num_tasks": None}, {"excess"}),
+        ({"eval.baseline_count": 0}, set()),
+    ],
+)
+def test_headlines_are_of_what_is_measured(options, extra):
+    config = lab.with_options(PRESETS["raventos"], RAVENTOS_TINY | options)
+    headlines, results = LINEAR.build(config).headlines, measured(config)
+    assert {each.name for each in headlines} == {"unseen", "seen"} | extra
+    assert all(each.metric in results[each.evaluation].metrics for each in headlines)
+
+
 def test_a_causal_run_ends_with_its_headlines(tmp_path):
     LINE.tiny("--data.num-tasks", 4, "--data.queries", 1, "--workdir", tmp_path / "run", preset="raventos")
     summary = summary_of(tmp_path / "run")
@@ -164,8 +205,7 @@ def test_the_page_of_the_sweep_tells_from_which_pool_on_models_leave_the_memoris
             evaluation.append_evaluations(runs[-1].workdir, step=9, results=results)
     drawn = RAVENTOS.draw(tmp_path, RAVENTOS.config, runs)
     assert drawn.said == [
-        "on fresh tasks models are nearer to ridge than to dMMSE from 2^5.0 tasks on (2^5.0 to 2^5.0, by the bootstrap "
-        "over seeds and tasks)."
+        "on fresh tasks models are nearer to ridge than to dMMSE from 2^5.0 tasks on (2^5.0 to 2^5.0, 95 % over seeds)."
     ]
     (table,) = drawn.tables
     assert table.rows[0][:5] == ("2^4", "2", "0.1", "0.3", "0.25") and table.rows[2][:5] == (
@@ -179,6 +219,17 @@ def test_the_page_of_the_sweep_tells_from_which_pool_on_models_leave_the_memoris
     lines = {line.get_label(): line.get_ydata() for line in distances.draw().axes[1].lines}
     np.testing.assert_allclose(lines["to ridge"], np.array([2.4, 0.8, 0.1]) / 8)
     assert "fresh tasks, 2^6: 0.75" in ways.alt and len(ways.draw().axes) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["--data.noise", "0"], ["--eval.baseline-count", "0"], ["--grid.data.noise", "0.5", "0"]]
+)
+def test_a_sweep_without_what_its_page_is_about_is_refused_before_it_begins(words, tmp_path, capsys):
+    words = ["raventos", *words, "--workdir", str(tmp_path / "s")]
+    with pytest.raises(SystemExit):
+        parse_sweep(words, PRESETS, LINEAR.sweeps, name="linear", default="laptop")
+    assert "a sweep over pools wants" in capsys.readouterr().err
+    parse_sweep([*words, "--no-page"], PRESETS, LINEAR.sweeps, name="linear", default="laptop")
 
 
 def test_the_sweep_varies_the_pool_alone():

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from experiments.linear.theory import Row, main, measured_error, rows, verdict
 from icl_data import UNSEEN, FunctionSampler, LastQueries, LinearOnSphere, NormalInputs, Tasks
+from icl_eval import linear_attention_error
 
 CASE = {"tau": 0.5, "alpha": 1.0, "kappa": 0.5, "rho": 0.04}
 
@@ -46,6 +48,38 @@ def test_small_models_are_near_the_theory_and_larger_ones_nearer(tmp_path, capsy
         assert abs(off[tau, 20]) < min(0.25, abs(off[tau, 8])), off
     assert records[2]["theory"] == "inf" and records[2]["kappa"] == "inf" and "near 1" in said
     assert (tmp_path / "theory.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--taus", "0.5", "-1"], "above 0"),
+        (["--kappas", "inf", "nan"], "above 0"),
+        (["--rho", "-1"], "rho must be"),
+        (["--kappas", "inf", "0.01"], r"kappa 0.01 to 0 tasks"),
+        (["--dims", *"456789", "--to", "there"], "room for 5 dims and 12 kappas, got 6 and 1"),
+        (["--to", "file"], "exists"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_solved(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["--dims", "8", "--taus", "0.5", "--kappas", "inf", *words])
+    told = capsys.readouterr()
+    assert ended.value.code == 2 and re.search(said, told.err) and told.err.count("\n") == 1 and not told.out
+
+
+def test_what_is_asked_twice_is_measured_once(capsys):
+    main(["--dims", "4", "4", "--taus", "0.5", "0.50", "--kappas", "inf", "1", "inf", "--seeds", "1"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:4]] == ["1", "inf"]
+
+
+def test_the_theory_is_asked_at_the_ratios_that_are_measured():
+    """With d 8: 19 sequences of round(6.4), tasks round(3.6)."""
+    (row,) = rows([8], [0.3], [0.45], alpha=0.8, rho=0.01, seeds=1)
+    assert row.theory == linear_attention_error(tau=19 / 64, alpha=6 / 8, kappa=4 / 8, rho=0.01)
+    assert row.tau == 0.3 and row.kappa == 0.45
 
 
 def test_the_verdict_is_of_what_is_away_from_one():

@@ -9,6 +9,7 @@ from experiments.symbols.config import PRESETS
 from experiments.symbols.optimal import make_predictors
 from experiments.symbols.run import SYMBOLS, make_samplers
 from experiments.symbols.sweeps import SWEEPS
+from icl_lab.sweeps.command import parse_sweep
 from tests.tiny import SYMB, summary_of
 
 
@@ -74,6 +75,26 @@ def test_what_is_predicted_is_the_next_symbol_from_those_before_it():
     own = np.take_along_axis(probabilities, batch["tokens"][:, 1:, None], axis=2)
     # The model gives a little to the start token, which never comes again; the evaluation does not.
     assert float(loss) == pytest.approx(-np.log(own).mean(), abs=0.3) and float(loss) > -np.log(own).mean()
+
+
+@pytest.mark.parametrize(
+    ("options", "metrics"),
+    [
+        ({}, ["divergence_counting", "relative_distance"]),
+        ({"data.num_tasks": None}, ["divergence_counting"]),
+        ({"eval.baseline_count": 0}, []),
+    ],
+)
+def test_headlines_are_of_what_is_measured(options, metrics):
+    config = lab.with_options(PRESETS["urns"], options)
+    assert [each.metric for each in SYMBOLS.build(config).headlines] == metrics
+
+
+def test_a_sweep_beside_no_predictors_is_refused_before_it_begins(tmp_path, capsys):
+    words = ["pools", "--eval.baseline-count", "0", "--workdir", str(tmp_path / "s")]
+    with pytest.raises(SystemExit):
+        parse_sweep(words, PRESETS, SYMBOLS.sweeps, name="symbols", default="urns")
+    assert "wants eval.baseline_count above 0" in capsys.readouterr().err
 
 
 def test_the_sweeps_have_the_pools_of_the_paper():

@@ -23,6 +23,11 @@ def optimum(config: LinearConfig) -> str:
     return RIDGE if config.data.noise else LEAST_SQUARES
 
 
+def has_dmmse(config: LinearConfig) -> bool:
+    """Return whether there is a predictor that remembers the pool: with one, and noise, of which it must know."""
+    return config.data.noise > 0 and config.data.num_tasks is not None
+
+
 def make_predictors(
     config: LinearConfig, pool: np.ndarray | None, *, at_end: bool
 ) -> dict[str, evaluation.PointPredictor]:

@@ -8,7 +8,7 @@ import icl_models as models
 from experiments.linear import optimal
 from experiments.linear.config import PRESETS, LinearConfig
 from experiments.linear.sweeps import SWEEPS
-from experiments.linear.tasks import make_samplers
+from experiments.linear.tasks import are_shown, make_samplers
 
 HEADLINES = tuple(
     evaluation.Headline(name=name, evaluation=stream, metric="squared_error", title=title, sentence=sentence)
@@ -64,7 +64,7 @@ def interleaved(config: LinearConfig) -> lab.Experiment[LinearConfig]:
             lab.Evaluation(name, (name, lab.POOL), count, functools.partial(measure, name=name)) for name in NAMES
         )
 
-    best = optimal.optimum(config)
+    best, asked = optimal.optimum(config), config.eval.baseline_count > 0
     excess = evaluation.Headline(
         name="excess",
         evaluation=lab.UNSEEN,
@@ -80,12 +80,13 @@ def interleaved(config: LinearConfig) -> lab.Experiment[LinearConfig]:
         sentence="How far the model has gone from the predictor that remembers the pool, 0, to the one that does not, "
         "1; on unseen tasks.",
     )
+    more = ((excess, moved) if optimal.has_dmmse(config) else (excess,)) if asked else ()
     return lab.Experiment(
-        *lab.regression(regressor),
+        *lab.regression(regressor, counted=are_shown if config.data.curriculum else None),
         samplers=make_samplers,
         at_intervals=evaluations(config.eval.count, at_end=False),
         at_end=evaluations(config.eval.final_count, at_end=True),
-        headlines=(*HEADLINES, excess, moved),
+        headlines=(*HEADLINES, *more),
         model=regressor,
     )
 

@@ -12,6 +12,13 @@ from experiments.linear.config import PRESETS, LinearConfig
 from experiments.linear.optimal import DMMSE, RIDGE
 
 
+def check(run: LinearConfig) -> None:
+    """Refuse a run that is not measured beside dMMSE and ridge."""
+    lab.check_pool_sizes(run)
+    if not run.data.noise:
+        raise ValueError("without noise there is no dMMSE to leave: a sweep over pools wants data.noise above 0.")
+
+
 def draw(folder: Path, base: LinearConfig, runs: Sequence[LinearConfig]) -> lab.Drawn:
     """Return the distances to dMMSE and ridge by the size of the pool; see `icl_lab.draw_pool_sizes`."""
     return lab.draw_pool_sizes(
@@ -25,6 +32,7 @@ RAVENTOS: lab.SweepPreset[LinearConfig] = lab.SweepPreset(
     ),
     grid={"data.num_tasks": (*(2**power for power in range(2, 19, 2)), None)},
     seeds=2,
+    check=check,
     draw=draw,
 )
 

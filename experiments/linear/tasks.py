@@ -2,8 +2,11 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from jaxtyping import Array, Bool
 
 import icl_data as data
 import icl_lab as lab
@@ -14,8 +17,8 @@ from experiments.linear.config import DataConfig, LinearConfig
 class FirstInputs:
     """Normal inputs, but 0 beyond the first inputs of the first points: a stage of a curriculum (Garg et al. 2022).
 
-    Their code leaves later points out. Here they are at 0, where a linear function is 0, too, so that all batches have
-    one shape; a causal model predicts the others as it would without them.
+    Their code leaves later points out. Here they are at 0, so that all batches have one shape: a causal model predicts
+    the others as it would without them, and the loss is the mean over those that `are_shown`.
 
     Attributes:
       shown_inputs: how many inputs are not 0.
@@ -33,6 +36,11 @@ class FirstInputs:
         shown = np.zeros((num_points, num_inputs), np.float32)
         shown[: self.shown_points, : self.shown_inputs] = 1
         return drawn * shown[None]
+
+
+def are_shown(batch: Mapping[str, Any]) -> Bool[Array | np.ndarray, "B N"]:
+    """Return which points a stage of the curriculum has: those whose inputs are not all 0."""
+    return (batch["inputs"] != 0).any(axis=2)
 
 
 def make_samplers(config: LinearConfig) -> dict[str, data.Sampler]:

@@ -4,8 +4,9 @@
     python -m experiments.linear.theory --dims 10 20 --to runs/theory   seconds; writes theory.md, .json and .png
 
 Nothing is trained: the reduced model is solved as ridge regression with a vanishing penalty, on tau d^2 sequences of
-alpha d examples, of tasks from a pool of kappa d or, where kappa is inf, of fresh ones. The closed form is for d to
-infinity. Near tau = 1 both have no bound: from 0.8 to 1.25 numbers are shown, and not judged.
+alpha d examples, of tasks from a pool of kappa d or, where kappa is inf, of fresh ones. These are rounded to whole
+numbers; the closed form, which is for d to infinity, is asked at the ratios that those have. Near tau = 1 both have no
+bound: from 0.8 to 1.25 numbers are shown, and not judged.
 """
 
 import argparse
@@ -27,6 +28,10 @@ TOLERANCE = 0.05
 """A share of the theory that the measured error may be off by at the largest d."""
 
 
+MOST_DIMS, MOST_POOLS = 5, 12
+"""What a picture has room for: series beside the theory, and panels."""
+
+
 class Row(NamedTuple):
     """What was measured with some options.
 
@@ -34,7 +39,7 @@ class Row(NamedTuple):
       d: inputs.
       tau: sequences per d^2.
       kappa: tasks of the pool per d; inf for fresh ones.
-      theory: the closed form.
+      theory: the closed form, at the ratios that whole numbers come to.
       errors: measured, of each seed.
     """
 
@@ -61,6 +66,44 @@ class Row(NamedTuple):
         return not NEAR_ONE[0] <= self.tau <= NEAR_ONE[1]
 
 
+class Sizes(NamedTuple):
+    """Ratios as whole numbers.
+
+    Attributes:
+      d: inputs.
+      sequences: tau d^2.
+      examples: alpha d.
+      tasks: kappa d; None for fresh ones.
+    """
+
+    d: int
+    sequences: int
+    examples: int
+    tasks: int | None
+
+    def theory(self, rho: float) -> float:
+        """Return the closed form at the ratios of these numbers."""
+        return evaluation.linear_attention_error(
+            tau=self.sequences / self.d**2,
+            alpha=self.examples / self.d,
+            kappa=math.inf if self.tasks is None else self.tasks / self.d,
+            rho=rho,
+        )
+
+
+def sizes_of(d: int, *, tau: float, alpha: float, kappa: float) -> Sizes:
+    """Return the whole numbers that ratios come to; refuse those that come to nothing."""
+    if not (0 < tau < math.inf and 0 < alpha < math.inf and kappa > 0):
+        raise ValueError(f"Wanted tau, alpha and kappa above 0, the first two finite, got {tau}, {alpha} and {kappa}.")
+    found = Sizes(d, round(tau * d**2), round(alpha * d), None if kappa == math.inf else round(kappa * d))
+    if 0 in found:
+        raise ValueError(
+            f"With d {d}, tau {tau:g} comes to {found.sequences} sequences, alpha {alpha:g} to {found.examples} "
+            f"examples and kappa {kappa:g} to {found.tasks} tasks; ask for larger ones."
+        )
+    return found
+
+
 def measured_error(
     d: int, *, tau: float, alpha: float, kappa: float, rho: float, seed: int, tested: int = 1_000
 ) -> float:
@@ -75,12 +118,13 @@ def measured_error(
       seed: of the tasks and sequences.
       tested: fresh tasks.
     """
+    sizes = sizes_of(d, tau=tau, alpha=alpha, kappa=kappa)
 
     def sampler(tasks: data.Tasks, stream: str) -> data.FunctionSampler:
         return data.FunctionSampler(
             family=data.LinearOnSphere(num_inputs=d),
             tasks=tasks,
-            num_points=round(alpha * d) + 1,
+            num_points=sizes.examples + 1,
             queries=data.LastQueries(1),
             inputs=data.NormalInputs(scale=d**-0.5),
             noise=math.sqrt(rho),
@@ -88,8 +132,8 @@ def measured_error(
             stream=stream,
         )
 
-    trained = sampler(data.Tasks(count=None if kappa == math.inf else round(kappa * d)), "train")
-    batch = trained.sample(np.arange(round(tau * d**2)))
+    trained = sampler(data.Tasks(count=sizes.tasks), "train")
+    batch = trained.sample(np.arange(sizes.sequences))
     fitted = evaluation.fit_linear_attention(batch["inputs"], batch["targets"])
     fresh = sampler(data.Tasks(first=data.UNSEEN), "fresh")
     batch = fresh.sample(np.arange(tested))
@@ -102,15 +146,14 @@ def measured_error(
 def rows(
     dims: Sequence[int], taus: Sequence[float], kappas: Sequence[float], *, alpha: float, rho: float, seeds: int
 ) -> Iterator[Row]:
-    """Yield what is measured, pool by pool and then from few to many sequences."""
-    for kappa in kappas:
-        for tau in taus:
-            theory = evaluation.linear_attention_error(tau=tau, alpha=alpha, kappa=kappa, rho=rho)
-            for d in dims:
-                errors = tuple(
-                    measured_error(d, tau=tau, alpha=alpha, kappa=kappa, rho=rho, seed=seed) for seed in range(seeds)
-                )
-                yield Row(d, tau, kappa, theory, errors)
+    """Refuse what cannot be; then yield what is measured, pool by pool and then from few to many sequences."""
+    settings = [(d, tau, kappa) for kappa in kappas for tau in taus for d in dims]
+    theory = [sizes_of(d, tau=tau, alpha=alpha, kappa=kappa).theory(rho) for d, tau, kappa in settings]
+
+    def measure(d: int, tau: float, kappa: float) -> tuple[float, ...]:
+        return tuple(measured_error(d, tau=tau, alpha=alpha, kappa=kappa, rho=rho, seed=seed) for seed in range(seeds))
+
+    return (Row(*each, expected, measure(*each)) for each, expected in zip(settings, theory, strict=True))
 
 
 def line(row: Row) -> str:
@@ -148,7 +191,7 @@ def picture(measured: Sequence[Row]) -> bytes:
         series = {
             f"d {d}": [list(row.errors) for row in own if row.d == d] for d in dict.fromkeys(row.d for row in own)
         }
-        theory = {row.tau: row.theory for row in own}
+        theory = {row.tau: row.theory for row in own}  # of the largest d, which is the last
         title = "fresh tasks" if kappa == math.inf else f"a pool of {kappa:g} d tasks"
         panels[title] = (taus, {"theory": [[theory[tau]] for tau in taus], **series})
     names: dict[str | int | float | None, str] = {row.tau: f"{row.tau:g}" for row in measured}
@@ -176,10 +219,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(
                 f"Wanted --dims of 2 or more and --seeds of 1 or more, got {options.dims}, {options.seeds}."
             )
-        dims, taus = sorted(set(options.dims)), sorted(set(options.taus))
+        dims, taus, kappas = (sorted(set(each)) for each in (options.dims, options.taus, options.kappas))
+        to_come = rows(dims, taus, kappas, alpha=options.alpha, rho=options.rho, seeds=options.seeds)
+        if options.to is not None:
+            if len(dims) > MOST_DIMS or len(kappas) > MOST_POOLS:
+                raise ValueError(
+                    f"The picture of --to has room for {MOST_DIMS} dims and {MOST_POOLS} kappas, got {len(dims)} and "
+                    f"{len(kappas)}; ask for fewer, or leave out --to."
+                )
+            options.to.mkdir(parents=True, exist_ok=True)
         lab.say(HEADER)
         measured = []
-        for row in rows(dims, taus, options.kappas, alpha=options.alpha, rho=options.rho, seeds=options.seeds):
+        for row in to_come:
             measured.append(row)
             lab.say(line(row))
         lab.say(f"\n{verdict(measured)}")
@@ -190,8 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write(folder: Path, measured: Sequence[Row]) -> None:
-    """Write the table, its numbers and the picture into a folder, which is made if there is none."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the table, its numbers and the picture into a folder."""
     text = "\n".join([HEADER, *map(line, measured)]) + f"\n\n{verdict(measured)}\n"
     (folder / "theory.md").write_text(text, encoding="utf-8")
     # JSON has no infinity.

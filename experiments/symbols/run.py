@@ -75,6 +75,8 @@ def build(config: SymbolsConfig) -> lab.Experiment[SymbolsConfig]:
         logits, _ = pure.apply(params, state, None, batch["tokens"])
         return jax.nn.softmax(logits[:, :-1, :K])  # nothing comes after the last, and the start token never again
 
+    asked = config.eval.baseline_count > 0
+
     def evaluations(count: int) -> tuple[lab.Evaluation, ...]:
         measured = functools.partial(optimal.measure, config=config)
         return tuple(
@@ -89,7 +91,7 @@ def build(config: SymbolsConfig) -> lab.Experiment[SymbolsConfig]:
         samplers=make_samplers,
         at_intervals=evaluations(config.eval.count),
         at_end=evaluations(config.eval.final_count),
-        headlines=HEADLINES,
+        headlines=HEADLINES if asked and config.data.num_tasks is not None else HEADLINES[:asked],
         model=symbol_model,
     )
 

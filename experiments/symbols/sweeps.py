@@ -22,6 +22,7 @@ SWEEPS: Mapping[str, lab.SweepPreset[SymbolsConfig]] = {
         config=dataclasses.replace(PRESETS[preset], eval=dataclasses.replace(PRESETS[preset].eval, every=5_000)),
         grid=_POOLS,
         seeds=2,
+        check=lab.check_pool_sizes,
         draw=draw,
     )
     for name, preset in (("pools", "urns"), ("pools_markov", "markov"))

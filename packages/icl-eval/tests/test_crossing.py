@@ -21,19 +21,52 @@ def test_the_first_rise_over_the_level_is_found(values: list[float], expected: f
     assert found == pytest.approx((expected,) * 3)
 
 
-def test_the_interval_is_that_of_the_seeds_and_of_their_own_intervals() -> None:
-    """On a line of slope 1 the crossing is as far from the truth as the mean of the seeds at both ends."""
-    rng = np.random.default_rng(0)
-    radius, seeds, hits, widths = 0.2, 4, 0, []
-    for trial in range(200):
-        ends = [[about(value, radius) for value in level + rng.normal(0, radius / 1.96, seeds)] for level in (0.0, 1.0)]
-        found = crossing([0.0, 1.0], ends, level=0.5, draws=300, seed=trial)
-        hits += found.low <= 0.5 <= found.high
+def coverage(
+    curve: list[float], spreads: list[float], *, radius: float, seeds: int, trials: int
+) -> tuple[float, float]:
+    """Return how often the interval has the true crossing of 0.5 in it, and its median width."""
+    rng, hits, widths, where = np.random.default_rng(0), 0, [], [float(place) for place in range(len(curve))]
+    truth = np.interp(0.5, curve, where)
+    for trial in range(trials):
+        numbers = [
+            [about(value, radius) for value in mean + rng.normal(0, spread, seeds)]
+            for mean, spread in zip(curve, spreads, strict=True)
+        ]
+        found = crossing(where, numbers, level=0.5, draws=200, seed=trial)
+        hits += found.low <= truth <= found.high
         widths.append(found.high - found.low)
-    # The spread of a seed is counted twice, over seeds and in its own interval: rather too wide than too narrow.
-    assert hits / 200 >= 0.95 and np.median(widths) < 4 * radius / math.sqrt(seeds)
+    return hits / trials, float(np.median(widths))
+
+
+@pytest.mark.parametrize(
+    ("curve", "spreads"),
+    [
+        ([0.05, 0.3, 0.7, 0.95], [0.06] * 4),
+        ([0.02, 0.03, 0.1, 0.3, 0.7, 0.9, 0.95, 0.98], [0.01, 0.01, 0.03, 0.1, 0.1, 0.03, 0.01, 0.01]),
+    ],
+    ids=["alike everywhere", "largest where numbers rise"],
+)
+def test_two_seeds_are_enough_for_an_interval_of_that_coverage(curve: list[float], spreads: list[float]) -> None:
+    """Seeds far further apart than their own intervals; 3 standard errors of 200 trials at 0.9 are 0.064."""
+    hits, width = coverage(curve, spreads, radius=0.005, seeds=2, trials=200)
+    assert hits >= 0.9 - 0.064 and width < 1.5, (hits, width)
+
+
+def test_the_spread_of_runs_is_counted_once_and_is_all_there_is_of_single_seeds() -> None:
+    """On a line of slope 1 the crossing is as far from the truth as the mean of the seeds at both ends."""
+    radius = 0.2
+    for seeds in (1, 4):
+        hits, width = coverage([0.0, 1.0], [radius / 1.96] * 2, radius=radius, seeds=seeds, trials=200)
+        # Half way each end has half a part in it.
+        assert hits >= 0.9 and width < 1.5 * 2 * radius / math.sqrt(2 * seeds), (hits, width)
     sure = crossing([0.0, 1.0], [[about(0.0)] * 4, [about(1.0)] * 4], level=0.5)
     assert sure.low == sure.high == 0.5
+
+
+def test_a_place_without_a_spread_near_it_has_that_of_all() -> None:
+    pairs = [[about(0.0), about(0.2)], [about(0.1)], [about(0.2)], [about(0.8)]]
+    found = crossing([0.0, 1.0, 2.0, 3.0], pairs, level=0.5)
+    assert found.low < 2.4 and found.high > 2.6
 
 
 def test_what_is_not_known_is_left_out() -> None:

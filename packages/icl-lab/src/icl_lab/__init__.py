@@ -18,7 +18,7 @@ from icl_lab.loaded_run import LoadedRun, load_run
 from icl_lab.main import execute_sweep, main
 from icl_lab.model import Model
 from icl_lab.options import Setting, option_of, with_options
-from icl_lab.pool_sizes import draw_pool_sizes
+from icl_lab.pool_sizes import check_pool_sizes, draw_pool_sizes
 from icl_lab.session import FollowConfig, Preset, SessionConfig, log_line, one_line_errors, say
 from icl_lab.streams import TRAIN, make_streams
 from icl_lab.sweep_preset import Drawn, SweepPreset
@@ -86,6 +86,7 @@ __all__ = [
     "TaskEvalConfig",
     "TrunkName",
     "VaryConfig",
+    "check_pool_sizes",
     "check_read",
     "context_sizes",
     "differ_in_seed_alone",

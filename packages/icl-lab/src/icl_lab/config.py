@@ -82,8 +82,9 @@ class TaskEvalConfig(EvalConfig):
     """When and on how many tasks to evaluate, and how many baselines are asked about; the rest is of `EvalConfig`.
 
     Attributes:
-      baseline_count: Tasks, of those, that baselines are asked about at the end; 0 for no baselines. With baselines,
-        known families of functions are evaluated on as many, so that model and baselines are compared on the same.
+      baseline_count: Tasks, of those, that baselines are asked about at the end, and at every evaluation where an
+        experiment knows the best predictors; 0 for no baselines. With baselines, known families of functions are
+        evaluated on as many, so that model and baselines are compared on the same.
     """
 
     every: int = 500

@@ -20,6 +20,16 @@ Measured = dict[int | None, list[dict[str, evaluation.Result]]]
 """By the size of the pool, None for fresh tasks for ever: the last results of each seed, by their evaluation."""
 
 
+def check_pool_sizes(run: ExperimentConfig) -> None:
+    """Refuse a run that is not measured beside predictors, of which `draw_pool_sizes` has nothing to show.
+
+    Raises:
+      ValueError: eval.baseline_count is 0.
+    """
+    if not option_of(run, "eval.baseline_count"):
+        raise ValueError("a sweep over pools wants eval.baseline_count above 0, to ask predictors about tasks; got 0.")
+
+
 def draw_pool_sizes(
     folder: Path,
     base: ExperimentConfig,
@@ -178,9 +188,10 @@ def _threshold(measured: Measured, title: str, *, memorising: str, generalising:
         f"2^{end:.1f}" if math.isfinite(end) else f"{'below' if end < 0 else 'above'} {_size(ends[end > 0])}"
         for end in found[1:]
     )
+    over = "seeds" if any(len(seeds) > 1 for seeds in numbers) else "the tasks of single runs, and not over seeds"
     return (
         f"{start}on fresh tasks models are nearer to {generalising} than to {memorising} from 2^{found.value:.1f} "
-        f"tasks on ({low} to {high}, by the bootstrap over seeds and tasks)."
+        f"tasks on ({low} to {high}, 95 % over {over})."
     )
 
 

@@ -38,6 +38,7 @@ class SweepPreset(Generic[Config]):
       settings: from the configuration to settings by name, of which --only names some; each goes with all of the grid.
       seeds: runs of each.
       same_program: see `icl_lab.Sweep`.
+      check: refuses a run, before any is trained, of which the page could not be drawn: raises ValueError.
       draw: from the folder, the configuration and those of the finished runs to what the page has besides; files of its
         own it writes there.
     """
@@ -47,4 +48,5 @@ class SweepPreset(Generic[Config]):
     settings: Callable[[Config], Mapping[str, Setting]] | None = None
     seeds: int = 1
     same_program: frozenset[str] | None = None
+    check: Callable[[Config], None] | None = None
     draw: Callable[[Path, Config, Sequence[Config]], Drawn] | None = None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, PyTree, Shaped
+from jaxtyping import Array, Bool, Integer, PyTree, Shaped
 
 import icl_data as data
 import icl_models as models
@@ -105,12 +105,20 @@ class Regression(NamedTuple):
     inputs: tuple[str, ...]
 
 
-def regression(regressor: models.PointRegressor) -> Regression:
+def regression(
+    regressor: models.PointRegressor,
+    *,
+    counted: Callable[[Mapping[str, Any]], Bool[Array | np.ndarray, "B N"]] | None = None,
+) -> Regression:
     """Return how a regressor begins, learns from the squared error, and predicts.
 
-    What counts are the queries or, with a layout that predicts the context, too, all points of a task.
+    Args:
+      regressor: the model.
+      counted: from a training batch to which of its points the loss is the mean of; by default the queries or, with a
+        layout that predicts the context, too, all points of a task.
     """
     model, inputs = regressor.build(), ("inputs", "targets", "is_query")
+    which = counted or (_every_point if regressor.layout.predicts_context else _queries)
 
     def init(rng: Array, batch: Mapping[str, Any]) -> tuple[PyTree, PyTree]:
         return model.init(rng, *(batch[key] for key in inputs))
@@ -119,11 +127,18 @@ def regression(regressor: models.PointRegressor) -> Regression:
         params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Any]
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
         predictions, state = model.apply(params, state, rng, *(batch[key] for key in inputs), is_training=True)
-        counted = jnp.ones_like(batch["is_query"]) if regressor.layout.predicts_context else batch["is_query"]
-        loss, metrics = models.masked_squared_error(predictions, batch["targets"], counted)
+        loss, metrics = models.masked_squared_error(predictions, batch["targets"], which(batch))
         return loss, (metrics, state)
 
     def predict(params: PyTree, state: PyTree, rng: Array, batch: Mapping[str, Array]) -> Array:
         return model.apply(params, state, None, *(batch[key] for key in inputs))[0]
 
     return Regression(init, loss_fn, predict, inputs)
+
+
+def _queries(batch: Mapping[str, Any]) -> Bool[Array, "B N"]:
+    return batch["is_query"]
+
+
+def _every_point(batch: Mapping[str, Any]) -> Bool[Array, "B N"]:
+    return jnp.ones_like(batch["is_query"])

@@ -1,10 +1,10 @@
-"""Where the numbers of runs rise over a level as an option grows, with an interval by the bootstrap."""
+"""Where the numbers of runs rise over a level as an option grows, with an interval over seeds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from icl_eval.checks import check_whole
 from icl_eval.results.estimate import Z_95, Estimate
@@ -34,14 +34,20 @@ def crossing(
 ) -> Crossing:
     """Return where the mean over seeds first rises over a level, on straight lines between places.
 
-    The interval is that of the bootstrap over seeds, in which each number is drawn from its own interval, too: that
-    over the tasks or sequences of its evaluation.
+    The interval is that of 95 % of the crossings of drawn means. A place's mean, of n seeds, is t-distributed around
+    what was found, with the spread over seeds over sqrt(n). Two seeds tell little of their spread: it is pooled over a
+    place and its neighbours, or over all where none of these has two seeds, and not over all alike, for it is largest
+    where numbers rise. It has in it the error of single runs, over the tasks or sequences of their evaluations; where
+    the runs' own intervals say that this is larger, it is taken instead.
+
+    If no place has two seeds, nothing is known of the spread over seeds, and the intervals of the runs are all there
+    is: another seed may well lie beyond.
 
     Args:
       places: values of the option, or their logarithms, ascending.
       numbers: those of the seeds at each; numbers that are not finite are left out, and so are places without any.
       level: to be crossed.
-      draws: of the bootstrap.
+      draws: of the means.
       seed: of its random numbers.
 
     Raises:
@@ -59,17 +65,34 @@ def crossing(
             f"{[len(each) for each in known]} finite ones."
         )
     where = np.array([place for place, of_seeds in zip(places, known, strict=True) if of_seeds], np.float64)
-    rng, means, drawn = np.random.default_rng(seed), [], []
-    for of_seeds in filter(None, known):
-        values = np.array([each.value for each in of_seeds])
-        spread = np.nan_to_num([(each.high - each.low) / (2 * Z_95) for each in of_seeds])
-        chosen = rng.integers(len(values), size=(draws, len(values)))
-        means.append(values.mean())
-        drawn.append((values[chosen] + spread[chosen] * rng.standard_normal(chosen.shape)).mean(axis=1))
-    found = _crossed(where, np.stack([np.array(means), *np.stack(drawn, axis=1)]), level)
+    seeds = [np.array([each.value for each in of_seeds]) for of_seeds in known if of_seeds]
+    counts, means = np.array([len(values) for values in seeds]), np.array([values.mean() for values in seeds])
+    own = np.array([_own_error(of_seeds) for of_seeds in known if of_seeds])
+    rng, errors = np.random.default_rng(seed), own
+    if (counts > 1).any():
+        squares, freedom = _pooled(np.array([np.square(values - values.mean()).sum() for values in seeds]), counts - 1)
+        spread = np.sqrt(squares / rng.chisquare(freedom, size=(draws, len(means))))
+        errors = np.maximum(spread / np.sqrt(counts), own)
+    drawn = means + errors * rng.standard_normal((draws, len(means)))
+    found = _crossed(where, np.concatenate([means[None], drawn]), level)
     # Of infinite numbers there is nothing in between.
     low, high = np.quantile(found[1:], (0.025, 0.975), method="inverted_cdf")
     return Crossing(float(found[0]), float(low), float(high))
+
+
+def _own_error(of_seeds: Sequence[Estimate]) -> float:
+    """Return the standard error of the mean of numbers by their own intervals; 0 where these are not known."""
+    errors = np.nan_to_num([(each.high - each.low) / (2 * Z_95) for each in of_seeds])
+    return float(np.linalg.norm(errors)) / len(errors)
+
+
+def _pooled(
+    squares: Float[np.ndarray, " P"], freedom: Int[np.ndarray, " P"]
+) -> tuple[Float[np.ndarray, " P"], Int[np.ndarray, " P"]]:
+    """Return sums of squares and their degrees of freedom, over each place and its neighbours; over all if none."""
+    near_squares, near_freedom = (np.convolve(each, [1, 1, 1])[1:-1] for each in (squares, freedom))
+    alone = near_freedom == 0
+    return np.where(alone, squares.sum(), near_squares), np.where(alone, freedom.sum(), near_freedom)
 
 
 def _crossed(where: Float[np.ndarray, " P"], means: Float[np.ndarray, "D P"], level: float) -> Float[np.ndarray, " D"]:

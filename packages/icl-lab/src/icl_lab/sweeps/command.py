@@ -94,7 +94,10 @@ def parse_sweep(
             members=asked.members,
             devices=jax.local_device_count(),
         )
-        sweep.runs()  # which refuses values that cannot be together
+        runs = sweep.runs()  # which refuses values that cannot be together
+        if preset and preset.check and asked.page:
+            for run in runs:
+                preset.check(run)
     varied = {option for setting in (*named, *settings) for option in setting}
     return SweepCommand(sweep, tuple(sorted(varied)), preset, asked.dry_run, asked.page)
 
