@@ -9,6 +9,8 @@ import pytest
 
 import icl_eval
 
+pytestmark = pytest.mark.lengthy
+
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
