@@ -5,6 +5,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import icl_eval
@@ -14,11 +15,41 @@ pytestmark = pytest.mark.lengthy
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
+def unpacked(name, folder):
+    with tarfile.open(RESULTS / "data" / f"{name}.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
 @pytest.fixture
 def runs(tmp_path):
-    with tarfile.open(RESULTS / "data" / "properties.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path
+    return unpacked("properties", tmp_path)
+
+
+def test_the_map_of_emergence_is_of_the_runs_that_are_kept(tmp_path):
+    table = icl_eval.table(unpacked("emergence", tmp_path), last=True)
+    assert set(table.column("status")) == {"finished"} and set(table.column("step")) == {8_000}
+    rows = [
+        line.split(" | ")
+        for line in (RESULTS / "emergence.md").read_text().splitlines()
+        if " | step" in line or " | not" in line
+    ]
+    columns = (
+        "data.rare",
+        "data.p_bursty",
+        "seed",
+        "fewshot_holdout.accuracy_closed",
+        "no_support_zipfian.accuracy_open",
+    )
+    ends = {}
+    for rare, bursty, _, *measured in sorted(zip(*map(table.column, columns), strict=True)):
+        ends.setdefault((f"| {rare:,}", f"{bursty:g}"), []).append(measured)
+    assert len(rows) == len(ends) == 12
+    for classes, bursty, seeds, _, _, *told in rows:
+        found = ends[classes, bursty]
+        assert int(seeds) == len(found)
+        for cell, values in zip(told, zip(*found, strict=True), strict=True):
+            np.testing.assert_allclose([float(each) for each in cell.strip(" |").split(", ")], values, atol=0.006)
 
 
 def test_every_run_that_is_kept_is_finished_and_of_16000_steps(runs):

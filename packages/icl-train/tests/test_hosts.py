@@ -73,7 +73,7 @@ def processes(ports):
     for process in (each for job in jobs.values() for each in job):
         if process.poll() is None:
             process.kill()
-            process.communicate()
+        process.communicate()  # closes the pipes of those that no test has asked
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,6 @@ def test_two_processes_compute_together_and_one_of_them_is_first(job):
     assert second.facts[0] == {"index": 1, "is_primary_host": False} | common
 
 
-@pytest.mark.lengthy
 def test_processes_of_a_cluster_are_found_without_being_named(job):
     assert [process.facts[0]["index"] for process in job("kill")] == [0, 1]
     assert [process.facts[0]["agreed"] for process in job("kill")] == [5, 5]

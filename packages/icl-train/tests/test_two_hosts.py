@@ -81,7 +81,6 @@ def pair(tmp_path_factory):
     return SimpleNamespace(codes=[each.returncode for each in processes], said=said, errors=errors, folder=folder)
 
 
-@pytest.mark.lengthy
 def test_a_signal_to_one_stops_both_after_the_same_step_with_all_saved(pair):
     assert all(f"stopped with code {128 + signal.SIGTERM}\n" in each for each in pair.said), pair.errors
     (step,) = map(int, re.findall(r"Stopped by SIGTERM after step (\d+) of 60, saved", pair.errors[0]))
