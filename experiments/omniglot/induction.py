@@ -4,7 +4,7 @@
     python -m experiments.omniglot sweep induction --workdir runs/induction
 
 The first makes the run whose first layer is given: with ideal patterns in all heads of that layer, none of what they
-compute is given, and the plateau did not end.
+compute is given, and the plateau did not end (seen with other labels and points than the preset has now).
 """
 
 from collections.abc import Mapping, Sequence
